@@ -1,0 +1,192 @@
+package event
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The types in this file decode what Telnyx sends in more than one JSON type.
+// Their UnmarshalJSON never fails: a value of a type that none of them expects
+// leaves the zero value, so that one odd field cannot cost the whole event.
+
+// Decimal is a number as exact text, such as "0.0051". Telnyx sends amounts
+// and statistics as JSON strings in most events and as JSON numbers in others;
+// both decode to the same text. The zero value means that none was sent.
+type Decimal string
+
+// UnmarshalJSON accepts a string, a number or null. It never fails.
+func (d *Decimal) UnmarshalJSON(b []byte) error {
+	*d = Decimal(scalar(b))
+	return nil
+}
+
+// Rat returns the exact value, or false if d is not a number.
+func (d Decimal) Rat() (*big.Rat, bool) {
+	// SetString also takes fractions and huge exponents; a decimal is neither.
+	if d == "" || len(d) > 64 || strings.ContainsAny(string(d), "/eExXpP_") {
+		return nil, false
+	}
+	return new(big.Rat).SetString(string(d))
+}
+
+// Float64 returns the nearest float64, or 0 if d is not a number. Use
+// [Decimal.Rat] to calculate with money.
+func (d Decimal) Float64() float64 {
+	f, err := strconv.ParseFloat(string(d), 64)
+	if err != nil {
+		return 0
+	}
+	return f
+}
+
+// Text is a word or code that Telnyx sends as a string in some events and as a
+// number or a boolean in others. It holds the characters that were sent.
+type Text string
+
+// UnmarshalJSON accepts a string, a number, a boolean or null. It never fails.
+func (t *Text) UnmarshalJSON(b []byte) error {
+	*t = Text(scalar(b))
+	return nil
+}
+
+// scalar returns the text of a JSON string, number or boolean, and "" for
+// null, objects and arrays.
+func scalar(b []byte) string {
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return ""
+	}
+	switch b[0] {
+	case '"':
+		var s string
+		if json.Unmarshal(b, &s) != nil {
+			return ""
+		}
+		return s
+	case '{', '[', 'n':
+		return ""
+	default:
+		return string(b)
+	}
+}
+
+// Time is a moment as Telnyx spells it. The embedded time is zero when Raw is
+// empty or is no time at all: Telnyx's own example says "date-time".
+type Time struct {
+	time.Time
+	Raw string // the text that was sent
+}
+
+// timeLayouts are the spellings seen in webhooks. Fractions of a second need
+// no layout of their own: parsing accepts them after the seconds. A time
+// without an offset is UTC, as in Telnyx Verify and TeXML callbacks.
+var timeLayouts = []string{
+	time.RFC3339,
+	"2006-01-02T15:04:05",
+	"2006-01-02 15:04:05Z07:00",
+	"2006-01-02 15:04:05",
+	"2006-01-02",
+}
+
+// ParseTime returns the moment that s spells in any of Telnyx's formats. Raw
+// is always s; the time is zero if s is none of them.
+func ParseTime(s string) Time {
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return Time{Time: t, Raw: s}
+		}
+	}
+	return Time{Raw: s}
+}
+
+// UnmarshalJSON accepts a string or null. It never fails.
+func (t *Time) UnmarshalJSON(b []byte) error {
+	*t = ParseTime(scalar(b))
+	return nil
+}
+
+// MarshalJSON returns the text that was sent, or null if there was none.
+func (t Time) MarshalJSON() ([]byte, error) {
+	switch {
+	case t.Raw != "":
+		return json.Marshal(t.Raw)
+	case t.IsZero():
+		return []byte("null"), nil
+	}
+	return json.Marshal(t.Time)
+}
+
+// String returns the text that was sent.
+func (t Time) String() string {
+	if t.Raw == "" && !t.IsZero() {
+		return t.Format(time.RFC3339Nano)
+	}
+	return t.Raw
+}
+
+// Endpoint is one end of a message. Telnyx sends an object, or just the number
+// as a string, which then becomes PhoneNumber.
+type Endpoint struct {
+	PhoneNumber string `json:"phone_number,omitempty"` // +E.164, or a short code or sender name
+	Carrier     string `json:"carrier,omitempty"`      // carrier of the number
+	LineType    string `json:"line_type,omitempty"`    // Wireline, Wireless, VoWiFi, VoIP, Pre-Paid Wireless, long_code or ""
+	Status      string `json:"status,omitempty"`       // of this recipient: queued, sending, sent, delivered, delivery_failed, …
+	AgentID     string `json:"agent_id,omitempty"`     // RCS agent
+	AgentName   string `json:"agent_name,omitempty"`   // RCS agent
+}
+
+// UnmarshalJSON accepts an object, a string or null. It never fails.
+func (e *Endpoint) UnmarshalJSON(b []byte) error {
+	*e = Endpoint{}
+	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '{' {
+		e.PhoneNumber = scalar(b)
+		return nil
+	}
+	type plain Endpoint
+	// A field of a surprising type is left out; the others are decoded.
+	_ = json.Unmarshal(b, (*plain)(e))
+	return nil
+}
+
+// List is a field of which Telnyx sends one value or an array of them.
+type List[T any] []T
+
+// UnmarshalJSON accepts an array, a single value or null. It never fails:
+// elements that do not decode into T keep what could be decoded of them.
+func (l *List[T]) UnmarshalJSON(b []byte) error {
+	*l = nil
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 || b[0] == 'n' {
+		return nil
+	}
+	if b[0] == '[' {
+		items := []T{}
+		_ = json.Unmarshal(b, &items)
+		*l = items
+		return nil
+	}
+	var one T
+	_ = json.Unmarshal(b, &one)
+	*l = List[T]{one}
+	return nil
+}
+
+// ClientState is what the application attached to a call, in base64 as sent.
+type ClientState string
+
+// UnmarshalJSON accepts a string or null. It never fails.
+func (c *ClientState) UnmarshalJSON(b []byte) error {
+	*c = ClientState(scalar(b))
+	return nil
+}
+
+// Decode returns the bytes that the application had attached. It fails if the
+// state is not base64, which Telnyx requires but does not always enforce.
+func (c ClientState) Decode() ([]byte, error) {
+	return base64.StdEncoding.DecodeString(string(c))
+}

@@ -1,0 +1,168 @@
+package webhook
+
+import (
+	"mime"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+)
+
+// Shape is the form of a body. Telnyx has a dozen, by product and by age.
+type Shape string
+
+// The shapes, in the order in which they are told apart.
+const (
+	ShapeForm         Shape = "form"          // TeXML: application/x-www-form-urlencoded
+	ShapeV2           Shape = "v2"            // {"data":{"event_type",…,"payload"},"meta"}
+	ShapeV2NoMeta     Shape = "v2-no-meta"    // the same without "meta"
+	ShapeMeeting      Shape = "meeting"       // {"event","version","data"}
+	ShapeInspector    Shape = "inspector"     // {"event_type","webhook_id","created_at","payload"}: the portal's copy of an event
+	ShapeV1           Shape = "v1"            // {"event_type":"call_answered","created_at","payload"}
+	ShapeStored       Shape = "stored"        // {"event_type","urls","format","payload"}: porting
+	ShapeFlat         Shape = "flat"          // {"event_type","payload"}
+	ShapeCallRecord   Shape = "call-record"   // {"name","metadata":{"event"}}: GET /v2/call_events
+	ShapeResource     Shape = "resource"      // {"data":{"record_type",…}} without an event type
+	ShapeFlatCampaign Shape = "flat-campaign" // {"brandId","campaignId",…}: 10DLC
+	ShapeV1Message    Shape = "v1-message"    // {"sms_id",…}: messaging API v1
+	ShapeRaw          Shape = "raw"           // anything else: your own JSON, or no JSON
+)
+
+// Decode returns the event in a body that something else has vouched for: a
+// sidecar that verified it, or a store. It never fails; a body that it does
+// not understand becomes an event of [ShapeRaw]. Telnyx's signature is not
+// checked here; requests from the network belong to a [Verifier].
+//
+// The event keeps body, which must not change afterwards.
+func Decode(contentType string, body []byte) *Event {
+	e := &Event{Raw: body, Shape: ShapeRaw, Attempt: 1}
+	if mediaType, _, _ := mime.ParseMediaType(contentType); mediaType == "application/x-www-form-urlencoded" {
+		e.decodeForm()
+		return e
+	}
+	var s scan
+	s.scanBody(body)
+	if s.why != "" {
+		// Only what looks like an object could be routed differently by
+		// another parser; other text has no route to be wrong about.
+		if strings.HasPrefix(strings.TrimLeft(string(body[:min(len(body), 64)]), "\ufeff \t\r\n"), "{") {
+			e.Ambiguous = s.why
+		}
+		return e
+	}
+	e.decodeJSON(&s)
+	return e
+}
+
+// decodeJSON finds the envelope. The cases stand in the order that tells all
+// of Telnyx's published bodies apart.
+func (e *Event) decodeJSON(s *scan) {
+	top, data := &s.top, &s.data
+	switch {
+	case data.has(fEventType):
+		e.Shape = ShapeV2NoMeta
+		if top.has(fMeta) {
+			e.Shape = ShapeV2
+		}
+		e.fill(s, data, fEventType, fID, fOccurredAt, fPayload)
+		e.Meta.Attempt, _ = strconv.Atoi(s.text(&s.meta, fAttempt)) // sent as 1 and as "1"
+		e.Meta.DeliveredTo = s.text(&s.meta, fDeliveredTo)
+	case top.has(fEvent) && top.has(fVersion):
+		e.Shape = ShapeMeeting
+		e.fill(s, top, fEvent, fID, fOccurredAt, fData)
+	case top.has(fEventType) && top.has(fCreatedAt) && top.has(fWebhookID):
+		e.Shape = ShapeInspector
+		e.fill(s, top, fEventType, fWebhookID, fCreatedAt, fPayload)
+	case top.has(fEventType) && top.has(fCreatedAt):
+		e.Shape = ShapeV1
+		e.fill(s, top, fEventType, fID, fCreatedAt, fPayload)
+	case top.has(fEventType) && top.has(fURLs) && top.has(fFormat):
+		e.Shape = ShapeStored
+		e.fill(s, top, fEventType, fID, fOccurredAt, fPayload)
+	case top.has(fEventType):
+		e.Shape = ShapeFlat
+		e.fill(s, top, fEventType, fID, fOccurredAt, fPayload)
+	case s.metadata.has(fEvent):
+		e.Shape = ShapeCallRecord
+		e.fill(s, &s.inner, fEventType, fID, fOccurredAt, fPayload)
+	case data.has(fRecordType):
+		e.Shape = ShapeResource
+		e.fill(s, data, fOther, fID, fOther, fOther)
+		e.Payload = s.raw(top, fData)
+	case top.has(fBrandID) && top.has(fCampaignID):
+		e.Shape, e.Payload = ShapeFlatCampaign, s.body
+	case top.has(fSMSID):
+		e.Shape, e.Payload = ShapeV1Message, s.body
+		e.ID = s.text(top, fSMSID)
+	case top.has(fAccountSID) && top.has(fCallSID):
+		e.Shape, e.Payload = ShapeForm, s.body // TeXML fields in JSON
+	default:
+		e.Payload = s.body
+	}
+}
+
+func (e *Event) fill(s *scan, o *object, eventType, id, occurredAt, payload field) {
+	if eventType != fOther {
+		e.Type = s.text(o, eventType)
+	}
+	if id != fOther {
+		e.ID = s.text(o, id)
+	}
+	if occurredAt != fOther {
+		e.OccurredAt = event.ParseTime(s.text(o, occurredAt))
+	}
+	if payload != fOther {
+		e.Payload = s.raw(o, payload)
+	}
+}
+
+// decodeForm derives a type from the fields of a TeXML callback, which names
+// none: "texml.call." and the call's status, or what the callback is about.
+func (e *Event) decodeForm() {
+	e.Shape = ShapeForm
+	form, err := url.ParseQuery(string(e.Raw))
+	if err != nil || len(form) == 0 {
+		return
+	}
+	switch {
+	case form.Has("RecordingStatus") && form.Has("RecordingSid"):
+		e.Type = texmlType("recording", form.Get("RecordingStatus"))
+	case form.Has("TranscriptionSid"):
+		e.Type = "texml.transcription"
+	case form.Has("Transcript"):
+		e.Type = "texml.realtime_transcription"
+	case form.Has("AnsweredBy"):
+		e.Type = "texml.call.amd"
+	case form.Get("CallStatus") == "in-progress":
+		e.Type = "texml.call.answered" // as Telnyx's documentation calls it
+	case form.Has("CallStatus"):
+		e.Type = texmlType("call", form.Get("CallStatus"))
+	}
+	e.OccurredAt = event.ParseTime(form.Get("Timestamp"))
+}
+
+// texmlType appends a status to the kind of a TeXML callback. A status that
+// is no plain word is left out: it would become a route of the sender's own.
+func texmlType(kind, status string) string {
+	status = strings.ToLower(status)
+	plain := func(r rune) bool { return 'a' <= r && r <= 'z' || r == '-' || r == '_' }
+	if status == "" || strings.IndexFunc(status, func(r rune) bool { return !plain(r) }) >= 0 {
+		return "texml." + kind
+	}
+	return "texml." + kind + "." + status
+}
+
+// withoutMeta returns the body without its "meta" member, the only part that
+// changes between delivery attempts of one event.
+func withoutMeta(body []byte, ambiguous bool) []byte {
+	if ambiguous {
+		return body
+	}
+	var s scan
+	if s.scanBody(body); s.why != "" || s.metaMember.end == 0 {
+		return body
+	}
+	return slices.Concat(body[:s.metaMember.start], body[s.metaMember.end:])
+}

@@ -1,0 +1,416 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+)
+
+// maxDepth bounds the nesting of a body. No known event exceeds 10.
+const maxDepth = 64
+
+// field is a member that the detection of an envelope looks at.
+type field int
+
+const (
+	fData field = iota
+	fMeta
+	fID
+	fEventType
+	fOccurredAt
+	fPayload
+	fRecordType
+	fCreatedAt
+	fWebhookID
+	fEvent
+	fVersion
+	fURLs
+	fFormat
+	fMetadata
+	fAttempt
+	fDeliveredTo
+	fEventTimestamp
+	fBrandID
+	fCampaignID
+	fSMSID
+	fAccountSID
+	fCallSID
+	numFields
+	fOther field = -1
+)
+
+// fieldOf compares names exactly. Parsers that ignore case (encoding/json)
+// would let a second, differently spelled member change the route.
+func fieldOf(name []byte) field {
+	switch string(name) { // does not allocate
+	case "data":
+		return fData
+	case "meta":
+		return fMeta
+	case "id":
+		return fID
+	case "event_type":
+		return fEventType
+	case "occurred_at":
+		return fOccurredAt
+	case "payload":
+		return fPayload
+	case "record_type":
+		return fRecordType
+	case "created_at":
+		return fCreatedAt
+	case "webhook_id":
+		return fWebhookID
+	case "event":
+		return fEvent
+	case "version":
+		return fVersion
+	case "urls":
+		return fURLs
+	case "format":
+		return fFormat
+	case "metadata":
+		return fMetadata
+	case "attempt":
+		return fAttempt
+	case "delivered_to":
+		return fDeliveredTo
+	case "event_timestamp":
+		return fEventTimestamp
+	case "brandId":
+		return fBrandID
+	case "campaignId":
+		return fCampaignID
+	case "sms_id":
+		return fSMSID
+	case "AccountSid":
+		return fAccountSID
+	case "CallSid":
+		return fCallSID
+	}
+	return fOther
+}
+
+// span is a part of the body; the zero span stands for an absent member.
+type span struct{ start, end int }
+
+// object is what was seen of one JSON object: where the values of the
+// interesting members stand.
+type object [numFields]span
+
+func (o *object) has(f field) bool { return o[f].end > 0 }
+
+// scan is the result of reading a body once: the objects that an envelope can
+// consist of.
+type scan struct {
+	body  []byte
+	pos   int
+	depth int
+	why   string // why the body is no unambiguous JSON object; "" if it is
+
+	top, data, meta object
+	metadata, inner object // of a call-events record: metadata and metadata.event
+	metaMember      span   // the whole "meta" member, name included
+}
+
+// scanBody reads a body strictly: the grammar of RFC 8259, valid UTF-8, no
+// duplicate among the members that decide the route, nothing behind the
+// object. It looks at each byte once and allocates nothing unless it fails.
+// It reports in why what is wrong with the body, or "" if nothing is.
+func (s *scan) scanBody(body []byte) {
+	s.body = body
+	if !utf8.Valid(body) {
+		s.fail("not valid UTF-8")
+		return
+	}
+	s.space()
+	if s.peek() != '{' {
+		s.fail("not a JSON object")
+		return
+	}
+	if !s.object(&s.top) {
+		return
+	}
+	if s.space(); s.pos < len(body) {
+		s.fail("text after the JSON object")
+	}
+}
+
+// fail records the first problem and returns false.
+func (s *scan) fail(format string, args ...any) bool {
+	if s.why == "" {
+		s.why = fmt.Sprintf(format, args...) + fmt.Sprintf(" (byte %d)", s.pos)
+	}
+	return false
+}
+
+func (s *scan) space() {
+	for s.pos < len(s.body) {
+		switch s.body[s.pos] {
+		case ' ', '\t', '\r', '\n':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+// peek returns the next byte, or 0 at the end (which no value begins with).
+func (s *scan) peek() byte {
+	if s.pos < len(s.body) {
+		return s.body[s.pos]
+	}
+	return 0
+}
+
+// child returns the object to fill from member f of o, or nil if what is in
+// that member does not matter.
+func (s *scan) child(o *object, f field) *object {
+	switch {
+	case o == &s.top && f == fData:
+		return &s.data
+	case o == &s.top && f == fMeta:
+		return &s.meta
+	case o == &s.top && f == fMetadata:
+		return &s.metadata
+	case o == &s.metadata && f == fEvent:
+		return &s.inner
+	}
+	return nil
+}
+
+// object reads an object and notes its members in o, which may be nil.
+func (s *scan) object(o *object) bool {
+	if s.depth++; s.depth > maxDepth {
+		return s.fail("nested more than %d deep", maxDepth)
+	}
+	defer func() { s.depth-- }()
+	s.pos++ // {
+	if s.space(); s.peek() == '}' {
+		s.pos++
+		return true
+	}
+	for {
+		s.space()
+		nameStart := s.pos
+		if s.peek() != '"' || !s.string() {
+			return s.fail("expected a member name")
+		}
+		f := s.name(o, nameStart)
+		if s.space(); s.peek() != ':' {
+			return s.fail("expected a colon")
+		}
+		s.pos++
+		s.space()
+		value := span{start: s.pos}
+		if c := s.child(o, f); o != nil && c != nil && s.peek() == '{' {
+			if !s.object(c) {
+				return false
+			}
+		} else if !s.value() {
+			return false
+		}
+		value.end = s.pos
+		if f != fOther {
+			if o.has(f) {
+				return s.fail("the member %q stands twice in one object", s.body[nameStart:value.start])
+			}
+			o[f] = value
+			if o == &s.top && f == fMeta {
+				s.metaMember = span{nameStart, value.end}
+			}
+		}
+		switch s.space(); s.peek() {
+		case ',':
+			s.pos++
+		case '}':
+			s.pos++
+			return true
+		default:
+			return s.fail("expected a comma or the end of the object")
+		}
+	}
+}
+
+// name returns which field the member name that starts at start and ends here
+// is. A name spelled with escapes is the same name to every correct parser.
+func (s *scan) name(o *object, start int) field {
+	if o == nil {
+		return fOther
+	}
+	quoted := s.body[start:s.pos]
+	name := quoted[1 : len(quoted)-1]
+	for _, c := range name {
+		if c == '\\' {
+			var decoded string
+			if json.Unmarshal(quoted, &decoded) != nil {
+				return fOther
+			}
+			return fieldOf([]byte(decoded))
+		}
+	}
+	return fieldOf(name)
+}
+
+// value reads any value.
+func (s *scan) value() bool {
+	switch c := s.peek(); {
+	case c == '{':
+		return s.object(nil)
+	case c == '[':
+		return s.array()
+	case c == '"':
+		return s.string()
+	case c == '-' || '0' <= c && c <= '9':
+		return s.number()
+	case c == 't':
+		return s.word("true")
+	case c == 'f':
+		return s.word("false")
+	case c == 'n':
+		return s.word("null")
+	}
+	return s.fail("expected a value")
+}
+
+func (s *scan) word(w string) bool {
+	if len(s.body)-s.pos < len(w) || string(s.body[s.pos:s.pos+len(w)]) != w {
+		return s.fail("expected a value")
+	}
+	s.pos += len(w)
+	return true
+}
+
+func (s *scan) array() bool {
+	if s.depth++; s.depth > maxDepth {
+		return s.fail("nested more than %d deep", maxDepth)
+	}
+	defer func() { s.depth-- }()
+	s.pos++ // [
+	if s.space(); s.peek() == ']' {
+		s.pos++
+		return true
+	}
+	for {
+		s.space()
+		if !s.value() {
+			return false
+		}
+		switch s.space(); s.peek() {
+		case ',':
+			s.pos++
+		case ']':
+			s.pos++
+			return true
+		default:
+			return s.fail("expected a comma or the end of the array")
+		}
+	}
+}
+
+// string reads a string. Half a surrogate pair passes, as in encoding/json:
+// Telnyx cuts long texts, and a cut text must not lose its route.
+func (s *scan) string() bool {
+	s.pos++ // "
+	for s.pos < len(s.body) {
+		switch c := s.body[s.pos]; {
+		case c == '"':
+			s.pos++
+			return true
+		case c < ' ':
+			return s.fail("control character in a string")
+		case c != '\\':
+			s.pos++
+		case !s.escape():
+			return s.fail("bad escape in a string")
+		}
+	}
+	return s.fail("string does not end")
+}
+
+func (s *scan) escape() bool {
+	s.pos++ // backslash
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return true
+	case 'u':
+		if len(s.body)-s.pos < 5 {
+			return false
+		}
+		for _, c := range s.body[s.pos+1 : s.pos+5] {
+			if !isHexDigit(c) {
+				return false
+			}
+		}
+		s.pos += 5
+		return true
+	}
+	return false
+}
+
+func isHexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func (s *scan) number() bool {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	if s.peek() == '0' {
+		s.pos++
+	} else if !s.digits() {
+		return s.fail("bad number")
+	}
+	if s.peek() == '.' {
+		if s.pos++; !s.digits() {
+			return s.fail("bad number")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		if s.pos++; s.peek() == '+' || s.peek() == '-' {
+			s.pos++
+		}
+		if !s.digits() {
+			return s.fail("bad number")
+		}
+	}
+	return true
+}
+
+// digits reads one or more digits.
+func (s *scan) digits() bool {
+	start := s.pos
+	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+// text returns the text of a string member, or of a number as it was written.
+// It is "" for an absent member and for any other kind of value.
+func (s *scan) text(o *object, f field) string {
+	if !o.has(f) {
+		return ""
+	}
+	raw := s.body[o[f].start:o[f].end]
+	switch raw[0] {
+	case '"':
+		var v string
+		if json.Unmarshal(raw, &v) != nil {
+			return ""
+		}
+		return v
+	case '{', '[', 't', 'f', 'n':
+		return ""
+	}
+	return string(raw)
+}
+
+// raw returns the value of a member, or nil if it is absent or null.
+func (s *scan) raw(o *object, f field) json.RawMessage {
+	if !o.has(f) || s.body[o[f].start] == 'n' {
+		return nil
+	}
+	return s.body[o[f].start:o[f].end:o[f].end]
+}

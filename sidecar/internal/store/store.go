@@ -1,0 +1,225 @@
+// Package store keeps what the sidecar has promised to deliver: events, the
+// jobs that each event makes for its targets, and every attempt at a job.
+//
+// [Store] is the contract; package storetest states it as tests, and package
+// sqlite implements it. Start with [Store.Accept], after whose return the
+// event survives a crash, and with [Next], the one place that decides which
+// state a job is in after an attempt.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ErrNotFound is returned when no record has the id that was asked for.
+var ErrNotFound = errors.New("store: not found")
+
+// ErrClosed is returned by every method after Close.
+var ErrClosed = errors.New("store: closed")
+
+// Event is one verified inbound request, as received.
+type Event struct {
+	Seq        int64  // assigned by Accept; grows with every accepted event
+	DeliveryID string // id of its webhook_delivery record: a UUID, assigned by Accept if empty
+	Key        string // what duplicates are decided by; see webhook.Event.Key
+	ID         string // event id as sent, may be empty
+	Type       string // event type as sent, may be empty
+	OccurredAt string // occurred_at as sent, may be empty or no date at all
+	ReceivedAt time.Time
+
+	Method     string
+	Path       string      // request URI path it arrived at
+	RemoteAddr string      // host:port of the sender, as the listener saw it
+	Header     [][2]string // as received, in no particular order between names
+	Body       []byte      // exactly the bytes that were signed
+
+	// PayloadOff and PayloadLen say where the payload stands in Body. A
+	// negative length means that the body has no JSON payload.
+	PayloadOff, PayloadLen int
+
+	KeyLabel string    // label of the key that verified it
+	SignedAt time.Time // the signer's timestamp
+
+	Duplicates int // further deliveries of the same event that were answered 200 and not dispatched
+}
+
+// State is the state of a job.
+type State string
+
+// The states of a job. [Next] is the only place that moves between them:
+//
+//	        Accept
+//	          │
+//	          ▼      retry, schedule not used up
+//	      pending ◄──────────────┐
+//	          │ Claim            │
+//	          ▼                  │
+//	(claimed, in memory) ── Finish ──► done   handler said so
+//	          │                  └──► dead   permanent, or schedule used up
+//	          └ Release, crash ► pending
+const (
+	Pending State = "pending"
+	Done    State = "done"
+	Dead    State = "dead"
+)
+
+// Job is one (event, target) pair, the unit of work.
+type Job struct {
+	ID       int64
+	EventSeq int64
+	Target   string // "plugin:archive", "forward:default"
+	State    State
+	Attempts int       // attempts made so far
+	NextAt   time.Time // when it is due, while pending
+}
+
+// Task is a claimed job with the event it is about.
+type Task struct {
+	Job   Job
+	Event *Event
+}
+
+// Outcome is the result of one attempt.
+type Outcome string
+
+// The outcomes of an attempt.
+const (
+	OutcomeDone  Outcome = "done"  // delivered
+	OutcomeRetry Outcome = "retry" // failed; try again by policy, or after RetryAfter
+	OutcomeDead  Outcome = "dead"  // failed; trying again cannot help
+)
+
+// Attempt is one try of a job, as it will appear in the delivery record.
+type Attempt struct {
+	JobID      int64
+	Target     string
+	N          int // counts the attempts of the job, from 1
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Outcome    Outcome
+
+	// RetryAfter asks for the next attempt not before this long after
+	// FinishedAt. 0 means that the schedule decides. Only with OutcomeRetry.
+	RetryAfter time.Duration
+
+	RequestURL     string      // "http://127.0.0.1:5000/webhooks" or "plugin://archive"
+	RequestHeader  [][2]string // as sent to the target; nil if nothing was sent
+	ResponseStatus int         // 0 when there was no response
+	ResponseHeader [][2]string
+	ResponseBody   []byte // capped by the target at RecordLimit
+
+	ErrorCodes []int  // Telnyx delivery error codes 75xxx; empty when delivered
+	Error      string // for people; empty when delivered
+}
+
+// RecordLimit caps the headers and the body kept of a request or response of
+// an attempt (Telnyx API v2, webhook_deliveries: 10 kB each).
+const RecordLimit = 10_000
+
+// Accepted tells what Accept did.
+type Accepted struct {
+	Seq        int64
+	DeliveryID string
+	Duplicate  bool // the event was there already; nothing was added but its count
+}
+
+// Delivery is an event with all that was done for it.
+type Delivery struct {
+	Event    *Event
+	Jobs     []Job
+	Attempts []Attempt // most recent first
+}
+
+// Final reports whether nothing is left to do: there was at least one job and
+// none is pending.
+func (d *Delivery) Final() bool {
+	for _, j := range d.Jobs {
+		if j.State == Pending {
+			return false
+		}
+	}
+	return len(d.Jobs) > 0
+}
+
+// Delivered reports whether every job is done.
+func (d *Delivery) Delivered() bool {
+	for _, j := range d.Jobs {
+		if j.State != Done {
+			return false
+		}
+	}
+	return len(d.Jobs) > 0
+}
+
+// Filter selects final deliveries. A zero field selects all.
+type Filter struct {
+	Status           string   // "delivered" (every job done) or "failed" (a job is dead)
+	EventTypes       []string // any of these, compared exactly
+	WebhookContains  string   // text within the event's id, type, occurred_at or payload
+	AttemptsContains string   // text within the URL, headers, body or error codes of any attempt
+	// Inclusive bounds on the first attempt's start and the last one's end.
+	StartedFrom, StartedTo, FinishedFrom, FinishedTo time.Time
+
+	Offset, Limit int
+}
+
+// Route says which event types a target wants, by patterns: exact,
+// "message.*" or "*".
+type Route struct {
+	Target   string
+	Patterns []string
+}
+
+// Store keeps events, jobs and attempts. All methods are safe for concurrent
+// use. Every method that changes something returns only after the change is
+// committed and synced, and an error from it means that the change may or may
+// not have happened: callers repeat, and repeating is harmless.
+type Store interface {
+	// Accept stores e and one pending job, due at once, for each target.
+	// When an event with the same Key is there already it only counts the
+	// duplicate. Seq and, if it was empty, DeliveryID of e are filled in.
+	Accept(ctx context.Context, e *Event, targets []string) (Accepted, error)
+
+	// Claim hands out up to limit pending jobs of the target that are due
+	// at now, longest due first. A claimed job is not handed out again
+	// until Finish or Release; a crash of the process releases it.
+	Claim(ctx context.Context, target string, now time.Time, limit int) ([]Task, error)
+
+	// NextDue returns when the next unclaimed pending job of the target is
+	// due, and false if there is none.
+	NextDue(ctx context.Context, target string) (time.Time, bool, error)
+
+	// Finish records an attempt at a claimed job and moves the job to the
+	// state and, if that is Pending, to the time that [Next] chose, all in
+	// one commit. Repeating it with the same JobID and N changes nothing.
+	Finish(ctx context.Context, a Attempt, state State, nextAt time.Time) error
+
+	// Release gives back a claimed job that was not attempted.
+	Release(ctx context.Context, jobID int64) error
+
+	// Delivery returns the record of one event, final or not, by the id of
+	// the delivery or of the event, without regard to the case of UUIDs.
+	Delivery(ctx context.Context, id string) (*Delivery, error)
+
+	// Deliveries returns the final deliveries that f selects, most recently
+	// received first, and how many there are without Offset and Limit.
+	Deliveries(ctx context.Context, f Filter) ([]Delivery, int, error)
+
+	// SaveRoute remembers the patterns of a target, so that events which
+	// arrive while it cannot be asked still become its jobs.
+	SaveRoute(ctx context.Context, r Route) error
+
+	// Routes returns all remembered routes.
+	Routes(ctx context.Context) ([]Route, error)
+
+	// Backlog returns the number of pending jobs by target.
+	Backlog(ctx context.Context) (map[string]int, error)
+
+	// Ping reports whether the store can commit at this moment.
+	Ping(ctx context.Context) error
+
+	// Close waits for writes under way and closes the store.
+	Close() error
+}
