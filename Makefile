@@ -1,0 +1,124 @@
+# Everything that is done to this tree, and what CI does: "make check".
+#
+# Nothing is installed outside of it: binaries go to bin/, the rest to .tmp/.
+# Tools run at the versions named here, through the Go module cache.
+
+BUF         := github.com/bufbuild/buf/cmd/buf@v1.75.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# How long each fuzz target runs in "make fuzz".
+FUZZTIME ?= 5s
+
+# What "hookswitch version" prints.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+# Arguments of "make run": make run ARGS="--forward-to http://127.0.0.1:5000/webhooks"
+ARGS ?=
+
+# Telnyx's client for Node is installed here, for "make official".
+OFFICIAL := $(CURDIR)/.tmp/official
+
+GO      ?= go
+GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+# The targets of "check" run in the order written, whatever -j says: two cores
+# are busy enough with one of them, and output in order can be read.
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the sidecar and the bundled plugins into bin/
+	$(GOBUILD) -o bin/hookswitch ./sidecar/cmd/hookswitch
+	@set -e; for dir in plugins/hookswitch-plugin-*/; do \
+		if [ -d "$$dir" ]; then \
+			name=$$(basename "$$dir"); \
+			echo "build bin/plugins/$$name"; \
+			$(GOBUILD) -o "bin/plugins/$$name" "./plugins/$$name"; \
+		fi; \
+	done
+
+.PHONY: run
+run: build ## run the sidecar in development mode with the bundled plugins; ARGS=... adds to it
+	bin/hookswitch dev --plugins bin/plugins $(ARGS)
+
+.PHONY: test
+test: ## run every test that needs only Go
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run the tests with the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: fmt
+fmt: ## fail if a Go file is not formatted
+	@list=$$($(GO) list -f '{{.Dir}}' ./... | xargs gofmt -l); \
+	if [ -n "$$list" ]; then echo "gofmt -w needed:"; echo "$$list"; exit 1; fi
+
+.PHONY: vet
+vet: ## run go vet
+	$(GO) vet ./...
+
+.PHONY: staticcheck
+staticcheck: ## run staticcheck
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: layers
+layers: ## check the import graph against internal/layers
+	$(GO) test -count=1 ./internal/layers
+
+# Each target is run by itself, because go test fuzzes only one at a time.
+.PHONY: fuzz
+fuzz: ## fuzz each fuzz target for FUZZTIME (5s)
+	@grep -rE --include='*_test.go' --exclude-dir='.?*' --exclude-dir=testdata '^func Fuzz[A-Z0-9_][A-Za-z0-9_]*\(' . \
+	| sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | sort \
+	| while read -r dir name; do \
+		echo "fuzz $$dir $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
+	done
+
+.PHONY: generate
+generate: ## generate internal/pluginpb from plugins/proto
+	$(GO) run $(BUF) generate plugins/proto --template plugins/proto/buf.gen.yaml
+
+# Compared with the files as they were, committed or not, so that it passes as
+# soon as they are right.
+.PHONY: checkgenerate
+checkgenerate: ## fail if what is generated is not what the sources say
+	@rm -rf .tmp/generated && mkdir -p .tmp && cp -R internal/pluginpb .tmp/generated
+	@$(MAKE) --no-print-directory generate
+	@diff -r -u .tmp/generated internal/pluginpb \
+	|| { echo "internal/pluginpb was not up to date; it is now: review and commit it"; exit 1; }
+	$(GO) run $(BUF) lint plugins/proto
+
+.PHONY: official
+official: $(OFFICIAL)/node_modules/.package-lock.json ## run the tests that use Telnyx's own client for Node
+	HOOKSWITCH_OFFICIAL=$(OFFICIAL) $(GO) test -count=1 $$(grep -rlE --include='*_test.go' --exclude-dir='.?*' \
+		'/internal/testkit/official"|^package official$$' . | xargs -n 1 dirname | sort -u)
+
+# npm writes .package-lock.json last.
+$(OFFICIAL)/node_modules/.package-lock.json: internal/testkit/official/package.json internal/testkit/official/package-lock.json
+	mkdir -p $(OFFICIAL)
+	cp internal/testkit/official/package.json internal/testkit/official/package-lock.json $(OFFICIAL)
+	cd $(OFFICIAL) && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+.PHONY: examples
+examples: ## build the examples and run their tests
+	@mkdir -p .tmp/examples
+	$(GO) build -o .tmp/examples/ ./examples/...
+	$(GO) test ./examples/...
+
+.PHONY: bench
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# Tests come first, since they say most, and again with the race detector last.
+.PHONY: check
+check: test build fmt vet staticcheck layers checkgenerate fuzz official examples race ## all that CI runs
+
+.PHONY: clean
+clean: ## remove what make made
+	rm -rf bin .tmp coverage.out
