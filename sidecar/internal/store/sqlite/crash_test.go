@@ -1,0 +1,143 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+)
+
+var crashDir = flag.String("crash-dir", "", "be the process that is killed: write to the store in this directory and report to standard output")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *crashDir != "" {
+		fmt.Fprintln(os.Stderr, workload(*crashDir, os.Stdout))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// workload accepts events and finishes their jobs from many goroutines until
+// it is killed. It prints "accepted KEY" and "finished KEY" after the store has
+// said so, and nothing else.
+func workload(dir string, out io.Writer) error {
+	ctx := context.Background()
+	db, err := sqlite.Open(ctx, sqlite.Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	var mu sync.Mutex
+	say := func(what, key string) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(out, "%s %s\n", what, key) // one write, so a line is whole or absent
+	}
+	run := fmt.Sprintf("%d-%d", time.Now().UnixNano(), os.Getpid())
+	for p := range 32 {
+		go func() {
+			for n := 0; ; n++ {
+				key := fmt.Sprintf("%s-%d-%d", run, p, n)
+				if _, err := db.Accept(ctx, newEvent(key), []string{"plugin:a"}); err != nil {
+					failed <- err
+				}
+				say("accepted", key)
+			}
+		}()
+	}
+	for range 4 {
+		go func() {
+			for {
+				tasks, err := db.Claim(ctx, "plugin:a", time.Now(), 2)
+				if err != nil {
+					failed <- err
+				}
+				for _, task := range tasks {
+					a := store.Attempt{JobID: task.Job.ID, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+					if err := db.Finish(ctx, a, store.Done, time.Time{}); err != nil {
+						failed <- err
+					}
+					say("finished", task.Event.Key)
+				}
+			}
+		}()
+	}
+	return <-failed
+}
+
+type scanner = bufio.Scanner
+
+func newScanner(r io.Reader) *scanner { return bufio.NewScanner(r) }
+
+// TestKill kills the process in full flight, again and again on the same
+// directory, and then judges: what was acknowledged is there, what was
+// finished is done, everything else can be claimed, once.
+func TestKill(t *testing.T) {
+	dir := t.TempDir()
+	acked := make(map[string]bool) // key → finished
+	note := func(line string) {
+		switch what, key, _ := strings.Cut(line, " "); what {
+		case "accepted":
+			acked[key] = acked[key] || false
+		case "finished":
+			acked[key] = true
+		default:
+			t.Fatalf("the child said %q", line)
+		}
+	}
+	for range 3 {
+		child, acks := startChild(t, dir)
+		for n := 0; n < 1000 && acks.Scan(); n++ {
+			note(acks.Text())
+		}
+		for _, line := range kill(t, child, acks) {
+			note(line)
+		}
+	}
+	if len(acked) < 1000 {
+		t.Fatalf("only %d events were acknowledged", len(acked))
+	}
+
+	db := mustOpen(t, dir)
+	pending := make(map[string]bool)
+	tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 1e6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if pending[task.Event.Key] {
+			t.Errorf("%s was claimed twice", task.Event.Key)
+		}
+		pending[task.Event.Key] = true
+	}
+	var lost, undone, undelivered, finished int
+	for key, done := range acked {
+		d, err := db.Delivery(t.Context(), key)
+		switch {
+		case err != nil:
+			lost++
+		case len(d.Jobs) != 1 || !d.Delivered() && !pending[key]:
+			undelivered++
+		case done && (!d.Delivered() || pending[key] || len(d.Attempts) != 1):
+			undone++
+		}
+		if done {
+			finished++
+		}
+	}
+	if lost+undone+undelivered > 0 || finished == 0 {
+		t.Errorf("of %d acknowledged events %d are lost, %d are neither delivered nor pending; of %d finished ones %d are not done",
+			len(acked), lost, undelivered, finished, undone)
+	}
+	t.Logf("%d acknowledged, %d of them finished, %d pending", len(acked), finished, len(pending))
+}

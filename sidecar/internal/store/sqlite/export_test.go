@@ -1,0 +1,48 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+)
+
+// OpenWithCommit is Open with another way to commit, which usually calls
+// Commit, and fails before or after it, counts, or waits.
+func OpenWithCommit(ctx context.Context, cfg Config, commit func(*sql.Conn) error) (*DB, error) {
+	return open(ctx, cfg, commit)
+}
+
+// Commit is what Open uses.
+func Commit(conn *sql.Conn) error { return commit(conn) }
+
+// Waiting returns how many operations wait for the next group.
+func (db *DB) Waiting() int { return len(db.ops) }
+
+// Plan returns the query plan of the page query that f makes, and of the
+// dispatch loop's query for due jobs.
+func (db *DB) Plan(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := db.readers.QueryContext(ctx, `EXPLAIN QUERY PLAN `+query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(rows *sql.Rows) (detail string, err error) {
+		var ignore int
+		err = rows.Scan(&ignore, &ignore, &ignore, &detail)
+		return detail, err
+	})
+}
+
+// The queries whose plans are tested.
+const (
+	DueJobs      = dueJobs
+	SelectByID   = selectByID
+	UpsertRecord = upsertRecord
+)
+
+// FilterSQL returns the condition that a filter becomes.
+var FilterSQL = filterSQL
+
+// Pragma returns a setting of the writer's connection.
+func (db *DB) Pragma(ctx context.Context, name string) (value string, err error) {
+	err = db.writer.conn.QueryRowContext(ctx, `PRAGMA `+name).Scan(&value)
+	return value, err
+}

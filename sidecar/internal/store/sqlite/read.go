@@ -1,0 +1,256 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// queries are the reads of the dispatch loop, which runs them all the time.
+// They are safe for concurrent use.
+type queries struct {
+	dueJobs, pendingJobs, eventsBySeq *sql.Stmt
+}
+
+func (q *queries) prepare(ctx context.Context, db *sql.DB) (err error) {
+	for _, s := range []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&q.dueJobs, dueJobs},
+		{&q.pendingJobs, `SELECT id, next_at FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`},
+		{&q.eventsBySeq, `SELECT ` + eventColumns + ` FROM events WHERE seq IN (SELECT value FROM json_each(?))`},
+	} {
+		if *s.stmt, err = db.PrepareContext(ctx, s.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// selectByID compares in lower case, which is what the indexes hold, and for
+// anything but a UUID also as spelled. A delivery's own id goes first.
+const selectByID = `
+SELECT seq FROM (
+	SELECT 0 AS rank, seq FROM events
+	WHERE lower(delivery_id) = lower(?1) AND (?2 OR delivery_id = ?1)
+	UNION ALL
+	SELECT 1 AS rank, seq FROM events
+	WHERE lower(id) = lower(?1) AND id <> '' AND (?2 OR id = ?1)
+)
+ORDER BY rank, seq DESC LIMIT 1`
+
+// Delivery implements [store.Store]. If several events have the id that is
+// asked for, the newest is returned.
+func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) {
+	var found []store.Delivery
+	err := db.read(ctx, "delivery", func(tx *sql.Tx) error {
+		isUUID := len(id) == 36 && uuid.Validate(id) == nil
+		rows, err := tx.QueryContext(ctx, selectByID, id, isUUID)
+		if err != nil {
+			return err
+		}
+		seqs, err := collect(rows, scanSeq)
+		if err != nil {
+			return err
+		}
+		if len(seqs) == 0 {
+			return fmt.Errorf("%w: no delivery or event has the id %q", store.ErrNotFound, id)
+		}
+		found, err = loadDeliveries(ctx, tx, seqs)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+// Deliveries implements [store.Store].
+func (db *DB) Deliveries(ctx context.Context, f store.Filter) (page []store.Delivery, total int, err error) {
+	where, args := filterSQL(f)
+	limit := f.Limit
+	if limit <= 0 {
+		limit = -1 // SQLite's "no limit"
+	}
+	err = db.read(ctx, "deliveries", func(tx *sql.Tx) error {
+		row := tx.QueryRowContext(ctx, `SELECT count(*) FROM records WHERE `+where, args...)
+		if err := row.Scan(&total); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, `SELECT seq FROM records WHERE `+where+`
+			ORDER BY seq DESC LIMIT ? OFFSET ?`, append(args[:len(args):len(args)], limit, max(f.Offset, 0))...)
+		if err != nil {
+			return err
+		}
+		seqs, err := collect(rows, scanSeq)
+		if err != nil {
+			return err
+		}
+		page, err = loadDeliveries(ctx, tx, seqs)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return page, total, nil
+}
+
+// read runs fn in a transaction, so that all its queries see one state.
+func (db *DB) read(ctx context.Context, operation string, fn func(*sql.Tx) error) error {
+	if db.closed() {
+		return store.ErrClosed
+	}
+	tx, err := db.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return db.readError(operation, err)
+	}
+	defer tx.Rollback() // there is nothing to commit
+	if err := fn(tx); err != nil {
+		return db.readError(operation, err)
+	}
+	return nil
+}
+
+// loadDeliveries returns the deliveries of events in the order of seqs.
+func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64) ([]store.Delivery, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	list := jsonList(seqs)
+	rows, err := tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM events
+		WHERE seq IN (SELECT value FROM json_each(?))`, list)
+	if err != nil {
+		return nil, err
+	}
+	events, err := collect(rows, scanEvent)
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[int64]int, len(seqs))
+	for i, seq := range seqs {
+		at[seq] = i
+	}
+	out := make([]store.Delivery, len(seqs))
+	for _, e := range events {
+		out[at[e.Seq]].Event = e
+	}
+
+	rows, err = tx.QueryContext(ctx, `SELECT id, event_seq, target, state, attempts, next_at FROM jobs
+		WHERE event_seq IN (SELECT value FROM json_each(?)) ORDER BY id`, list)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := collect(rows, scanJob)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range jobs {
+		d := &out[at[j.EventSeq]]
+		d.Jobs = append(d.Jobs, j)
+	}
+
+	rows, err = tx.QueryContext(ctx, `SELECT `+attemptColumns+`, jobs.target, jobs.event_seq
+		FROM jobs JOIN attempts ON attempts.job_id = jobs.id
+		WHERE jobs.event_seq IN (SELECT value FROM json_each(?))
+		ORDER BY attempts.started_at DESC, attempts.job_id DESC, attempts.n DESC`, list)
+	if err != nil {
+		return nil, err
+	}
+	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+		var target string
+		var seq int64
+		a, err := scanAttempt(rows, &target, &seq)
+		if err == nil {
+			a.Target = target
+			d := &out[at[seq]]
+			d.Attempts = append(d.Attempts, a)
+		}
+		return struct{}{}, err
+	})
+	return out, err
+}
+
+// Routes implements [store.Store].
+func (db *DB) Routes(ctx context.Context) (routes []store.Route, err error) {
+	err = db.read(ctx, "routes", func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT target, patterns FROM routes ORDER BY target`)
+		if err != nil {
+			return err
+		}
+		routes, err = collect(rows, func(rows *sql.Rows) (r store.Route, err error) {
+			var patterns []byte
+			if err := rows.Scan(&r.Target, &patterns); err != nil {
+				return r, err
+			}
+			if err := json.Unmarshal(patterns, &r.Patterns); err != nil {
+				return r, fmt.Errorf("stored route of %s: %w", r.Target, err)
+			}
+			return r, nil
+		})
+		return err
+	})
+	return routes, err
+}
+
+// Backlog implements [store.Store].
+func (db *DB) Backlog(ctx context.Context) (map[string]int, error) {
+	backlog := make(map[string]int)
+	err := db.read(ctx, "backlog", func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT target, count(*) FROM jobs WHERE state = 'pending' GROUP BY target`)
+		if err != nil {
+			return err
+		}
+		_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+			var target string
+			var n int
+			err := rows.Scan(&target, &n)
+			backlog[target] = n
+			return struct{}{}, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return backlog, nil
+}
+
+func scanSeq(rows *sql.Rows) (seq int64, err error) {
+	err = rows.Scan(&seq)
+	return seq, err
+}
+
+func scanJob(rows *sql.Rows) (j store.Job, err error) {
+	var due sql.NullInt64
+	err = rows.Scan(&j.ID, &j.EventSeq, &j.Target, &j.State, &j.Attempts, &due)
+	j.NextAt = fromMicros(due)
+	return j, err
+}
+
+func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// jsonList makes a list one bound parameter, for json_each.
+func jsonList[T int64 | string](list []T) string {
+	b, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // integers and strings always have a JSON form
+	}
+	return string(b)
+}

@@ -1,0 +1,173 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+// migrations take a database from schema n to n+1; PRAGMA user_version counts
+// those that are done. Only append: databases in the field have run the rest.
+//
+// Why the tables are as they are:
+//   - events is keyed by a growing integer, so that bodies are appended and
+//     only the indexes are in random order.
+//   - records holds what lists are selected by, apart from events: an update
+//     rewrites its whole row, and that must not be the one with the body.
+//   - times are microseconds since 1970 UTC, NULL when there is none.
+var migrations = []string{`
+CREATE TABLE events (
+	seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+	key          TEXT    NOT NULL UNIQUE,
+	delivery_id  TEXT    NOT NULL,
+	id           TEXT    NOT NULL,
+	type         TEXT    NOT NULL,
+	occurred_at  TEXT    NOT NULL,
+	received_at  INTEGER,
+	method       TEXT    NOT NULL,
+	path         TEXT    NOT NULL,
+	remote_addr  TEXT    NOT NULL,
+	key_label    TEXT    NOT NULL,
+	signed_at    INTEGER,
+	payload_off  INTEGER NOT NULL,
+	payload_len  INTEGER NOT NULL,
+	duplicates   INTEGER NOT NULL DEFAULT 0,
+	header       TEXT,
+	body         BLOB    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX events_delivery_id ON events (lower(delivery_id));
+CREATE INDEX events_id ON events (lower(id)) WHERE id <> '';
+
+CREATE TABLE jobs (
+	id         INTEGER PRIMARY KEY,
+	event_seq  INTEGER NOT NULL REFERENCES events (seq),
+	target     TEXT    NOT NULL,
+	state      TEXT    NOT NULL CHECK (state IN ('pending', 'done', 'dead')),
+	attempts   INTEGER NOT NULL DEFAULT 0,
+	next_at    INTEGER,
+	UNIQUE (event_seq, target)
+) STRICT;
+CREATE INDEX jobs_due ON jobs (target, next_at) WHERE state = 'pending';
+
+CREATE TABLE attempts (
+	job_id          INTEGER NOT NULL REFERENCES jobs (id),
+	n               INTEGER NOT NULL,
+	started_at      INTEGER,
+	finished_at     INTEGER,
+	outcome         TEXT    NOT NULL,
+	retry_after     INTEGER NOT NULL,
+	request_url     TEXT    NOT NULL,
+	request_header  TEXT,
+	response_status INTEGER NOT NULL,
+	response_header TEXT,
+	response_body   BLOB,
+	error_codes     TEXT,
+	error           TEXT    NOT NULL,
+	PRIMARY KEY (job_id, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE records (
+	seq         INTEGER PRIMARY KEY REFERENCES events (seq),
+	type        TEXT    NOT NULL,
+	status      TEXT,    -- 'delivered', 'failed', or NULL while a job is pending
+	started_at  INTEGER,
+	finished_at INTEGER
+) STRICT;
+CREATE INDEX records_status ON records (status, seq) WHERE status IS NOT NULL;
+
+CREATE TABLE routes (
+	target   TEXT PRIMARY KEY,
+	patterns TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ping (
+	one INTEGER PRIMARY KEY CHECK (one = 1),
+	n   INTEGER NOT NULL
+) STRICT;
+`}
+
+// migrate runs the migrations that the database has not seen, each in a
+// transaction with its number.
+func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
+	var have, tables int
+	if err := conn.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&have); err != nil {
+		return err
+	}
+	if err := conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+		return err
+	}
+	switch {
+	case have > len(migrations):
+		return fmt.Errorf("%s was written by a newer version of this program (schema %d, this one knows up to %d): run that version, or restore a backup made before the upgrade", db.path, have, len(migrations))
+	case have == 0 && tables > 0:
+		return fmt.Errorf("%s is the database of another program: use a directory of its own", db.path)
+	}
+	for n := have; n < len(migrations); n++ {
+		tx, err := conn.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, migrations[n]+fmt.Sprintf("PRAGMA user_version = %d;", n+1))
+		if err == nil {
+			err = tx.Commit()
+		}
+		if err != nil {
+			tx.Rollback()
+			return fmt.Errorf("migrate to schema %d: %w", n+1, err)
+		}
+	}
+	if have > 0 && have < len(migrations) {
+		db.log.Info("store schema upgraded", "file", db.path, "from", have, "to", len(migrations))
+	}
+	return nil
+}
+
+// checkLimit is the largest database that is read through at every start. A
+// start must not take long, since events that arrive meanwhile may be lost;
+// damage in a larger file is reported when it is met.
+const checkLimit = 64 << 20
+
+func (db *DB) check(ctx context.Context, conn *sql.Conn) error {
+	if fi, err := os.Stat(db.path); err != nil || fi.Size() > checkLimit {
+		return err
+	}
+	var verdict string
+	if err := conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return &damagedError{verdict}
+	}
+	return nil
+}
+
+type damagedError struct{ verdict string }
+
+func (e *damagedError) Error() string { return e.verdict }
+
+// explain names the operation and, for the errors that an operator can do
+// something about, the file and what to do.
+func (db *DB) explain(operation string, err error) error {
+	hint := ""
+	var code int
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		code = e.Code() & 0xff
+	}
+	_, damaged := errors.AsType[*damagedError](err)
+	switch {
+	case damaged || code == lib.SQLITE_CORRUPT || code == lib.SQLITE_NOTADB:
+		hint = fmt.Sprintf(": %s is damaged: keep a copy of it with its -wal and -shm files, then restore a backup, or rebuild it with the sqlite3 shell's .recover command", db.path)
+	case code == lib.SQLITE_FULL:
+		hint = fmt.Sprintf(": the disk of %s is full: free some space", db.path)
+	case code == lib.SQLITE_READONLY || code == lib.SQLITE_CANTOPEN || code == lib.SQLITE_PERM:
+		hint = fmt.Sprintf(": check that this user may write %s and its directory, and that the disk is not mounted read-only", db.path)
+	case code == lib.SQLITE_BUSY:
+		hint = fmt.Sprintf(": another program has %s locked: close it", db.path)
+	}
+	return fmt.Errorf("sqlite: %s: %w%s", operation, err, hint)
+}

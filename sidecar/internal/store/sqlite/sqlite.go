@@ -1,0 +1,257 @@
+// Package sqlite keeps the store in one SQLite database in a data directory:
+// no server, nothing to set up, and safe against a power cut.
+//
+// Start with [Open]. One process owns a directory at a time; a second one is
+// refused. One goroutine, the writer, makes every change, and changes that
+// arrive together share one transaction and one sync (see writer.go). Reads
+// run beside it on connections of their own.
+//
+// Files in the directory: events.db is the database; events.db-wal and
+// events.db-shm belong to it while it is open and, after a crash, hold changes
+// that are not yet in events.db, so the three must be copied and moved
+// together; lock names the owner.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+const fileName = "events.db"
+
+// Config says where the store lives. Dir is required.
+type Config struct {
+	// Dir is the data directory. It is created, for its owner only, if it
+	// does not exist. It must be on a local disk: SQLite's log does not
+	// work on network file systems.
+	Dir string
+
+	// Log receives what an operator should know: a commit that failed, a
+	// schema that was upgraded. nil discards it.
+	Log *slog.Logger
+}
+
+// DB is an open store. It implements [store.Store]; whoever opened it calls
+// Close.
+type DB struct {
+	path string
+	log  *slog.Logger
+	lock *dirLock
+
+	writerDB *sql.DB // has one connection,
+	writer   *writer // which the writer uses
+	readers  *sql.DB
+	queries  queries
+
+	ops     chan *op      // to the writer
+	closing chan struct{} // closed by Close: no further operation starts
+	stopped chan struct{} // closed by the writer when the last one is answered
+	close   func() error  // runs once
+
+	claimMu sync.Mutex
+	claims  map[int64]int // guarded by claimMu: claimed job → attempts it had then
+}
+
+var _ store.Store = (*DB)(nil)
+
+// Open opens the store in cfg.Dir and creates it if there is none. It fails if
+// another process has the directory open, if the database is damaged, and if a
+// newer version of the program has written it; each error says what to do.
+// ctx bounds only the opening.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	return open(ctx, cfg, commit)
+}
+
+// open takes the function that commits, so that tests can make it fail.
+func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("sqlite: open: no data directory: set Config.Dir")
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("sqlite: open %s: %w", cfg.Dir, err)
+	}
+	db := &DB{
+		path:    filepath.Join(dir, fileName),
+		log:     cfg.Log,
+		ops:     make(chan *op, maxGroupOps),
+		closing: make(chan struct{}),
+		stopped: make(chan struct{}),
+		claims:  make(map[int64]int),
+	}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
+	db.close = sync.OnceValue(db.shut)
+	defer func() {
+		if err != nil {
+			db.release()
+		}
+	}()
+
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("sqlite: open: create data directory: %w", err)
+	}
+	if db.lock, err = lockDir(dir); err != nil {
+		return nil, fmt.Errorf("sqlite: open: %w", err)
+	}
+	if err := createFile(db.path); err != nil {
+		return nil, fmt.Errorf("sqlite: open: %w", err)
+	}
+	if err := db.openWriter(ctx, commit); err != nil {
+		return nil, db.explain("open", err)
+	}
+	if err := db.openReaders(ctx); err != nil {
+		return nil, db.explain("open", err)
+	}
+	go db.writer.loop()
+	return db, nil
+}
+
+// openWriter opens the writer's connection and brings the schema up to date
+// through it.
+func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
+	if db.writerDB, err = sql.Open("sqlite", writerDSN(db.path)); err != nil {
+		return err
+	}
+	db.writerDB.SetMaxOpenConns(1)
+	conn, err := db.writerDB.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	db.writer = &writer{db: db, conn: conn, commit: commit}
+	if err := db.check(ctx, conn); err != nil {
+		return err
+	}
+	if err := db.migrate(ctx, conn); err != nil {
+		return err
+	}
+	return db.writer.prepare(ctx)
+}
+
+func (db *DB) openReaders(ctx context.Context) error {
+	var err error
+	if db.readers, err = sql.Open("sqlite", readerDSN(db.path)); err != nil {
+		return err
+	}
+	// Kept open while idle: a new connection has to read the schema again.
+	n := max(4, runtime.GOMAXPROCS(0))
+	db.readers.SetMaxOpenConns(n)
+	db.readers.SetMaxIdleConns(n)
+	return db.queries.prepare(ctx, db.readers)
+}
+
+// writerDSN asks for a sync of the log in every commit (FULL in WAL mode).
+// NORMAL would be faster and lose acknowledged events in a power cut. The
+// fullfsync settings matter on macOS only, where a plain fsync leaves the data
+// in the drive's cache.
+func writerDSN(path string) string {
+	return dsn(path, url.Values{
+		"_busy_timeout": {"5000"}, // an operator's sqlite3 shell may hold the lock for a moment
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"},
+		"_foreign_keys": {"1"},
+		"_pragma":       {"fullfsync(1)", "checkpoint_fullfsync(1)", "journal_size_limit(67108864)"},
+	})
+}
+
+func readerDSN(path string) string {
+	return dsn(path, url.Values{
+		"mode":          {"ro"},
+		"_busy_timeout": {"5000"},
+		"_query_only":   {"1"},
+	})
+}
+
+func dsn(path string, q url.Values) string {
+	q.Set("_dqs", "0")
+	q.Set("_error_rc", "1")
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a Windows volume: file:///C:/...
+	}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// createFile makes an empty database file that only its owner can read; SQLite
+// would make one that everybody can, and gives its other files the same mode.
+// The directory entries are synced too, so that a power cut after the first
+// event cannot take the file's name away.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	dir := filepath.Dir(path)
+	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there; NTFS journals names
+	}
+	d, err := os.Open(dir)
+	if errors.Is(err, os.ErrPermission) {
+		return nil // a parent that we may not read is not one we have just made
+	}
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return nil
+}
+
+// Close waits for the changes under way, moves the log into the database and
+// releases the directory. Later calls return what the first one did.
+func (db *DB) Close() error { return db.close() }
+
+func (db *DB) shut() error {
+	close(db.closing)
+	<-db.stopped
+	return db.release()
+}
+
+// release frees what open got hold of, in reverse order. SQLite empties and
+// removes its log when the last connection closes, and only one that can write
+// is able to: so the readers go first.
+func (db *DB) release() error {
+	var errs []error
+	if db.readers != nil {
+		errs = append(errs, db.readers.Close())
+	}
+	if db.writer != nil {
+		errs = append(errs, db.writer.close())
+	}
+	if db.writerDB != nil {
+		errs = append(errs, db.writerDB.Close())
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sqlite: close %s: %w", db.path, err)
+	}
+	return nil
+}

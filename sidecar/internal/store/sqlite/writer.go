@@ -1,0 +1,270 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// A group is bounded so that its first operation does not wait for too many
+// others, and the log does not grow without limit in one transaction.
+const (
+	maxGroupOps   = 1024
+	maxGroupBytes = 8 << 20
+)
+
+// op is one change that somebody waits for.
+type op struct {
+	// run makes the change inside the group's transaction. It may be called
+	// again after a rollback, and keeps results for the waiting caller in
+	// variables of its own, which the answer hands over.
+	run  func(*writer) error
+	size int // bytes, about
+	done chan error
+
+	// state decides the race between a caller whose context ends and the
+	// writer: whoever moves it away from waiting wins.
+	state atomic.Int32
+}
+
+const (
+	waiting int32 = iota
+	taken
+	withdrawn
+)
+
+// write hands a change to the writer and returns after its commit. If ctx ends
+// before the change was taken into a group it is not made at all; afterwards
+// the answer is waited for, since it is then about to be on disk.
+func (db *DB) write(ctx context.Context, name string, size int, run func(*writer) error) error {
+	select {
+	case <-db.closing:
+		return store.ErrClosed
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("sqlite: %s: %w", name, err)
+	}
+	o := &op{run: run, size: size, done: make(chan error, 1)}
+	select {
+	case db.ops <- o:
+	case <-ctx.Done():
+		return fmt.Errorf("sqlite: %s: %w", name, ctx.Err())
+	case <-db.stopped:
+		return store.ErrClosed
+	}
+	var err error
+	select {
+	case err = <-o.done:
+	case <-ctx.Done():
+		if o.state.CompareAndSwap(waiting, withdrawn) {
+			return fmt.Errorf("sqlite: %s: %w", name, ctx.Err())
+		}
+		err = <-o.done
+	case <-db.stopped:
+		if o.state.CompareAndSwap(waiting, withdrawn) {
+			return store.ErrClosed // sent in the moment the writer left
+		}
+		err = <-o.done
+	}
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return db.explain(name, err)
+}
+
+// commitFunc ends a transaction; it is a seam for tests.
+type commitFunc func(*sql.Conn) error
+
+func commit(conn *sql.Conn) error {
+	_, err := conn.ExecContext(context.Background(), `COMMIT`)
+	return err
+}
+
+// writer makes all changes, on one connection, from one goroutine: loop. All
+// its fields belong to that goroutine.
+type writer struct {
+	db     *DB
+	conn   *sql.Conn
+	commit commitFunc
+
+	insertEvent, insertJob                 *sql.Stmt
+	insertAttempt, updateJob, upsertRecord *sql.Stmt
+	job, saveRoute, ping                   *sql.Stmt
+
+	stmts []*sql.Stmt // all of them
+}
+
+func (w *writer) prepare(ctx context.Context) error {
+	for _, s := range []struct {
+		stmt **sql.Stmt
+		text string
+	}{
+		{&w.insertEvent, insertEvent},
+		{&w.insertJob, insertJob},
+		{&w.insertAttempt, insertAttempt},
+		{&w.updateJob, updateJob},
+		{&w.upsertRecord, upsertRecord},
+		{&w.job, selectJob},
+		{&w.saveRoute, upsertRoute},
+		{&w.ping, `INSERT INTO ping VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1`},
+	} {
+		var err error
+		if *s.stmt, err = w.conn.PrepareContext(ctx, s.text); err != nil {
+			return err
+		}
+		w.stmts = append(w.stmts, *s.stmt)
+	}
+	return nil
+}
+
+// close frees the connection. Statements prepared on a sql.Conn are not closed
+// with it, and SQLite keeps a connection with open statements half alive: the
+// log would never be moved into the database.
+func (w *writer) close() error {
+	var errs []error
+	for _, s := range w.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, w.conn.Close())...)
+}
+
+// loop commits group after group until the store closes. A group is whatever
+// waits at the moment the one before is on disk: under load the groups grow by
+// themselves, and a lonely event is not held back by a timer.
+func (w *writer) loop() {
+	defer close(w.db.stopped)
+	for {
+		select {
+		case first := <-w.db.ops:
+			w.write(w.gather(first))
+		case <-w.db.closing:
+			for {
+				select {
+				case first := <-w.db.ops:
+					w.write(w.gather(first))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (w *writer) gather(first *op) []*op {
+	var group []*op
+	size := 0
+	for o := first; ; {
+		if o.state.CompareAndSwap(waiting, taken) {
+			group = append(group, o)
+			size += o.size
+		}
+		if len(group) >= maxGroupOps || size >= maxGroupBytes {
+			return group
+		}
+		select {
+		case o = <-w.db.ops:
+		default:
+			return group
+		}
+	}
+}
+
+// write makes the changes of a group durable, in this order:
+//
+//  1. begin a transaction;
+//  2. run every operation in it;
+//  3. commit, which syncs the log: the safe point. A crash before it loses the
+//     whole group, of which nobody has been told; a crash after it loses
+//     nothing, because SQLite replays the log when the store is opened;
+//  4. answer.
+//
+// If one operation fails the others must not suffer: the transaction is rolled
+// back and run again with a savepoint around each. That is rare, so the usual
+// path does not pay for savepoints.
+func (w *writer) write(group []*op) {
+	if len(group) == 0 {
+		return
+	}
+	errs := make([]error, len(group))
+	err := w.transact(group, errs, false)
+	if err == errOperation && len(group) > 1 {
+		err = w.transact(group, errs, true)
+	}
+	if err != nil && err != errOperation {
+		w.db.log.Error("store commit failed", "operations", len(group), "error", err)
+	}
+	for i, o := range group {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+		o.done <- errs[i]
+	}
+}
+
+// errOperation says that an operation failed and that its own error tells how.
+var errOperation = errors.New("an operation of the same group failed")
+
+// transact runs a group in one transaction. Guarded, it keeps the operations
+// that work and puts the errors of the others into errs; unguarded, the first
+// failure undoes all and returns errOperation.
+func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
+	if err := w.begin(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			// If the commit landed although it reported failure there
+			// is nothing to roll back, and the error of that is no news.
+			w.exec(`ROLLBACK`)
+		}
+	}()
+	for i, o := range group {
+		if !guarded {
+			if errs[i] = o.run(w); errs[i] != nil {
+				return errOperation
+			}
+			continue
+		}
+		if errs[i], err = w.guard(o); err != nil {
+			return err
+		}
+	}
+	if err := w.commit(w.conn); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// begin starts a transaction, also when an earlier one could not be ended.
+func (w *writer) begin() error {
+	err := w.exec(`BEGIN IMMEDIATE`)
+	if err != nil && w.exec(`ROLLBACK`) == nil {
+		err = w.exec(`BEGIN IMMEDIATE`)
+	}
+	return err
+}
+
+// guard runs one operation so that its failure can be undone by itself. opErr
+// is that failure; err means that the transaction is lost.
+func (w *writer) guard(o *op) (opErr, err error) {
+	if err := w.exec(`SAVEPOINT op`); err != nil {
+		return nil, err
+	}
+	if opErr = o.run(w); opErr != nil {
+		if err := w.exec(`ROLLBACK TO op`); err != nil {
+			return opErr, err
+		}
+	}
+	return opErr, w.exec(`RELEASE op`)
+}
+
+// exec does not take a caller's context: a group belongs to many callers.
+func (w *writer) exec(text string) error {
+	_, err := w.conn.ExecContext(context.Background(), text)
+	return err
+}

@@ -1,0 +1,374 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+)
+
+// gate is a commit that can be held up, counted, and made to fail.
+type gate struct {
+	commits atomic.Int32
+	entered chan struct{} // receives when a commit is about to happen
+	open    chan struct{} // is received from before each commit; closed lets all pass
+
+	mu   sync.Mutex
+	fail fault // guarded by mu; for one commit
+}
+
+type fault int
+
+const (
+	none   fault = iota
+	lost         // the commit fails and did not happen
+	landed       // the commit happens and is reported as failed
+)
+
+var errDisk = errors.New("disk on fire")
+
+func (g *gate) commit(conn *sql.Conn) error {
+	if g.entered != nil {
+		g.entered <- struct{}{}
+		<-g.open
+	}
+	g.commits.Add(1)
+	g.mu.Lock()
+	f := g.fail
+	g.fail = none
+	g.mu.Unlock()
+	if f == lost {
+		return errDisk
+	}
+	if err := sqlite.Commit(conn); err != nil {
+		return err
+	}
+	if f == landed {
+		return errDisk
+	}
+	return nil
+}
+
+func (g *gate) next(f fault) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fail = f
+}
+
+func openGate(t *testing.T, dir string, g *gate) *sqlite.DB {
+	t.Helper()
+	db, err := sqlite.OpenWithCommit(t.Context(), sqlite.Config{Dir: dir}, g.commit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// held returns a store whose writer stands before the commit of one event, so
+// that everything started now forms the next group. letGo lets it continue and
+// closes the gate for good.
+func held(t *testing.T) (db *sqlite.DB, g *gate, letGo func()) {
+	t.Helper()
+	g = &gate{entered: make(chan struct{}), open: make(chan struct{})}
+	db = openGate(t, t.TempDir(), g)
+	var wg sync.WaitGroup
+	wg.Go(func() { accept(t, db, "first") })
+	<-g.entered
+	return db, g, func() {
+		close(g.open)
+		go func() {
+			for range g.entered {
+			}
+		}()
+		wg.Wait()
+	}
+}
+
+// waitFor lets others run until n operations wait for the next group.
+func waitFor(db *sqlite.DB, n int) {
+	for db.Waiting() < n {
+		runtime.Gosched()
+	}
+}
+
+func TestConcurrentChangesShareACommit(t *testing.T) {
+	db, g, letGo := held(t)
+	const n = 100
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { accept(t, db, fmt.Sprint(i), "plugin:a") })
+	}
+	waitFor(db, n)
+	if got := g.commits.Load(); got != 0 {
+		t.Fatalf("%d commits happened while the first was held", got)
+	}
+	letGo()
+	wg.Wait()
+	if got := g.commits.Load(); got != 2 {
+		t.Errorf("1 event and then %d waiting ones took %d commits, want 2", n, got)
+	}
+	if tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 2*n); err != nil || len(tasks) != n {
+		t.Errorf("%d jobs, error %v; want %d", len(tasks), err, n)
+	}
+}
+
+func TestOneFailureDoesNotSpoilItsGroup(t *testing.T) {
+	db, g, letGo := held(t)
+	const n = 20
+	bad := func(i int) bool { return i%7 == 3 }
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			e := newEvent(fmt.Sprint(i))
+			e.DeliveryID = fmt.Sprint("delivery ", i)
+			if bad(i) {
+				e.DeliveryID = "delivery 0" // taken, but by another event
+			}
+			if i == 0 {
+				_, errs[i] = db.Accept(t.Context(), e, []string{"plugin:a"})
+				return
+			}
+			waitFor(db, 1)
+			_, errs[i] = db.Accept(t.Context(), e, []string{"plugin:a"})
+		})
+	}
+	waitFor(db, n)
+	letGo()
+	wg.Wait()
+	for i, err := range errs {
+		_, found := db.Delivery(t.Context(), fmt.Sprint(i))
+		if bad(i) != (err != nil) || bad(i) != errors.Is(found, store.ErrNotFound) {
+			t.Errorf("event %d: accept returned %v, delivery %v", i, err, found)
+		}
+	}
+	if got := g.commits.Load(); got != 2 {
+		t.Errorf("the group took %d commits, want 2 with the first", got)
+	}
+}
+
+func TestEndedContext(t *testing.T) {
+	t.Run("while waiting, the change is not made", func(t *testing.T) {
+		db, _, letGo := held(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error)
+		go func() {
+			_, err := db.Accept(ctx, newEvent("late"), nil)
+			got <- err
+		}()
+		waitFor(db, 1)
+		cancel()
+		if err := <-got; !errors.Is(err, context.Canceled) { // answered although the writer is held
+			t.Errorf("accept: %v", err)
+		}
+		letGo()
+		accept(t, db, "next")
+		if _, err := db.Delivery(t.Context(), "late"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("delivery: %v", err)
+		}
+	})
+	t.Run("while being committed, the true answer is waited for", func(t *testing.T) {
+		g := &gate{entered: make(chan struct{}), open: make(chan struct{})}
+		db := openGate(t, t.TempDir(), g)
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error)
+		go func() {
+			_, err := db.Accept(ctx, newEvent("taken"), nil)
+			got <- err
+		}()
+		<-g.entered
+		cancel()
+		close(g.open)
+		if err := <-got; err != nil {
+			t.Errorf("accept: %v", err)
+		}
+		if _, err := db.Delivery(t.Context(), "taken"); err != nil {
+			t.Errorf("delivery: %v", err)
+		}
+	})
+}
+
+// Every write is tested twice: lost, and landed but reported lost. Afterwards
+// the caller repeats, as the contract tells it to, and the store is opened
+// again.
+func TestFailedCommits(t *testing.T) {
+	type env struct {
+		db   *sqlite.DB
+		task store.Task
+	}
+	writes := []struct {
+		name  string
+		write func(t *testing.T, e env) error
+		check func(t *testing.T, e env) bool // whether the change is there
+	}{
+		{"accept", func(t *testing.T, e env) error {
+			_, err := e.db.Accept(t.Context(), newEvent("new"), []string{"plugin:a"})
+			return err
+		}, func(t *testing.T, e env) bool {
+			d, err := e.db.Delivery(t.Context(), "new")
+			return err == nil && len(d.Jobs) == 1
+		}},
+		{"finish", func(t *testing.T, e env) error {
+			a := store.Attempt{JobID: e.task.Job.ID, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+			return e.db.Finish(t.Context(), a, store.Done, time.Time{})
+		}, func(t *testing.T, e env) bool {
+			d, err := e.db.Delivery(t.Context(), "old")
+			listed, _, listErr := e.db.Deliveries(t.Context(), store.Filter{})
+			if err != nil || listErr != nil || len(listed) != len(d.Attempts) || d.Delivered() != (len(d.Attempts) == 1) {
+				t.Errorf("half a finish: %+v, %d listed, errors %v, %v", d, len(listed), err, listErr)
+			}
+			return d.Delivered()
+		}},
+		{"save route", func(t *testing.T, e env) error {
+			return e.db.SaveRoute(t.Context(), store.Route{Target: "plugin:a", Patterns: []string{"*"}})
+		}, func(t *testing.T, e env) bool {
+			routes, err := e.db.Routes(t.Context())
+			return err == nil && len(routes) == 1
+		}},
+	}
+	for _, w := range writes {
+		for f, name := range map[fault]string{lost: "lost", landed: "landed but reported lost"} {
+			t.Run(w.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				g := new(gate)
+				e := env{db: openGate(t, dir, g)}
+				accept(t, e.db, "old", "plugin:a")
+				tasks, err := e.db.Claim(t.Context(), "plugin:a", time.Now(), 1)
+				if err != nil || len(tasks) != 1 {
+					t.Fatal(tasks, err)
+				}
+				e.task = tasks[0]
+
+				g.next(f)
+				if err := w.write(t, e); !errors.Is(err, errDisk) {
+					t.Errorf("the failed commit returned %v", err)
+				}
+				if got, want := w.check(t, e), f == landed; got != want {
+					t.Errorf("after the failure: change made %v, want %v", got, want)
+				}
+				if again, err := e.db.Claim(t.Context(), "plugin:a", time.Now(), 9); err != nil || len(again) > 0 && again[0].Event.ID == "old" {
+					t.Errorf("the claim was lost with the commit: %v, %v", again, err)
+				}
+				for range 2 {
+					if err := w.write(t, e); err != nil {
+						t.Errorf("repeating: %v", err)
+					}
+					if !w.check(t, e) {
+						t.Error("repeating did not make the change")
+					}
+				}
+				if err := e.db.Close(); err != nil {
+					t.Fatal(err)
+				}
+				e.db = mustOpen(t, dir)
+				if !w.check(t, e) {
+					t.Error("reopening lost the change")
+				}
+			})
+		}
+	}
+}
+
+// Close races with accepts: whoever was told "accepted" is right after
+// reopening, and whoever was told "closed" is right too.
+func TestCloseAnswersEverybody(t *testing.T) {
+	dir := t.TempDir()
+	db := mustOpen(t, dir)
+	const n = 64
+	var mu sync.Mutex
+	accepted := make(map[string]bool)
+	var wg sync.WaitGroup
+	started := make(chan struct{}, n)
+	for p := range n {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				key := fmt.Sprint(p, "-", i)
+				_, err := db.Accept(context.Background(), newEvent(key), nil)
+				mu.Lock()
+				accepted[key] = err == nil
+				mu.Unlock()
+				if err != nil {
+					if !errors.Is(err, store.ErrClosed) {
+						t.Errorf("accept: %v", err)
+					}
+					return
+				}
+				if i == 1 {
+					started <- struct{}{}
+				}
+			}
+		})
+	}
+	for range n {
+		<-started
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	db = mustOpen(t, dir)
+	for key, want := range accepted {
+		if _, err := db.Delivery(t.Context(), key); (err == nil) != want {
+			t.Errorf("%s: accepted %v, but delivery: %v", key, want, err)
+		}
+	}
+}
+
+func BenchmarkAccept(b *testing.B) {
+	body := make([]byte, 1200)
+	for _, producers := range []int{1, 16, 64} {
+		for _, shared := range []bool{true, false} {
+			name := fmt.Sprintf("producers=%d/group", producers)
+			if !shared {
+				name = fmt.Sprintf("producers=%d/one-commit-each", producers)
+			}
+			b.Run(name, func(b *testing.B) {
+				g := new(gate)
+				db, err := sqlite.OpenWithCommit(b.Context(), sqlite.Config{Dir: b.TempDir()}, g.commit)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer db.Close()
+				var alone sync.Mutex // one in the store at a time means groups of one
+				var next atomic.Int64
+				var wg sync.WaitGroup
+				b.ResetTimer()
+				for range producers {
+					wg.Go(func() {
+						for {
+							n := next.Add(1)
+							if n > int64(b.N) {
+								return
+							}
+							e := newEvent(fmt.Sprintf("%016x", n*0x2545F4914F6CDD1D))
+							e.Body = body
+							if !shared {
+								alone.Lock()
+							}
+							_, err := db.Accept(context.Background(), e, []string{"plugin:a"})
+							if !shared {
+								alone.Unlock()
+							}
+							if err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				wg.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+				b.ReportMetric(float64(b.N)/float64(g.commits.Load()), "events/commit")
+			})
+		}
+	}
+}

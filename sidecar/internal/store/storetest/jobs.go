@@ -1,0 +1,411 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+func acceptKeeps(t *testing.T, open OpenFunc) {
+	odd := newEvent(1)
+	odd.ID, odd.Type, odd.OccurredAt = "bell \x07 nul \x00 é", "a\xffb", "yesterday\x00"
+	odd.Path = "/\xc3\x28"
+	odd.Header = [][2]string{{"X-Latin", "caf\xe9"}, {"X-Quote", `a "b" <c> & ]["`}, {"X-Empty", ""}, {"X\xfe", "\x00"}}
+	odd.Body = []byte("\x00\xff\xfe not JSON \xc3\x28")
+	odd.PayloadOff, odd.PayloadLen = 0, -1
+
+	bare := &store.Event{Key: "sha256:00", PayloadLen: -1}
+
+	big := newEvent(3)
+	big.Body = bytes.Repeat([]byte{0, 1, 2, 255}, 1<<18) // 1 MiB
+
+	for _, tt := range []struct {
+		name string
+		e    *store.Event
+	}{
+		{"a usual event", newEvent(2)},
+		{"bytes that are no text", odd},
+		{"an event without anything", bare},
+		{"a body of 1 MiB", big},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			given := *tt.e
+			seq := accept(t, s, &given, target)
+			want := given
+			if want.Seq != seq {
+				t.Errorf("Seq is %d in the event and %d in the answer", want.Seq, seq)
+			}
+			same(t, "event", delivery(t, s, given.DeliveryID).Event, &want)
+			same(t, "claimed event", claim(t, s, target, farFuture, 1)[0].Event, &want)
+
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir)
+			defer s.Close()
+			same(t, "event after reopening", delivery(t, s, given.DeliveryID).Event, &want)
+		})
+	}
+}
+
+func acceptAssigns(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	a, b := newEvent(1), newEvent(2)
+	b.DeliveryID = "F5586561-8ff0-4291-a0ac-84fe544797bd"
+	if accept(t, s, a) >= accept(t, s, b) {
+		t.Errorf("Seq does not grow: %d then %d", a.Seq, b.Seq)
+	}
+	if len(a.DeliveryID) != 36 {
+		t.Errorf("DeliveryID %q is not a UUID", a.DeliveryID)
+	}
+	if b.DeliveryID != "F5586561-8ff0-4291-a0ac-84fe544797bd" {
+		t.Errorf("DeliveryID was changed to %q", b.DeliveryID)
+	}
+}
+
+func acceptDuplicate(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	first := newEvent(1)
+	seq := accept(t, s, first, target)
+	complete(t, s, target, store.OutcomeDone, store.Done)
+	for _, deliveryID := range []string{"", first.DeliveryID} {
+		again := newEvent(1)
+		again.Body = []byte("another body")
+		again.DeliveryID = deliveryID // known to a caller who repeats
+		got, err := s.Accept(t.Context(), again, []string{target, "plugin:other"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "answer", got, store.Accepted{Seq: seq, DeliveryID: first.DeliveryID, Duplicate: true})
+	}
+	d := delivery(t, s, first.DeliveryID)
+	want := *first
+	want.Duplicates = 2
+	same(t, "event", d.Event, &want)
+	if len(d.Jobs) != 1 || d.Jobs[0].State != store.Done {
+		t.Errorf("the duplicate changed the jobs: %+v", d.Jobs)
+	}
+	claim(t, s, target, t0.Add(time.Hour), 0)
+}
+
+func acceptConcurrentDuplicates(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	const keys, each = 8, 8
+	var mu sync.Mutex
+	accepted := make(map[string]int)
+	var wg sync.WaitGroup
+	for i := range keys * each {
+		wg.Go(func() {
+			e := newEvent(i % keys)
+			got, err := s.Accept(t.Context(), e, []string{target})
+			if err != nil {
+				t.Errorf("accept: %v", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if !got.Duplicate {
+				accepted[e.Key]++
+			}
+		})
+	}
+	wg.Wait()
+	for k, n := range accepted {
+		if n != 1 {
+			t.Errorf("%s was accepted %d times", k, n)
+		}
+	}
+	if len(accepted) != keys {
+		t.Errorf("%d of %d events were accepted", len(accepted), keys)
+	}
+	for _, task := range claim(t, s, target, t0.Add(time.Hour), keys) {
+		if task.Event.Duplicates != each-1 {
+			t.Errorf("%s: %d duplicates were counted, want %d", task.Event.Key, task.Event.Duplicates, each-1)
+		}
+	}
+}
+
+func acceptTargetTwice(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	accept(t, s, newEvent(1), target, "plugin:other", target)
+	claim(t, s, target, t0.Add(time.Hour), 1)
+	claim(t, s, "plugin:other", t0.Add(time.Hour), 1)
+}
+
+func acceptEnded(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	e := newEvent(1)
+	_, err := s.Accept(ctx, e, []string{target})
+	wantErr(t, "accept", err, context.Canceled)
+	_, err = s.Delivery(t.Context(), e.ID)
+	wantErr(t, "delivery", err, store.ErrNotFound)
+}
+
+func claimOrder(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	for _, n := range []int{3, 1, 2, 4} {
+		accept(t, s, newEvent(n), target)
+	}
+	accept(t, s, newEvent(5), "plugin:other")
+	var got []string
+	for _, want := range []int{2, 2, 0} {
+		tasks, err := s.Claim(t.Context(), target, t0.Add(time.Hour), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(tasks) != want {
+			t.Errorf("claim of 2: got %d tasks, want %d", len(tasks), want)
+		}
+		for _, task := range tasks {
+			got = append(got, task.Event.ID[7:8])
+			if task.Job.Target != target || task.Job.State != store.Pending || task.Job.Attempts != 0 ||
+				task.Job.EventSeq != task.Event.Seq || task.Job.NextAt.After(task.Event.ReceivedAt) {
+				t.Errorf("job %+v does not fit its event %+v", task.Job, task.Event)
+			}
+		}
+	}
+	same(t, "order", strings.Join(got, ""), "1234")
+	if tasks, err := s.Claim(t.Context(), "plugin:other", t0.Add(time.Hour), 0); err != nil || len(tasks) != 0 {
+		t.Errorf("claim of 0: %d tasks, error %v", len(tasks), err)
+	}
+}
+
+// claimConcurrently lets claims race with finishes that free their claims:
+// each job must be handed out exactly as often as it has attempts.
+func claimConcurrently(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	const events, attempts = 24, 3
+	for n := range events {
+		accept(t, s, newEvent(n), target)
+	}
+	var mu sync.Mutex
+	handedOut := make(map[string]int)
+	left := events * attempts
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				finished := left == 0
+				mu.Unlock()
+				if finished {
+					return
+				}
+				tasks, err := s.Claim(t.Context(), target, t0.Add(time.Hour), 5)
+				if err != nil {
+					t.Errorf("claim: %v", err)
+					return
+				}
+				for _, task := range tasks {
+					mu.Lock()
+					handedOut[fmt.Sprint(task.Job.ID, "/", task.Job.Attempts)]++
+					left--
+					mu.Unlock()
+					state, outcome := store.Pending, store.OutcomeRetry
+					if task.Job.Attempts == attempts-1 {
+						state, outcome = store.Done, store.OutcomeDone
+					}
+					if err := s.Finish(t.Context(), attempt(task, outcome), state, t0); err != nil {
+						t.Errorf("finish: %v", err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for k, n := range handedOut {
+		if n != 1 {
+			t.Errorf("job/attempt %s was handed out %d times", k, n)
+		}
+	}
+	if len(handedOut) != events*attempts {
+		t.Errorf("%d attempts were handed out, want %d", len(handedOut), events*attempts)
+	}
+}
+
+func claimDue(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	accept(t, s, newEvent(0), target)
+	task := claim(t, s, target, t0, 1)[0]
+	due := t0.Add(time.Minute)
+	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, due)
+	claim(t, s, target, due.Add(-time.Microsecond), 0)
+	again := claim(t, s, target, due, 1)[0]
+	same(t, "job", again.Job, store.Job{
+		ID: task.Job.ID, EventSeq: task.Event.Seq, Target: target,
+		State: store.Pending, Attempts: 1, NextAt: due,
+	})
+}
+
+func release(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	accept(t, s, newEvent(0), target)
+	task := claim(t, s, target, t0, 1)[0]
+	claim(t, s, target, t0, 0)
+	if err := s.Release(t.Context(), task.Job.ID); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "task", claim(t, s, target, t0, 1)[0], task)
+}
+
+func nextDue(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	due := func(want time.Time) {
+		t.Helper()
+		got, ok, err := s.NextDue(t.Context(), target)
+		if err != nil || ok != !want.IsZero() || !got.Equal(want) {
+			t.Errorf("next due: got %v, %v, error %v; want %v", got, ok, err, want)
+		}
+	}
+	due(time.Time{})
+	accept(t, s, newEvent(7), "plugin:other")
+	due(time.Time{})
+	accept(t, s, newEvent(0), target)
+	due(t0)
+	task := claim(t, s, target, t0, 1)[0]
+	due(time.Time{})
+	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0.Add(time.Minute))
+	due(t0.Add(time.Minute))
+	accept(t, s, newEvent(9), target)
+	due(t0.Add(9 * time.Second))
+}
+
+func finishStates(t *testing.T, open OpenFunc) {
+	for _, tt := range []struct {
+		name             string
+		outcome          store.Outcome
+		state            store.State
+		final, delivered bool
+	}{
+		{"done is final and delivered", store.OutcomeDone, store.Done, true, true},
+		{"dead is final and failed", store.OutcomeDead, store.Dead, true, false},
+		{"a retry that used up its schedule is final and failed", store.OutcomeRetry, store.Dead, true, false},
+		{"a retry is not final", store.OutcomeRetry, store.Pending, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := openStore(t, open)
+			e := newEvent(0)
+			seq := accept(t, s, e, target)
+			task := claim(t, s, target, t0, 1)[0]
+			a := attempt(task, tt.outcome)
+			var due time.Time
+			if tt.state == store.Pending {
+				due = t0.Add(time.Hour)
+			}
+			finish(t, s, a, tt.state, due)
+			d := delivery(t, s, e.DeliveryID)
+			same(t, "jobs", d.Jobs, []store.Job{{
+				ID: task.Job.ID, EventSeq: seq, Target: target, State: tt.state, Attempts: 1, NextAt: due,
+			}})
+			same(t, "attempts", d.Attempts, []store.Attempt{a})
+			if d.Final() != tt.final || d.Delivered() != tt.delivered {
+				t.Errorf("final %v, delivered %v; want %v, %v", d.Final(), d.Delivered(), tt.final, tt.delivered)
+			}
+			want := 0
+			if tt.state == store.Pending {
+				want = 1
+			}
+			claim(t, s, target, t0.Add(2*time.Hour), want)
+		})
+	}
+}
+
+func finishRepeated(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	e := newEvent(0)
+	accept(t, s, e, target)
+	a := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeDone)
+	finish(t, s, a, store.Done, time.Time{})
+	before := delivery(t, s, e.DeliveryID)
+
+	again := a
+	again.Outcome, again.Error = store.OutcomeDead, "something else"
+	finish(t, s, again, store.Dead, time.Time{})
+	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+
+	next := a
+	next.N = 2
+	if err := s.Finish(t.Context(), next, store.Done, time.Time{}); err == nil {
+		t.Error("a job that is done took another attempt")
+	}
+	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+}
+
+func finishRepeatedLate(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	accept(t, s, newEvent(0), target)
+	a := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeRetry)
+	finish(t, s, a, store.Pending, t0)
+	claim(t, s, target, t0, 1)
+	finish(t, s, a, store.Pending, t0)
+	claim(t, s, target, t0.Add(time.Hour), 0)
+}
+
+func finishUnknown(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	err := s.Finish(t.Context(), store.Attempt{JobID: 4711, N: 1, Outcome: store.OutcomeDone}, store.Done, time.Time{})
+	wantErr(t, "finish", err, store.ErrNotFound)
+}
+
+func attemptKept(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	e := newEvent(0)
+	accept(t, s, e, target)
+	task := claim(t, s, target, t0, 1)[0]
+	first := attempt(task, store.OutcomeRetry)
+	first.RetryAfter = 90 * time.Second
+	first.RequestHeader = [][2]string{{"telnyx-timestamp", "1"}, {"telnyx-timestamp", "2"}, {"x", "caf\xe9 \"<&>\""}}
+	first.ResponseStatus = 503
+	first.ResponseHeader = [][2]string{{"Retry-After", "90"}}
+	first.ResponseBody = []byte("busy \x00\xff")
+	first.ErrorCodes = []int{75599, 75000}
+	first.Error = "503 \xff"
+	finish(t, s, first, store.Pending, t0)
+
+	second := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeDone)
+	finish(t, s, second, store.Done, time.Time{})
+	same(t, "attempts", delivery(t, s, e.DeliveryID).Attempts, []store.Attempt{second, first})
+}
+
+func reopen(t *testing.T, open OpenFunc) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	done, failed, claimed := newEvent(1), newEvent(2), newEvent(3)
+	accept(t, s, done, target)
+	complete(t, s, target, store.OutcomeDone, store.Done)
+	accept(t, s, failed, target)
+	task := claim(t, s, target, t0.Add(time.Hour), 1)[0]
+	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0.Add(time.Minute))
+	accept(t, s, claimed, target)
+	claim(t, s, target, t0.Add(time.Hour), 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open(t, dir)
+	defer s.Close()
+	tasks := claim(t, s, target, t0.Add(time.Hour), 2)
+	if tasks[0].Event.ID != claimed.ID || tasks[1].Event.ID != failed.ID || tasks[1].Job.Attempts != 1 {
+		t.Errorf("after reopening, pending jobs are %+v, %+v", tasks[0].Job, tasks[1].Job)
+	}
+	if d := delivery(t, s, done.ID); !d.Delivered() {
+		t.Errorf("after reopening, the delivered event has jobs %+v", d.Jobs)
+	}
+	got, err := s.Accept(t.Context(), newEvent(1), []string{target})
+	if err != nil || !got.Duplicate {
+		t.Errorf("after reopening, a duplicate got %+v, error %v", got, err)
+	}
+	if seq := accept(t, s, newEvent(4), target); seq <= claimed.Seq {
+		t.Errorf("after reopening, Seq went from %d to %d", claimed.Seq, seq)
+	}
+}

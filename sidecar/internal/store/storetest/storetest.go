@@ -1,0 +1,194 @@
+// Package storetest is the contract of [store.Store], as tests. Every
+// implementation runs it:
+//
+//	func TestContract(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T, dir string) store.Store { ... })
+//	}
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// OpenFunc opens the store that is kept in dir. Opening the same dir again,
+// after Close, finds what was there. It fails the test if it cannot.
+type OpenFunc func(t *testing.T, dir string) store.Store
+
+// Run checks that the stores opened by open keep the contract, each part in a
+// subtest with a directory of its own. The subtests run in parallel.
+func Run(t *testing.T, open OpenFunc) {
+	for _, part := range []struct {
+		name string
+		run  func(t *testing.T, open OpenFunc)
+	}{
+		{"accept stores an event as it is", acceptKeeps},
+		{"accept assigns what is missing", acceptAssigns},
+		{"accept counts a duplicate and adds nothing", acceptDuplicate},
+		{"accept takes one of many concurrent duplicates", acceptConcurrentDuplicates},
+		{"accept makes one job for a target named twice", acceptTargetTwice},
+		{"accept of an ended context stores nothing", acceptEnded},
+		{"claim hands out the longest due first, up to the limit", claimOrder},
+		{"claim never hands out a job twice", claimConcurrently},
+		{"claim waits until a job is due", claimDue},
+		{"release gives a job back untried", release},
+		{"next due passes over claimed jobs", nextDue},
+		{"finish moves a job to each state", finishStates},
+		{"finish repeated changes nothing", finishRepeated},
+		{"finish repeated late leaves the next claim alone", finishRepeatedLate},
+		{"finish of a job that does not exist is not found", finishUnknown},
+		{"an attempt is kept as it is", attemptKept},
+		{"reopening keeps everything and forgets claims", reopen},
+		{"a delivery is found by either id", lookup},
+		{"only final deliveries are listed", listFinal},
+		{"each filter selects what it says", filters},
+		{"contains filters look where they should and nowhere else", containsFilters},
+		{"pages are newest first with a true total", pages},
+		{"routes are remembered", routes},
+		{"backlog counts pending jobs by target", backlog},
+		{"a closed store says so", closed},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			t.Parallel()
+			part.run(t, open)
+		})
+	}
+}
+
+const target = "plugin:archive"
+
+// t0 has microseconds, which a store must keep; less than that it need not.
+var t0 = time.Date(2020, 3, 14, 15, 9, 26, 535897000, time.UTC)
+
+// farFuture is when everything is due, also an event without ReceivedAt, which
+// is due by the real clock.
+var farFuture = t0.AddDate(100, 0, 0)
+
+// newEvent returns an event whose fields all differ from zero. n makes its
+// ids and its time.
+func newEvent(n int) *store.Event {
+	return &store.Event{
+		Key:        fmt.Sprintf("id:%08d-0000-4000-8000-00000000abcd", n),
+		ID:         fmt.Sprintf("%08d-0000-4000-8000-00000000abcd", n),
+		Type:       "message.received",
+		OccurredAt: "2026-03-14T15:09:26.000Z",
+		ReceivedAt: t0.Add(time.Duration(n) * time.Second),
+		Method:     "POST",
+		Path:       "/webhooks?a=b",
+		RemoteAddr: "192.0.2.1:4711",
+		Header:     [][2]string{{"Content-Type", "application/json"}, {"X-Twice", "1"}, {"X-Twice", "2"}},
+		Body:       []byte(`{"data":{"payload":{"text":"hello"}}}`),
+		PayloadOff: 19, PayloadLen: 16,
+		KeyLabel: "main",
+		SignedAt: t0.Add(-time.Second),
+	}
+}
+
+func openStore(t *testing.T, open OpenFunc) store.Store {
+	t.Helper()
+	s := open(t, t.TempDir())
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// accept stores e for the targets and returns its sequence number.
+func accept(t *testing.T, s store.Store, e *store.Event, targets ...string) int64 {
+	t.Helper()
+	got, err := s.Accept(t.Context(), e, targets)
+	if err != nil {
+		t.Fatalf("accept: %v", err)
+	}
+	if got.Duplicate {
+		t.Fatalf("accept: %s is a duplicate", e.Key)
+	}
+	return got.Seq
+}
+
+// claim returns the tasks that are due at now, which must be n.
+func claim(t *testing.T, s store.Store, target string, now time.Time, n int) []store.Task {
+	t.Helper()
+	tasks, err := s.Claim(t.Context(), target, now, 1000)
+	if err != nil {
+		t.Fatalf("claim: %v", err)
+	}
+	if len(tasks) != n {
+		t.Fatalf("claim: got %d tasks, want %d", len(tasks), n)
+	}
+	return tasks
+}
+
+// attempt returns the next attempt at a claimed job, with times that follow
+// from its number.
+func attempt(task store.Task, outcome store.Outcome) store.Attempt {
+	n := task.Job.Attempts + 1
+	at := t0.Add(time.Duration(n) * time.Minute)
+	a := store.Attempt{
+		JobID: task.Job.ID, Target: task.Job.Target, N: n,
+		StartedAt: at, FinishedAt: at.Add(time.Second),
+		Outcome: outcome, RequestURL: "http://127.0.0.1:5000/webhooks",
+	}
+	if outcome != store.OutcomeDone {
+		a.ErrorCodes, a.Error = []int{75002}, "connection refused"
+	}
+	return a
+}
+
+func finish(t *testing.T, s store.Store, a store.Attempt, state store.State, nextAt time.Time) {
+	t.Helper()
+	if err := s.Finish(t.Context(), a, state, nextAt); err != nil {
+		t.Fatalf("finish: %v", err)
+	}
+}
+
+// complete brings every due job of the target to an end.
+func complete(t *testing.T, s store.Store, target string, outcome store.Outcome, state store.State) {
+	t.Helper()
+	tasks, err := s.Claim(t.Context(), target, t0.Add(24*time.Hour), 1000)
+	if err != nil {
+		t.Fatalf("claim: %v", err)
+	}
+	for _, task := range tasks {
+		finish(t, s, attempt(task, outcome), state, time.Time{})
+	}
+}
+
+func delivery(t *testing.T, s store.Store, id string) *store.Delivery {
+	t.Helper()
+	d, err := s.Delivery(t.Context(), id)
+	if err != nil {
+		t.Fatalf("delivery %q: %v", id, err)
+	}
+	return d
+}
+
+// same compares records; a list that is nil equals one that is empty.
+func same(t *testing.T, what string, got, want any) {
+	t.Helper()
+	diff := cmp.Diff(want, got,
+		cmp.Comparer(bytes.Equal),
+		cmp.Comparer(slices.Equal[[][2]string]),
+		cmp.Comparer(slices.Equal[[]int]),
+		cmp.Comparer(slices.Equal[[]string]))
+	if diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", what, diff)
+	}
+}
+
+func wantErr(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: got error %v, want %v", what, err, want)
+	}
+}
