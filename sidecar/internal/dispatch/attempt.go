@@ -1,0 +1,117 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// codeGeneric is Telnyx's delivery error code for what has no code of its own.
+const codeGeneric = 75000
+
+// attempt makes one attempt at a claimed job. The order of its effects:
+//
+//  1. the target is called: from here on the event may have been handled;
+//  2. the result and the job's new state are recorded in one commit: the safe
+//     point. A crash before it makes the job run again, a crash after it does
+//     not;
+//  3. OnAttempt is told.
+func (l *loop) attempt(attempts, results context.Context, task store.Task) {
+	a, err := l.deliver(attempts, task)
+	if err != nil {
+		if err := l.d.store.Release(results, task.Job.ID); err != nil && !errors.Is(err, store.ErrClosed) {
+			l.d.log.Error("cannot release a job: it waits for the next start", "target", l.name, "delivery_id", task.Event.DeliveryID, "error", err)
+		}
+		return
+	}
+	state, nextAt := store.Next(a, l.d.schedule, store.Jitter())
+	if err := l.record(results, task, a, state, nextAt); err != nil {
+		l.d.unrecorded.Add(1)
+		l.d.log.Error("the result of an attempt is not recorded", "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "outcome", a.Outcome, "error", err)
+		return
+	}
+	l.report(task, a, state, nextAt)
+	if l.d.onAttempt != nil {
+		l.d.onAttempt(task.Event, a, state, nextAt)
+	}
+}
+
+// deliver calls the target and completes the attempt. Its error means that no
+// attempt was made.
+func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, err error) {
+	started := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			l.d.log.Error("target panicked", "target", l.name, "delivery_id", task.Event.DeliveryID, "panic", p, "stack", string(debug.Stack()))
+			a, err = failed(fmt.Sprintf("target panicked: %v", p)), nil
+		}
+		a.JobID, a.Target, a.N = task.Job.ID, l.name, task.Job.Attempts+1
+		if a.StartedAt.IsZero() {
+			a.StartedAt = started
+		}
+		if a.FinishedAt.IsZero() {
+			a.FinishedAt = time.Now()
+		}
+		switch a.Outcome {
+		case store.OutcomeDone, store.OutcomeDead, store.OutcomeRetry:
+		default:
+			a.Outcome = store.OutcomeRetry
+		}
+	}()
+	// Releasing costs nothing and schedules nothing: a target that returns
+	// an error while ctx lasts, which it should not, would be called again
+	// at once, for ever. So that counts as an attempt.
+	if a, err = l.target.Deliver(ctx, task); err != nil && ctx.Err() == nil {
+		a, err = failed(err.Error()), nil
+	}
+	return a, err
+}
+
+func failed(message string) store.Attempt {
+	return store.Attempt{Outcome: store.OutcomeRetry, ErrorCodes: []int{codeGeneric}, Error: message}
+}
+
+// record repeats Finish until it succeeds: the result is what keeps an event
+// from being delivered twice, and repeating is harmless. It gives up when ctx
+// ends or the job is gone.
+func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, state store.State, nextAt time.Time) error {
+	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		err := l.d.store.Finish(ctx, a, state, nextAt)
+		if err == nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
+			return err
+		}
+		l.d.log.Warn("recording the result of an attempt failed", "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "retry_in", backoff, "error", err)
+		t := time.NewTimer(backoff)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		case <-t.C:
+		}
+	}
+}
+
+func (l *loop) report(task store.Task, a store.Attempt, state store.State, nextAt time.Time) {
+	level, message := slog.LevelDebug, "delivered"
+	attrs := []slog.Attr{
+		slog.String("target", l.name),
+		slog.String("delivery_id", task.Event.DeliveryID),
+		slog.String("event_type", task.Event.Type),
+		slog.Int("attempt", a.N),
+		slog.Duration("took", a.FinishedAt.Sub(a.StartedAt)),
+	}
+	switch state {
+	case store.Pending:
+		level, message = slog.LevelInfo, "attempt failed"
+		attrs = append(attrs, slog.Time("next_at", nextAt), slog.String("error", a.Error))
+	case store.Dead:
+		level, message = slog.LevelWarn, "gave up: the event is a dead letter"
+		attrs = append(attrs, slog.String("error", a.Error))
+	}
+	l.d.log.LogAttrs(context.Background(), level, message, attrs...)
+}

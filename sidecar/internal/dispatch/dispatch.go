@@ -1,0 +1,244 @@
+// Package dispatch moves events from the store to their targets: it claims the
+// jobs that are due, has their targets attempt them, and records the results.
+//
+// Start with [New]; [Dispatcher.Route] says which targets want an event that
+// is being accepted, and [Dispatcher.Run] does the work. What a target is, is
+// declared here as [Target] and implemented elsewhere.
+//
+// Delivery is at least once: a result that could not be recorded before the
+// end of the process makes its job run again after the next start.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Target is a destination of events. All methods may be called concurrently.
+type Target interface {
+	// Name returns "plugin:NAME" or "forward:NAME". It never changes.
+	Name() string
+
+	// Patterns returns the event types that the target wants: exact,
+	// "message.*" or "*". It is called for every event, so it must be quick.
+	// It returns none while they are not known, such as before a plugin has
+	// first described itself; then the remembered ones are used. The caller
+	// does not modify the result.
+	Patterns() []string
+
+	// Deliver makes one attempt at a job: attempt number
+	// t.Job.Attempts+1. It may block until the target can take it, such as
+	// for a plugin to restart, and limits by itself how long the attempt
+	// may then take: ctx has no deadline, because only the target knows
+	// when the attempt really starts.
+	//
+	// It fills in everything of the Attempt but JobID, Target and N. It
+	// returns an error only if ctx ended before anything was sent: then no
+	// attempt was made and the job is released untried. If ctx ends later
+	// the attempt may have been handled, and is reported as a retry.
+	Deliver(ctx context.Context, t store.Task) (store.Attempt, error)
+}
+
+// Config holds what a Dispatcher works with. Store is required.
+type Config struct {
+	Store   store.Store
+	Targets []Target // with distinct names
+
+	// Schedule holds the waits between the attempts at a job. An empty one
+	// allows a single attempt.
+	Schedule store.Schedule
+
+	// Concurrency is how many attempts at each target may be in flight, and
+	// so how many events are held in memory for it. 0 means 16.
+	Concurrency int
+
+	// DrainTimeout is how long attempts in flight may go on after Run was
+	// told to stop, before they are cancelled. 0 means 20 seconds.
+	DrainTimeout time.Duration
+
+	Log *slog.Logger // nil discards
+
+	// OnAttempt, if not nil, is called after each attempt is recorded, with
+	// the state its job is in now and, if that is Pending, when the job is
+	// due again. It is called concurrently and holds up a slot of its
+	// target until it returns.
+	OnAttempt func(e *store.Event, a store.Attempt, state store.State, nextAt time.Time)
+}
+
+// Dispatcher carries jobs to targets. Its methods are safe for concurrent use.
+type Dispatcher struct {
+	store     store.Store
+	schedule  store.Schedule
+	drain     time.Duration
+	log       *slog.Logger
+	onAttempt func(*store.Event, store.Attempt, store.State, time.Time)
+
+	loops []*loop // one for each target, in the order of Config.Targets
+
+	routesMu sync.RWMutex
+	routes   map[string][]string // guarded by routesMu: target → remembered patterns
+
+	unrecorded atomic.Int64 // results that did not reach the store
+}
+
+// After the attempts were cancelled their results get resultTimeout to be
+// recorded, and then every goroutine abandonTimeout to end. Both are short
+// since a supervisor may kill the process at any time.
+const (
+	resultTimeout  = 5 * time.Second
+	abandonTimeout = time.Second
+)
+
+// New returns a Dispatcher. It reads the remembered routes from the store, so
+// that Route is right from the first event on.
+func New(cfg Config) (*Dispatcher, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("dispatch: no store: set Config.Store")
+	}
+	if cfg.Concurrency < 0 || cfg.DrainTimeout < 0 {
+		return nil, fmt.Errorf("dispatch: Concurrency %d and DrainTimeout %v must not be negative: leave them 0 for the defaults", cfg.Concurrency, cfg.DrainTimeout)
+	}
+	for _, wait := range cfg.Schedule {
+		if wait < 0 {
+			return nil, fmt.Errorf("dispatch: the schedule has a negative wait %v: give the waits between attempts, such as 5s, 1m, 10m", wait)
+		}
+	}
+	d := &Dispatcher{
+		store:     cfg.Store,
+		schedule:  slices.Clone(cfg.Schedule),
+		drain:     cfg.DrainTimeout,
+		log:       cfg.Log,
+		onAttempt: cfg.OnAttempt,
+	}
+	if d.drain == 0 {
+		d.drain = 20 * time.Second
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 16
+	}
+	for _, t := range cfg.Targets {
+		name := t.Name()
+		if name == "" || d.loop(name) != nil {
+			return nil, fmt.Errorf("dispatch: target name %q is empty or used twice: give each target a name of its own", name)
+		}
+		d.loops = append(d.loops, &loop{
+			d: d, target: t, name: name, slots: cfg.Concurrency, wake: make(chan struct{}, 1),
+		})
+	}
+	if err := d.loadRoutes(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *Dispatcher) loop(target string) *loop {
+	for _, l := range d.loops {
+		if l.name == target {
+			return l
+		}
+	}
+	return nil
+}
+
+// Wake makes the targets look for due work now. It is called after an event
+// was accepted for them, and does not block. Unknown names are ignored.
+func (d *Dispatcher) Wake(targets []string) {
+	for _, name := range targets {
+		if l := d.loop(name); l != nil {
+			l.poke()
+		}
+	}
+}
+
+// Run carries jobs until ctx ends, and then drains: nothing new is claimed,
+// attempts in flight go on for up to Config.DrainTimeout, are then cancelled,
+// and what came of them is recorded. It returns nil if all results were
+// recorded. It may be called once.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	d.reportOrphans(ctx)
+	d.rememberAll(ctx)
+
+	// These two outlive ctx, one after the other.
+	attempts, cancelAttempts := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelAttempts()
+	results, cancelResults := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelResults()
+
+	var wg sync.WaitGroup
+	for _, l := range d.loops {
+		wg.Go(func() { l.run(ctx, attempts, results) })
+	}
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+
+	<-ctx.Done()
+	ended := endsWithin(done, d.drain)
+	if !ended {
+		cancelAttempts()
+		ended = endsWithin(done, resultTimeout)
+	}
+	if !ended {
+		cancelResults()
+		ended = endsWithin(done, abandonTimeout)
+	}
+	if !ended {
+		return fmt.Errorf("dispatch: targets did not return from attempts that were cancelled: %v: their events will be delivered again after the next start", d.busy())
+	}
+	if n := d.unrecorded.Load(); n > 0 {
+		return fmt.Errorf("dispatch: the results of %d attempts could not be recorded: their events will be delivered again after the next start", n)
+	}
+	return nil
+}
+
+func endsWithin(done <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+func (d *Dispatcher) busy() (names []string) {
+	for _, l := range d.loops {
+		if l.inFlight.Load() > 0 {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// reportOrphans warns of jobs whose target is not configured (any more). They
+// stay in the store: the target may come back.
+func (d *Dispatcher) reportOrphans(ctx context.Context) {
+	backlog, err := d.store.Backlog(ctx)
+	if err != nil {
+		d.log.Warn("cannot look for jobs without a target", "error", err)
+		return
+	}
+	orphans := make(map[string]int)
+	for name, n := range backlog {
+		if d.loop(name) == nil {
+			orphans[name] = n
+		}
+	}
+	if len(orphans) > 0 {
+		d.log.Warn("jobs wait for targets that are not configured: configure the target again to have them delivered", "jobs", orphans)
+	}
+}

@@ -1,0 +1,79 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Route returns the names of the targets that want events of this type, in the
+// order of Config.Targets. A target that does not know its patterns yet is
+// judged by the remembered ones, so that an event which arrives while a plugin
+// is starting becomes its job all the same.
+func (d *Dispatcher) Route(eventType string) []string {
+	var names []string
+	for _, l := range d.loops {
+		patterns := l.target.Patterns()
+		if len(patterns) == 0 {
+			patterns = d.remembered(l.name)
+		}
+		if slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) }) {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// Remember keeps the patterns of a target for the time when it cannot be
+// asked. It is called when they become known or change. Nothing is written if
+// they are what is remembered already, or if there are none.
+func (d *Dispatcher) Remember(ctx context.Context, target string, patterns []string) error {
+	if d.loop(target) == nil {
+		return fmt.Errorf("dispatch: remember patterns of %q: there is no such target", target)
+	}
+	if len(patterns) == 0 || slices.Equal(patterns, d.remembered(target)) {
+		return nil
+	}
+	patterns = slices.Clone(patterns)
+	if err := d.store.SaveRoute(ctx, store.Route{Target: target, Patterns: patterns}); err != nil {
+		return fmt.Errorf("dispatch: remember patterns of %s: %w", target, err)
+	}
+	d.routesMu.Lock()
+	defer d.routesMu.Unlock()
+	d.routes[target] = patterns
+	return nil
+}
+
+func (d *Dispatcher) remembered(target string) []string {
+	d.routesMu.RLock()
+	defer d.routesMu.RUnlock()
+	return d.routes[target]
+}
+
+func (d *Dispatcher) loadRoutes() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	routes, err := d.store.Routes(ctx)
+	if err != nil {
+		return fmt.Errorf("dispatch: read remembered routes: %w", err)
+	}
+	d.routes = make(map[string][]string, len(routes))
+	for _, r := range routes {
+		d.routes[r.Target] = r.Patterns
+	}
+	return nil
+}
+
+// rememberAll remembers what the targets know at the start. A failure matters
+// only after the next start, so it does not keep events from flowing.
+func (d *Dispatcher) rememberAll(ctx context.Context) {
+	for _, l := range d.loops {
+		if err := d.Remember(ctx, l.name, l.target.Patterns()); err != nil {
+			d.log.Warn("patterns are not remembered", "target", l.name, "error", err)
+		}
+	}
+}

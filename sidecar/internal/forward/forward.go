@@ -1,0 +1,215 @@
+// Package forward delivers events by HTTP to an application of any language.
+//
+// A [Forward] is a target of the dispatcher. Each attempt sends the received
+// body byte for byte to one URL, signed anew with the sidecar's own key: the
+// application verifies it with any Telnyx SDK, as if Telnyx had sent it at this
+// moment, also when it is a retry of yesterday's event.
+//
+// # What an answer means
+//
+//   - any 2xx: delivered. Telnyx asks for exactly 200, but applications that
+//     answer 201 or 204 mean well, and nobody is served by a repetition;
+//   - 410 Gone: a dead letter, the application says that it will never want it;
+//   - everything else, redirects and other 4xx included, and no answer at all:
+//     a retry by schedule, or not before Retry-After if the answer has one. An
+//     hour in which the application answers 401 or 404, because it was deployed
+//     wrongly, must not lose events.
+//
+// Redirects are not followed: a signed event goes to the URL that was
+// configured and nowhere else.
+package forward
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Config describes one application. URL and Key are required.
+type Config struct {
+	// Name tells forwards apart; the target is "forward:NAME". Empty means
+	// "default".
+	Name string
+
+	// URL is where events are sent, http or https. A user and password in
+	// it are sent as basic authentication, and never logged or recorded.
+	URL string
+
+	// Patterns are the event types that the application wants: exact,
+	// "message.*" or "*". None means all.
+	Patterns []string
+
+	// Key signs what is sent. The application verifies with its public half.
+	Key ed25519.PrivateKey
+
+	// Timeout bounds an attempt, from connecting to the response header.
+	// 0 means 30 seconds.
+	Timeout time.Duration
+
+	// UserAgent is sent as User-Agent. Empty means "hookswitch".
+	UserAgent string
+
+	// RootCAs are the authorities that an https application's certificate
+	// may come from. nil means those of the system.
+	RootCAs *x509.CertPool
+
+	Log *slog.Logger // nil discards
+}
+
+// Forward sends events to one application. Its methods are safe for concurrent
+// use. Whoever made it calls Close.
+type Forward struct {
+	name      string
+	patterns  []string
+	key       ed25519.PrivateKey
+	timeout   time.Duration
+	userAgent string
+	log       *slog.Logger
+
+	url       string        // without user and password
+	user      *url.Userinfo // nil if there is none
+	transport *http.Transport
+}
+
+// New returns a Forward. It does not connect: an application may start later
+// than its sidecar.
+func New(cfg Config) (*Forward, error) {
+	f := &Forward{
+		name:      cfg.Name,
+		patterns:  slices.Clone(cfg.Patterns),
+		key:       cfg.Key,
+		timeout:   cfg.Timeout,
+		userAgent: cfg.UserAgent,
+		log:       cfg.Log,
+	}
+	if f.name == "" {
+		f.name = "default"
+	}
+	if strings.ContainsAny(f.name, ": /\t\r\n") {
+		return nil, fmt.Errorf("forward: name %q has a colon, a slash or a space in it: use letters, digits and dashes", f.name)
+	}
+	f.name = "forward:" + f.name
+	u, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.name, err)
+	}
+	f.user, u.User = u.User, nil
+	f.url = u.String()
+
+	if len(f.key) != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("%s: the signing key has %d bytes and not %d: pass an Ed25519 private key, such as ed25519.NewKeyFromSeed makes from a 32 byte seed", f.name, len(f.key), ed25519.PrivateKeySize)
+	}
+	if f.timeout < 0 {
+		return nil, fmt.Errorf("%s: timeout %v is negative: leave it 0 for 30s", f.name, f.timeout)
+	}
+	if f.timeout == 0 {
+		f.timeout = 30 * time.Second
+	}
+	if len(f.patterns) == 0 {
+		f.patterns = []string{"*"}
+	}
+	for _, p := range f.patterns {
+		if err := event.CheckPattern(p); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	if f.userAgent == "" {
+		f.userAgent = "hookswitch"
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	f.transport = newTransport(cfg.RootCAs)
+	return f, nil
+}
+
+// parseURL does not repeat the URL in its errors, since it may hold a password.
+func parseURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, errors.New("no URL: give the address of your application, such as http://127.0.0.1:5000/webhooks")
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errors.New("the URL cannot be parsed: write it like http://127.0.0.1:5000/webhooks, with special characters of a password percent-encoded")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("the URL has the scheme %q: begin it with http:// or https://", u.Scheme)
+	case u.Hostname() == "":
+		return nil, errors.New("the URL names no host: write it like http://127.0.0.1:5000/webhooks")
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u, nil
+}
+
+// newTransport does not use the environment's proxy: the application is a
+// neighbour, and what configures the sidecar is its configuration.
+func newTransport(roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // responses are recorded as they are
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+}
+
+// Name returns "forward:NAME".
+func (f *Forward) Name() string { return f.name }
+
+// Patterns returns the configured patterns. The caller does not modify them.
+func (f *Forward) Patterns() []string { return f.patterns }
+
+// Close closes idle connections. Attempts under way are not affected.
+func (f *Forward) Close() { f.transport.CloseIdleConnections() }
+
+// Deliver sends the event once and reports how that went. It returns an error,
+// which is ctx's, only if ctx ended before there was a connection to send on.
+func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
+	if ctx.Err() != nil {
+		return store.Attempt{}, ctx.Err()
+	}
+	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.url}
+	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
+	defer cancel()
+	sending, progress := watch(sending)
+
+	req, err := f.newRequest(sending, t, a.StartedAt)
+	if err != nil {
+		a.Outcome, a.ErrorCodes, a.Error = store.OutcomeDead, []int{codeGeneric}, fmt.Sprintf("the event cannot be sent by HTTP: %v", err)
+		a.FinishedAt = time.Now()
+		return a, nil
+	}
+	// RoundTrip is one request and one response; a Client would follow
+	// redirects.
+	resp, err := f.transport.RoundTrip(req)
+	if err != nil && ctx.Err() != nil && !progress.connected() {
+		return store.Attempt{}, ctx.Err()
+	}
+	if progress.connected() {
+		a.RequestHeader = recordRequest(req)
+	}
+	if err != nil {
+		f.fail(&a, err, context.Cause(sending), progress)
+	} else {
+		f.answered(&a, resp, cancel)
+	}
+	a.FinishedAt = time.Now()
+	f.log.Debug("forwarded", "target", f.name, "delivery_id", t.Event.DeliveryID, "status", a.ResponseStatus, "outcome", a.Outcome, "took", a.FinishedAt.Sub(a.StartedAt))
+	return a, nil
+}

@@ -1,0 +1,119 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// passedOn reports whether a received header is sent to the application. It
+// names what is passed rather than what is not: proxies in front of the
+// sidecar add headers that an application believes when they come from a
+// neighbour (X-Forwarded-For, X-Real-Ip, Authorization, Cookie, a CDN's own),
+// and nothing but the signature says that the sender did not write them.
+//
+// Passed are the headers that describe the body, those of tracing, and Telnyx's
+// own except for the signature, which is replaced.
+func passedOn(name string) bool {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Content-Type", "Content-Encoding", "Content-Language",
+		"Traceparent", "Tracestate", "X-Request-Id":
+		return true
+	case webhook.HeaderTimestamp, webhook.HeaderSignature:
+		return false
+	}
+	return strings.HasPrefix(name, "Telnyx-")
+}
+
+// newRequest builds the request for one attempt:
+//
+//	telnyx-timestamp, telnyx-signature-ed25519   of this attempt, by our key
+//	webhook-id                      the event's id, the same on every attempt
+//	hookswitch-delivery-id          what webhook_deliveries knows it by
+//	hookswitch-attempt              1, 2, ...
+//	hookswitch-original-timestamp   when Telnyx signed it, Unix seconds
+func (f *Forward) newRequest(ctx context.Context, t store.Task, now time.Time) (*http.Request, error) {
+	e := t.Event
+	method := e.Method
+	if method == "" {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, f.url, bytes.NewReader(e.Body))
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range e.Header {
+		if passedOn(h[0]) && isText(h[1]) {
+			req.Header.Add(h[0], h[1])
+		}
+	}
+	timestamp, signature := webhook.Sign(f.key, now, e.Body)
+	req.Header.Set(webhook.HeaderTimestamp, timestamp)
+	req.Header.Set(webhook.HeaderSignature, signature)
+	id := e.ID
+	if id == "" || len(id) > 256 || !isText(id) {
+		id = e.DeliveryID // an id is any JSON string; a header is not
+	}
+	req.Header.Set("Webhook-Id", id)
+	req.Header.Set("Hookswitch-Delivery-Id", e.DeliveryID)
+	req.Header.Set("Hookswitch-Attempt", strconv.Itoa(t.Job.Attempts+1))
+	if !e.SignedAt.IsZero() {
+		req.Header.Set("Hookswitch-Original-Timestamp", strconv.FormatInt(e.SignedAt.Unix(), 10))
+	}
+	req.Header.Set("User-Agent", f.userAgent)
+	if f.user != nil {
+		password, _ := f.user.Password()
+		req.SetBasicAuth(f.user.Username(), password)
+	}
+	return req, nil
+}
+
+// isText reports whether s can be a header value: printable ASCII.
+func isText(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// recordRequest returns the headers of a request as they went out, without the
+// password.
+func recordRequest(req *http.Request) [][2]string {
+	h := req.Header.Clone()
+	h.Del("Authorization")
+	h.Set("Host", req.URL.Host)
+	h.Set("Content-Length", strconv.FormatInt(req.ContentLength, 10))
+	return record(h)
+}
+
+// record returns a header as sorted pairs, cut off at store.RecordLimit bytes
+// of names and values.
+func record(h http.Header) [][2]string {
+	names := make([]string, 0, len(h))
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	left := store.RecordLimit
+	pairs := make([][2]string, 0, len(h))
+	for _, name := range names {
+		for _, value := range h[name] {
+			if left -= len(name); left <= 0 {
+				return pairs
+			}
+			value = value[:min(len(value), left)]
+			left -= len(value)
+			pairs = append(pairs, [2]string{name, value})
+		}
+	}
+	return pairs
+}
