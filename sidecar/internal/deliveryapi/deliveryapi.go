@@ -1,0 +1,216 @@
+// Package deliveryapi answers what became of an event, attempt by attempt, in
+// the schema of Telnyx's own webhook_deliveries API. The official SDKs and
+// command line tools read it when their base URL points here:
+//
+//	TELNYX_BASE_URL=http://127.0.0.1:9080/v2
+//
+// Start with [New] and mount [API.Handler]; it serves
+//
+//	GET /v2/webhook_deliveries        finished deliveries, most recently received first
+//	GET /v2/webhook_deliveries/{id}   one of them, by delivery id or event id
+//
+// The schema knows two states, delivered and failed, so only events whose
+// every job has ended are shown. For any other event the answer is a 404 whose
+// detail says how far it has come: a third state would break typed clients.
+//
+// # Strictness
+//
+// Parameters that choose records are never ignored: an unknown filter[...] or
+// page[...], or a bad value, is a 422 that names every offender at once,
+// because an answer to another question than the one asked looks like a right
+// one. Parameters that do neither are ignored, as Telnyx does.
+package deliveryapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Reader is the part of a [store.Store] that this package uses.
+type Reader interface {
+	Delivery(ctx context.Context, id string) (*store.Delivery, error)
+	Deliveries(ctx context.Context, f store.Filter) ([]store.Delivery, int, error)
+}
+
+// Config is what an [API] needs.
+type Config struct {
+	// Store is where the records are. It is required, and stays open for as
+	// long as the handler serves; the API does not close it.
+	Store Reader
+
+	// UserID appears as user_id in every record. It must be a UUID; empty
+	// means the nil UUID.
+	UserID string
+
+	// Token is the only bearer token accepted. Empty means that any token
+	// is: the clients insist on sending one, and a listener that only this
+	// machine can reach needs no more.
+	Token string
+
+	// Log receives failures of the store; tokens are never logged. nil
+	// discards.
+	Log *slog.Logger
+}
+
+// API serves delivery records. It has no state of its own; its handler is safe
+// for concurrent use.
+type API struct {
+	store  Reader
+	userID string
+	token  *[sha256.Size]byte // digest of the token, nil when any is accepted
+	log    *slog.Logger
+}
+
+// New returns an API that reads from c.Store. It fails when there is no store
+// or when the user id is not a UUID.
+func New(c Config) (*API, error) {
+	a := &API{store: c.Store, userID: strings.ToLower(c.UserID), log: c.Log}
+	if a.store == nil {
+		return nil, errors.New("deliveryapi: no store")
+	}
+	if a.userID == "" {
+		a.userID = uuid.Nil.String()
+	}
+	// Validate alone would accept braces and a urn: prefix as well.
+	if len(a.userID) != 36 || uuid.Validate(a.userID) != nil {
+		return nil, fmt.Errorf("deliveryapi: user id %q is not a UUID such as %s", c.UserID, uuid.Nil)
+	}
+	if c.Token != "" {
+		sum := sha256.Sum256([]byte(c.Token))
+		a.token = &sum
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	return a, nil
+}
+
+const collection = "/v2/webhook_deliveries"
+
+// Handler serves /v2/webhook_deliveries and what is below it. Every other path
+// is a 404 that says so, so the handler may be mounted on all of /v2/: a
+// client whose base URL points here may well call something else.
+func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serve) }
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request) {
+	if problem := a.authenticate(r); problem != nil {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="hookswitch"`)
+		writeErrors(w, http.StatusUnauthorized, *problem)
+		return
+	}
+	// http.ServeMux would answer some of these in its own words: it redirects
+	// paths that it finds unclean and writes errors as plain text.
+	rest, found := strings.CutPrefix(r.URL.EscapedPath(), collection)
+	id, isRecord := strings.CutPrefix(rest, "/")
+	id, err := url.PathUnescape(id)
+	switch {
+	case !found || rest != "" && !isRecord || isRecord && id == "" || err != nil:
+		writeErrors(w, http.StatusNotFound, notServed(r.URL.Path))
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		writeErrors(w, http.StatusMethodNotAllowed, methodNotAllowed(r.Method))
+	case isRecord:
+		a.retrieve(w, r, id)
+	default:
+		a.list(w, r)
+	}
+}
+
+// authenticate returns nil for a request that may be answered.
+func (a *API) authenticate(r *http.Request) *apiError {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		e := unauthenticated("The request has no bearer token. Set an API key in the client, any will do " +
+			"unless HOOKSWITCH_ADMIN_TOKEN is set, or send the header Authorization: Bearer KEY.")
+		return &e
+	}
+	if a.token == nil {
+		return nil
+	}
+	// Digests are compared so that not even the length of the token shows in
+	// the time that this takes.
+	sum := sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
+		e := unauthenticated("The bearer token is not the one that HOOKSWITCH_ADMIN_TOKEN sets.")
+		return &e
+	}
+	return nil
+}
+
+func (a *API) retrieve(w http.ResponseWriter, r *http.Request, id string) {
+	d, err := a.store.Delivery(r.Context(), id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		writeErrors(w, http.StatusNotFound, notFound(fmt.Sprintf("No webhook delivery and no event has the id %s.", quote(id))))
+	case err != nil:
+		a.unavailable(w, r, err)
+	case !d.Final():
+		writeErrors(w, http.StatusNotFound, notFound(unfinished(d)))
+	default:
+		writeJSON(w, http.StatusOK, struct {
+			Data record `json:"data"`
+		}{newRecord(d, a.userID)})
+	}
+}
+
+func (a *API) list(w http.ResponseWriter, r *http.Request) {
+	q, problems := parseQuery(r.URL.RawQuery)
+	if len(problems) > 0 {
+		writeErrors(w, http.StatusUnprocessableEntity, problems...)
+		return
+	}
+	deliveries, total, err := a.store.Deliveries(r.Context(), q.filter)
+	if err != nil {
+		a.unavailable(w, r, err)
+		return
+	}
+	records := make([]record, 0, len(deliveries)) // never null
+	for i := range deliveries {
+		records = append(records, newRecord(&deliveries[i], a.userID))
+	}
+	writeJSON(w, http.StatusOK, page{
+		Data: records,
+		Meta: pageMeta{
+			PageNumber:   q.number,
+			PageSize:     q.size,
+			TotalPages:   (total + q.size - 1) / q.size,
+			TotalResults: total,
+		},
+	})
+}
+
+// page is one page of a list. The official clients ask for page after page
+// without end if its meta is missing, so it is always there.
+type page struct {
+	Data []record `json:"data"`
+	Meta pageMeta `json:"meta"`
+}
+
+type pageMeta struct {
+	PageNumber   int `json:"page_number"`
+	PageSize     int `json:"page_size"`
+	TotalPages   int `json:"total_pages"`
+	TotalResults int `json:"total_results"`
+}
+
+// unavailable answers for a store that cannot be read. 503 rather than 500:
+// both are retried by the clients, and it does pass.
+func (a *API) unavailable(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() == nil { // else the client has gone away, which is no news
+		a.log.ErrorContext(r.Context(), "delivery records cannot be read", "path", r.URL.Path, "err", err)
+	}
+	w.Header().Set("Retry-After", "1")
+	writeErrors(w, http.StatusServiceUnavailable, storeUnavailable())
+}
