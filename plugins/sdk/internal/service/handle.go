@@ -1,0 +1,120 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+)
+
+// reasonMax caps the text of a result, which the host keeps with the event.
+const reasonMax = 4 << 10
+
+type loggerKey struct{}
+
+// Logger returns the logger of the event that a handler's context belongs to,
+// and whether there is one.
+func Logger(ctx context.Context) (*slog.Logger, bool) {
+	log, ok := ctx.Value(loggerKey{}).(*slog.Logger)
+	return log, ok
+}
+
+// handle handles an event and calls done with the result, exactly once, even if
+// the handler panics or ends its goroutine.
+func (s *Service) handle(ctx context.Context, w *pluginpb.Event, done func(*pluginpb.Result)) {
+	if d := w.GetTimeout().AsDuration(); d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	log := s.cfg.Log.With("event_id", w.GetEventId(), "event_type", w.GetEventType(), "attempt", w.GetAttempt())
+	ctx = context.WithValue(ctx, loggerKey{}, log)
+
+	// What stays in place when the handler does not return.
+	res := retry(w.GetSeq(), "exit", "the handler ended its goroutine")
+	defer func() {
+		if v := recover(); v != nil { // the Mux lets one through
+			res = retry(w.GetSeq(), "panic", fmt.Sprintf("handler panicked: %v", v))
+		}
+		done(res)
+	}()
+	e := toEvent(w)
+	err := s.cfg.Mux.HandleEvent(ctx, e)
+	for _, warning := range e.Warnings {
+		log.Warn("payload has a field of a surprising type", "error", warning)
+	}
+	res = toResult(ctx, w.GetSeq(), err)
+	if p, ok := errors.AsType[*webhook.PanicError](err); ok {
+		log.Error(p.Error(), "stack", string(p.Stack))
+	}
+}
+
+// toEvent returns the event as an in-process handler gets it.
+func toEvent(w *pluginpb.Event) *webhook.Event {
+	e := webhook.Decode(w.GetContentType(), w.GetBody())
+	e.Header = make(http.Header, len(w.GetHeaders()))
+	for _, h := range w.GetHeaders() {
+		e.Header.Add(h.GetName(), h.GetValue())
+	}
+	e.Attempt = max(int(w.GetAttempt()), 1)
+	if v := w.GetVerification(); v != nil {
+		e.Signature = webhook.Signature{
+			Scheme:    v.GetScheme(),
+			KeyLabel:  v.GetKeyLabel(),
+			Timestamp: v.GetSignedAt().AsTime(),
+			Skew:      v.GetSkew().AsDuration(),
+		}
+	}
+	return e
+}
+
+// toResult says in the protocol's terms what a handler's error means.
+func toResult(ctx context.Context, seq uint64, err error) *pluginpb.Result {
+	outcome, after := webhook.OutcomeOf(err)
+	switch outcome {
+	case webhook.Done:
+		return &pluginpb.Result{Seq: seq, Outcome: &pluginpb.Result_Ack{Ack: &pluginpb.Ack{}}}
+	case webhook.Dead:
+		return &pluginpb.Result{Seq: seq, Outcome: &pluginpb.Result_Fail{
+			Fail: &pluginpb.Fail{Reason: valid(err.Error())},
+		}}
+	}
+	_, panicked := errors.AsType[*webhook.PanicError](err)
+	code := ""
+	switch {
+	case panicked:
+		code = "panic"
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		code = "timeout"
+	}
+	res := retry(seq, code, err.Error())
+	res.GetRetry().After = afterOrNil(after)
+	return res
+}
+
+func afterOrNil(d time.Duration) *durationpb.Duration {
+	if d <= 0 {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
+func retry(seq uint64, code, reason string) *pluginpb.Result {
+	return &pluginpb.Result{Seq: seq, Outcome: &pluginpb.Result_Retry{
+		Retry: &pluginpb.Retry{Code: code, Reason: valid(reason)},
+	}}
+}
+
+// valid cuts a text to size and drops what is not UTF-8, which protobuf text
+// cannot carry.
+func valid(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), reasonMax)], "")
+}

@@ -1,0 +1,124 @@
+// Package sdk makes a plugin of webhook handlers: a program that the
+// hookswitch sidecar runs as a process of its own. The whole of one is
+//
+//	func main() {
+//		var mux webhook.Mux
+//		webhook.On(&mux, event.MessageReceived, reply)
+//		sdk.Serve(&mux)
+//	}
+//
+// Build it, copy it into the sidecar's plugin directory, and the events that
+// the Mux has patterns for arrive. Handlers are the ones of package webhook:
+// the same function works in a server, in a plugin and in a test (package
+// sdktest). The error that it returns decides what happens next, as
+// [webhook.Outcome] says; a panic is a retry, and hurts no other event.
+//
+// Start with [Serve]; [Plugin] sets more; [Log] is the logger.
+//
+// What the sidecar's death or stop mean for a plugin is taken care of: events
+// under way are finished, for at most two seconds when the sidecar is gone,
+// and Serve returns. Printing is harmless: what goes to standard output or
+// standard error ends up in the sidecar's log.
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/plugins/sdk/internal/service"
+)
+
+// defaultInFlight is how many events a plugin handles at once. Handlers mostly
+// wait for others; a plugin for which that is too many says so.
+const defaultInFlight = 64
+
+// Plugin is a plugin that sets more than its handlers. Only Mux is required.
+type Plugin struct {
+	// Name is for logs. Empty: the name of the executable without
+	// "hookswitch-plugin-".
+	Name string
+
+	// Version is for logs. Empty: what the build recorded.
+	Version string
+
+	// Mux has the handlers. Its patterns are what the plugin asks for.
+	Mux *webhook.Mux
+
+	// MaxInFlight is how many events may be handled at the same time. 0 means
+	// 64; 1 means one after the other.
+	MaxInFlight int
+
+	// Configure, if set, is called once before the first event with the
+	// content of the plugin's settings file, NAME.json in the plugin
+	// directory, or nil if there is none. It is the place to open what the
+	// handlers need. With an error the plugin gets no events; the text goes
+	// to the operator, and the sidecar tries again later.
+	Configure func(ctx context.Context, settings []byte) error
+}
+
+// Serve is the main function of a plugin with the handlers of mux. See
+// [Plugin.Serve].
+func Serve(mux *webhook.Mux) { Plugin{Mux: mux}.Serve() }
+
+// Serve is the main function of a plugin. Run by the sidecar, it returns when
+// the sidecar has stopped the plugin or is gone; main can then clean up, for
+// about a second. Run by hand, it explains the plugin and exits: with the
+// argument "describe" in JSON, with "version" in a word.
+//
+// It panics if there are no handlers.
+func (p Plugin) Serve() {
+	if p.Mux == nil || len(p.Mux.Patterns()) == 0 {
+		panic("sdk: Serve without handlers: register them first, with webhook.On or Mux.Handle")
+	}
+	if p.MaxInFlight < 0 {
+		panic(fmt.Sprintf("sdk: Serve with MaxInFlight %d", p.MaxInFlight))
+	}
+	p = p.withDefaults()
+	if !hosted() {
+		os.Exit(p.runByHand(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	serveHost(service.New(service.Config{
+		Name:        p.Name,
+		Version:     p.Version,
+		Mux:         p.Mux,
+		MaxInFlight: p.MaxInFlight,
+		Configure:   p.Configure,
+		Log:         hostLogger(),
+	}))
+}
+
+func (p Plugin) withDefaults() Plugin {
+	if p.Name == "" {
+		name := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+		p.Name = strings.TrimPrefix(name, "hookswitch-plugin-")
+	}
+	if p.Version == "" {
+		p.Version = buildVersion()
+	}
+	if p.MaxInFlight == 0 {
+		p.MaxInFlight = defaultInFlight
+	}
+	return p
+}
+
+// buildVersion returns the module's version, or what is known of the commit.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(len(s.Value), 12)]
+		}
+	}
+	return "devel"
+}

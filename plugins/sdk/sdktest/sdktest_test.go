@@ -1,0 +1,131 @@
+package sdktest_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/plugins/sdk"
+	"github.com/hookswitch/hookswitch/plugins/sdk/sdktest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const received = `{"data":{"event_type":"message.received","id":"7b0e2a9a-7d8e-4d4e-9d5c-0f5a2a7a1f10","occurred_at":"2026-11-02T22:25:27.521Z","payload":{"text":"hello","from":{"phone_number":"+13125550001"}}},"meta":{"attempt":1}}`
+
+func TestResults(t *testing.T) {
+	tests := []struct {
+		name    string
+		handler webhook.HandlerFunc
+		timeout time.Duration
+		want    sdktest.Result
+	}{
+		{"nil is done",
+			func(context.Context, *webhook.Event) error { return nil },
+			0, sdktest.Result{Outcome: webhook.Done}},
+		{"an error is a retry by the sidecar's schedule",
+			func(context.Context, *webhook.Event) error { return errors.New("crm is down") },
+			0, sdktest.Result{Outcome: webhook.Retry, Reason: "crm is down"}},
+		{"RetryAfter keeps its wait",
+			func(context.Context, *webhook.Event) error {
+				return webhook.RetryAfter(errors.New("busy"), 90*time.Second)
+			},
+			0, sdktest.Result{Outcome: webhook.Retry, After: 90 * time.Second, Reason: "busy"}},
+		{"Permanent is dead",
+			func(context.Context, *webhook.Event) error { return webhook.Permanent(errors.New("no such user")) },
+			0, sdktest.Result{Outcome: webhook.Dead, Reason: "no such user"}},
+		{"a panic is a retry",
+			func(context.Context, *webhook.Event) error { panic("oops") },
+			0, sdktest.Result{Outcome: webhook.Retry, Reason: "handler panicked: oops"}},
+		{"the panic that the Mux lets through is a retry",
+			func(context.Context, *webhook.Event) error { panic(http.ErrAbortHandler) },
+			0, sdktest.Result{Outcome: webhook.Retry, Reason: "handler panicked: net/http: abort Handler"}},
+		{"a handler that ends its goroutine is a retry",
+			func(context.Context, *webhook.Event) error { runtime.Goexit(); return nil },
+			0, sdktest.Result{Outcome: webhook.Retry, Reason: "the handler ended its goroutine"}},
+		{"the deadline is the event's timeout",
+			func(ctx context.Context, _ *webhook.Event) error { <-ctx.Done(); return ctx.Err() },
+			time.Millisecond, sdktest.Result{Outcome: webhook.Retry, Reason: "context deadline exceeded"}},
+		{"a reason is cut to size and to UTF-8",
+			func(context.Context, *webhook.Event) error { return errors.New("\xff" + strings.Repeat("x", 1<<20)) },
+			0, sdktest.Result{Outcome: webhook.Retry, Reason: strings.Repeat("x", 4<<10-1)}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var mux webhook.Mux
+			mux.Handle("*", tt.handler)
+			host := sdktest.New(t, &mux)
+			got := host.DeliverEvent(sdktest.Event{Body: []byte(received), Timeout: tt.timeout})
+			if got != tt.want {
+				t.Errorf("got %.200v, want %.200v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestHandlerGetsTheWholeEvent(t *testing.T) {
+	var got *webhook.Event
+	var text string
+	var mux webhook.Mux
+	webhook.On(&mux, event.MessageReceived, func(ctx context.Context, e *webhook.Event, m *event.Message) error {
+		got, text = e, m.Text
+		sdk.Log(ctx).Debug("seen")
+		return nil
+	})
+	host := sdktest.New(t, &mux)
+	res := host.DeliverEvent(sdktest.Event{
+		Body:    []byte(received),
+		Header:  http.Header{"Content-Type": {"application/json"}, "X-Two": {"1", "2"}},
+		Attempt: 3,
+	})
+	if res.Outcome != webhook.Done {
+		t.Fatalf("got %v", res)
+	}
+	if string(got.Raw) != received || text != "hello" {
+		t.Errorf("handler got body %q and text %q", got.Raw, text)
+	}
+	if got.ID != "7b0e2a9a-7d8e-4d4e-9d5c-0f5a2a7a1f10" || got.Type != "message.received" || got.Attempt != 3 {
+		t.Errorf("handler got id %q, type %q, attempt %d", got.ID, got.Type, got.Attempt)
+	}
+	if v := got.Header.Values("X-Two"); len(v) != 2 || v[0] != "1" || v[1] != "2" {
+		t.Errorf("handler got header values %q", v)
+	}
+	if s := got.Signature; s.Scheme != "telnyx" || s.KeyLabel != "test" || s.Timestamp.IsZero() {
+		t.Errorf("handler got signature facts %+v", s)
+	}
+}
+
+func TestConcurrentDeliveriesGetTheirOwnResults(t *testing.T) {
+	var mux webhook.Mux
+	mux.Handle("*", func(_ context.Context, e *webhook.Event) error { return errors.New(string(e.Raw)) })
+	host := sdktest.New(t, &mux)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		body := strings.Repeat("x", i+1)
+		wg.Go(func() {
+			if res := host.Deliver([]byte(body)); res.Reason != body {
+				t.Errorf("got the result %q for %q", res.Reason, body)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestLargestEventFits(t *testing.T) {
+	var size int
+	var mux webhook.Mux
+	mux.Handle("*", func(_ context.Context, e *webhook.Event) error { size = len(e.Raw); return nil })
+	body := make([]byte, 15<<20)
+	if res := sdktest.New(t, &mux).Deliver(body); res.Outcome != webhook.Done || size != len(body) {
+		t.Errorf("got %v, and the handler saw %d of %d bytes", res, size, len(body))
+	}
+}

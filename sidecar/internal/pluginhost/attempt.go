@@ -1,0 +1,185 @@
+package pluginhost
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// How the result of a plugin looks in a delivery record, whose form is made
+// for HTTP: a status, and Telnyx's codes for what went wrong.
+const (
+	statusAck   = 200
+	statusRetry = 503
+	statusFail  = 422
+
+	codeTimeout = 75000 // delivery error; there is none of its own for this
+	codeLost    = 75002 // could not connect
+	codeFail    = 75499 // 4XX
+	codeRetry   = 75599 // 5XX
+)
+
+// Result codes that mean something to the host.
+const retryTimeout = "timeout"
+
+// wireEvent returns the event of a task as plugins get it.
+func wireEvent(t store.Task, timeout time.Duration) *pluginpb.Event {
+	e := t.Event
+	w := &pluginpb.Event{
+		EventId:    valid(e.ID),
+		EventType:  valid(e.Type),
+		OccurredAt: valid(e.OccurredAt),
+		ReceivedAt: timestamppb.New(e.ReceivedAt),
+		Body:       e.Body,
+		Headers:    make([]*pluginpb.Header, 0, len(e.Header)),
+		Attempt:    uint32(t.Job.Attempts + 1),
+		Timeout:    durationpb.New(timeout),
+		DeliveryId: e.DeliveryID,
+	}
+	for _, h := range e.Header {
+		w.Headers = append(w.Headers, &pluginpb.Header{Name: valid(h[0]), Value: valid(h[1])})
+		if w.ContentType == "" && http.CanonicalHeaderKey(h[0]) == "Content-Type" {
+			w.ContentType = valid(h[1])
+		}
+	}
+	if !e.SignedAt.IsZero() {
+		w.Verification = &pluginpb.Verification{
+			Scheme:   "telnyx", // the only one that the sidecar accepts
+			KeyLabel: valid(e.KeyLabel),
+			SignedAt: timestamppb.New(e.SignedAt),
+			Skew:     durationpb.New(e.ReceivedAt.Sub(e.SignedAt)),
+		}
+	}
+	return w
+}
+
+// valid replaces bytes that are not UTF-8, of which headers may have some:
+// protobuf text cannot carry them.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// newAttempt begins the record of an attempt.
+func newAttempt(t store.Task, plugin string) store.Attempt {
+	return store.Attempt{
+		JobID:         t.Job.ID,
+		Target:        t.Job.Target,
+		N:             t.Job.Attempts + 1,
+		StartedAt:     time.Now(),
+		RequestURL:    "plugin://" + plugin,
+		RequestHeader: t.Event.Header,
+	}
+}
+
+// conclude completes the record with what came of the exchange. timeout is
+// what the plugin had, for the text.
+func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.Duration) {
+	a.FinishedAt = time.Now()
+	switch out := res.GetOutcome().(type) {
+	case *pluginpb.Result_Ack:
+		a.Outcome, a.ResponseStatus = store.OutcomeDone, statusAck
+		a.ResponseBody = clip(out.Ack.GetText())
+		return
+	case *pluginpb.Result_Fail:
+		reason := cmp.Or(out.Fail.GetReason(), out.Fail.GetCode(), "the plugin gave no reason")
+		a.Outcome, a.ResponseStatus = store.OutcomeDead, statusFail
+		a.ResponseBody = clip(reason)
+		a.ErrorCodes = []int{codeFail}
+		a.Error = "plugin failed the event for good: " + string(clip(reason))
+		return
+	}
+	a.Outcome = store.OutcomeRetry
+	reason := cmp.Or(res.GetRetry().GetReason(), res.GetRetry().GetCode())
+	a.ResponseBody = clip(reason)
+	switch {
+	case how == timedOut || res.GetRetry().GetCode() == retryTimeout:
+		a.ErrorCodes = []int{codeTimeout}
+		a.Error = because(fmt.Sprintf("plugin was not done after %v", timeout), reason)
+	case how == interrupted:
+		a.ErrorCodes = []int{codeTimeout}
+		a.Error = because("delivery to the plugin was interrupted", reason)
+	default:
+		a.ResponseStatus = statusRetry
+		a.RetryAfter = max(0, res.GetRetry().GetAfter().AsDuration())
+		a.ErrorCodes = []int{codeRetry}
+		a.Error = because("plugin asks for a retry", reason)
+	}
+}
+
+// concludeLost completes the record of an event with which the process died.
+func concludeLost(a *store.Attempt, cause error, retryAfter time.Duration) {
+	a.FinishedAt = time.Now()
+	a.Outcome = store.OutcomeRetry
+	a.RetryAfter = retryAfter
+	a.ErrorCodes = []int{codeLost}
+	a.Error = fmt.Sprintf("plugin died with the event: %v", cause)
+}
+
+func because(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + ": " + string(clip(reason))
+}
+
+func clip(text string) []byte {
+	if text == "" {
+		return nil
+	}
+	return []byte(strings.ToValidUTF8(text[:min(len(text), store.RecordLimit)], ""))
+}
+
+const (
+	// crashRetry is how soon an event comes again whose process died. The
+	// event is hardly to blame: a process that dies takes all of its events
+	// with it.
+	crashRetry = 50 * time.Millisecond
+
+	// crashMax is how many crashes in a row make an event a suspect, which
+	// returns by the schedule: one poisonous event must not keep a plugin
+	// from ever doing its work.
+	crashMax = 3
+
+	// suspectsMax bounds the memory for crashes. A job that is forgotten is
+	// trusted again.
+	suspectsMax = 10_000
+)
+
+// suspects counts, for each job, in how many attempts in a row the process
+// died. It is safe for concurrent use.
+type suspects struct {
+	mu      sync.Mutex
+	crashes map[int64]int // job id → crashes in a row
+}
+
+// crashed counts a crash and returns the RetryAfter of the attempt, where 0
+// leaves it to the schedule. attempts is how many the job had before this one.
+func (s *suspects) crashed(job int64, attempts int) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.crashes == nil || len(s.crashes) >= suspectsMax {
+		s.crashes = make(map[int64]int)
+	}
+	if attempts == 0 {
+		delete(s.crashes, job) // it began anew
+	}
+	s.crashes[job]++
+	if s.crashes[job] >= crashMax {
+		return 0
+	}
+	return crashRetry
+}
+
+// cleared forgets the crashes of a job that got an answer.
+func (s *suspects) cleared(job int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.crashes, job)
+}

@@ -1,0 +1,43 @@
+package pluginhost
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// passedAlways is what a program needs to find its way on the machine: other
+// programs, its user's files, the language, the time, and the way out to the
+// network. Nothing in it is the sidecar's own.
+var passedAlways = []string{
+	"PATH", "HOME", "TMPDIR", "LANG", "TZ",
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+	"http_proxy", "https_proxy", "all_proxy", "no_proxy",
+}
+
+// environ returns the environment of a plugin, but for what go-plugin adds:
+// those of the allowed variables that are set. A plugin inherits nothing else,
+// so that it does not learn the sidecar's keys.
+func environ(extra []string) []string {
+	var env []string
+	for _, name := range slices.Concat(passedAlways, extra) {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+func checkEnvNames(names []string) error {
+	for _, name := range names {
+		switch {
+		case name == "" || strings.ContainsAny(name, "= \t,"):
+			return fmt.Errorf("%q is not the name of an environment variable: give names only, without values", name)
+		case strings.HasPrefix(name, "PLUGIN_") || name == cookieKey:
+			return fmt.Errorf("the environment variable %s cannot be passed to plugins: it is part of the handshake", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// ErrStopped is returned by Deliver when the host is stopping. The event was
+// not sent.
+var ErrStopped = errors.New("pluginhost: stopped")
+
+// Plugin is one plugin of a [Host], a target for events. Whether its process
+// runs at the moment is its own concern: Deliver waits. It is safe for
+// concurrent use.
+type Plugin struct {
+	host *Host
+	file found
+
+	suspects suspects
+
+	mu       sync.Mutex
+	ready    *process      // takes events; nil while there is none
+	changed  chan struct{} // closed and replaced when ready changes
+	patterns []string
+	status   Status
+}
+
+// State is what the supervisor of a plugin is doing.
+type State string
+
+// The states of a plugin. A failure in any of them leads to backoff and from
+// there to starting, without end: events wait in the store meanwhile.
+const (
+	StateStarting State = "starting" // from the exec to the first event it could take
+	StateReady    State = "ready"    // takes events
+	StateBackoff  State = "backoff"  // ended or did not start; waits for the next start
+	StateDraining State = "draining" // finishes the events it has
+	StateStopped  State = "stopped"  // and will not start again
+)
+
+// Status is the state of a plugin at one moment, for people.
+type Status struct {
+	State        State
+	PID          int       // of the process, 0 if there is none
+	Version      string    // as last described
+	Since        time.Time // of the state
+	Restarts     int       // how often the process was started again
+	LastError    string    // why the process last ended or did not start; empty if never
+	InFlight     int       // events that the plugin has now
+	Credit       int       // how many it is willing to have
+	StrayResults int       // results that nobody waited for, of the current process
+	DroppedLines int       // lines of log that the current process wrote too fast
+}
+
+func newPlugin(h *Host, f found) *Plugin {
+	return &Plugin{
+		host:    h,
+		file:    f,
+		changed: make(chan struct{}),
+		status:  Status{State: StateStarting, Since: time.Now()},
+	}
+}
+
+// Name returns the name of the target, such as "plugin:archive".
+func (p *Plugin) Name() string { return "plugin:" + p.file.name }
+
+// Patterns returns the event types that the plugin has declared, or nil until
+// it has been described for the first time.
+func (p *Plugin) Patterns() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.patterns
+}
+
+// Status returns what the plugin is doing.
+func (p *Plugin) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.status
+	if p.ready != nil {
+		s.Credit, s.InFlight = p.ready.link.window.state()
+		s.StrayResults = p.ready.link.strays()
+		s.DroppedLines = p.ready.out.droppedLines()
+	}
+	return s
+}
+
+// Deliver sends the event of a task to the plugin and returns the record of the
+// attempt. It first waits for a ready process and for the plugin's credit, as
+// long as it takes. An error means that nothing was sent: ctx has ended, or the
+// host is stopping ([ErrStopped]). Once the event is sent, what becomes of it
+// is in the record, even if ctx ends.
+func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
+	proc, err := p.acquire(ctx)
+	if err != nil {
+		return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
+	}
+	timeout := p.host.cfg.Timeout
+	a := newAttempt(t, p.file.name)
+	res, how := proc.link.exchange(ctx, wireEvent(t, timeout), timeout, p.host.limits.grace)
+	switch how {
+	case unsent:
+		return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), ctx.Err())
+	case lost:
+		concludeLost(&a, proc.end(), p.suspects.crashed(t.Job.ID, t.Job.Attempts))
+	default:
+		p.suspects.cleared(t.Job.ID)
+		conclude(&a, res, how, timeout)
+	}
+	return a, nil
+}
+
+// acquire waits for a ready process that has credit, and takes a place.
+func (p *Plugin) acquire(ctx context.Context) (*process, error) {
+	for {
+		p.mu.Lock()
+		proc, changed, stopped := p.ready, p.changed, p.status.State == StateStopped
+		p.mu.Unlock()
+		if stopped {
+			return nil, ErrStopped
+		}
+		if proc != nil {
+			err := proc.link.acquire(ctx)
+			if !errors.Is(err, errMoved) {
+				return proc, err
+			}
+		}
+		select {
+		case <-changed:
+		case <-p.host.stopping:
+			return nil, ErrStopped
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// setReady makes a process the one that takes events, or none.
+func (p *Plugin) setReady(proc *process) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = proc
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// setStatus changes the status under the lock, and the time if the state has
+// changed.
+func (p *Plugin) setStatus(change func(*Status)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.status.State
+	change(&p.status)
+	if p.status.State != before {
+		p.status.Since = time.Now()
+	}
+}

@@ -1,0 +1,360 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/plugins/sdk"
+)
+
+// programs are the plugins that the test binary can be, by file name.
+var programs = map[string]func(){
+	"good":                   func() { good(0) },
+	"hookswitch-plugin-good": func() { good(0) },
+	"single":                 func() { good(1) },
+	"fussy":                  fussy,
+	"exits":                  exits,
+	"silent":                 func() { select {} },
+	"chatty":                 chatty,
+	"noisy":                  noisy,
+	"future":                 func() { shake("1|99|unix|/nowhere|grpc") },
+	"netrpc":                 func() { shake("1|1|unix|/nowhere|netrpc") },
+	"elsewhere":              func() { shake("1|1|tcp|192.0.2.1:443|grpc") },
+	"outside":                func() { shake("1|1|unix|/tmp/other.sock|grpc") },
+	"cert":                   func() { unaryOnly("|" + strings.Repeat("A", 200)) },
+	"unary":                  func() { unaryOnly("") },
+	"rogue":                  rogue,
+	"mute":                   mute,
+	"nothing":                func() { describeOnly() },
+	"badpattern":             func() { describeOnly("message.*.sent") },
+}
+
+// stayAlive opens the FIFO by which a test sees that the process lives.
+func stayAlive() {
+	if path := os.Getenv("HS_TEST_ALIVE"); path != "" {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			panic(err)
+		}
+		kept = append(kept, f) // or the garbage collector would close it
+	}
+}
+
+var kept []*os.File
+
+// good is a plugin made with the SDK. The event's type says what it does.
+func good(maxInFlight int) {
+	stayAlive()
+	var mux webhook.Mux
+	on := func(do string, h webhook.HandlerFunc) { mux.Handle("test."+do, h) }
+	on("ack", func(context.Context, *webhook.Event) error { return nil })
+	on("retry", func(context.Context, *webhook.Event) error { return errors.New("crm is down") })
+	on("after", func(context.Context, *webhook.Event) error {
+		return webhook.RetryAfter(errors.New("busy"), time.Minute)
+	})
+	on("permanent", func(context.Context, *webhook.Event) error { return webhook.Permanent(errors.New("no such user")) })
+	on("panic", func(context.Context, *webhook.Event) error { panic("oops") })
+	on("exit", func(context.Context, *webhook.Event) error { os.Exit(7); return nil })
+	on("wait", func(ctx context.Context, _ *webhook.Event) error { // obeys
+		sdk.Log(ctx).Info("begun")
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	on("hang", func(ctx context.Context, _ *webhook.Event) error { // does not
+		sdk.Log(ctx).Info("begun")
+		select {}
+	})
+	on("late", func(ctx context.Context, _ *webhook.Event) error { // too late
+		sdk.Log(ctx).Info("begun")
+		<-ctx.Done()
+		time.Sleep(300 * time.Millisecond)
+		return nil
+	})
+	on("slow", func(ctx context.Context, _ *webhook.Event) error { // but done
+		sdk.Log(ctx).Info("begun")
+		time.Sleep(300 * time.Millisecond)
+		return nil
+	})
+	on("facts", func(ctx context.Context, e *webhook.Event) error {
+		sdk.Log(ctx).Warn("facts", "header", e.Header, "signature", e.Signature, "body", string(e.Raw))
+		return nil
+	})
+	on("stderr", func(context.Context, *webhook.Event) error {
+		raw := os.NewFile(2, "stderr")
+		for range 100 {
+			fmt.Fprintln(raw, `{"@message":1,"@level":{},"@timestamp":[]}`)
+			fmt.Fprintln(raw, `{"@level":7,"@message":"seven"}`)
+			fmt.Fprintln(raw, "{\xff\xfe")
+		}
+		fmt.Fprintln(raw, `{"level":50,"msg":"pino speaks","plugin":"another","n":1}`)
+		return nil
+	})
+	on("flood", func(context.Context, *webhook.Event) error {
+		_, _ = os.NewFile(1, "stdout").Write(make([]byte, 1<<20)) // no newline
+		_, _ = os.NewFile(2, "stderr").Write([]byte(strings.Repeat("x", 10<<20) + "\n"))
+		_, _ = os.NewFile(2, "stderr").Write([]byte(strings.Repeat("again\n", 200_000)))
+		for range 5000 {
+			fmt.Println("printed by the variable that go-plugin has replaced")
+		}
+		return nil
+	})
+	on("print", func(context.Context, *webhook.Event) error { fmt.Println("printed"); return nil })
+	on("environ", func(ctx context.Context, _ *webhook.Event) error {
+		var names []string
+		for _, pair := range os.Environ() {
+			name, _, _ := strings.Cut(pair, "=")
+			names = append(names, name)
+		}
+		sdk.Log(ctx).Info("environ", "names", strings.Join(names, ","))
+		return nil
+	})
+	on("child", func(ctx context.Context, _ *webhook.Event) error {
+		cmd := exec.Command("/bin/sleep", "1000")
+		cmd.Stdout, cmd.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
+		if alive := os.Getenv("HS_TEST_ALIVE"); alive != "" {
+			f, err := os.OpenFile(alive, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			cmd.ExtraFiles = []*os.File{f}
+		}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		sdk.Log(ctx).Info("has a child")
+		return nil
+	})
+	sdk.Plugin{Version: "1.2.3", Mux: &mux, MaxInFlight: maxInFlight}.Serve()
+}
+
+// fussy wants settings.
+func fussy() {
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error { return nil })
+	sdk.Plugin{Mux: &mux, Configure: func(_ context.Context, settings []byte) error {
+		if string(settings) != `{"dsn":"x"}` {
+			return fmt.Errorf("dsn is missing in %q", settings)
+		}
+		return nil
+	}}.Serve()
+}
+
+func exits() {
+	fmt.Fprintln(os.Stderr, "cannot open the database")
+	os.Exit(3)
+}
+
+func chatty() {
+	for {
+		if _, err := os.NewFile(1, "stdout").WriteString("still loading\n"); err != nil {
+			return
+		}
+	}
+}
+
+// noisy prints before the handshake.
+func noisy() {
+	raw := os.NewFile(1, "stdout")
+	for i := range 20 {
+		fmt.Fprintf(raw, "loading part %d | of 20\n", i)
+	}
+	fmt.Println("and by the usual way")
+	good(0)
+}
+
+// shake prints a handshake and waits for the end of the lifeline.
+func shake(line string) {
+	fmt.Println(line)
+	_, _ = os.Stdin.Read(make([]byte, 1))
+}
+
+// bare is a plugin without go-plugin and SDK, as other languages would have it.
+type bare struct {
+	pluginpb.UnimplementedPluginServiceServer
+	about   *pluginpb.DescribeResponse
+	deliver func(grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error
+	handle  func(*pluginpb.Event) (*pluginpb.Result, error)
+}
+
+func (b *bare) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	return b.about, nil
+}
+
+func (b *bare) Configure(context.Context, *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+	return &pluginpb.ConfigureResponse{}, nil
+}
+
+func (b *bare) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+	return b.deliver(stream)
+}
+
+func (b *bare) Handle(_ context.Context, req *pluginpb.HandleRequest) (*pluginpb.HandleResponse, error) {
+	res, err := b.handle(req.GetEvent())
+	return &pluginpb.HandleResponse{Result: res}, err
+}
+
+// serve serves without lifeline, health check or controller.
+func (b *bare) serve(extra string) {
+	stayAlive()
+	path := filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s")
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		panic(err)
+	}
+	server := grpc.NewServer()
+	pluginpb.RegisterPluginServiceServer(server, b)
+	fmt.Printf("1|1|unix|%s|grpc%s\n", path, extra)
+	_ = server.Serve(listener)
+}
+
+func unaryOnly(extra string) {
+	(&bare{
+		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, MaxInFlight: 2},
+		handle: func(e *pluginpb.Event) (*pluginpb.Result, error) {
+			switch e.GetEventType() {
+			case "test.refuse":
+				return nil, errors.New("exception in the handler")
+			case "test.nothing":
+				return nil, nil
+			case "test.exit":
+				os.Exit(7)
+			case "test.hang":
+				select {}
+			}
+			return &pluginpb.Result{Outcome: &pluginpb.Result_Ack{Ack: &pluginpb.Ack{Text: "by hand"}}}, nil
+		},
+	}).serve(extra)
+}
+
+// describeOnly gets no further than its description.
+func describeOnly(patterns ...string) {
+	(&bare{about: &pluginpb.DescribeResponse{Patterns: patterns}}).serve("")
+}
+
+// mute takes events and answers nothing, pings neither.
+func mute() {
+	(&bare{
+		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
+		deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+			_ = stream.Send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: 8}}})
+			for {
+				if _, err := stream.Recv(); err != nil {
+					return err
+				}
+			}
+		},
+	}).serve("")
+}
+
+// rogueCredit is what rogue grants.
+const rogueCredit = 3
+
+// rogue breaks the rules where it can, and watches that the host does not: it
+// answers events it never got, and every event twice; it holds all events until
+// its credit is used up or nothing comes, so that a host that sends more shows;
+// and it fails every event after the host has.
+func rogue() {
+	result := func(seq uint64, fail string) *pluginpb.Result {
+		if fail != "" {
+			return &pluginpb.Result{Seq: seq, Outcome: &pluginpb.Result_Fail{Fail: &pluginpb.Fail{Reason: fail}}}
+		}
+		return &pluginpb.Result{Seq: seq, Outcome: &pluginpb.Result_Ack{Ack: &pluginpb.Ack{}}}
+	}
+	deliver := func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+		var mu sync.Mutex
+		send := func(frame *pluginpb.DeliverResponse) {
+			mu.Lock()
+			defer mu.Unlock()
+			_ = stream.Send(frame)
+		}
+		answer := func(results ...*pluginpb.Result) {
+			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Results{
+				Results: &pluginpb.ResultBatch{Results: results}}})
+		}
+		violation := ""
+		var held []uint64
+		var heldMu sync.Mutex
+		flush := func() {
+			heldMu.Lock()
+			batch := held
+			held = nil
+			fail := violation
+			heldMu.Unlock()
+			for _, seq := range batch {
+				answer(result(seq+1_000_000, ""), result(seq, fail), result(seq, "a second answer"))
+			}
+		}
+		send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: rogueCredit}}})
+		for {
+			req, err := stream.Recv()
+			if err != nil {
+				return err
+			}
+			for _, e := range req.GetEvents().GetEvents() {
+				heldMu.Lock()
+				held = append(held, e.GetSeq())
+				if len(held) > rogueCredit {
+					violation = fmt.Sprintf("%d events on a credit of %d", len(held), rogueCredit)
+				}
+				heldMu.Unlock()
+				time.AfterFunc(2*time.Millisecond, flush)
+			}
+			if req.GetPing() != nil {
+				send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Pong{Pong: &pluginpb.Pong{Id: req.GetPing().GetId()}}})
+			}
+			if req.GetDrain() != nil {
+				send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
+			}
+		}
+	}
+	(&bare{
+		about:   &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
+		deliver: deliver,
+	}).serve("")
+}
+
+// hostProgram is the name under which the test binary is a host, for the tests
+// in which the host is killed.
+const hostProgram = "test-host"
+
+// hostMain runs a host on the directories in its environment, says so, and
+// waits to be killed.
+func hostMain() {
+	h, err := New(Config{
+		Dir:    os.Getenv("HS_TEST_DIR"),
+		RunDir: os.Getenv("HS_TEST_RUN"),
+		Env:    []string{"HS_TEST_ALIVE"},
+	})
+	if err == nil {
+		err = h.Start(context.Background())
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for _, p := range h.Plugins() {
+		if p.Status().State != StateReady {
+			fmt.Printf("%s is %+v\n", p.Name(), p.Status())
+			os.Exit(1)
+		}
+	}
+	fmt.Println("ready")
+	select {}
+}
+
+func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }

@@ -1,0 +1,14 @@
+//go:build unix && !linux
+
+package pluginhost
+
+import "syscall"
+
+// processAttr has no parent-death signal: only Linux and FreeBSD know it. The
+// lifeline is what ends plugins here.
+func processAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
+
+// awaitExit cannot tell without reaping the process.
+func awaitExit(int) bool { return false }

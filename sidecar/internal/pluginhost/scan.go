@@ -1,0 +1,83 @@
+package pluginhost
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// filePrefix may begin the name of a plugin's file; it is not part of the
+// plugin's name.
+const filePrefix = "hookswitch-plugin-"
+
+var validName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// found is an executable in the plugin directory.
+type found struct {
+	name string // of the plugin
+	path string // of the file, absolute
+}
+
+// scan lists the plugins of dir by name. A directory that does not exist has
+// none. Files that are no plugins are passed over.
+func scan(dir string, log *slog.Logger) ([]found, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the plugin directory: %w", err)
+	}
+	entries, err := os.ReadDir(dir) // sorted by name
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the plugin directory: %w", err)
+	}
+	var plugins []found
+	byName := make(map[string]string) // plugin name → path
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		if why := notPlugin(path); why != "" {
+			log.Debug("file in the plugin directory is no plugin", "path", path, "reason", why)
+			continue
+		}
+		name := strings.TrimPrefix(entry.Name(), filePrefix)
+		if !validName.MatchString(name) {
+			return nil, fmt.Errorf("plugin file %q: a name may have letters, digits, '.', '_' and '-' only: rename it, or take away its executable bit", path)
+		}
+		if other, ok := byName[name]; ok {
+			return nil, fmt.Errorf("plugin %q is there twice, as %s and as %s: remove one", name, other, path)
+		}
+		byName[name] = path
+		plugins = append(plugins, found{name: name, path: path})
+	}
+	return plugins, nil
+}
+
+// notPlugin says why a file is passed over, or returns "".
+func notPlugin(path string) string {
+	base := filepath.Base(path)
+	if strings.HasPrefix(base, ".") {
+		return "hidden"
+	}
+	if strings.HasSuffix(base, ".tmp") {
+		return "temporary"
+	}
+	info, err := os.Stat(path) // through symbolic links
+	switch {
+	case err != nil:
+		return err.Error()
+	case !info.Mode().IsRegular():
+		return "not a regular file"
+	case info.Mode().Perm()&0o111 == 0:
+		return "not executable"
+	}
+	return ""
+}

@@ -1,0 +1,74 @@
+package pluginhost
+
+import (
+	"slices"
+	"sync"
+)
+
+// windowMax caps the credit of a plugin, so that one which asks for everything
+// does not make the host hold everything in memory.
+const windowMax = 1024
+
+// window counts the events that a plugin has against its credit. Places are
+// given in the order in which they were asked for. It is safe for concurrent
+// use.
+type window struct {
+	mu      sync.Mutex
+	limit   int             // the plugin's last Credit, at most windowMax
+	used    int             // events out
+	waiting []chan struct{} // closed when its place is granted, oldest first
+}
+
+// ask asks for a place. The channel is closed when it is granted.
+func (w *window) ask() chan struct{} {
+	place := make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = append(w.waiting, place)
+	w.grant()
+	return place
+}
+
+// withdraw gives up a place that was asked for, whether or not it has been
+// granted.
+func (w *window) withdraw(place chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.Index(w.waiting, place); i >= 0 {
+		w.waiting = slices.Delete(w.waiting, i, i+1)
+		return
+	}
+	w.used--
+	w.grant()
+}
+
+// release gives back a granted place.
+func (w *window) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.used--
+	w.grant()
+}
+
+// resize sets the limit. Events that are out already stay out.
+func (w *window) resize(limit int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = min(limit, windowMax)
+	w.grant()
+}
+
+// state returns the limit and how many places are taken.
+func (w *window) state() (limit, used int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.limit, w.used
+}
+
+func (w *window) grant() {
+	for w.used < w.limit && len(w.waiting) > 0 {
+		w.used++
+		close(w.waiting[0])
+		w.waiting = w.waiting[1:]
+	}
+}
