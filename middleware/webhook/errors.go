@@ -77,9 +77,10 @@ func Denial(ctx context.Context) *Error {
 	return e
 }
 
-// deny is the default deny handler. The caller learns the reason word and
-// nothing else; the full error is for the log of the receiver.
-func deny(w http.ResponseWriter, r *http.Request) {
+// Deny is the default deny handler. The sender learns the reason word and
+// nothing else; the full error is for the log of the receiver. A deny handler
+// of your own may call it after it has logged or counted.
+func Deny(w http.ResponseWriter, r *http.Request) {
 	e := Denial(r.Context())
 	if e == nil {
 		e = reject(ErrNoSignature, "")

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -93,6 +94,9 @@ func (r *KeyRing) Labels() []string {
 	}
 	return labels
 }
+
+// Keys returns a copy of the keys in the order in which they are tried.
+func (r *KeyRing) Keys() []Key { return slices.Clone(r.load()) }
 
 func (r *KeyRing) load() []Key {
 	if r == nil {

@@ -67,7 +67,7 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 			(*h).ServeHTTP(w, r)
 			return
 		}
-		deny(w, r)
+		Deny(w, r)
 	})
 }
 

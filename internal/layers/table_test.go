@@ -1,0 +1,120 @@
+package layers
+
+// module is the path of the module under test.
+const module = "github.com/hookswitch/hookswitch"
+
+// A row gives the packages that match a pattern their place.
+//
+// A pattern is a path below the module; a segment "*" matches one of any name,
+// and "/..." at the end whatever is below. What matched up to there is the
+// part: packages of one part may import each other. Parts import only parts of
+// lower layers, so those of one layer do not know each other: they declare the
+// interface that they need, and package sidecar brings them together.
+type row struct {
+	pattern string
+	layer   int
+
+	// stdOnly packages import the standard library and lower layers, so that
+	// whoever imports them gets nothing else.
+	stdOnly bool
+
+	// public packages import of this module only what a stranger's code could
+	// import as well: they are what people copy.
+	public bool
+
+	// testsUse are parts of the same layer that its tests, and only they, may
+	// import.
+	testsUse []string
+}
+
+// Layers of packages that stand beside the others.
+const (
+	// aside: the whole sidecar may import it; it imports only layers 0 and 1.
+	aside = -1
+	// testOnly: only test files import it, and it may import all but programs.
+	testOnly = -2
+)
+
+// table is the order of the module, top to bottom.
+var table = []row{
+	// 6: programs, which nothing imports.
+	{pattern: "sidecar/cmd/*/...", layer: program},
+	{pattern: "plugins/hookswitch-plugin-*/...", layer: program, public: true},
+	{pattern: "examples/*/...", layer: program, public: true},
+
+	// 5: composition.
+	{pattern: "sidecar", layer: 5},
+
+	// 4: faces and loops.
+	{pattern: "sidecar/internal/accept/...", layer: 4},
+	{pattern: "sidecar/internal/dispatch/...", layer: 4},
+	{pattern: "sidecar/internal/deliveryapi/...", layer: 4},
+	{pattern: "sidecar/internal/adminapi/...", layer: 4},
+	{pattern: "sidecar/internal/reconcile/...", layer: 4},
+	{pattern: "sidecar/internal/dashboard/...", layer: 4},
+
+	// 3: targets.
+	{pattern: "sidecar/internal/forward/...", layer: 3},
+	{pattern: "sidecar/internal/pluginhost/...", layer: 3, testsUse: []string{"plugins/sdk"}}, // they run plugins
+	{pattern: "plugins/sdk/...", layer: 3},
+
+	// 2: state. The contract of stores stays free of what implements it.
+	{pattern: "sidecar/internal/store", layer: 2, stdOnly: true},
+	{pattern: "sidecar/internal/store/...", layer: 2},
+	{pattern: "internal/pluginpb/...", layer: 2},
+
+	// 1 and 0: what everybody imports.
+	{pattern: "middleware/webhook/...", layer: 1, stdOnly: true},
+	{pattern: "middleware/event/...", layer: 0, stdOnly: true},
+
+	{pattern: "sidecar/internal/telemetry/...", layer: aside},
+	{pattern: "internal/testkit/...", layer: testOnly},
+	{pattern: "internal/layers", layer: testOnly, stdOnly: true},
+}
+
+const program = 6
+
+// homes says which packages may import a dependency outside of tests. A
+// dependency with few homes can be replaced; one that is not here has not yet
+// been decided on.
+var homes = map[string][]string{
+	"github.com/hashicorp/go-plugin": {"sidecar/internal/pluginhost/...", "plugins/sdk/..."},
+	"github.com/hashicorp/go-hclog":  {"sidecar/internal/pluginhost/...", "plugins/sdk/..."},
+	"google.golang.org/grpc":         {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "plugins/sdk/..."},
+	"google.golang.org/protobuf":     {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "plugins/sdk/..."},
+	"github.com/fsnotify/fsnotify":   {"sidecar/internal/pluginhost/..."},
+
+	"modernc.org/sqlite":      {"sidecar/internal/store/sqlite/..."},
+	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/..."},
+	"github.com/google/uuid":  {"sidecar/..."},
+	"golang.org/x/sys":        {"sidecar/..."},
+	"github.com/caarlos0/env": {"sidecar"},
+
+	"github.com/urfave/cli":      {"sidecar/cmd/hookswitch"},
+	"github.com/fatih/color":     {"sidecar/cmd/hookswitch"},
+	"github.com/mattn/go-isatty": {"sidecar/cmd/hookswitch"},
+
+	"github.com/prometheus/client_golang": {"sidecar/internal/telemetry/..."},
+	"go.opentelemetry.io/otel":            {"sidecar/internal/telemetry/..."},
+
+	// For tests, and for packages that are made of tests.
+	"github.com/google/go-cmp":        {"sidecar/internal/store/storetest", "internal/testkit/..."},
+	"github.com/rogpeppe/go-internal": {"internal/testkit/..."},
+	"go.uber.org/goleak":              {"internal/testkit/..."},
+}
+
+// configFile is the one file below environmentFree that reads the environment.
+const configFile = "sidecar/config.go"
+
+// environmentFree are the packages that are handed their settings, so that
+// two of them can run in one process and a test can set what it likes.
+var environmentFree = []string{"middleware/...", "sidecar/..."}
+
+// initFiles may have an init function, for what must happen before main.
+var initFiles = []string{
+	"plugins/sdk/hosted.go", // keeps what a plugin prints from being taken for the handshake
+}
+
+// maxLines is the longest a file may be that a person has to read. Tests and
+// generated files may be longer.
+const maxLines = 450

@@ -1,0 +1,493 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+// patience bounds every wait of a script. It is only spent on failure.
+const patience = 30 * time.Second
+
+// commands are what the scripts are written in, besides those of testscript.
+var commands = map[string]func(*testscript.TestScript, bool, []string){
+	"plugin":    cmdPlugin,
+	"goplugin":  cmdGoPlugin,
+	"ready":     cmdReady,
+	"sigterm":   cmdSigterm,
+	"sample":    cmdSample,
+	"post":      cmdPost,
+	"get":       cmdGet,
+	"app":       cmdApp,
+	"appstatus": cmdAppStatus,
+	"lines":     cmdLines,
+	"field":     cmdField,
+	"killpid":   cmdKillPID,
+	"gone":      cmdGone,
+	"load":      cmdLoad,
+	"allcalled": cmdAllCalled,
+	"waitgrep":  cmdWaitGrep,
+}
+
+// until calls done every few milliseconds until it returns nil, and fails the
+// script with its last error when patience ends.
+func until(ts *testscript.TestScript, done func() error) {
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			ts.Fatalf("after %v: %v", patience, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// goplugin NAME: builds a bundled plugin into the plugin folder.
+func cmdGoPlugin(ts *testscript.TestScript, _ bool, args []string) {
+	name := "hookswitch-plugin-" + args[0]
+	out := filepath.Join(ts.Getenv("HOOKSWITCH_PLUGIN_DIR"), name)
+	// Not by exec: the go command needs the environment of the test itself.
+	build := exec.Command("go", "build", "-o", out, "github.com/hookswitch/hookswitch/plugins/"+name)
+	if text, err := build.CombinedOutput(); err != nil {
+		ts.Fatalf("%v: %s", err, text)
+	}
+}
+
+// plugin recorder: puts the test plugin into the plugin folder.
+func cmdPlugin(ts *testscript.TestScript, _ bool, args []string) {
+	self, err := os.Executable()
+	ts.Check(err)
+	dir := ts.Getenv("HOOKSWITCH_PLUGIN_DIR")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	path := filepath.Join(dir, "hookswitch-plugin-"+args[0])
+	if os.Link(self, path) == nil {
+		return
+	}
+	body, err := os.ReadFile(self) // another file system
+	ts.Check(err)
+	ts.Check(os.WriteFile(path, body, 0o700))
+}
+
+// ready: waits for the sidecar and sets $WEBHOOKS and $ADMIN.
+func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
+	dir := strings.TrimPrefix(ts.Getenv("HOOKSWITCH_STORE"), "file:")
+	until(ts, func() error {
+		here, err := sidecar.FindInstance(dir)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(here.PID, 0); err != nil {
+			return fmt.Errorf("the sidecar that was there has gone: %w", err)
+		}
+		for _, url := range []string{here.Admin + "/readyz", strings.TrimSuffix(here.Webhooks, "/webhooks") + "/livez"} {
+			res, err := http.Get(url)
+			if err != nil {
+				return err
+			}
+			res.Body.Close()
+			if res.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s answers %d", url, res.StatusCode)
+			}
+		}
+		ts.Setenv("WEBHOOKS", here.Webhooks)
+		ts.Setenv("ADMIN", here.Admin)
+		ts.Setenv("TELNYX_BASE_URL", here.Admin+"/v2")
+		return nil
+	})
+}
+
+// sigterm: tells the sidecar to stop, as a service manager does.
+func cmdSigterm(ts *testscript.TestScript, _ bool, _ []string) {
+	here, err := sidecar.FindInstance(strings.TrimPrefix(ts.Getenv("HOOKSWITCH_STORE"), "file:"))
+	ts.Check(err)
+	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
+}
+
+// sample [-compact] [-id ID] [-type TYPE] NAME FILE: writes a sample body.
+func cmdSample(ts *testscript.TestScript, _ bool, args []string) {
+	flags := flag.NewFlagSet("sample", flag.ContinueOnError)
+	compact := flags.Bool("compact", false, "")
+	id := flags.String("id", "", "")
+	typ := flags.String("type", "", "")
+	ts.Check(flags.Parse(args))
+	body, ok := event.Sample(flags.Arg(0))
+	if !ok {
+		ts.Fatalf("no sample %q", flags.Arg(0))
+	}
+	if *compact {
+		var out bytes.Buffer
+		ts.Check(json.Compact(&out, body))
+		body = out.Bytes()
+	}
+	e := webhook.Decode("application/json", body)
+	if *id != "" {
+		body = bytes.ReplaceAll(body, []byte(e.ID), []byte(*id))
+	}
+	if *typ != "" {
+		body = bytes.ReplaceAll(body, []byte(e.Type), []byte(*typ))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(flags.Arg(1)), body, 0o600))
+}
+
+// post [flags] FILE STATUS: sends a body, signed by Telnyx unless a flag says
+// otherwise, and expects the status.
+func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
+	flags := flag.NewFlagSet("post", flag.ContinueOnError)
+	age := flags.Duration("age", 0, "how long ago it was signed")
+	wrongKey := flags.Bool("wrongkey", false, "sign with another key")
+	flip := flags.Bool("flip", false, "flip a bit of the body after signing")
+	drop := flags.String("drop", "", "leave out a header")
+	method := flags.String("method", http.MethodPost, "")
+	pad := flags.Int("pad", 0, "add so many spaces to the body before signing")
+	ts.Check(flags.Parse(args))
+	body := []byte(ts.ReadFile(flags.Arg(0)))
+	body = append(body, bytes.Repeat([]byte(" "), *pad)...)
+	key := worldOf(ts).key
+	if *wrongKey {
+		var err error
+		_, key, err = ed25519.GenerateKey(nil)
+		ts.Check(err)
+	}
+	req := signedRequest(ts.Getenv("WEBHOOKS"), key, time.Now().Add(-*age), body)
+	req.Method = *method
+	if *flip {
+		body = bytes.Clone(body)
+		body[len(body)/2] ^= 1
+		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	if *drop != "" {
+		req.Header.Del(*drop)
+	}
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	answer, err := io.ReadAll(res.Body)
+	ts.Check(errors.Join(err, res.Body.Close()))
+	if want := flags.Arg(1); strconv.Itoa(res.StatusCode) != want {
+		ts.Fatalf("answered %d %s, want %s", res.StatusCode, answer, want)
+	}
+}
+
+func signedRequest(url string, key ed25519.PrivateKey, at time.Time, body []byte) *http.Request {
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		panic(err) // the URL came from the sidecar itself
+	}
+	timestamp, signature := webhook.Sign(key, at, body)
+	req.Header.Set(webhook.HeaderTimestamp, timestamp)
+	req.Header.Set(webhook.HeaderSignature, signature)
+	req.Header.Set("Content-Type", "application/json")
+	return req
+}
+
+// get [-token T] [-want PATTERN] PATH STATUS FILE: reads from the admin
+// listener, waiting for the status and for a body that fits the pattern.
+func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
+	flags := flag.NewFlagSet("get", flag.ContinueOnError)
+	token := flags.String("token", "KEY_of_nobody", "")
+	want := flags.String("want", "", "")
+	ts.Check(flags.Parse(args))
+	until(ts, func() error {
+		req, err := http.NewRequest(http.MethodGet, ts.Getenv("ADMIN")+flags.Arg(0), nil)
+		ts.Check(err)
+		if *token != "" {
+			req.Header.Set("Authorization", "Bearer "+*token)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			return err
+		}
+		if strconv.Itoa(res.StatusCode) != flags.Arg(1) || !regexp.MustCompile(*want).Match(body) {
+			return fmt.Errorf("%s answers %d %s", flags.Arg(0), res.StatusCode, body)
+		}
+		return os.WriteFile(ts.MkAbs(flags.Arg(2)), body, 0o600)
+	})
+}
+
+// app is an HTTP app behind the sidecar. It writes the body of its n-th
+// request to app/n.body, and the headers to app/n.header.
+type app struct {
+	server *httptest.Server
+	dir    string
+
+	mu     sync.Mutex
+	status int
+	n      int
+}
+
+// app: starts the app and sets HOOKSWITCH_FORWARD_TO.
+func cmdApp(ts *testscript.TestScript, _ bool, _ []string) {
+	a := &app{dir: ts.MkAbs("app"), status: http.StatusOK}
+	ts.Check(os.MkdirAll(a.dir, 0o700))
+	a.server = httptest.NewServer(a)
+	ts.Defer(a.server.Close)
+	worldOf(ts).app = a
+	ts.Setenv("HOOKSWITCH_FORWARD_TO", a.server.URL+"/hooks")
+}
+
+// appstatus N: what the app answers from now on.
+func cmdAppStatus(ts *testscript.TestScript, _ bool, args []string) {
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	a := worldOf(ts).app
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status = status
+}
+
+func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n++
+	var header bytes.Buffer
+	err = errors.Join(err, r.Header.Write(&header))
+	name := filepath.Join(a.dir, strconv.Itoa(a.n))
+	err = errors.Join(err, os.WriteFile(name+".header", header.Bytes(), 0o600), os.WriteFile(name+".body", body, 0o600))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusTeapot)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	w.WriteHeader(a.status)
+	fmt.Fprintf(w, "app answers %d\n", a.status)
+}
+
+// lines FILE N: waits until the file has N lines, and fails if it has more.
+func cmdLines(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	until(ts, func() error {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err != nil && want > 0 {
+			return err
+		}
+		n := bytes.Count(text, []byte("\n"))
+		if n > want {
+			ts.Fatalf("%s has %d lines, want %d:\n%s", args[0], n, want, text)
+		}
+		if n < want {
+			return fmt.Errorf("%s has %d lines, want %d", args[0], n, want)
+		}
+		return nil
+	})
+}
+
+// jsonLine returns the n-th line of a file, counted from 1.
+func jsonLine(ts *testscript.TestScript, file, n string) map[string]any {
+	number, err := strconv.Atoi(n)
+	ts.Check(err)
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(file)), "\n")
+	if number > len(lines) {
+		ts.Fatalf("%s has %d lines", file, len(lines))
+	}
+	decoder := json.NewDecoder(strings.NewReader(lines[number-1]))
+	decoder.UseNumber()
+	var v map[string]any
+	ts.Check(decoder.Decode(&v))
+	return v
+}
+
+// field FILE LINE PATH VALUE: compares one field of a JSON line, by its JSON
+// text or, if it is a string, by its text.
+func cmdField(ts *testscript.TestScript, neg bool, args []string) {
+	var v any = jsonLine(ts, args[0], args[1])
+	for name := range strings.SplitSeq(args[2], ".") {
+		switch node := v.(type) {
+		case map[string]any:
+			v = node[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			ts.Check(err)
+			if i >= len(node) {
+				ts.Fatalf("%s: no element %d", args[2], i)
+			}
+			v = node[i]
+		default:
+			ts.Fatalf("%s: nothing at %q", args[2], name)
+		}
+	}
+	got, isText := v.(string)
+	if !isText {
+		text, err := json.Marshal(v)
+		ts.Check(err)
+		got = string(text)
+	}
+	if (got == args[3]) == neg {
+		ts.Fatalf("%s of line %s of %s is %s", args[2], args[1], args[0], got)
+	}
+}
+
+func pidOf(ts *testscript.TestScript, file, line string) int {
+	pid, err := jsonLine(ts, file, line)["pid"].(json.Number).Int64()
+	ts.Check(err)
+	return int(pid)
+}
+
+// killpid FILE LINE: kill -9 of the process that wrote the line.
+func cmdKillPID(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(syscall.Kill(pidOf(ts, args[0], args[1]), syscall.SIGKILL))
+}
+
+// gone FILE LINE: waits until the process that wrote the line is no more.
+func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
+	pid := pidOf(ts, args[0], args[1])
+	until(ts, func() error {
+		if syscall.Kill(pid, 0) != nil {
+			return nil
+		}
+		// One that was killed stays in the table until its parent, by now
+		// init, has looked at it, which can take seconds in a container.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if _, rest, found := strings.Cut(string(stat), ") "); err == nil && found && strings.HasPrefix(rest, "Z") {
+			return nil
+		}
+		return fmt.Errorf("process %d is still there", pid)
+	})
+}
+
+// load FILE N: sends events from N clients until the sidecar is gone, and
+// writes the id of each that was acknowledged to FILE. It returns when a few
+// dozen were; the rest happens while the script goes on.
+func cmdLoad(ts *testscript.TestScript, _ bool, args []string) {
+	clients, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	sample, _ := event.Sample("message.received")
+	id := webhook.Decode("application/json", sample).ID
+	url, key := ts.Getenv("WEBHOOKS"), worldOf(ts).key
+	file := ts.MkAbs(args[0])
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	enough := make(chan struct{})
+	acked := make(chan string)
+	for range clients {
+		wg.Go(func() {
+			client := &http.Client{Transport: new(http.Transport)}
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				own := uuid.NewString()
+				body := bytes.ReplaceAll(sample, []byte(id), []byte(own))
+				res, err := client.Do(signedRequest(url, key, time.Now(), body))
+				if err != nil {
+					return // the sidecar has stopped listening
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if res.StatusCode == http.StatusOK {
+					acked <- own
+				}
+			}
+		})
+	}
+	go func() { wg.Wait(); close(acked) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n := 0
+		for own := range acked {
+			if err := appendLine(file, []byte(own)); err != nil {
+				panic(err) // the ledger is the test
+			}
+			if n++; n == 50 {
+				close(enough)
+			}
+		}
+	}()
+	worldOf(ts).load = done
+	ts.Defer(func() { cancel(); <-done })
+	select {
+	case <-enough:
+	case <-time.After(patience):
+		ts.Fatalf("no load within %v", patience)
+	}
+}
+
+// allcalled LEDGER CALLS: waits until the load has ended, and then until each
+// id in the ledger was handled.
+func cmdAllCalled(ts *testscript.TestScript, _ bool, args []string) {
+	select {
+	case <-worldOf(ts).load:
+	case <-time.After(patience):
+		ts.Fatalf("the load has not ended: is the sidecar still there?")
+	}
+	until(ts, func() error {
+		calls := map[string]bool{}
+		f, err := os.Open(ts.MkAbs(args[1]))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		scanner := bufio.NewScanner(f)
+		scanner.Buffer(nil, 1<<20)
+		for scanner.Scan() {
+			var c call
+			if json.Unmarshal(scanner.Bytes(), &c) == nil { // the last line may be under way
+				calls[c.ID] = true
+			}
+		}
+		ids := strings.Fields(ts.ReadFile(args[0]))
+		missing := 0
+		for _, id := range ids {
+			if !calls[id] {
+				missing++
+			}
+		}
+		if missing > 0 {
+			return fmt.Errorf("%d of %d acknowledged events were not handled", missing, len(ids))
+		}
+		ts.Logf("%d acknowledged events, all handled", len(ids))
+		return nil
+	})
+}
+
+// waitgrep PATTERN FILE: waits until a line of the file fits the pattern.
+func cmdWaitGrep(ts *testscript.TestScript, _ bool, args []string) {
+	re, err := regexp.Compile(args[0])
+	ts.Check(err)
+	until(ts, func() error {
+		text, err := os.ReadFile(ts.MkAbs(args[1]))
+		if err != nil {
+			return err
+		}
+		if !re.Match(text) {
+			return fmt.Errorf("%s has nothing like %s:\n%s", args[1], args[0], text)
+		}
+		return nil
+	})
+}

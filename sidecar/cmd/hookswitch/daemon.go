@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+func runCommand(stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:  "run",
+		Usage: "run the sidecar, configured by environment variables",
+		Description: "TELNYX_PUBLIC_KEY is required. The others have defaults; the README lists them.\n" +
+			"Stops cleanly on SIGTERM and SIGINT; exits 78 if the configuration is bad.",
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			cfg, err := sidecar.LoadConfig()
+			if err == nil {
+				err = cfg.Validate()
+			}
+			if err != nil {
+				return err
+			}
+			log, err := sidecar.NewLogger(stderr, logFormat(cfg, stderr), cfg.LogLevel)
+			if err != nil {
+				return err
+			}
+			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log})
+			if err != nil {
+				return err
+			}
+			if key := s.ForwardKey(); key != "" {
+				log.Info("the app verifies forwarded requests with this key", "forward_to", cfg.ForwardURL(), "TELNYX_PUBLIC_KEY", key)
+			}
+			return s.Run(ctx)
+		},
+	}
+}
+
+func noArguments(c *cli.Command) error {
+	if c.Args().Present() {
+		return usageError("%s takes no argument %q", c.FullName(), c.Args().First())
+	}
+	return nil
+}
+
+// logFormat returns text for a terminal and json for anything else, unless
+// the configuration says which.
+func logFormat(cfg sidecar.Config, w io.Writer) string {
+	if cfg.LogFormat != "auto" {
+		return cfg.LogFormat
+	}
+	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+		return "text"
+	}
+	return "json"
+}
+
+func devCommand(stdout, stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:  "dev",
+		Usage: "run a sidecar for development; needs no configuration",
+		Description: "Accepts events signed with a development key, which it makes and keeps, so that\n" +
+			"\"hookswitch trigger\" works at once. Real Telnyx events are accepted too if\n" +
+			"TELNYX_PUBLIC_KEY is set. The variables of \"hookswitch run\" apply.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "forward-to", Usage: "POST every event to this `URL`", DefaultText: "HOOKSWITCH_FORWARD_TO"},
+			&cli.StringFlag{Name: "plugins", Usage: "start the plugins in `DIR`", DefaultText: "HOOKSWITCH_PLUGIN_DIR or plugins"},
+			&cli.StringFlag{Name: "listen", Usage: "receive webhooks on `ADDRESS`", DefaultText: "HOOKSWITCH_LISTEN or :8080"},
+			&cli.StringFlag{Name: "admin-listen", Usage: "serve the delivery records on `ADDRESS`", DefaultText: "HOOKSWITCH_ADMIN_LISTEN or 127.0.0.1:9080"},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			return dev(ctx, c, stdout, stderr)
+		},
+	}
+}
+
+func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
+	cfg, err := sidecar.LoadConfig()
+	if err != nil {
+		return err
+	}
+	for flag, setting := range map[string]*string{
+		"forward-to": &cfg.ForwardTo, "plugins": &cfg.PluginDir,
+		"listen": &cfg.Listen, "admin-listen": &cfg.AdminListen,
+	} {
+		if c.IsSet(flag) {
+			*setting = c.String(flag)
+		}
+	}
+	if err := cfg.ValidateDev(); err != nil {
+		return err
+	}
+	// The screen belongs to the events; the log shows what goes wrong.
+	log, err := sidecar.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelError))
+	if err != nil {
+		return err
+	}
+	screen := &console{out: stdout, retries: len(cfg.RetrySchedule)}
+	s, err := sidecar.New(ctx, cfg, sidecar.Options{
+		Version: version, Log: log, Dev: true,
+		Observe: sidecar.Observer{Accepted: screen.accepted, Rejected: screen.rejected, Attempt: screen.attempt},
+	})
+	if err != nil {
+		return err
+	}
+	printBanner(stdout, s, cfg, c.Root().Name)
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, "\nstopped; what was not delivered is kept for the next start")
+	return nil
+}
+
+// printBanner says where everything is and what to do next.
+func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program string) {
+	here := s.Addresses()
+	if len(os.Args) > 0 {
+		program = os.Args[0] // as it was typed, so that it can be typed again
+	}
+	fmt.Fprintf(w, "hookswitch %s · dev mode · data in %s (safe to delete)\n\n", version, s.Dir())
+	fmt.Fprintf(w, "  receives   %s\n", here.Webhooks)
+	if key := s.ForwardKey(); key != "" {
+		fmt.Fprintf(w, "  forwards   %s\n", cfg.ForwardURL())
+	}
+	plugins := s.Plugins()
+	names := make([]string, 0, len(plugins))
+	for name, patterns := range plugins {
+		wants := "not started yet, see the log"
+		if patterns != nil {
+			wants = strings.Join(patterns, " ")
+		}
+		names = append(names, fmt.Sprintf("%s (%s)", strings.TrimPrefix(name, "plugin:"), wants))
+	}
+	slices.Sort(names)
+	if len(names) == 0 {
+		names = []string{"none"}
+	}
+	fmt.Fprintf(w, "  plugins    %s   from %s\n", strings.Join(names, ", "), cfg.PluginDir)
+	fmt.Fprintf(w, "  records    %s/v2/webhook_deliveries\n\n", here.Admin)
+	if key := s.ForwardKey(); key != "" {
+		fmt.Fprintf(w, "  Your app verifies with this key:  export TELNYX_PUBLIC_KEY=%s\n", key)
+	} else if len(plugins) == 0 {
+		fmt.Fprintf(w, "  Nothing handles events yet: add --forward-to URL, or put a plugin into %s.\n", cfg.PluginDir)
+	}
+	fmt.Fprintf(w, "  Try it, in another terminal:      %s trigger message.received\n", program)
+	fmt.Fprintf(w, "  Stop:                             Ctrl-C\n\n")
+}
+
+// keysCommand prints public keys. The secret halves never leave their files.
+func keysCommand(stdout io.Writer) *cli.Command {
+	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
+	show := func(name, usage, file string) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, Flags: []cli.Flag{export}, OnUsageError: onUsageError,
+			Action: func(_ context.Context, c *cli.Command) error {
+				if err := noArguments(c); err != nil {
+					return err
+				}
+				_, dir, err := dataDir()
+				if err != nil {
+					return err
+				}
+				key, err := sidecar.LoadKey(dir, file)
+				if err != nil {
+					return err
+				}
+				if c.Bool("export") {
+					fmt.Fprint(stdout, "export TELNYX_PUBLIC_KEY=")
+				}
+				fmt.Fprintln(stdout, sidecar.PublicText(key))
+				return nil
+			},
+		}
+	}
+	return &cli.Command{
+		Name:  "keys",
+		Usage: "print the public keys of this data directory, which are made if need be",
+		Commands: []*cli.Command{
+			show("forward", "the key that the app behind the sidecar verifies with", sidecar.ForwardKey),
+			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own", sidecar.DevKey),
+		},
+	}
+}
+
+// dataDir returns the configuration and its data directory.
+func dataDir() (sidecar.Config, string, error) {
+	cfg, err := sidecar.LoadConfig()
+	if err != nil {
+		return cfg, "", err
+	}
+	dir, err := cfg.Dir()
+	if err != nil {
+		return cfg, "", &sidecar.ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
+	}
+	return cfg, dir, nil
+}
+
+// roundDuration makes a duration readable: three digits at most.
+func roundDuration(d time.Duration) time.Duration {
+	for unit := time.Microsecond; ; unit *= 10 {
+		if d < 1000*unit {
+			return d.Round(unit)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+// Command hookswitch receives Telnyx webhooks: it verifies and stores them,
+// answers, and delivers them to plugins and to an HTTP app with retries.
+//
+// This package has only what a command line needs: flags, signals, output and
+// exit codes. The daemon is package sidecar.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+// version is set by the build (-ldflags "-X main.version=…").
+var version = "dev"
+
+// The exit codes, for scripts and service managers.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 69 // EX_UNAVAILABLE: no sidecar answers
+	exitConfig      = 78 // EX_CONFIG: systemd should not restart it (RestartPreventExitStatus)
+	exitInterrupted = 130
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))
+}
+
+// run is main with its effects as parameters. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signalContext(ctx)
+	defer stop()
+	err := newCommand(stdout, stderr).Run(ctx, args)
+	if err == nil {
+		return exitOK
+	}
+	code := exitFailed
+	if ee, ok := errors.AsType[*exitError](err); ok {
+		code = ee.code
+	}
+	if ce, ok := errors.AsType[*sidecar.ConfigError](err); ok {
+		code = exitConfig
+		fmt.Fprintf(stderr, "hookswitch: bad configuration\n")
+		for _, p := range ce.Problems {
+			fmt.Fprintf(stderr, "  %s\n", p)
+		}
+		return code
+	}
+	fmt.Fprintf(stderr, "hookswitch: %v\n", err)
+	return code
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// signalContext returns a context that the first SIGINT or SIGTERM ends. The
+// second one ends the process: whoever asks twice does not want to wait, and
+// nothing that was acknowledged depends on a clean end.
+func signalContext(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-signals:
+				if n > 0 {
+					os.Exit(exitInterrupted)
+				}
+				cancel()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}
+
+func newCommand(stdout, stderr io.Writer) *cli.Command {
+	root := &cli.Command{
+		Name:      "hookswitch",
+		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
+		Writer:    stdout,
+		ErrWriter: stderr,
+		Commands: []*cli.Command{
+			runCommand(stderr),
+			devCommand(stdout, stderr),
+			triggerCommand(stdout),
+			keysCommand(stdout),
+			{
+				Name:  "version",
+				Usage: "print the version",
+				Action: func(context.Context, *cli.Command) error {
+					fmt.Fprintln(stdout, versionText())
+					return nil
+				},
+			},
+		},
+		Suggest:     true,
+		HideVersion: true,
+		// Errors are printed, and exit codes chosen, in run alone.
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		OnUsageError:   onUsageError,
+		Action: func(_ context.Context, c *cli.Command) error {
+			if name := c.Args().First(); name != "" {
+				return usageError("there is no command %q; \"hookswitch help\" lists them", name)
+			}
+			return cli.ShowRootCommandHelp(c)
+		},
+	}
+	for _, c := range root.Commands {
+		c.OnUsageError = onUsageError
+	}
+	return root
+}
+
+func onUsageError(_ context.Context, c *cli.Command, err error, _ bool) error {
+	return usageError("%w; see \"%s --help\"", err, c.FullName())
+}
+
+func versionText() string {
+	text := "hookswitch " + version
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				text += " " + s.Value[:12]
+			}
+		}
+	}
+	return fmt.Sprintf("%s %s %s/%s", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/official"
+)
+
+// TestMain lets the test binary be the programs under test: the daemon, and a
+// plugin that records what it is given.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"hookswitch":                 func() { os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr)) },
+		"hookswitch-plugin-recorder": recorderPlugin,
+	})
+}
+
+// TestScripts drives the real binary through the stories in testdata/script.
+// Each script has a directory, a key pair and free ports of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds:                commands,
+	})
+}
+
+// TestOfficialScripts are stories in which Telnyx's own client for Node has
+// the last word.
+func TestOfficialScripts(t *testing.T) {
+	scripts := official.Scripts(t) // skips, and says so, if it is not installed
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/official",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SCRIPTS", scripts)
+			e.Setenv("TELNYX_API_KEY", "KEY_of_nobody")
+			return setup(e)
+		},
+		Cmds: commands,
+	})
+}
+
+// world is the surroundings of one script.
+type world struct {
+	key  ed25519.PrivateKey // Telnyx's, as far as this script is concerned
+	app  *app               // the app behind the sidecar, if the script has one
+	load chan struct{}      // closed when the load has ended
+}
+
+type worldKey struct{}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func setup(e *testscript.Env) error {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	w := &world{key: private}
+	e.Values[worldKey{}] = w
+	for name, value := range map[string]string{
+		"TELNYX_PUBLIC_KEY":       base64.StdEncoding.EncodeToString(public),
+		"HOOKSWITCH_LISTEN":       "127.0.0.1:0",
+		"HOOKSWITCH_ADMIN_LISTEN": "127.0.0.1:0",
+		"HOOKSWITCH_STORE":        "file:" + filepath.Join(e.WorkDir, "data"),
+		"HOOKSWITCH_PLUGIN_DIR":   filepath.Join(e.WorkDir, "plugins"),
+		"HOOKSWITCH_PLUGIN_ENV":   "RECORDER_DIR,RECORDER_ANSWER,HOOKSWITCH_ARCHIVE_DIR",
+		"RECORDER_DIR":            filepath.Join(e.WorkDir, "calls"),
+		"HOOKSWITCH_LOG_FORMAT":   "text",
+	} {
+		e.Setenv(name, value)
+	}
+	return os.Mkdir(filepath.Join(e.WorkDir, "calls"), 0o700)
+}

@@ -1,0 +1,71 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+)
+
+// instanceFile stands in the data directory while a sidecar runs on it.
+const instanceFile = "run.json"
+
+// Instance tells where a running sidecar can be reached. It is how the other
+// commands find the sidecar of a data directory, on whatever ports it runs.
+type Instance struct {
+	PID      int    `json:"pid"`
+	Webhooks string `json:"webhooks"` // URL that webhooks are POSTed to
+	Admin    string `json:"admin"`    // base URL of the admin listener
+	Dev      bool   `json:"dev"`      // it accepts events signed with the development key
+}
+
+// FindInstance returns the sidecar that runs on the data directory dir. The
+// error is fs.ErrNotExist if none does. A sidecar that was killed leaves its
+// file behind, so an instance may be gone.
+func FindInstance(dir string) (Instance, error) {
+	var i Instance
+	text, err := os.ReadFile(filepath.Join(dir, instanceFile))
+	if err != nil {
+		return i, fmt.Errorf("find sidecar: %w", err)
+	}
+	if err := json.Unmarshal(text, &i); err != nil {
+		return i, fmt.Errorf("find sidecar: %s: %w", filepath.Join(dir, instanceFile), err)
+	}
+	return i, nil
+}
+
+// write puts i where FindInstance looks, whole or not at all. It is a
+// convenience that a restart renews, so nothing is synced.
+func (i Instance) write(dir string) error {
+	text, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".run-*")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(append(text, '\n'))
+	err = errors.Join(err, tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), filepath.Join(dir, instanceFile))
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// baseURL returns the URL of a listener as this machine reaches it.
+func baseURL(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}

@@ -1,0 +1,211 @@
+// Package accept is the way in: it verifies a webhook, stores it durably and
+// only then answers 200. Start with [New] and [Server.Run].
+package accept
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// Limits of the public listener. Telnyx waits two seconds for an answer, so
+// whoever needs longer to send is not Telnyx.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 32 << 10
+)
+
+// DefaultAckBudget is how long storing may take. Telnyx gives up after two
+// seconds (Telnyx API v2, messaging); a 503 within that time makes it retry.
+const DefaultAckBudget = 1500 * time.Millisecond
+
+// Config is what a [Server] needs. All fields but AckBudget and the hooks must
+// be set.
+type Config struct {
+	Listener net.Listener // closed by Run
+	Paths    []string     // where webhooks are POSTed to
+	Verifier *webhook.Verifier
+	Store    store.Store
+	Route    func(eventType string) []string // names of the targets that want an event
+	Wake     func(targets []string)          // called when new jobs are on disk
+	Health   *telemetry.Health
+	Log      *slog.Logger
+
+	AckBudget time.Duration // 0 means DefaultAckBudget
+
+	// OnAccept and OnReject, if set, observe every decision. They run before
+	// the answer is sent and must be quick.
+	OnAccept func(*store.Event, store.Accepted, []string)
+	OnReject func(*http.Request, *webhook.Error)
+}
+
+// Server accepts webhooks over HTTP.
+type Server struct {
+	cfg  Config
+	http *http.Server
+}
+
+// New checks the configuration and returns a Server that Run starts.
+func New(cfg Config) (*Server, error) {
+	if cfg.Listener == nil || cfg.Verifier == nil || cfg.Store == nil || cfg.Route == nil ||
+		cfg.Wake == nil || cfg.Health == nil || cfg.Log == nil {
+		return nil, errors.New("accept: a required field of Config is not set")
+	}
+	if cfg.AckBudget <= 0 {
+		cfg.AckBudget = DefaultAckBudget
+	}
+	s := &Server{cfg: cfg}
+	mux := http.NewServeMux()
+	cfg.Health.Register(mux)
+	cfg.Verifier.SetDenyHandler(http.HandlerFunc(s.reject))
+	receive := cfg.Verifier.Handler(http.HandlerFunc(s.receive))
+	for i, path := range cfg.Paths {
+		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} ") || path == "/livez" || path == "/readyz" {
+			return nil, fmt.Errorf("accept: path %q: give a plain path such as /webhooks", path)
+		}
+		if slices.Contains(cfg.Paths[:i], path) {
+			return nil, fmt.Errorf("accept: path %q is given twice", path)
+		}
+		mux.Handle(path, receive)
+	}
+	if len(cfg.Paths) == 0 {
+		return nil, errors.New("accept: no path to receive webhooks on, give one such as /webhooks")
+	}
+	s.http = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Run serves until ctx ends, then stops listening, answers the requests that
+// are under way and returns nil. It returns an error if it cannot serve.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	go func() { failed <- s.http.Serve(s.cfg.Listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("accept: serve: %w", err)
+	case <-ctx.Done():
+	}
+	// A request under way ends within its own limits.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout+s.cfg.AckBudget)
+	defer cancel()
+	err := s.http.Shutdown(stop)
+	<-failed
+	if err != nil {
+		_ = s.http.Close() // who is still there has not been acknowledged
+		return fmt.Errorf("accept: shutdown: %w", err)
+	}
+	return nil
+}
+
+// receive stores a verified event. The order of effects:
+//
+//  1. the event and its jobs are committed and synced, or the duplicate counted,
+//  2. the dispatcher is woken,
+//  3. 200 is answered.
+//
+// A crash before 1 ends means that Telnyx got no answer and sends again. From
+// then on the event is safe: a crash before 3 makes Telnyx send a duplicate.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
+	received, _ := webhook.FromContext(r.Context()) // put there by the Verifier
+	e := s.event(r, received)
+	targets := s.cfg.Route(e.Type)
+
+	// Not the request's own context: a client that hangs up after sending
+	// everything has sent an event, and storing it makes its retry cheap.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.cfg.AckBudget)
+	defer cancel()
+	accepted, err := s.cfg.Store.Accept(ctx, e, targets)
+	if err != nil {
+		s.cfg.Log.Error("event not accepted, the sender is asked to retry", "event_id", e.ID, "event_type", e.Type, "error", err)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "the event could not be stored", http.StatusServiceUnavailable)
+		return
+	}
+	log := s.cfg.Log.With("event_id", e.ID, "event_type", e.Type, "delivery_id", accepted.DeliveryID)
+	switch {
+	case accepted.Duplicate:
+		log.Info("duplicate acknowledged")
+	case received.Ambiguous != "":
+		log.Warn("event accepted, but parsers may disagree about it: it goes to catch-all targets only", "reason", received.Ambiguous, "targets", targets)
+	default:
+		log.Info("event accepted", "targets", targets, "key", e.KeyLabel)
+	}
+	if s.cfg.OnAccept != nil {
+		s.cfg.OnAccept(e, accepted, targets)
+	}
+	if !accepted.Duplicate {
+		s.cfg.Wake(targets)
+	}
+	// Exactly 200 and no body: Telnyx has an error code (75299) for other 2xx.
+	w.WriteHeader(http.StatusOK)
+}
+
+// event turns a verified request into what is stored of it.
+func (s *Server) event(r *http.Request, received *webhook.Event) *store.Event {
+	e := &store.Event{
+		Key:        received.Key(),
+		ID:         received.ID,
+		Type:       received.Type,
+		OccurredAt: received.OccurredAt.Raw,
+		ReceivedAt: time.Now(),
+		Method:     r.Method,
+		Path:       r.URL.Path,
+		RemoteAddr: r.RemoteAddr,
+		Header:     headerPairs(r.Header),
+		Body:       received.Raw,
+		PayloadLen: -1,
+		KeyLabel:   received.Signature.KeyLabel,
+		SignedAt:   received.Signature.Timestamp,
+	}
+	if received.Payload != nil {
+		// The first place with the same text serves as well as the real one.
+		e.PayloadOff = bytes.Index(received.Raw, received.Payload)
+		e.PayloadLen = len(received.Payload)
+	}
+	return e
+}
+
+// headerPairs lists a header by name, the values of one name in their order.
+func headerPairs(h http.Header) [][2]string {
+	pairs := make([][2]string, 0, len(h))
+	for name, values := range h {
+		for _, v := range values {
+			pairs = append(pairs, [2]string{name, v})
+		}
+	}
+	slices.SortStableFunc(pairs, func(a, b [2]string) int { return cmp.Compare(a[0], b[0]) })
+	return pairs
+}
+
+// reject logs why a request was refused. The sender learns the reason word
+// only; the answer is the Verifier's own.
+func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
+	denial := webhook.Denial(r.Context())
+	s.cfg.Log.Warn("request rejected", "reason", denial.Reason, "status", denial.Status,
+		"remote", r.RemoteAddr, "path", r.URL.Path, "error", denial)
+	if s.cfg.OnReject != nil {
+		s.cfg.OnReject(r, denial)
+	}
+	webhook.Deny(w, r)
+}

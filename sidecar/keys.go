@@ -1,0 +1,87 @@
+package sidecar
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The key pairs that the sidecar makes for itself, by the names of their files
+// in the data directory. Each file holds the 32 bytes of the secret in base64
+// and belongs to nobody else (mode 0600).
+const (
+	ForwardKey = "forward.key" // signs the requests that are forwarded to the app
+	DevKey     = "dev.key"     // signs the events of "hookswitch trigger"
+)
+
+// LoadKey returns the private key in a file of the data directory dir, which
+// it makes if there is none. Two processes that make one at the same time end
+// up with the same key.
+func LoadKey(dir, name string) (ed25519.PrivateKey, error) {
+	path := filepath.Join(dir, name)
+	key, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := makeKey(dir, path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	return readKey(path)
+}
+
+// PublicText returns the public half of key as TELNYX_PUBLIC_KEY wants it.
+func PublicText(key ed25519.PrivateKey) string {
+	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+}
+
+func readKey(path string) (ed25519.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		// The text is not shown: it may be most of a secret.
+		return nil, fmt.Errorf("read key: %s does not hold the base64 of %d bytes: restore it, or delete it to have a new key made (apps then need its new public key)", path, ed25519.SeedSize)
+	}
+	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// makeKey writes a new key under a temporary name and links it into place, so
+// that nobody ever sees half a key and nobody's key is replaced:
+//
+//  1. temporary file written and synced,
+//  2. linked to its name, which fails if the name is taken,
+//  3. directory synced: the key survives a power cut from here on.
+func makeKey(dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.WriteString(base64.StdEncoding.EncodeToString(key.Seed()) + "\n")
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(tmp.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
