@@ -37,10 +37,16 @@ const (
 //
 // The event keeps body, which must not change afterwards.
 func Decode(contentType string, body []byte) *Event {
-	e := &Event{Raw: body, Shape: ShapeRaw, Attempt: 1}
-	if mediaType, _, _ := mime.ParseMediaType(contentType); mediaType == "application/x-www-form-urlencoded" {
-		e.decodeForm()
-		return e
+	e := new(Event)
+	e.decode(contentType, body)
+	return e
+}
+
+func (e *Event) decode(contentType string, body []byte) {
+	*e = Event{Raw: body, Shape: ShapeRaw, Attempt: 1}
+	if isForm(contentType) {
+		e.decodeForm(string(body))
+		return
 	}
 	var s scan
 	s.scanBody(body)
@@ -50,10 +56,24 @@ func Decode(contentType string, body []byte) *Event {
 		if strings.HasPrefix(strings.TrimLeft(string(body[:min(len(body), 64)]), "\ufeff \t\r\n"), "{") {
 			e.Ambiguous = s.why
 		}
-		return e
+		return
 	}
 	e.decodeJSON(&s)
-	return e
+}
+
+func isForm(contentType string) bool {
+	if contentType == "application/json" { // nearly always
+		return false
+	}
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	return mediaType == "application/x-www-form-urlencoded"
+}
+
+// fromQuery makes e the event of a GET request, whose fields are in the query.
+func (e *Event) fromQuery(query string) {
+	e.Raw = []byte(query)
+	e.Payload = nil
+	e.decodeForm(query)
 }
 
 // decodeJSON finds the envelope. The cases stand in the order that tells all
@@ -67,8 +87,6 @@ func (e *Event) decodeJSON(s *scan) {
 			e.Shape = ShapeV2
 		}
 		e.fill(s, data, fEventType, fID, fOccurredAt, fPayload)
-		e.Meta.Attempt, _ = strconv.Atoi(s.text(&s.meta, fAttempt)) // sent as 1 and as "1"
-		e.Meta.DeliveredTo = s.text(&s.meta, fDeliveredTo)
 	case top.has(fEvent) && top.has(fVersion):
 		e.Shape = ShapeMeeting
 		e.fill(s, top, fEvent, fID, fOccurredAt, fData)
@@ -95,7 +113,7 @@ func (e *Event) decodeJSON(s *scan) {
 		e.Shape, e.Payload = ShapeFlatCampaign, s.body
 	case top.has(fSMSID):
 		e.Shape, e.Payload = ShapeV1Message, s.body
-		e.ID = s.text(top, fSMSID)
+		e.ID = string(s.appendText(nil, top, fSMSID))
 	case top.has(fAccountSID) && top.has(fCallSID):
 		e.Shape, e.Payload = ShapeForm, s.body // TeXML fields in JSON
 	default:
@@ -103,15 +121,30 @@ func (e *Event) decodeJSON(s *scan) {
 	}
 }
 
+// fill takes the facts of an event from one object. The texts share one
+// allocation.
 func (e *Event) fill(s *scan, o *object, eventType, id, occurredAt, payload field) {
-	if eventType != fOther {
-		e.Type = s.text(o, eventType)
+	var room [160]byte // an id, a type, a time and a URL usually fit
+	buf := room[:0]
+	var ends [4]int
+	fields := [3]field{eventType, id, occurredAt}
+	for i, f := range fields {
+		if f != fOther {
+			buf = s.appendText(buf, o, f)
+		}
+		ends[i] = len(buf)
 	}
-	if id != fOther {
-		e.ID = s.text(o, id)
+	buf = s.appendText(buf, &s.meta, fDeliveredTo)
+	ends[3] = len(buf)
+	all := string(buf)
+	e.Type, e.ID = all[:ends[0]], all[ends[0]:ends[1]]
+	if occurred := all[ends[1]:ends[2]]; occurred != "" {
+		e.OccurredAt = event.ParseTime(occurred)
 	}
-	if occurredAt != fOther {
-		e.OccurredAt = event.ParseTime(s.text(o, occurredAt))
+	e.Meta.DeliveredTo = all[ends[2]:ends[3]]
+	if s.meta.has(fAttempt) {
+		var digits [20]byte
+		e.Meta.Attempt, _ = strconv.Atoi(string(s.appendText(digits[:0], &s.meta, fAttempt))) // sent as 1 and as "1"
 	}
 	if payload != fOther {
 		e.Payload = s.raw(o, payload)
@@ -120,9 +153,9 @@ func (e *Event) fill(s *scan, o *object, eventType, id, occurredAt, payload fiel
 
 // decodeForm derives a type from the fields of a TeXML callback, which names
 // none: "texml.call." and the call's status, or what the callback is about.
-func (e *Event) decodeForm() {
+func (e *Event) decodeForm(text string) {
 	e.Shape = ShapeForm
-	form, err := url.ParseQuery(string(e.Raw))
+	form, err := url.ParseQuery(text)
 	if err != nil || len(form) == 0 {
 		return
 	}

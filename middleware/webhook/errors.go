@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 )
 
@@ -35,13 +36,22 @@ type Error struct {
 
 	err    error  // one of the sentinels
 	detail string // what exactly, and what to do; may be empty
+
+	age, limit int64 // seconds, of a timestamp outside of the tolerance
 }
 
 func (e *Error) Error() string {
-	if e.detail == "" {
+	detail := e.detail
+	switch e.err {
+	case ErrTimestampTooOld:
+		detail = fmt.Sprintf("signed %d s ago, tolerance %d s: was it queued or replayed on the way, or is the clock of this machine fast?", e.age, e.limit)
+	case ErrTimestampTooNew:
+		detail = fmt.Sprintf("signed %d s ahead, tolerance %d s: is the clock of this machine slow, or the timestamp in milliseconds?", -e.age, e.limit)
+	}
+	if detail == "" {
 		return "webhook: " + e.err.Error()
 	}
-	return "webhook: " + e.err.Error() + ": " + e.detail
+	return "webhook: " + e.err.Error() + ": " + detail
 }
 
 // Unwrap returns the sentinel, such as [ErrBadSignature].

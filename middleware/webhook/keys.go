@@ -12,12 +12,22 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Key is a public key that genuine webhooks may be signed with.
 type Key struct {
 	Label  string // names the key in logs and in Signature.KeyLabel
 	Public ed25519.PublicKey
+
+	// NotBefore and NotAfter bound when the key is used, inclusive, by the
+	// clock of this machine. Zero means without bound. They make a rotation
+	// end by itself.
+	NotBefore, NotAfter time.Time
+}
+
+func (k *Key) validAt(now time.Time) bool {
+	return !now.Before(k.NotBefore) && (k.NotAfter.IsZero() || !now.After(k.NotAfter))
 }
 
 // KeyRing holds the keys of a [Verifier]. During a key rotation, and with
@@ -80,7 +90,11 @@ func (r *KeyRing) Replace(keys ...Key) error {
 			return fmt.Errorf("webhook: two public keys have the label %q: labels must differ", k.Label)
 		}
 		seen[k.Label] = true
-		own[i] = Key{Label: k.Label, Public: bytes.Clone(k.Public)}
+		if !k.NotAfter.IsZero() && k.NotAfter.Before(k.NotBefore) {
+			return fmt.Errorf("webhook: public key %q: NotAfter lies before NotBefore", k.Label)
+		}
+		own[i] = k
+		own[i].Public = bytes.Clone(k.Public)
 	}
 	r.keys.Store(&own)
 	return nil

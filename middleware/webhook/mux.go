@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -32,8 +33,15 @@ type Mux struct {
 	// [Permanent] error shows when the Mux serves HTTP.
 	OnError func(ctx context.Context, e *Event, err error)
 
+	// Dedupe, if set, keeps an event that was handled from being handled
+	// again. A copy that arrives while the first is being handled gets a
+	// retry. Behind the sidecar, which removes duplicates itself but repeats
+	// what may have failed, leave it nil.
+	Dedupe Dedupe
+
 	handlers map[string]HandlerFunc // by pattern
-	prefixes []string               // the patterns that end in a star, longest first
+	answers  map[string]func(http.ResponseWriter, *http.Request, *Event)
+	prefixes []string // the patterns that end in a star, longest first
 }
 
 // On registers h for one event type. The type of its payload follows from the
@@ -50,15 +58,68 @@ func On[P any](m *Mux, name event.Name[P], h func(ctx context.Context, e *Event,
 	}
 	m.Handle(name.String(), func(ctx context.Context, e *Event) error {
 		payload := new(P)
-		if len(e.Payload) > 0 {
-			// The syntax was checked, so what fails is the type of a
-			// field, and the decoder has gone on with the others.
-			if err := json.Unmarshal(e.Payload, payload); err != nil {
-				e.Warnings = append(e.Warnings, fmt.Errorf("webhook: payload of %s: %w", e.Type, err))
-			}
+		if err := e.DecodePayload(payload); err != nil {
+			e.Warnings = append(e.Warnings, err)
 		}
 		return h(ctx, e, payload)
 	})
+}
+
+// DecodePayload decodes the payload into v, a pointer, as [On] does. Fields of
+// forms (TeXML) become members of an object, a field that stands more than
+// once a list. The error tells of a field that did not fit; the others are
+// decoded all the same. Without a payload v is left as it is.
+func (e *Event) DecodePayload(v any) error {
+	data := []byte(e.Payload)
+	if e.Shape == ShapeForm && data == nil {
+		data = formObject(e.Raw)
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	// The syntax was checked, so what fails is the type of a field, and the
+	// decoder has gone on with the others.
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("webhook: payload of %s: %w", e.Type, err)
+	}
+	return nil
+}
+
+// formObject returns the JSON object of a form's fields.
+func formObject(form []byte) []byte {
+	values, _ := url.ParseQuery(string(form)) // what cannot be parsed is left out
+	object := make(map[string]any, len(values))
+	for name, v := range values {
+		if object[name] = v; len(v) == 1 {
+			object[name] = v[0]
+		}
+	}
+	data, err := json.Marshal(object)
+	if err != nil {
+		return nil // strings always have a JSON form
+	}
+	return data
+}
+
+// Answer registers h for events that need an answer of their own, now: TeXML
+// that asks for instructions, an AI assistant that asks for variables or calls
+// a tool. h writes the response to Telnyx itself, in the time that Telnyx
+// allows (one to a few seconds), and whatever it writes is the answer: there
+// are no outcomes and no deduplication. A panic is answered 500.
+//
+// Such an event can only be handled over HTTP. Handed to [Mux.HandleEvent] it
+// is a permanent error. Patterns are those of [Mux.Handle], which they share.
+func (m *Mux) Answer(pattern string, h func(w http.ResponseWriter, r *http.Request, e *Event)) {
+	if h == nil {
+		panic("webhook: Answer with a nil handler for " + pattern)
+	}
+	m.Handle(pattern, func(context.Context, *Event) error {
+		return Permanent(fmt.Errorf("webhook: events of the pattern %q need an answer over HTTP", pattern))
+	})
+	if m.answers == nil {
+		m.answers = make(map[string]func(http.ResponseWriter, *http.Request, *Event))
+	}
+	m.answers[pattern] = h
 }
 
 // Handle registers h for every event type that fits the pattern: a type such
@@ -95,23 +156,24 @@ func (m *Mux) Patterns() []string {
 	return patterns
 }
 
-func (m *Mux) handler(eventType string) HandlerFunc {
-	if h := m.handlers[eventType]; h != nil && !strings.HasSuffix(eventType, "*") {
-		return h
+// pattern returns the most specific pattern that fits, or "".
+func (m *Mux) pattern(eventType string) string {
+	if m.handlers[eventType] != nil && !strings.HasSuffix(eventType, "*") {
+		return eventType
 	}
 	for _, p := range m.prefixes {
 		if event.Match(p, eventType) {
-			return m.handlers[p]
+			return p
 		}
 	}
-	return nil
+	return ""
 }
 
 // HandleEvent calls the handler of e and returns its error. A panic becomes a
 // [PanicError], except for [http.ErrAbortHandler], which goes on. An event
 // without a handler returns nil.
 func (m *Mux) HandleEvent(ctx context.Context, e *Event) (err error) {
-	h := m.handler(e.Type)
+	h := m.handlers[m.pattern(e.Type)]
 	if h == nil {
 		return nil
 	}
@@ -126,6 +188,9 @@ func (m *Mux) HandleEvent(ctx context.Context, e *Event) (err error) {
 			m.OnError(ctx, e, err)
 		}
 	}()
+	if m.Dedupe != nil {
+		return deduped(ctx, m.Dedupe, e, h)
+	}
 	return h(ctx, e)
 }
 
@@ -140,6 +205,10 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusInternalServerError, "no_verifier", "the Mux is not behind a Verifier")
 		return
 	}
+	if answer := m.answers[m.pattern(e.Type)]; answer != nil {
+		m.answer(w, r, e, answer)
+		return
+	}
 	outcome, after := OutcomeOf(m.HandleEvent(r.Context(), e))
 	if outcome != Retry {
 		w.WriteHeader(http.StatusOK) // exactly 200: Telnyx reports other 2xx as error 75299
@@ -148,4 +217,22 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	seconds := int(math.Ceil(max(after, time.Second).Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	writeProblem(w, http.StatusServiceUnavailable, "retry", "the event could not be handled now")
+}
+
+func (m *Mux) answer(w http.ResponseWriter, r *http.Request, e *Event, h func(http.ResponseWriter, *http.Request, *Event)) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v == http.ErrAbortHandler {
+			panic(v)
+		}
+		if m.OnError != nil {
+			m.OnError(r.Context(), e, &PanicError{Value: v, Stack: debug.Stack()})
+		}
+		// Has no effect if the handler had begun to answer.
+		writeProblem(w, http.StatusInternalServerError, "panic", "the handler failed")
+	}()
+	h(w, r, e)
 }

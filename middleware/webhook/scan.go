@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -144,7 +145,18 @@ func (s *scan) fail(format string, args ...any) bool {
 	return false
 }
 
+// leave reads the closing bracket of an object or array. After a failure the
+// depth no longer matters.
+func (s *scan) leave() bool {
+	s.pos++
+	s.depth--
+	return true
+}
+
 func (s *scan) space() {
+	if s.pos < len(s.body) && s.body[s.pos] > ' ' {
+		return // nearly always
+	}
 	for s.pos < len(s.body) {
 		switch s.body[s.pos] {
 		case ' ', '\t', '\r', '\n':
@@ -184,11 +196,9 @@ func (s *scan) object(o *object) bool {
 	if s.depth++; s.depth > maxDepth {
 		return s.fail("nested more than %d deep", maxDepth)
 	}
-	defer func() { s.depth-- }()
 	s.pos++ // {
 	if s.space(); s.peek() == '}' {
-		s.pos++
-		return true
+		return s.leave()
 	}
 	for {
 		s.space()
@@ -224,8 +234,7 @@ func (s *scan) object(o *object) bool {
 		case ',':
 			s.pos++
 		case '}':
-			s.pos++
-			return true
+			return s.leave()
 		default:
 			return s.fail("expected a comma or the end of the object")
 		}
@@ -239,17 +248,14 @@ func (s *scan) name(o *object, start int) field {
 		return fOther
 	}
 	quoted := s.body[start:s.pos]
-	name := quoted[1 : len(quoted)-1]
-	for _, c := range name {
-		if c == '\\' {
-			var decoded string
-			if json.Unmarshal(quoted, &decoded) != nil {
-				return fOther
-			}
-			return fieldOf([]byte(decoded))
+	if bytes.IndexByte(quoted, '\\') >= 0 {
+		var decoded string
+		if json.Unmarshal(quoted, &decoded) != nil {
+			return fOther
 		}
+		return fieldOf([]byte(decoded))
 	}
-	return fieldOf(name)
+	return fieldOf(quoted[1 : len(quoted)-1])
 }
 
 // value reads any value.
@@ -285,11 +291,9 @@ func (s *scan) array() bool {
 	if s.depth++; s.depth > maxDepth {
 		return s.fail("nested more than %d deep", maxDepth)
 	}
-	defer func() { s.depth-- }()
 	s.pos++ // [
 	if s.space(); s.peek() == ']' {
-		s.pos++
-		return true
+		return s.leave()
 	}
 	for {
 		s.space()
@@ -300,32 +304,47 @@ func (s *scan) array() bool {
 		case ',':
 			s.pos++
 		case ']':
-			s.pos++
-			return true
+			return s.leave()
 		default:
 			return s.fail("expected a comma or the end of the array")
 		}
 	}
 }
 
+// ordinary has the bytes that stand for themselves in a string.
+var ordinary = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= ' ' && c != '"' && c != '\\'
+	}
+	return t
+}()
+
 // string reads a string. Half a surrogate pair passes, as in encoding/json:
 // Telnyx cuts long texts, and a cut text must not lose its route.
 func (s *scan) string() bool {
 	s.pos++ // "
-	for s.pos < len(s.body) {
-		switch c := s.body[s.pos]; {
-		case c == '"':
+	for {
+		rest := s.body[s.pos:]
+		n := 0
+		for n < len(rest) && ordinary[rest[n]] {
+			n++
+		}
+		s.pos += n
+		switch s.peek() {
+		case '"':
 			s.pos++
 			return true
-		case c < ' ':
+		case '\\':
+			if !s.escape() {
+				return s.fail("bad escape in a string")
+			}
+		default:
+			if s.pos == len(s.body) {
+				return s.fail("string does not end")
+			}
 			return s.fail("control character in a string")
-		case c != '\\':
-			s.pos++
-		case !s.escape():
-			return s.fail("bad escape in a string")
 		}
 	}
-	return s.fail("string does not end")
 }
 
 func (s *scan) escape() bool {
@@ -387,24 +406,27 @@ func (s *scan) digits() bool {
 	return s.pos > start
 }
 
-// text returns the text of a string member, or of a number as it was written.
-// It is "" for an absent member and for any other kind of value.
-func (s *scan) text(o *object, f field) string {
+// appendText appends the text of a string member, or of a number as it was
+// written. It appends nothing for an absent member or any other kind of value.
+func (s *scan) appendText(b []byte, o *object, f field) []byte {
 	if !o.has(f) {
-		return ""
+		return b
 	}
 	raw := s.body[o[f].start:o[f].end]
 	switch raw[0] {
 	case '"':
+		if bytes.IndexByte(raw, '\\') < 0 {
+			return append(b, raw[1:len(raw)-1]...)
+		}
 		var v string
 		if json.Unmarshal(raw, &v) != nil {
-			return ""
+			return b
 		}
-		return v
+		return append(b, v...)
 	case '{', '[', 't', 'f', 'n':
-		return ""
+		return b
 	}
-	return string(raw)
+	return append(b, raw...)
 }
 
 // raw returns the value of a member, or nil if it is absent or null.

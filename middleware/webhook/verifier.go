@@ -1,8 +1,8 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -12,18 +12,32 @@ import (
 	"time"
 )
 
-// DefaultMaxBody is the largest body that a [Verifier] reads unless told
-// otherwise: 1 MiB. Telnyx documents no limit; the largest known body is
-// under 20 kB, but transcripts have no bound.
-const DefaultMaxBody = 1 << 20
+// Defaults of a [Verifier].
+const (
+	// DefaultTolerance is the tolerance of every official Telnyx SDK.
+	DefaultTolerance = 300 * time.Second
 
-// Verifier lets genuine Telnyx webhooks pass and rejects everything else. The
-// zero value rejects everything, because it has no keys. Set the fields before
-// the first request; a Verifier is then safe for concurrent use and must not
-// be copied.
+	// DefaultMaxBody is 1 MiB. Telnyx documents no limit; the largest known
+	// body is under 20 kB, but transcripts have no bound.
+	DefaultMaxBody = 1 << 20
+
+	// DefaultBodyTimeout is longer than the two seconds after which Telnyx
+	// gives up, for the sake of proxies in between.
+	DefaultBodyTimeout = 5 * time.Second
+)
+
+// Verifier lets genuine webhooks pass and rejects everything else. The zero
+// value rejects everything, because it has no keys. Set the fields before the
+// first request; a Verifier is then safe for concurrent use and must not be
+// copied.
 type Verifier struct {
 	// Keys are the public keys that a webhook may be signed with.
 	Keys *KeyRing
+
+	// Scheme is how requests are signed; the zero value is Telnyx's. A
+	// request signed in another scheme is rejected: there is no falling back
+	// from one to the other. A server that receives both has two Verifiers.
+	Scheme Scheme
 
 	// Tolerance is how far the timestamp may lie in the past or in the
 	// future, in whole seconds, inclusive. 0 means [DefaultTolerance].
@@ -33,14 +47,44 @@ type Verifier struct {
 	// reading on. 0 means [DefaultMaxBody].
 	MaxBody int64
 
-	deny atomic.Pointer[http.Handler] // nil: the default
+	// BodyTimeout is how long the body may take to arrive in
+	// [Verifier.Handler], so that slow senders cannot hold connections of a
+	// server that has no ReadTimeout. 0 means [DefaultBodyTimeout]; a
+	// negative value sets no limit. Check does not apply it.
+	BodyTimeout time.Duration
+
+	// InsecureAllowGET lets GET requests in, which Telnyx sends for TeXML if
+	// a callback is configured so. Their signature covers the timestamp and
+	// nothing else: whoever has seen one can send any query for as long as
+	// the tolerance lasts. [Event.Raw] is then the query.
+	InsecureAllowGET bool
+
+	// VerifyFunc checks an Ed25519 signature. Nil means [ed25519.Verify].
+	// Replace it only with something that accepts exactly the same
+	// signatures; it is called concurrently.
+	VerifyFunc func(public ed25519.PublicKey, message, sig []byte) bool
+
+	// Observe, if set, is told of every decision of Check, Verify and
+	// Handler. It runs before the next handler and must be quick.
+	Observe func(Observation)
+
+	deny  atomic.Pointer[http.Handler] // nil: the default
+	stale atomic.Pointer[Error]        // the latest rejected timestamp, to be used again in a flood
+}
+
+// Observation is one decision of a [Verifier].
+type Observation struct {
+	Event   *Event        // nil if the request was rejected; Signature has the key's label and the skew
+	Err     *Error        // nil if it was let in; Reason is a word for a metric
+	Bytes   int           // of the body, as far as it was read
+	Elapsed time.Duration // spent on the decision, waiting for the body included
 }
 
 // SetDenyHandler sets what answers a rejected request. The handler finds the
 // reason in [Denial]; it must not answer with a 2xx status, which Telnyx takes
-// for success. A nil handler restores the default: the status of the error
-// (401, 405, 413, 415, or 503 without keys) and an application/problem+json
-// body that names the reason.
+// for success. A nil handler restores the default, [Deny]: the status of the
+// error (401, 405, 413, 415, or 503 without keys) and an
+// application/problem+json body that names the reason.
 //
 // It may be called at any time and applies to later requests.
 func (v *Verifier) SetDenyHandler(h http.Handler) {
@@ -56,18 +100,17 @@ func (v *Verifier) SetDenyHandler(h http.Handler) {
 // has an unread body and carries the event in its context ([FromContext]).
 func (v *Verifier) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e, err := v.Check(r)
-		if err == nil {
-			next.ServeHTTP(w, r.WithContext(NewContext(r.Context(), e)))
+		c, err := v.check(r, w)
+		if err != nil {
+			r = r.WithContext(context.WithValue(r.Context(), denialKey, err))
+			if h := v.deny.Load(); h != nil {
+				(*h).ServeHTTP(w, r)
+				return
+			}
+			Deny(w, r)
 			return
 		}
-		denial, _ := errors.AsType[*Error](err) // Check returns no other type
-		r = r.WithContext(context.WithValue(r.Context(), denialKey, denial))
-		if h := v.deny.Load(); h != nil {
-			(*h).ServeHTTP(w, r)
-			return
-		}
-		Deny(w, r)
+		next.ServeHTTP(w, r.WithContext(c))
 	})
 }
 
@@ -78,50 +121,142 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 // The checks run in the order of their cost: method, encoding, declared
 // length, headers, timestamp, and only then the body and its signature.
 func (v *Verifier) Check(r *http.Request) (*Event, error) {
-	if len(v.Keys.load()) == 0 {
-		return nil, reject(ErrNoKeys, "set Verifier.Keys")
-	}
-	if r.Method != http.MethodPost {
-		// The signature of a GET covers no query, so it proves nothing.
-		return nil, reject(ErrMethod, r.Method)
-	}
-	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, reject(ErrEncoding, "Telnyx signs and sends plain bytes; a proxy must not compress them")
-	}
-	maxBody := v.MaxBody
-	if maxBody <= 0 {
-		maxBody = DefaultMaxBody
-	}
-	if r.ContentLength > maxBody {
-		return nil, reject(ErrTooLarge, fmt.Sprintf("%d bytes announced, the limit is %d", r.ContentLength, maxBody))
-	}
-	p, err := parseProof(r.Header, time.Now(), v.tolerance())
+	c, err := v.check(r, nil)
 	if err != nil {
 		return nil, err
 	}
-	// The body is read behind the prefix, so that the signed message is in
-	// one piece without copying the body.
-	message, err := readBody(r, p.timestamp, maxBody)
-	if err != nil {
-		return nil, err
-	}
-	return v.verified(p, message, r.Header)
+	return &c.event, nil
 }
 
 // Verify returns the event in body, or an error (an *[Error]) if the
 // signature headers in h do not prove that it is a genuine webhook. It is
 // [Verifier.Check] without HTTP, for frameworks that hand over headers and
 // bytes. Header names in h must be in canonical form, as [http.Header.Set]
-// makes them. The event keeps body and h, which must not change afterwards.
+// makes them. The event keeps h, which must not change afterwards; of body it
+// keeps a copy.
 func (v *Verifier) Verify(h http.Header, body []byte) (*Event, error) {
-	if len(v.Keys.load()) == 0 {
-		return nil, reject(ErrNoKeys, "set Verifier.Keys")
-	}
-	p, err := parseProof(h, time.Now(), v.tolerance())
+	start := time.Now()
+	e, err := v.verify(h, body, start)
+	v.observe(e, err, len(body), start)
 	if err != nil {
 		return nil, err
 	}
-	return v.verified(p, append(signedPrefix(p.timestamp, len(body)), body...), h)
+	return e, nil
+}
+
+func (v *Verifier) verify(h http.Header, body []byte, now time.Time) (*Event, *Error) {
+	if len(v.Keys.load()) == 0 {
+		return nil, noKeys
+	}
+	if int64(len(body)) > v.maxBody() {
+		return nil, v.tooLarge()
+	}
+	var p proof
+	if err := p.parse(h, v.Scheme, now, v.tolerance()); err != nil {
+		return nil, v.timed(err, &p)
+	}
+	c := &carrier{proof: p}
+	message := append(p.appendPrefix(make([]byte, 0, p.prefixLen()+len(body))), body...)
+	if err := v.decide(c, message, h, now); err != nil {
+		return nil, err
+	}
+	return &c.event, nil
+}
+
+// check is Check, with a w, if it comes from Handler, that may be able to
+// limit how long the body takes.
+func (v *Verifier) check(r *http.Request, w http.ResponseWriter) (*carrier, *Error) {
+	start := time.Now()
+	c, n, err := v.checkRequest(r, w, start)
+	if v.Observe != nil {
+		var e *Event
+		if err == nil {
+			e = &c.event
+		}
+		v.observe(e, err, n, start)
+	}
+	return c, err
+}
+
+var (
+	noKeys     = reject(ErrNoKeys, "set Verifier.Keys")
+	compressed = reject(ErrEncoding, "Telnyx signs and sends plain bytes; a proxy must not compress them")
+)
+
+// checkRequest allocates nothing before the headers have passed: a flood of
+// junk ends there.
+func (v *Verifier) checkRequest(r *http.Request, w http.ResponseWriter, now time.Time) (c *carrier, bytesRead int, err *Error) {
+	isGET := v.InsecureAllowGET && r.Method == http.MethodGet
+	if err := v.checkHead(r, isGET); err != nil {
+		return nil, 0, err
+	}
+	var p proof
+	if err := p.parse(r.Header, v.Scheme, now, v.tolerance()); err != nil {
+		return nil, 0, v.timed(err, &p)
+	}
+	c = &carrier{Context: r.Context(), proof: p}
+	if w != nil && r.ContentLength != 0 && v.BodyTimeout >= 0 {
+		// Not every ResponseWriter has a deadline to set; then the server's
+		// own limits are all there is.
+		rc := http.NewResponseController(w)
+		if rc.SetReadDeadline(now.Add(v.bodyTimeout())) == nil {
+			defer func() {
+				if err == nil { // a connection that broke its limit is not kept
+					_ = rc.SetReadDeadline(time.Time{})
+				}
+			}()
+		}
+	}
+	message, err := v.readBody(r, &c.proof, &c.body)
+	if err != nil {
+		return nil, 0, err
+	}
+	bytesRead = len(c.body.rest)
+	if err := v.decide(c, message, r.Header, now); err != nil {
+		return nil, bytesRead, err
+	}
+	if isGET {
+		c.event.fromQuery(r.URL.RawQuery)
+	}
+	return c, bytesRead, nil
+}
+
+// checkHead checks what a request announces.
+func (v *Verifier) checkHead(r *http.Request, isGET bool) *Error {
+	if len(v.Keys.load()) == 0 {
+		return noKeys
+	}
+	if r.Method != http.MethodPost && !isGET {
+		return reject(ErrMethod, r.Method)
+	}
+	if enc := r.Header["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
+		return compressed
+	}
+	if r.ContentLength > v.maxBody() {
+		return v.tooLarge()
+	}
+	return nil
+}
+
+func (v *Verifier) observe(e *Event, err *Error, n int, start time.Time) {
+	if v.Observe != nil {
+		v.Observe(Observation{Event: e, Err: err, Bytes: n, Elapsed: time.Since(start)})
+	}
+}
+
+// timed adds to an error about the timestamp how far it is off. The latest
+// such error is kept and used again, so that a flood of stale requests makes
+// one a second.
+func (v *Verifier) timed(err *Error, p *proof) *Error {
+	if err != tooOld && err != tooNew {
+		return err
+	}
+	if old := v.stale.Load(); old != nil && old.err == err.err && old.age == p.age && old.limit == p.limit {
+		return old
+	}
+	own := &Error{Reason: err.Reason, Status: err.Status, err: err.err, age: p.age, limit: p.limit}
+	v.stale.Store(own)
+	return own
 }
 
 func (v *Verifier) tolerance() time.Duration {
@@ -131,32 +266,121 @@ func (v *Verifier) tolerance() time.Duration {
 	return max(v.Tolerance, 0)
 }
 
-// verified checks the signature of a message, which is the signed prefix
-// followed by the body, and only then looks into the body.
-func (v *Verifier) verified(p *proof, message []byte, h http.Header) (*Event, error) {
-	keys := v.Keys.load()
-	key, ok := match(keys, message, p.signature[:])
-	if !ok {
-		return nil, reject(ErrBadSignature, fmt.Sprintf("tried %d key(s): %s", len(keys), strings.Join(v.Keys.Labels(), ", ")))
+func (v *Verifier) maxBody() int64 {
+	if v.MaxBody <= 0 {
+		return DefaultMaxBody
 	}
-	body := message[len(p.timestamp)+1:]
-	e := Decode(h.Get("Content-Type"), body)
-	e.Header = h
-	e.Signature = Signature{Scheme: "telnyx", KeyLabel: key.Label, Timestamp: p.at, Skew: p.skew}
-	return e, nil
+	return v.MaxBody
 }
 
-// readBody returns the signed prefix followed by the body of r, and makes the
-// body readable again. It grows its buffer with what arrives, so that a
-// sender who announces much and sends little costs little.
-func readBody(r *http.Request, timestamp string, maxBody int64) ([]byte, error) {
+func (v *Verifier) bodyTimeout() time.Duration {
+	if v.BodyTimeout == 0 {
+		return DefaultBodyTimeout
+	}
+	return v.BodyTimeout
+}
+
+func (v *Verifier) tooLarge() *Error {
+	return reject(ErrTooLarge, fmt.Sprintf("the limit is %d bytes", v.maxBody()))
+}
+
+// decide checks the signature of a message, which is the signed prefix
+// followed by the body, and only then looks into the body.
+func (v *Verifier) decide(c *carrier, message []byte, h http.Header, now time.Time) *Error {
+	e, p := &c.event, &c.proof
+	key := v.match(p, message, now)
+	if key == nil {
+		labels := strings.Join(v.Keys.Labels(), ", ")
+		return reject(ErrBadSignature, "tried the key(s) "+labels+"; Verifier.Explain can say more")
+	}
+	var contentType string
+	if types := h["Content-Type"]; len(types) > 0 {
+		contentType = types[0]
+	}
+	e.decode(contentType, message[p.prefixLen():])
+	if e.ID == "" && e.Ambiguous == "" {
+		e.ID = p.id // signed as well
+	}
+	e.Header = h
+	e.Signature = Signature{Scheme: v.Scheme.String(), KeyLabel: key.Label, Timestamp: p.at, Skew: p.skew}
+	return nil
+}
+
+// match returns the first key under which one of the signatures is valid.
+func (v *Verifier) match(p *proof, message []byte, now time.Time) *Key {
+	verify := v.VerifyFunc
+	if verify == nil {
+		verify = ed25519.Verify
+	}
+	keys := v.Keys.load()
+	for i := range keys {
+		k := &keys[i]
+		if !k.validAt(now) {
+			continue
+		}
+		if verify(k.Public, message, p.signature[:]) {
+			return k
+		}
+		for j := range p.others {
+			if verify(k.Public, message, p.others[j][:]) {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// carrier is what one request needs, in one allocation: the event, the context
+// that carries it, and the body for the next handler.
+type carrier struct {
+	context.Context
+	event Event
+	body  bodyReader
+	proof proof
+}
+
+// Value implements context.Context.
+func (c *carrier) Value(key any) any {
+	if key == eventKey {
+		return &c.event
+	}
+	return c.Context.Value(key)
+}
+
+// bodyReader is a body that has been read.
+type bodyReader struct {
+	rest []byte
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo, which io.Copy prefers.
+func (b *bodyReader) WriteTo(w io.Writer) (int64, error) {
+	n, err := w.Write(b.rest)
+	b.rest = b.rest[n:]
+	return int64(n), err
+}
+
+func (*bodyReader) Close() error { return nil }
+
+// readBody returns the signed prefix followed by the body of r, in one piece
+// and without copying it, and puts body in its place. The buffer grows with
+// what arrives: a sender who announces much and sends little costs little.
+func (v *Verifier) readBody(r *http.Request, p *proof, body *bodyReader) ([]byte, *Error) {
 	const step = 4 << 10
+	maxBody, prefix := v.maxBody(), p.prefixLen()
 	room := int64(step)
 	if 0 <= r.ContentLength && r.ContentLength < step {
 		room = r.ContentLength + 1 // one more byte, to see the end without growing
 	}
-	buf := signedPrefix(timestamp, int(room))
-	prefix := len(buf)
+	buf := p.appendPrefix(make([]byte, 0, int64(prefix)+room))
 	var err error
 	for r.Body != nil && err == nil && int64(len(buf)-prefix) <= maxBody {
 		if len(buf) == cap(buf) {
@@ -166,18 +390,22 @@ func readBody(r *http.Request, timestamp string, maxBody int64) ([]byte, error) 
 		n, err = r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 	}
-	if tooLarge := (*http.MaxBytesError)(nil); int64(len(buf)-prefix) > maxBody || errors.As(err, &tooLarge) {
-		return nil, reject(ErrTooLarge, fmt.Sprintf("the limit is %d bytes", maxBody))
+	if int64(len(buf)-prefix) > maxBody {
+		return nil, v.tooLarge()
 	}
 	if err != nil && err != io.EOF {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, v.tooLarge() // for the server's own limit
+		}
 		return nil, reject(ErrBody, err.Error())
 	}
 	if r.Body != nil {
 		_ = r.Body.Close() // it was read to the end; nothing is left to fail
 	}
-	// The capacity ends with the body: an append by the next handler copies.
-	body := buf[prefix:len(buf):len(buf)]
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	r.ContentLength = int64(len(body))
-	return buf[:len(buf):len(buf)], nil
+	// The capacity ends with the body: an append by whoever has it copies.
+	buf = buf[:len(buf):len(buf)]
+	body.rest = buf[prefix:]
+	r.Body = body
+	r.ContentLength = int64(len(body.rest))
+	return buf, nil
 }

@@ -13,9 +13,11 @@ package webhooktest
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
@@ -50,6 +52,9 @@ func (s *Signer) Public() ed25519.PublicKey {
 	return s.key.Public().(ed25519.PublicKey)
 }
 
+// PrivateKey returns the Signer's private key.
+func (s *Signer) PrivateKey() ed25519.PrivateKey { return s.key }
+
 // NewRequest returns a server request that POSTs body, signed now.
 func (s *Signer) NewRequest(target string, body []byte) *http.Request {
 	return s.NewRequestAt(time.Now(), target, body)
@@ -68,6 +73,20 @@ func (s *Signer) Sign(h http.Header, at time.Time, body []byte) {
 	timestamp, signature := webhook.Sign(s.key, at, body)
 	h.Set(webhook.HeaderTimestamp, timestamp)
 	h.Set(webhook.HeaderSignature, signature)
+}
+
+// SignStandard sets the headers of Standard Webhooks for a body in h.
+func (s *Signer) SignStandard(h http.Header, id string, at time.Time, body []byte) {
+	timestamp := strconv.FormatInt(at.Unix(), 10)
+	h.Set("Webhook-Id", id)
+	h.Set("Webhook-Timestamp", timestamp)
+	h.Set("Webhook-Signature", "v1a,"+s.SignMessage([]byte(id+"."+timestamp+"."+string(body))))
+}
+
+// SignMessage returns the base64 of a signature of arbitrary bytes, to build
+// requests that are wrong in a way of your own.
+func (s *Signer) SignMessage(message []byte) string {
+	return base64.StdEncoding.EncodeToString(ed25519.Sign(s.key, message))
 }
 
 // Sample returns an example body of the event type. It panics if there is
