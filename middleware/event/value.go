@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // The types in this file decode what Telnyx sends in more than one JSON type.
@@ -63,6 +64,9 @@ func scalar(b []byte) string {
 	}
 	switch b[0] {
 	case '"':
+		if bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b) {
+			return string(b[1 : len(b)-1]) // nearly always
+		}
 		var s string
 		if json.Unmarshal(b, &s) != nil {
 			return ""
@@ -96,6 +100,9 @@ var timeLayouts = []string{
 // ParseTime returns the moment that s spells in any of Telnyx's formats. Raw
 // is always s; the time is zero if s is none of them.
 func ParseTime(s string) Time {
+	if len(s) < len("2006-01-02") || s[0] < '0' || s[0] > '9' {
+		return Time{Raw: s} // a failing time.Parse makes an error with the text
+	}
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return Time{Time: t, Raw: s}
@@ -166,7 +173,9 @@ func (l *List[T]) UnmarshalJSON(b []byte) error {
 	}
 	if b[0] == '[' {
 		items := []T{}
-		_ = json.Unmarshal(b, &items)
+		if len(b) > len("[]") {
+			_ = json.Unmarshal(b, &items)
+		}
 		*l = items
 		return nil
 	}
