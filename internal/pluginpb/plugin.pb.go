@@ -1043,7 +1043,8 @@ type Event struct {
 	Body        []byte `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
 	ContentType string `protobuf:"bytes,7,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	// The header of the request with duplicates kept. Only the body and the
-	// timestamp are covered by the signature.
+	// timestamp are covered by the signature. In this and the other texts, bytes
+	// that are not UTF-8 have been replaced by U+FFFD.
 	Headers []*Header `protobuf:"bytes,8,rep,name=headers,proto3" json:"headers,omitempty"`
 	// Counts the tries of this plugin at this event, from 1.
 	Attempt uint32 `protobuf:"varint,9,opt,name=attempt,proto3" json:"attempt,omitempty"`

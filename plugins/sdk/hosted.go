@@ -28,6 +28,9 @@ const (
 	// orphanDrain is how long handlers may go on when the host is gone.
 	orphanDrain = 1500 * time.Millisecond
 
+	// orphanFlush is how long their results may take to get out, then.
+	orphanFlush = 200 * time.Millisecond
+
 	// orphanEnd is when the process ends at the latest, whatever main does
 	// after Serve.
 	orphanEnd = 2 * time.Second
@@ -96,7 +99,10 @@ func watchLifeline(stdin *os.File, svc *service.Service, server *grpc.Server) {
 	time.AfterFunc(orphanEnd, func() { os.Exit(0) })
 	svc.Wait(orphanDrain)
 	svc.Stop()
-	server.Stop() // and Serve returns
+	// If somebody still listens, the last results are on their way.
+	farewell := time.AfterFunc(orphanFlush, server.Stop)
+	defer farewell.Stop()
+	server.GracefulStop() // and Serve returns
 }
 
 // grpcPlugin registers the service in the way of go-plugin.

@@ -69,7 +69,7 @@ func TestPluginGetsTheFactsOfTheEvent(t *testing.T) {
 	deliver(t, s.plugin(t, "good"), task(1, "facts"))
 	s.log.wait(t, 1, "WARN facts", "plugin=good", "pid=",
 		"event_id=event-1", "event_type=test.facts", "attempt=1",
-		"X-Bytes:[\uFFFD]", "KeyLabel:main", "Scheme:telnyx", "Skew:1", `{"data":{"event_type":"test.facts"`)
+		"X-Bytes:[\uFFFD]", "KeyLabel:main", "Scheme:telnyx", "Skew:1.5e+09", `{"data":{"event_type":"test.facts"`)
 }
 
 func TestTimeouts(t *testing.T) {
@@ -83,7 +83,8 @@ func TestTimeouts(t *testing.T) {
 		if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75000}) || a.ResponseStatus != 0 {
 			t.Errorf("got %+v", a)
 		}
-		if want := "plugin was not done after 50ms: context deadline exceeded"; a.Error != want {
+		// Whether the plugin's deadline or the host's Cancel was first.
+		if want := "plugin was not done after 50ms: context "; !strings.HasPrefix(a.Error, want) {
 			t.Errorf("got error %q, want %q", a.Error, want)
 		}
 	})
@@ -214,12 +215,17 @@ func TestPoisonReturnsBySchedule(t *testing.T) {
 }
 
 func TestCreditIsNeverExceeded(t *testing.T) {
-	s := startSetup(t, nil, "rogue")
+	s := newSetup(t, nil, "rogue")
+	s.limits.lifeline = time.Millisecond // it does not watch it
+	s.start(t)
 	p := s.plugin(t, "rogue")
 	var wg sync.WaitGroup
 	for worker := range 20 {
 		wg.Go(func() {
 			for i := range 10 {
+				if t.Failed() {
+					return
+				}
 				if a := deliver(t, p, task(int64(worker*100+i), "ack")); a.Outcome != store.OutcomeDone {
 					t.Errorf("got %+v", a)
 				}

@@ -2,7 +2,6 @@ package pluginhost
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 )
@@ -18,13 +17,14 @@ var passedAlways = []string{
 }
 
 // environ returns the environment of a plugin, but for what go-plugin adds:
-// those of the allowed variables that are set. A plugin inherits nothing else,
-// so that it does not learn the sidecar's keys.
-func environ(extra []string) []string {
+// those variables of the host's environment that are allowed. A plugin
+// inherits nothing else, so that it does not learn the sidecar's keys.
+func environ(host, extra []string) []string {
 	var env []string
-	for _, name := range slices.Concat(passedAlways, extra) {
-		if value, ok := os.LookupEnv(name); ok {
-			env = append(env, name+"="+value)
+	for _, variable := range host {
+		name, _, _ := strings.Cut(variable, "=")
+		if slices.Contains(passedAlways, name) || slices.Contains(extra, name) {
+			env = append(env, variable)
 		}
 	}
 	return env

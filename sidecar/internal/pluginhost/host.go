@@ -48,6 +48,10 @@ type Config struct {
 	// besides a few such as PATH. They inherit nothing else.
 	Env []string
 
+	// Environ is where the variables are taken from, in the form of
+	// os.Environ. Empty: plugins have no PATH either.
+	Environ []string
+
 	// Timeout is how long a plugin may take for one event. 0 means 30 s.
 	Timeout time.Duration
 

@@ -27,7 +27,8 @@ type link struct {
 // of the protocol.
 type carrier interface {
 	// send hands over an event for which there is a place in the window. The
-	// carrier gives the place back when the result is there.
+	// carrier gives the place back when the result is there. It returns nil,
+	// and has done nothing, when the link is closing.
 	send(e *pluginpb.Event) *call
 
 	// cancel tells the plugin that the result is hardly waited for any more.
@@ -75,6 +76,15 @@ func (l *link) end(cause error) {
 	})
 }
 
+func (l *link) isClosing() bool {
+	select {
+	case <-l.closing:
+		return true
+	default:
+		return false
+	}
+}
+
 // errMoved means that the link takes no more events, and that this one was not
 // sent.
 var errMoved = errors.New("plugin process is going away")
@@ -85,7 +95,10 @@ func (l *link) acquire(ctx context.Context) error {
 	var err error
 	select {
 	case <-place:
-		return nil
+		if !l.isClosing() {
+			return nil
+		}
+		err = errMoved
 	case <-l.closing:
 		err = errMoved
 	case <-ctx.Done():
@@ -104,12 +117,17 @@ const (
 	interrupted               // likewise, but it was the caller who gave up
 	lost                      // the process died with the event
 	unsent                    // the caller gave up before the event was sent
+	moved                     // the link was closing and did not take the event
 )
 
 // exchange sends an event, for which acquire has got a place, and waits for the
 // result: for timeout, then, after a Cancel, for grace.
 func (l *link) exchange(ctx context.Context, e *pluginpb.Event, timeout, grace time.Duration) (*pluginpb.Result, ending) {
 	c := l.send(e)
+	if c == nil {
+		l.window.release()
+		return nil, moved
+	}
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	how := timedOut
@@ -122,8 +140,11 @@ func (l *link) exchange(ctx context.Context, e *pluginpb.Event, timeout, grace t
 	case <-ctx.Done():
 		how = interrupted
 	}
-	if !l.cancel(c) && how == interrupted {
-		return nil, unsent
+	if !l.cancel(c) { // still in the queue: the plugin does not read
+		if how == interrupted {
+			how = unsent
+		}
+		return nil, how
 	}
 	timer.Reset(grace)
 	select {

@@ -33,12 +33,15 @@ func TestMain(m *testing.M) {
 		run()
 		return
 	}
+	// A program with the race detector sleeps for a second before it exits,
+	// unless it is told not to.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	goleak.VerifyTestMain(m)
 }
 
 // soon bounds every wait of a test. It is long because nothing but a failure
 // waits for it.
-const soon = 20 * time.Second
+const soon = 10 * time.Second
 
 // setup is a host for a test, with the directory that it reads and what it
 // logs.
@@ -50,7 +53,7 @@ type setup struct {
 
 // newSetup makes a host whose plugin directory has the named programs. edit may
 // change the configuration, and the limits by the host.
-func newSetup(t *testing.T, edit func(*Config), names ...string) *setup {
+func newSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 	t.Helper()
 	s := &setup{dir: t.TempDir(), log: newRecorder(t)}
 	exe, err := os.Executable()
@@ -62,7 +65,7 @@ func newSetup(t *testing.T, edit func(*Config), names ...string) *setup {
 			t.Fatal(err)
 		}
 	}
-	cfg := Config{Dir: s.dir, RunDir: shortDir(t), Log: slog.New(s.log)}
+	cfg := Config{Dir: s.dir, RunDir: shortDir(t), Log: slog.New(s.log), Env: []string{"GORACE"}, Environ: os.Environ()}
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -74,14 +77,14 @@ func newSetup(t *testing.T, edit func(*Config), names ...string) *setup {
 }
 
 // startSetup is newSetup and Start.
-func startSetup(t *testing.T, edit func(*Config), names ...string) *setup {
+func startSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 	t.Helper()
 	s := newSetup(t, edit, names...)
 	s.start(t)
 	return s
 }
 
-func (s *setup) start(t *testing.T) {
+func (s *setup) start(t testing.TB) {
 	t.Helper()
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -90,7 +93,7 @@ func (s *setup) start(t *testing.T) {
 
 // shortDir returns a directory whose path is short enough for sockets, which
 // that of t.TempDir is not.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hs")
 	if err != nil {
@@ -101,7 +104,7 @@ func shortDir(t *testing.T) string {
 }
 
 // plugin returns the only plugin, or the one of that name.
-func (s *setup) plugin(t *testing.T, name string) *Plugin {
+func (s *setup) plugin(t testing.TB, name string) *Plugin {
 	t.Helper()
 	for _, p := range s.Plugins() {
 		if p.Name() == "plugin:"+name {
@@ -114,23 +117,24 @@ func (s *setup) plugin(t *testing.T, name string) *Plugin {
 
 // task returns a task whose event tells the test's plugin what to do.
 func task(id int64, do string) store.Task {
+	now := time.Now()
 	return store.Task{
 		Job: store.Job{ID: id, Target: "plugin:good"},
 		Event: &store.Event{
 			ID:         fmt.Sprintf("event-%d", id),
 			Type:       "test." + do,
 			DeliveryID: "delivery",
-			ReceivedAt: time.Now(),
+			ReceivedAt: now,
 			Header:     [][2]string{{"Content-Type", "application/json"}, {"X-Bytes", "\xff"}},
 			Body:       fmt.Appendf(nil, `{"data":{"event_type":"test.%s","id":"event-%d","payload":{}}}`, do, id),
-			SignedAt:   time.Now().Add(-time.Second),
+			SignedAt:   now.Add(-1500 * time.Millisecond),
 			KeyLabel:   "main",
 		},
 	}
 }
 
 // deliver delivers and expects no error.
-func deliver(t *testing.T, p *Plugin, task store.Task) store.Attempt {
+func deliver(t testing.TB, p *Plugin, task store.Task) store.Attempt {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
@@ -144,7 +148,7 @@ func deliver(t *testing.T, p *Plugin, task store.Task) store.Attempt {
 // recorder is a slog.Handler that keeps what is logged and lets tests wait for
 // it, which is how they know what a process has done.
 type recorder struct {
-	t     *testing.T
+	t     testing.TB
 	attrs []slog.Attr
 	*records
 }
@@ -155,14 +159,14 @@ type records struct {
 	more chan struct{} // closed and replaced at every record
 }
 
-func newRecorder(t *testing.T) *recorder {
+func newRecorder(t testing.TB) *recorder {
 	r := &recorder{t: t, records: &records{more: make(chan struct{})}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			for _, line := range r.all {
-				t.Logf("log: %.300s", line)
+				t.Logf("log: %.800s", line)
 			}
 		}
 	})

@@ -98,23 +98,27 @@ func (p *Plugin) Status() Status {
 // host is stopping ([ErrStopped]). Once the event is sent, what becomes of it
 // is in the record, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
-	proc, err := p.acquire(ctx)
-	if err != nil {
-		return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
-	}
 	timeout := p.host.cfg.Timeout
-	a := newAttempt(t, p.file.name)
-	res, how := proc.link.exchange(ctx, wireEvent(t, timeout), timeout, p.host.limits.grace)
-	switch how {
-	case unsent:
-		return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), ctx.Err())
-	case lost:
-		concludeLost(&a, proc.end(), p.suspects.crashed(t.Job.ID, t.Job.Attempts))
-	default:
-		p.suspects.cleared(t.Job.ID)
-		conclude(&a, res, how, timeout)
+	for {
+		proc, err := p.acquire(ctx)
+		if err != nil {
+			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
+		}
+		a := newAttempt(t, p.file.name)
+		res, how := proc.link.exchange(ctx, wireEvent(t, timeout), timeout, p.host.limits.grace)
+		switch how {
+		case moved:
+			continue // to the next process
+		case unsent:
+			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), ctx.Err())
+		case lost:
+			concludeLost(&a, proc.end(), p.suspects.crashed(t.Job.ID, t.Job.Attempts))
+		default:
+			p.suspects.cleared(t.Job.ID)
+			conclude(&a, res, how, timeout)
+		}
+		return a, nil
 	}
-	return a, nil
 }
 
 // acquire waits for a ready process that has credit, and takes a place.

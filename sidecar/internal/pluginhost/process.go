@@ -3,6 +3,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,9 @@ import (
 	"github.com/hashicorp/go-plugin"
 	goplugin "github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
 
@@ -59,7 +62,7 @@ type process struct {
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
 func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
-	r := newRunner(f.path, h.cfg.WorkDir, environ(h.cfg.Env), log)
+	r := newRunner(f.path, h.cfg.WorkDir, environ(h.cfg.Environ, h.cfg.Env), log)
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
 		VersionedPlugins: map[int]plugin.PluginSet{protocolVersion: {}},
@@ -70,7 +73,7 @@ func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *p
 		SkipHostEnv:      true,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: h.run.path},
-		StartTimeout:     h.cfg.StartTimeout,
+		StartTimeout:     2 * h.cfg.StartTimeout, // ctx ends before that
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
 	})
 	p := &process{runner: r, limit: h.limits}
@@ -91,19 +94,31 @@ func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *p
 		return nil, err
 	}
 	if err := p.introduce(ctx, h, f); err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, r.Diagnose(ctx))
+		return nil, p.callError(ctx, err)
 	}
 	p.link = newLink()
 	if p.about.GetCapabilities().GetDeliverStream() {
-		err = openStream(p.link, pluginpb.NewPluginServiceClient(p.conn))
+		err = openStream(ctx, p.link, pluginpb.NewPluginServiceClient(p.conn))
 	} else {
 		openUnary(p.link, p.conn, int(p.about.GetMaxInFlight()), h.limits.grace)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, r.Diagnose(ctx))
+		return nil, p.callError(ctx, err)
 	}
 	p.readStdio()
 	return p, nil
+}
+
+// callError adds to the error of a call during the start what the process has
+// to do with it.
+func (p *process) callError(ctx context.Context, err error) error {
+	switch {
+	case context.Cause(ctx) != nil:
+		return p.withTail(fmt.Errorf("%w: %w", context.Cause(ctx), err))
+	case status.Code(err) == codes.Unavailable: // it has died, or is about to
+		return fmt.Errorf("%w (%s)", err, p.Diagnose(ctx))
+	}
+	return p.withTail(err)
 }
 
 func dial(addr net.Addr) (*grpc.ClientConn, error) {
@@ -253,17 +268,17 @@ func (p *process) stop(drain time.Duration) error {
 	// 3. Ask it to end, in go-plugin's way.
 	ctx, cancel = context.WithTimeout(context.Background(), p.limit.shutdown)
 	err := p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
-	hung := problem != nil && err != nil && ctx.Err() != nil
+	hung := err != nil && ctx.Err() != nil
 	cancel()
-	// 4. Ask again, by the lifeline, then by signal. A process that answered
-	// neither the drain nor the shutdown is not asked again.
+	// 4. Ask again, by the lifeline, then by signal. A process that does not
+	// answer at all is not asked again.
 	p.cut()
 	if !hung && !p.waitDone(p.limit.lifeline) {
 		p.signal(syscall.SIGTERM)
 		hung = !p.waitDone(p.limit.term)
 	}
-	if hung && problem == nil {
-		problem = errors.New("the plugin did not end by itself")
+	if hung {
+		problem = cmp.Or(problem, errors.New("the plugin did not end by itself"))
 	}
 	// 5. Kill what is left, and clean up.
 	p.kill()

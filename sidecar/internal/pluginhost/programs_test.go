@@ -33,16 +33,21 @@ var programs = map[string]func(){
 	"chatty":                 chatty,
 	"noisy":                  noisy,
 	"future":                 func() { shake("1|99|unix|/nowhere|grpc") },
-	"netrpc":                 func() { shake("1|1|unix|/nowhere|netrpc") },
+	"netrpc":                 func() { shake("1|1|tcp|127.0.0.1:1|netrpc") },
 	"elsewhere":              func() { shake("1|1|tcp|192.0.2.1:443|grpc") },
 	"outside":                func() { shake("1|1|unix|/tmp/other.sock|grpc") },
 	"cert":                   func() { unaryOnly("|" + strings.Repeat("A", 200)) },
 	"unary":                  func() { unaryOnly("") },
 	"rogue":                  rogue,
-	"mute":                   mute,
+	"mute":                   func() { mute(8) },
+	"stingy":                 func() { mute(0) },
 	"nothing":                func() { describeOnly() },
 	"badpattern":             func() { describeOnly("message.*.sent") },
 }
+
+// The standard streams as they were before the SDK, which the test binary has
+// in it, took them away.
+var rawStdout, rawStderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
 
 // stayAlive opens the FIFO by which a test sees that the process lives.
 func stayAlive() {
@@ -95,7 +100,7 @@ func good(maxInFlight int) {
 		return nil
 	})
 	on("stderr", func(context.Context, *webhook.Event) error {
-		raw := os.NewFile(2, "stderr")
+		raw := rawStderr
 		for range 100 {
 			fmt.Fprintln(raw, `{"@message":1,"@level":{},"@timestamp":[]}`)
 			fmt.Fprintln(raw, `{"@level":7,"@message":"seven"}`)
@@ -105,9 +110,9 @@ func good(maxInFlight int) {
 		return nil
 	})
 	on("flood", func(context.Context, *webhook.Event) error {
-		_, _ = os.NewFile(1, "stdout").Write(make([]byte, 1<<20)) // no newline
-		_, _ = os.NewFile(2, "stderr").Write([]byte(strings.Repeat("x", 10<<20) + "\n"))
-		_, _ = os.NewFile(2, "stderr").Write([]byte(strings.Repeat("again\n", 200_000)))
+		_, _ = rawStdout.Write(make([]byte, 1<<20)) // no newline
+		_, _ = rawStderr.Write([]byte(strings.Repeat("x", 10<<20) + "\n"))
+		_, _ = rawStderr.Write([]byte(strings.Repeat("again\n", 200_000)))
 		for range 5000 {
 			fmt.Println("printed by the variable that go-plugin has replaced")
 		}
@@ -123,23 +128,29 @@ func good(maxInFlight int) {
 		sdk.Log(ctx).Info("environ", "names", strings.Join(names, ","))
 		return nil
 	})
-	on("child", func(ctx context.Context, _ *webhook.Event) error {
-		cmd := exec.Command("/bin/sleep", "1000")
-		cmd.Stdout, cmd.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
-		if alive := os.Getenv("HS_TEST_ALIVE"); alive != "" {
-			f, err := os.OpenFile(alive, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			cmd.ExtraFiles = []*os.File{f}
-		}
-		if err := cmd.Start(); err != nil {
+	on("child", func(ctx context.Context, _ *webhook.Event) error { return leaveChild(ctx, "1000", false) })
+	on("escape", func(ctx context.Context, _ *webhook.Event) error { return leaveChild(ctx, "8", true) })
+	sdk.Plugin{Version: "1.2.3", Mux: &mux, MaxInFlight: maxInFlight}.Serve()
+}
+
+// leaveChild starts a process that holds the plugin's outputs open, in a session
+// of its own if it is to escape.
+func leaveChild(ctx context.Context, seconds string, escape bool) error {
+	cmd := exec.Command("/bin/sleep", seconds)
+	cmd.Stdout, cmd.Stderr = rawStdout, rawStderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: escape}
+	if alive := os.Getenv("HS_TEST_ALIVE"); alive != "" {
+		f, err := os.OpenFile(alive, os.O_WRONLY, 0)
+		if err != nil {
 			return err
 		}
-		sdk.Log(ctx).Info("has a child")
-		return nil
-	})
-	sdk.Plugin{Version: "1.2.3", Mux: &mux, MaxInFlight: maxInFlight}.Serve()
+		cmd.ExtraFiles = []*os.File{f}
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	sdk.Log(ctx).Info("has a child")
+	return nil
 }
 
 // fussy wants settings.
@@ -161,7 +172,7 @@ func exits() {
 
 func chatty() {
 	for {
-		if _, err := os.NewFile(1, "stdout").WriteString("still loading\n"); err != nil {
+		if _, err := rawStdout.WriteString("still loading\n"); err != nil {
 			return
 		}
 	}
@@ -169,7 +180,7 @@ func chatty() {
 
 // noisy prints before the handshake.
 func noisy() {
-	raw := os.NewFile(1, "stdout")
+	raw := rawStdout
 	for i := range 20 {
 		fmt.Fprintf(raw, "loading part %d | of 20\n", i)
 	}
@@ -179,7 +190,7 @@ func noisy() {
 
 // shake prints a handshake and waits for the end of the lifeline.
 func shake(line string) {
-	fmt.Println(line)
+	fmt.Fprintln(rawStdout, line)
 	_, _ = os.Stdin.Read(make([]byte, 1))
 }
 
@@ -218,7 +229,7 @@ func (b *bare) serve(extra string) {
 	}
 	server := grpc.NewServer()
 	pluginpb.RegisterPluginServiceServer(server, b)
-	fmt.Printf("1|1|unix|%s|grpc%s\n", path, extra)
+	fmt.Fprintf(rawStdout, "1|1|unix|%s|grpc%s\n", path, extra)
 	_ = server.Serve(listener)
 }
 
@@ -246,12 +257,15 @@ func describeOnly(patterns ...string) {
 	(&bare{about: &pluginpb.DescribeResponse{Patterns: patterns}}).serve("")
 }
 
-// mute takes events and answers nothing, pings neither.
-func mute() {
+// mute takes events and answers nothing, pings neither. Without a credit it does
+// not even say that.
+func mute(credit uint32) {
 	(&bare{
 		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
 		deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
-			_ = stream.Send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: 8}}})
+			if credit > 0 {
+				_ = stream.Send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: credit}}})
+			}
 			for {
 				if _, err := stream.Recv(); err != nil {
 					return err
@@ -336,9 +350,10 @@ const hostProgram = "test-host"
 // waits to be killed.
 func hostMain() {
 	h, err := New(Config{
-		Dir:    os.Getenv("HS_TEST_DIR"),
-		RunDir: os.Getenv("HS_TEST_RUN"),
-		Env:    []string{"HS_TEST_ALIVE"},
+		Dir:     os.Getenv("HS_TEST_DIR"),
+		RunDir:  os.Getenv("HS_TEST_RUN"),
+		Env:     []string{"HS_TEST_ALIVE"},
+		Environ: os.Environ(),
 	})
 	if err == nil {
 		err = h.Start(context.Background())

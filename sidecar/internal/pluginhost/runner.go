@@ -297,11 +297,19 @@ func (r *runner) startError(ctx context.Context, err error) error {
 	case !started:
 		return err
 	case shook:
-		return fmt.Errorf("%w (%s)", err, r.Diagnose(ctx))
+		return r.withTail(err) // it was killed for that, which explains nothing
 	case context.Cause(ctx) != nil:
 		return fmt.Errorf("no handshake: %w (%s)", context.Cause(ctx), r.Diagnose(ctx))
 	}
 	return fmt.Errorf("no handshake (%s)", r.Diagnose(ctx))
+}
+
+// withTail adds the last words of the process to an error.
+func (r *runner) withTail(err error) error {
+	if tail := r.out.tail(); tail != "" {
+		return fmt.Errorf("%w; its last output: %s", err, tail)
+	}
+	return err
 }
 
 // PluginToHost refuses addresses that are not the plugin's own: a handshake can

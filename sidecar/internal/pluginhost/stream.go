@@ -26,6 +26,7 @@ type stream struct {
 	rpc  grpc.BidiStreamingClient[pluginpb.DeliverRequest, pluginpb.DeliverResponse]
 
 	wake    chan struct{} // has room for one: there is something to send
+	credit  chan struct{} // closed by the first Credit
 	drained chan struct{} // closed when the plugin said Drained
 	idle    chan struct{} // has room for one: the last call was answered
 
@@ -41,9 +42,10 @@ type stream struct {
 	stray     int
 }
 
-// openStream opens the stream of a plugin. It lives until the connection or the
-// plugin closes it, and then ends the link.
-func openStream(l *link, client pluginpb.PluginServiceClient) error {
+// openStream opens the stream of a plugin and waits for its first Credit. The
+// stream lives until the connection or the plugin closes it, and then ends the
+// link.
+func openStream(ctx context.Context, l *link, client pluginpb.PluginServiceClient) error {
 	rpc, err := client.Deliver(context.Background())
 	if err != nil {
 		return fmt.Errorf("open the stream: %w", err)
@@ -52,6 +54,7 @@ func openStream(l *link, client pluginpb.PluginServiceClient) error {
 		link:    l,
 		rpc:     rpc,
 		wake:    make(chan struct{}, 1),
+		credit:  make(chan struct{}),
 		drained: make(chan struct{}),
 		idle:    make(chan struct{}, 1),
 		calls:   make(map[uint64]*call),
@@ -60,12 +63,22 @@ func openStream(l *link, client pluginpb.PluginServiceClient) error {
 	l.carrier = s
 	go s.sendFrames()
 	go s.receiveFrames()
-	return nil
+	select {
+	case <-s.credit:
+		return nil
+	case <-l.done:
+		return l.cause
+	case <-ctx.Done():
+		return errors.New("the plugin grants no credit")
+	}
 }
 
 func (s *stream) send(e *pluginpb.Event) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.link.isClosing() { // under the lock, so that drain counts what passes
+		return nil
+	}
 	s.nextSeq++
 	e.Seq = s.nextSeq
 	c := &call{seq: e.Seq, result: make(chan *pluginpb.Result, 1)}
@@ -250,6 +263,7 @@ func (s *stream) nextFrame() *pluginpb.DeliverRequest {
 // receiveFrames is the only caller of rpc.Recv, and ends the link with the
 // stream. All results that the plugin got out are in their calls by then.
 func (s *stream) receiveFrames() {
+	credited := sync.OnceFunc(func() { close(s.credit) })
 	for {
 		frame, err := s.rpc.Recv()
 		if err != nil {
@@ -263,6 +277,7 @@ func (s *stream) receiveFrames() {
 			}
 		case *pluginpb.DeliverResponse_Credit:
 			s.link.window.resize(int(f.Credit.GetInFlight()))
+			credited()
 		case *pluginpb.DeliverResponse_Pong:
 			s.mu.Lock()
 			if pong, ok := s.pings[f.Pong.GetId()]; ok {

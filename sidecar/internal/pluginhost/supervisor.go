@@ -87,11 +87,11 @@ func (p *Plugin) supervise(first func()) {
 			return
 		}
 		wait := p.host.limits.backoff(failures, rand.Float64())
-		log.Error("plugin is down", "error", err, "restart_in", wait)
 		p.setStatus(func(s *Status) {
 			s.State, s.PID, s.LastError = StateBackoff, 0, err.Error()
 			s.Restarts++
 		})
+		log.Error("plugin is down", "error", err, "restart_in", wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -153,7 +153,7 @@ func (p *Plugin) serve(proc *process, log *slog.Logger) error {
 		case <-timer.C:
 		}
 		timer.Stop()
-		reason = fmt.Errorf("process ended: %s", proc.Diagnose(ctx))
+		reason = errors.New(proc.Diagnose(ctx))
 	case <-proc.link.done:
 		reason = proc.end()
 	case reason = <-unwell:

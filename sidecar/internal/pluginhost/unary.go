@@ -42,6 +42,9 @@ func openUnary(l *link, conn grpc.ClientConnInterface, inFlight int, grace time.
 func (u *unary) send(e *pluginpb.Event) *call {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.link.isClosing() { // under the lock, so that drain counts what passes
+		return nil
+	}
 	u.seq++
 	u.running++
 	e.Seq = u.seq

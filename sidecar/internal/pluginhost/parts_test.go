@@ -1,0 +1,353 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+)
+
+func TestScan(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, mode os.FileMode) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), nil, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"hookswitch-plugin-b", "a", "c-1.2_3", ".hidden", "new.tmp", "we ird"} {
+		write(name, 0o755)
+	}
+	write("README.md", 0o644)
+	write("a.json", 0o644)
+	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"link": "a", "dangling": "missing", "todir": "sub"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := newRecorder(t)
+
+	if _, err := scan(dir, slog.New(log)); err == nil || !strings.Contains(err.Error(), "we ird") {
+		t.Errorf("a name with a space: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, "we ird")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := scan(dir, slog.New(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range got {
+		names = append(names, f.name)
+	}
+	if want := []string{"a", "c-1.2_3", "b", "link"}; !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
+	}
+	for _, passed := range []string{".hidden", "new.tmp", "README.md", "sub", "dangling", "todir"} {
+		log.wait(t, 1, "DEBUG", passed+" reason=")
+	}
+
+	write("b", 0o755)
+	_, err = scan(dir, slog.New(log))
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "hookswitch-plugin-b")) || !strings.Contains(err.Error(), filepath.Join(dir, "b")) {
+		t.Errorf("two files of one name: %v", err)
+	}
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "p"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		cfg  Config
+		want string
+	}{
+		{"no run directory", Config{Dir: dir}, "set RunDir"},
+		{"a run directory with a path too long for sockets", Config{Dir: dir, RunDir: "/" + strings.Repeat("x", 100)}, "choose a shorter one"},
+		{"an environment variable with a value", Config{Env: []string{"A=b"}}, "names only"},
+		{"an environment variable of the handshake", Config{Env: []string{"PLUGIN_CLIENT_CERT"}}, "part of the handshake"},
+		{"the cookie", Config{Env: []string{"HOOKSWITCH_PLUGIN"}}, "part of the handshake"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := New(tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRunDir(t *testing.T) {
+	t.Run("the longest path that is allowed has room for a socket", func(t *testing.T) {
+		base := shortDir(t)
+		long := base + "/" + strings.Repeat("x", runDirMax()-len(base)-1)
+		path, err := checkRunDir(long)
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket := filepath.Join(path, socketDirPrefix+"4294967295", "plugin4294967295")
+		if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		if _, err := checkRunDir(long + "x"); err == nil {
+			t.Error("a longer path is allowed")
+		}
+	})
+	t.Run("made private, used by one host, and swept", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "run")
+		stale := filepath.Join(path, socketDirPrefix+"123")
+		other := filepath.Join(path, "mine")
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, dir := range []string{stale, other} {
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := openRunDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := ls(t, path); !slices.Equal(left, []string{"lock", "mine"}) {
+			t.Errorf("after the sweep: %q", left)
+		}
+		if _, err := openRunDir(path); err == nil || !strings.Contains(err.Error(), "another sidecar") {
+			t.Errorf("a second host: %v", err)
+		}
+		d.close()
+		d, err = openRunDir(path)
+		if err != nil {
+			t.Fatalf("after the first host: %v", err)
+		}
+		d.close()
+	})
+	t.Run("open to others is refused", func(t *testing.T) {
+		path := t.TempDir()
+		if err := os.Chmod(path, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openRunDir(path); err == nil || !strings.Contains(err.Error(), "chmod 700 "+path) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestPluginToHost(t *testing.T) {
+	dir := shortDir(t)
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("s", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{socket: dir}
+	tests := []struct {
+		network, address string
+		ok               bool
+	}{
+		{"unix", filepath.Join(dir, "s"), true},
+		{"unix", dir + "/./s", true},
+		{"unix", filepath.Join(dir, "link"), false},
+		{"unix", filepath.Join(dir, "file"), false},
+		{"unix", filepath.Join(dir, "missing"), false},
+		{"unix", dir + "/../" + filepath.Base(dir) + "x/s", false},
+		{"unix", "s", false},
+		{"unix", "", false},
+		{"tcp", "127.0.0.1:1234", true},
+		{"tcp", "[::1]:1234", true},
+		{"tcp", "127.0.0.1:0", false},
+		{"tcp", "localhost:1234", false},
+		{"tcp", "10.0.0.1:1234", false},
+		{"udp", "127.0.0.1:1234", false},
+	}
+	for _, tt := range tests {
+		if _, _, err := r.PluginToHost(tt.network, tt.address); (err == nil) != tt.ok {
+			t.Errorf("%s %s: got %v", tt.network, tt.address, err)
+		}
+	}
+}
+
+func TestCutFields(t *testing.T) {
+	for line, want := range map[string]string{
+		"1|1|unix|/s|grpc":           "1|1|unix|/s|grpc",
+		"1|1|unix|/s|grpc|\r":        "1|1|unix|/s|grpc",
+		"1|1|unix|/s|grpc|CERT|true": "1|1|unix|/s|grpc",
+		"1|1|unix|/s":                "1|1|unix|/s",
+	} {
+		if got := cutFields(line); got != want {
+			t.Errorf("%q becomes %q, want %q", line, got, want)
+		}
+	}
+}
+
+func TestWindow(t *testing.T) {
+	var w window
+	granted := func(place chan struct{}) bool {
+		select {
+		case <-place:
+			return true
+		default:
+			return false
+		}
+	}
+	a, b, c := w.ask(), w.ask(), w.ask()
+	if granted(a) {
+		t.Error("a place was granted before any credit")
+	}
+	w.resize(1)
+	if !granted(a) || granted(b) {
+		t.Error("a credit of one is not one place for the first who asked")
+	}
+	w.withdraw(b) // waits
+	w.release()   // a's
+	if granted(b) || !granted(c) {
+		t.Error("the place did not pass to the next who still waits")
+	}
+	w.resize(0)
+	d := w.ask()
+	w.withdraw(c) // has a place
+	if granted(d) {
+		t.Error("a place was granted during a pause")
+	}
+	w.resize(1 << 30)
+	if limit, used := w.state(); limit != windowMax || used != 1 || !granted(d) {
+		t.Errorf("limit %d, used %d", limit, used)
+	}
+}
+
+func TestClosingLinkTakesNothing(t *testing.T) {
+	for range 100 { // both ways of the select
+		l := newLink()
+		l.window.resize(1)
+		l.close()
+		if err := l.acquire(t.Context()); !errors.Is(err, errMoved) {
+			t.Fatalf("a place on a closing link: %v", err)
+		}
+		if _, used := l.window.state(); used != 0 {
+			t.Fatal("the place was not given back")
+		}
+		s := &stream{link: l, calls: make(map[uint64]*call)}
+		if c := s.send(new(pluginpb.Event)); c != nil || len(s.events) != 0 {
+			t.Fatal("an event was taken after the drain began")
+		}
+	}
+}
+
+func TestFramesAreFilledWithWhatWaits(t *testing.T) {
+	l := newLink()
+	s := &stream{link: l, wake: make(chan struct{}, 1), calls: make(map[uint64]*call)}
+	big := make([]byte, batchBytes)
+	for i := range 70 {
+		e := new(pluginpb.Event)
+		if i == 1 {
+			e.Body = big
+		}
+		s.send(e)
+	}
+	s.cancel(&call{seq: 1000}) // of an event that was sent before
+	s.last = &pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Drain{}}
+	var got []string
+	for f := s.nextFrame(); f != nil; f = s.nextFrame() {
+		got = append(got, fmt.Sprintf("%T %d", f.Frame, len(f.GetEvents().GetEvents())))
+	}
+	want := []string{
+		"*pluginpb.DeliverRequest_Cancel 0", // before the events
+		"*pluginpb.DeliverRequest_Events 1",
+		"*pluginpb.DeliverRequest_Events 1", // alone, for its size
+		"*pluginpb.DeliverRequest_Events 64",
+		"*pluginpb.DeliverRequest_Events 4",
+		"*pluginpb.DeliverRequest_Drain 0", // after them
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	t.Run("an event that waits is taken back", func(t *testing.T) {
+		c := s.send(new(pluginpb.Event))
+		l.window.used = 1
+		if s.cancel(c) || s.nextFrame() != nil {
+			t.Error("the event would still be sent")
+		}
+		if _, used := l.window.state(); used != 0 {
+			t.Error("its place was not given back")
+		}
+	})
+}
+
+func TestSuspects(t *testing.T) {
+	var s suspects
+	for i := range int64(suspectsMax + 10) {
+		if got := s.crashed(i, 1); got != crashRetry {
+			t.Fatalf("job %d: %v", i, got)
+		}
+	}
+	if len(s.crashes) > suspectsMax {
+		t.Errorf("%d jobs are remembered", len(s.crashes))
+	}
+	s.crashed(-1, 1)
+	s.crashed(-1, 2)
+	if got := s.crashed(-1, 3); got != 0 {
+		t.Errorf("the third crash in a row: %v", got)
+	}
+	if got := s.crashed(-1, 0); got != crashRetry {
+		t.Errorf("a job that began anew: %v", got)
+	}
+}
+
+func TestBusyExecutableIsTriedAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writer, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	r := newRunner(path, "", nil, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.spawn(ctx, null, null, null); !errors.Is(err, syscall.ETXTBSY) {
+		t.Errorf("while the file is open for writing: %v", err)
+	}
+	time.AfterFunc(busyWait/2, func() { writer.Close() })
+	cmd, err := r.spawn(t.Context(), null, null, null)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
