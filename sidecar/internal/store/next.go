@@ -18,7 +18,7 @@ type Schedule []time.Duration
 //	outcome   schedule left   state     due
 //	done      –               done      –
 //	dead      –               dead      –
-//	retry     yes             pending   after the wait, jittered, but not before RetryAfter
+//	retry     yes             pending   after RetryAfter if given, else after the wait, jittered
 //	retry     no              dead      –
 func Next(a Attempt, s Schedule, jitter float64) (State, time.Time) {
 	switch a.Outcome {

@@ -250,6 +250,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		where, args := sqlite.FilterSQL(f)
 		return `SELECT seq FROM records WHERE ` + where + ` ORDER BY seq DESC LIMIT 20 OFFSET 0`, args
 	}
+	every, everyArgs := page(store.Filter{})
 	failed, failedArgs := page(store.Filter{Status: "failed"})
 	all, allArgs := page(store.Filter{EventTypes: []string{"a"}, StartedFrom: time.Now(), WebhookContains: "x", AttemptsContains: "x"})
 	for _, tt := range []struct {
@@ -259,6 +260,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 	}{
 		{"due jobs", sqlite.DueJobs, []any{"a", 1}, "jobs_due"},
 		{"an id", sqlite.SelectByID, []any{"a", true}, "events_delivery_id"},
+		{"all deliveries", every, everyArgs, "records"},
 		{"failed deliveries", failed, failedArgs, "records_status"},
 		{"deliveries by all filters", all, allArgs, "records"},
 	} {

@@ -156,6 +156,49 @@ func TestOneFailureDoesNotSpoilItsGroup(t *testing.T) {
 	}
 }
 
+// The operation that fails has done half of its work already: the attempt is
+// recorded when the state, which does not exist, is refused.
+func TestHalfAFailedOperationIsUndone(t *testing.T) {
+	g := &gate{entered: make(chan struct{}), open: make(chan struct{})}
+	db := openGate(t, t.TempDir(), g)
+	pass := func(f func()) { // one commit
+		var wg sync.WaitGroup
+		wg.Go(f)
+		<-g.entered
+		g.open <- struct{}{}
+		wg.Wait()
+	}
+	pass(func() { accept(t, db, "old", "plugin:a") })
+	tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 1)
+	if err != nil || len(tasks) != 1 {
+		t.Fatal(tasks, err)
+	}
+
+	var wg sync.WaitGroup
+	wg.Go(func() { accept(t, db, "first") })
+	<-g.entered
+	wg.Go(func() { accept(t, db, "second") })
+	wg.Go(func() {
+		a := store.Attempt{JobID: tasks[0].Job.ID, N: 1, Outcome: store.OutcomeDone}
+		if err := db.Finish(t.Context(), a, "no state", time.Time{}); err == nil {
+			t.Error("a state that does not exist was accepted")
+		}
+	})
+	waitFor(db, 2)
+	g.open <- struct{}{}
+	<-g.entered
+	g.open <- struct{}{}
+	wg.Wait()
+
+	d, err := db.Delivery(t.Context(), "old")
+	if err != nil || len(d.Attempts) != 0 || d.Jobs[0].State != store.Pending || d.Jobs[0].Attempts != 0 {
+		t.Errorf("delivery %+v, error %v", d, err)
+	}
+	if _, err := db.Delivery(t.Context(), "second"); err != nil {
+		t.Errorf("the rest of the group: %v", err)
+	}
+}
+
 func TestEndedContext(t *testing.T) {
 	t.Run("while waiting, the change is not made", func(t *testing.T) {
 		db, _, letGo := held(t)
@@ -320,55 +363,6 @@ func TestCloseAnswersEverybody(t *testing.T) {
 	for key, want := range accepted {
 		if _, err := db.Delivery(t.Context(), key); (err == nil) != want {
 			t.Errorf("%s: accepted %v, but delivery: %v", key, want, err)
-		}
-	}
-}
-
-func BenchmarkAccept(b *testing.B) {
-	body := make([]byte, 1200)
-	for _, producers := range []int{1, 16, 64} {
-		for _, shared := range []bool{true, false} {
-			name := fmt.Sprintf("producers=%d/group", producers)
-			if !shared {
-				name = fmt.Sprintf("producers=%d/one-commit-each", producers)
-			}
-			b.Run(name, func(b *testing.B) {
-				g := new(gate)
-				db, err := sqlite.OpenWithCommit(b.Context(), sqlite.Config{Dir: b.TempDir()}, g.commit)
-				if err != nil {
-					b.Fatal(err)
-				}
-				defer db.Close()
-				var alone sync.Mutex // one in the store at a time means groups of one
-				var next atomic.Int64
-				var wg sync.WaitGroup
-				b.ResetTimer()
-				for range producers {
-					wg.Go(func() {
-						for {
-							n := next.Add(1)
-							if n > int64(b.N) {
-								return
-							}
-							e := newEvent(fmt.Sprintf("%016x", n*0x2545F4914F6CDD1D))
-							e.Body = body
-							if !shared {
-								alone.Lock()
-							}
-							_, err := db.Accept(context.Background(), e, []string{"plugin:a"})
-							if !shared {
-								alone.Unlock()
-							}
-							if err != nil {
-								b.Error(err)
-							}
-						}
-					})
-				}
-				wg.Wait()
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-				b.ReportMetric(float64(b.N)/float64(g.commits.Load()), "events/commit")
-			})
 		}
 	}
 }

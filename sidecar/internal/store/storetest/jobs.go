@@ -196,7 +196,7 @@ func claimConcurrently(t *testing.T, open OpenFunc) {
 		wg.Go(func() {
 			for {
 				mu.Lock()
-				finished := left == 0
+				finished := left <= 0
 				mu.Unlock()
 				if finished {
 					return
@@ -375,37 +375,4 @@ func attemptKept(t *testing.T, open OpenFunc) {
 	second := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeDone)
 	finish(t, s, second, store.Done, time.Time{})
 	same(t, "attempts", delivery(t, s, e.DeliveryID).Attempts, []store.Attempt{second, first})
-}
-
-func reopen(t *testing.T, open OpenFunc) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	done, failed, claimed := newEvent(1), newEvent(2), newEvent(3)
-	accept(t, s, done, target)
-	complete(t, s, target, store.OutcomeDone, store.Done)
-	accept(t, s, failed, target)
-	task := claim(t, s, target, t0.Add(time.Hour), 1)[0]
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0.Add(time.Minute))
-	accept(t, s, claimed, target)
-	claim(t, s, target, t0.Add(time.Hour), 2)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-
-	s = open(t, dir)
-	defer s.Close()
-	tasks := claim(t, s, target, t0.Add(time.Hour), 2)
-	if tasks[0].Event.ID != claimed.ID || tasks[1].Event.ID != failed.ID || tasks[1].Job.Attempts != 1 {
-		t.Errorf("after reopening, pending jobs are %+v, %+v", tasks[0].Job, tasks[1].Job)
-	}
-	if d := delivery(t, s, done.ID); !d.Delivered() {
-		t.Errorf("after reopening, the delivered event has jobs %+v", d.Jobs)
-	}
-	got, err := s.Accept(t.Context(), newEvent(1), []string{target})
-	if err != nil || !got.Duplicate {
-		t.Errorf("after reopening, a duplicate got %+v, error %v", got, err)
-	}
-	if seq := accept(t, s, newEvent(4), target); seq <= claimed.Seq {
-		t.Errorf("after reopening, Seq went from %d to %d", claimed.Seq, seq)
-	}
 }
