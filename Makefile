@@ -32,6 +32,7 @@ help: ## list the targets
 .PHONY: build
 build: ## build the sidecar and the bundled plugins into bin/
 	$(GOBUILD) -o bin/hookswitch ./sidecar/cmd/hookswitch
+	@mkdir -p bin/plugins
 	@set -e; for dir in plugins/hookswitch-plugin-*/; do \
 		if [ -d "$$dir" ]; then \
 			name=$$(basename "$$dir"); \

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -246,6 +247,9 @@ func (c *Config) ForwardURL() string {
 	}
 	return u.Redacted()
 }
+
+// environment returns all variables, of which plugins see a few.
+func environment() []string { return os.Environ() }
 
 // Keys is a ring of public keys in the form of TELNYX_PUBLIC_KEY.
 type Keys struct {

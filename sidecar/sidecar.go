@@ -126,16 +126,27 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 		}
 		targets = append(targets, s.forward)
 	}
-	var err error
+	// What plugins keep belongs to the data, wherever the sidecar was started.
+	work, err := filepath.Abs(filepath.Join(s.dir, "work"))
+	if err == nil {
+		err = os.MkdirAll(work, 0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("sidecar: working directory of plugins: %w", err)
+	}
 	s.plugins, err = pluginhost.New(pluginhost.Config{
 		Dir:          s.cfg.PluginDir,
 		RunDir:       runDir(s.dir),
+		WorkDir:      work,
 		Env:          s.cfg.PluginEnv,
+		Environ:      environment(),
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.log,
 		OnDescribe: func(target string, patterns []string) {
-			s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns)
+			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
+				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "target", target, "error", err)
+			}
 		},
 	})
 	if err != nil {
@@ -333,6 +344,9 @@ func (s *Sidecar) logBacklog(ctx context.Context) {
 func (s *Sidecar) close() {
 	if s.plugins != nil {
 		s.plugins.Stop()
+	}
+	if s.forward != nil {
+		s.forward.Close()
 	}
 	for _, l := range []net.Listener{s.public, s.adminNet} {
 		if l != nil {

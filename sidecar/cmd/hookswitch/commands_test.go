@@ -189,6 +189,11 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	if *drop != "" {
 		req.Header.Del(*drop)
 	}
+	if *pad > 0 {
+		// The answer comes before the body is sent, or the client might
+		// trip over the closed connection and not read it.
+		req.Header.Set("Expect", "100-continue")
+	}
 	res, err := http.DefaultClient.Do(req)
 	ts.Check(err)
 	answer, err := io.ReadAll(res.Body)

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -75,8 +76,13 @@ func usageError(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-// signalContext returns a context that the first SIGINT or SIGTERM ends. The
-// second one ends the process: whoever asks twice does not want to wait, and
+// sameSignal is how close two signals come when one request to stop arrives
+// twice: from the terminal to the whole group, and again from a parent such as
+// make that passes it on.
+const sameSignal = 500 * time.Millisecond
+
+// signalContext returns a context that the first SIGINT or SIGTERM ends. A
+// later one ends the process: whoever asks twice does not want to wait, and
 // nothing that was acknowledged depends on a clean end.
 func signalContext(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -84,13 +90,17 @@ func signalContext(ctx context.Context) (context.Context, func()) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	done := make(chan struct{})
 	go func() {
-		for n := 0; ; n++ {
+		var first time.Time
+		for {
 			select {
 			case <-signals:
-				if n > 0 {
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					cancel()
+				case time.Since(first) > sameSignal:
 					os.Exit(exitInterrupted)
 				}
-				cancel()
 			case <-done:
 				return
 			}
