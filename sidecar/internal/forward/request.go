@@ -103,17 +103,11 @@ func record(h http.Header) [][2]string {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	left := store.RecordLimit
 	pairs := make([][2]string, 0, len(h))
 	for _, name := range names {
 		for _, value := range h[name] {
-			if left -= len(name); left <= 0 {
-				return pairs
-			}
-			value = value[:min(len(value), left)]
-			left -= len(value)
 			pairs = append(pairs, [2]string{name, value})
 		}
 	}
-	return pairs
+	return store.ClipHeader(pairs)
 }

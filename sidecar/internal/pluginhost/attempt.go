@@ -74,7 +74,7 @@ func newAttempt(t store.Task, plugin string) store.Attempt {
 		N:             t.Job.Attempts + 1,
 		StartedAt:     time.Now(),
 		RequestURL:    "plugin://" + plugin,
-		RequestHeader: t.Event.Header,
+		RequestHeader: store.ClipHeader(t.Event.Header),
 	}
 }
 

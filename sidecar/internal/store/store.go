@@ -118,6 +118,23 @@ type Attempt struct {
 // an attempt (Telnyx API v2, webhook_deliveries: 10 kB each).
 const RecordLimit = 10_000
 
+// ClipHeader returns the beginning of a header, cut off at RecordLimit bytes of
+// names and values. It returns h itself if that is all of it.
+func ClipHeader(h [][2]string) [][2]string {
+	left := RecordLimit
+	for i, pair := range h {
+		if left -= len(pair[0]) + len(pair[1]); left >= 0 {
+			continue
+		}
+		clipped := append([][2]string(nil), h[:i]...)
+		if room := left + len(pair[1]); room > 0 {
+			clipped = append(clipped, [2]string{pair[0], pair[1][:room]})
+		}
+		return clipped
+	}
+	return h
+}
+
 // Accepted tells what Accept did.
 type Accepted struct {
 	Seq        int64
