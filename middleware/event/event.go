@@ -8,11 +8,20 @@
 //	webhook.On(&mux, event.MessageReceived,
 //		func(ctx context.Context, e *webhook.Event, m *event.Message) error { … })
 //
+// There is a file for each product. Where several events share a payload it has
+// a noun for a name ([Message], [Fax], [TeXMLCall]); any other payload is named
+// after its event. [Canonical] turns the names of API v1 into these, and
+// [Misnomer] knows names that are documented but never sent.
+//
 // Payload types decode gently. Telnyx sends the same field in several JSON
 // types (an amount as "0.0051" or 0.0051, a sender as a string or an object);
-// [Decimal], [Time], [Endpoint], [List] and [ClientState] accept every form that has
-// been seen and keep what they were given. Unknown fields are ignored; the
-// bytes that were signed stay available on the event.
+// [Decimal], [Int], [Bool], [Text], [Time], [Endpoint], [List], [Value] and
+// [ClientState] accept every form that has been seen. What they cannot
+// understand they leave zero, without an error and without a mark: the bytes
+// that were signed stay on the event for whoever needs to tell a surprise from
+// an absence. Fields of type string, bool and the like fail with a
+// [encoding/json.UnmarshalTypeError] after every other field was decoded. Unknown
+// fields are ignored.
 //
 // The package imports the standard library only.
 package event
@@ -37,7 +46,9 @@ func (n Name[P]) String() string { return n.name }
 // start instead of decoding into the wrong type at run time.
 var registry struct {
 	sync.Mutex
-	names []string
+	names    []string              // in alphabetical order
+	payloads map[string]func() any // by name: a new payload
+	v1       map[string]string     // by name in API v1: the name
 }
 
 // Define makes the name of an event type whose payload decodes into P. Use it
@@ -58,7 +69,27 @@ func Define[P any](name string) Name[P] {
 		panic(fmt.Sprintf("event: %q is defined twice", name))
 	}
 	registry.names = slices.Insert(registry.names, at, name)
+	if registry.payloads == nil {
+		registry.payloads, registry.v1 = make(map[string]func() any), make(map[string]string)
+	}
+	registry.payloads[name] = func() any { return new(P) }
+	if v1 := v1Name(name); v1 != "" {
+		registry.v1[v1] = name
+	}
 	return Name[P]{name: name}
+}
+
+// NewPayload returns a pointer to a zero payload of the event type, ready for
+// [encoding/json.Unmarshal], for tools that handle events of every type. It returns nil
+// if the type is not defined. For one type that is known, decode into the Go
+// type itself.
+func NewPayload(eventType string) any {
+	registry.Lock()
+	defer registry.Unlock()
+	if newPayload := registry.payloads[eventType]; newPayload != nil {
+		return newPayload()
+	}
+	return nil
 }
 
 // Names returns every defined event type in alphabetical order.

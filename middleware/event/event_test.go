@@ -2,9 +2,7 @@ package event_test
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +18,12 @@ func TestDefine(t *testing.T) {
 	}
 	if !slices.IsSorted(event.Names()) {
 		t.Errorf("Names = %q, want alphabetical order", event.Names())
+	}
+	if _, ok := event.NewPayload("test.defined").(*event.Message); !ok {
+		t.Errorf("NewPayload = %T, want what was defined", event.NewPayload("test.defined"))
+	}
+	if p := event.NewPayload("test.undefined"); p != nil {
+		t.Errorf("NewPayload of an unknown type = %T", p)
 	}
 	for _, bad := range []string{"", "test.defined", "message.sent"} {
 		func() {
@@ -132,104 +136,4 @@ func TestCallSamples(t *testing.T) {
 		end.QualityStats.Inbound.MOS.Float64() != 4.5 || end.EndTime.Sub(end.StartTime.Time) != 82213162*time.Microsecond {
 		t.Errorf("call.hangup: %+v", end)
 	}
-}
-
-func TestTimeFormats(t *testing.T) {
-	want := time.Date(2021, 4, 28, 21, 51, 18, 731479e3, time.UTC)
-	for _, s := range []string{
-		"2021-04-28T21:51:18.731479Z", "2021-04-28T21:51:18.731479+00:00", "2021-04-28T23:51:18.731479+02:00",
-		"2021-04-28T21:51:18.731479", "2021-04-28 21:51:18.731479Z", "2021-04-28 21:51:18.731479",
-	} {
-		if got := event.ParseTime(s); !got.Equal(want) || got.Raw != s || got.String() != s {
-			t.Errorf("ParseTime(%q) = %v, Raw %q", s, got.Time, got.Raw)
-		}
-	}
-	for _, s := range []string{"date-time", "", "1588280767640"} {
-		got := event.ParseTime(s)
-		encoded, err := json.Marshal(got)
-		if !got.IsZero() || got.Raw != s || err != nil || s != "" && string(encoded) != `"`+s+`"` {
-			t.Errorf("ParseTime(%q) = %+v, encoded as %s, %v", s, got, encoded, err)
-		}
-	}
-}
-
-// TestValuesInEveryForm: what Telnyx sends in several JSON types decodes from
-// each, and from anything else to zero without an error.
-func TestValuesInEveryForm(t *testing.T) {
-	type values struct {
-		D event.Decimal
-		X event.Text
-		T event.Time
-		E event.Endpoint
-		L event.List[event.Endpoint]
-		S event.List[string]
-		C event.ClientState
-	}
-	tests := []struct {
-		in   string
-		want values
-	}{
-		{`{"D":"0.0051","X":"16"}`, values{D: "0.0051", X: "16"}},
-		{`{"D":0.0051,"X":16}`, values{D: "0.0051", X: "16"}},
-		{`{"D":12345678901234567890.5,"X":true}`, values{D: "12345678901234567890.5", X: "true"}},
-		{`{"E":"+1","L":"+1","S":"a"}`, values{E: event.Endpoint{PhoneNumber: "+1"}, L: []event.Endpoint{{PhoneNumber: "+1"}}, S: []string{"a"}}},
-		{`{"E":{"phone_number":"+1"},"L":[{"phone_number":"+1"},"+2"]}`, values{E: event.Endpoint{PhoneNumber: "+1"},
-			L: []event.Endpoint{{PhoneNumber: "+1"}, {PhoneNumber: "+2"}}}},
-		{`{"L":[{"agent_id":"a","agent_name":"n"}],"S":[]}`, values{L: []event.Endpoint{{AgentID: "a", AgentName: "n"}}, S: []string{}}},
-		{`{"E":{"phone_number":{"x":1},"carrier":"c"}}`, values{E: event.Endpoint{Carrier: "c"}}},
-		{`{"C":"aGk="}`, values{C: "aGk="}},
-		{`{"D":null,"X":null,"T":null,"E":null,"L":null,"S":null,"C":null}`, values{}},
-		{`{"D":{},"X":[],"T":{},"E":[],"C":[1]}`, values{}},
-	}
-	for _, tt := range tests {
-		var got values
-		if err := json.Unmarshal([]byte(tt.in), &got); err != nil || !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%s decodes to\n%+v, %v; want\n%+v", tt.in, got, err, tt.want)
-		}
-	}
-	if r, ok := event.Decimal("0.00205").Rat(); !ok || r.FloatString(5) != "0.00205" {
-		t.Errorf("Rat = %v, %v", r, ok)
-	}
-	for _, s := range []event.Decimal{"", "1/2", "1e999999999", "abc", event.Decimal(strings.Repeat("9", 100))} {
-		if _, ok := s.Rat(); ok {
-			t.Errorf("Decimal(%q).Rat succeeded", s)
-		}
-	}
-}
-
-func TestSamplesCoverEveryModelledName(t *testing.T) {
-	samples := event.Samples()
-	for _, name := range event.Names() {
-		if _, ok := event.Sample(name); !ok && !strings.HasPrefix(name, "test.") {
-			t.Errorf("%s has no sample", name)
-		}
-	}
-	if len(samples) == 0 || !slices.IsSorted(samples) {
-		t.Errorf("Samples = %q", samples)
-	}
-	if _, ok := event.Sample("../event"); ok {
-		t.Error("Sample reads other files")
-	}
-}
-
-func FuzzMessage(f *testing.F) {
-	for _, name := range event.Samples() {
-		body, _ := event.Sample(name)
-		f.Add(body)
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		var m event.Message
-		var c event.CallHangupPayload
-		// Only the type of plain fields may fail, never a value type.
-		for _, v := range []any{&m, &c} {
-			if err := json.Unmarshal(body, v); err != nil && json.Valid(body) {
-				if _, ok := err.(*json.UnmarshalTypeError); !ok {
-					t.Fatalf("valid JSON fails with %T: %v", err, err)
-				}
-			}
-		}
-		if _, err := json.Marshal(m); err != nil {
-			t.Fatalf("decoded message does not encode: %v", err)
-		}
-	})
 }

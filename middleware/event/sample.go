@@ -2,33 +2,62 @@ package event
 
 import (
 	"embed"
-	"io/fs"
-	"strings"
+	"path"
+	"slices"
 )
 
-// samples has one body for each modelled event type, and a few of other
-// shapes. They were written for this project.
+// samples has one body for each event type. They were written for this
+// project, but for message.sent, which is the example of Telnyx's
+// documentation.
 //
-//go:embed testdata/*.json
+//go:embed testdata/*.json testdata/*.form
 var samples embed.FS
 
+// The media types of samples, by the end of the file's name.
+var sampleTypes = map[string]string{
+	".json": "application/json",
+	".form": "application/x-www-form-urlencoded",
+}
+
 // Sample returns an example of the body that Telnyx sends for an event type,
-// pretty-printed as Telnyx does, and whether there is one. It is what
-// "hookswitch trigger" and package webhooktest start from.
+// JSON pretty-printed as Telnyx does, and whether there is one. See
+// [SampleContentType] for what else there is than JSON. It is what "hookswitch
+// trigger" and package webhooktest start from.
 func Sample(eventType string) ([]byte, bool) {
-	body, err := samples.ReadFile("testdata/" + eventType + ".json")
-	return body, err == nil
+	for ext := range sampleTypes {
+		if body, err := samples.ReadFile("testdata/" + eventType + ext); err == nil {
+			return body, true
+		}
+	}
+	return nil, false
+}
+
+// SampleContentType returns the content type of the [Sample] of an event type:
+// "application/x-www-form-urlencoded" for TeXML callbacks and else
+// "application/json", or "" if there is no sample.
+func SampleContentType(eventType string) string {
+	for ext, contentType := range sampleTypes {
+		if _, err := samples.ReadFile("testdata/" + eventType + ext); err == nil {
+			return contentType
+		}
+	}
+	return ""
 }
 
 // Samples returns the event types for which there is a [Sample], in
 // alphabetical order.
 func Samples() []string {
-	files, err := fs.Glob(samples, "testdata/*.json")
+	files, err := samples.ReadDir("testdata")
 	if err != nil {
-		panic(err) // only a malformed pattern can fail
+		panic(err) // the folder is part of the program
 	}
-	for i, f := range files {
-		files[i] = strings.TrimSuffix(strings.TrimPrefix(f, "testdata/"), ".json")
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		ext := path.Ext(f.Name())
+		if sampleTypes[ext] != "" {
+			names = append(names, f.Name()[:len(f.Name())-len(ext)])
+		}
 	}
-	return files
+	slices.Sort(names)
+	return names
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
@@ -55,8 +56,76 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// scalar returns the text of a JSON string, number or boolean, and "" for
-// null, objects and arrays.
+// Int is a whole number. Telnyx sends counts and durations as JSON numbers, and
+// as text in TeXML and in what it sends by GET. The zero value is also what
+// null, a fraction, and anything beyond the range of int64 become; a field
+// where those occur, or where 0 and null differ, is a [Decimal].
+type Int int64
+
+// UnmarshalJSON accepts a number, a string or null. It never fails.
+func (n *Int) UnmarshalJSON(b []byte) error {
+	whole, fraction, _ := strings.Cut(scalar(b), ".")
+	*n = 0
+	if v, err := strconv.ParseInt(whole, 10, 64); err == nil && strings.Trim(fraction, "0") == "" {
+		*n = Int(v)
+	}
+	return nil
+}
+
+// Bool is a truth value of a TeXML callback, which is text on the wire and a
+// boolean in Telnyx's documentation. The zero value is false, which is also
+// what anything else becomes.
+type Bool bool
+
+// UnmarshalJSON accepts a boolean, "true" in any case, 1, "1", or null. It
+// never fails.
+func (t *Bool) UnmarshalJSON(b []byte) error {
+	s := scalar(b)
+	*t = Bool(s == "1" || strings.EqualFold(s, "true"))
+	return nil
+}
+
+// Value is JSON of no fixed type, exactly as it was sent: what an AI model
+// made up, or what one event sends as text and another as an object. It is nil
+// if none was sent, or null.
+type Value []byte
+
+// UnmarshalJSON keeps any JSON. It never fails.
+func (v *Value) UnmarshalJSON(b []byte) error {
+	*v = nil
+	if b = bytes.TrimSpace(b); !bytes.Equal(b, []byte("null")) {
+		*v = bytes.Clone(b)
+	}
+	return nil
+}
+
+// MarshalJSON returns the JSON that was sent, or null.
+func (v Value) MarshalJSON() ([]byte, error) {
+	if len(v) == 0 {
+		return []byte("null"), nil
+	}
+	return v, nil
+}
+
+// String returns the content of v if it is JSON text, and else the JSON itself.
+func (v Value) String() string {
+	if len(v) > 0 && v[0] == '"' {
+		return scalar(v)
+	}
+	return string(v)
+}
+
+// Decode stores v in what target points to, like [json.Unmarshal].
+func (v Value) Decode(target any) error {
+	if err := json.Unmarshal(v, target); err != nil {
+		return fmt.Errorf("event: decode value: %w", err)
+	}
+	return nil
+}
+
+// scalar returns the text of a JSON string, number or boolean, and "" for null
+// and objects. An array stands for its first element, as a form field that was
+// sent twice does in most frameworks.
 func scalar(b []byte) string {
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
@@ -64,7 +133,7 @@ func scalar(b []byte) string {
 	}
 	switch b[0] {
 	case '"':
-		if bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b) {
+		if len(b) > 1 && bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b) {
 			return string(b[1 : len(b)-1]) // nearly always
 		}
 		var s string
@@ -72,7 +141,13 @@ func scalar(b []byte) string {
 			return ""
 		}
 		return s
-	case '{', '[', 'n':
+	case '[':
+		var items []json.RawMessage
+		if json.Unmarshal(b, &items) != nil || len(items) == 0 || bytes.HasPrefix(items[0], []byte("[")) {
+			return ""
+		}
+		return scalar(items[0])
+	case '{', 'n':
 		return ""
 	default:
 		return string(b)
@@ -136,7 +211,7 @@ func (t Time) String() string {
 	return t.Raw
 }
 
-// Endpoint is one end of a message. Telnyx sends an object, or just the number
+// Endpoint is one end of a message or of an assistant's conversation. Telnyx sends an object, or just the number
 // as a string, which then becomes PhoneNumber.
 type Endpoint struct {
 	PhoneNumber string `json:"phone_number,omitempty"` // +E.164, or a short code or sender name
@@ -145,6 +220,9 @@ type Endpoint struct {
 	Status      string `json:"status,omitempty"`       // of this recipient: queued, sending, sent, delivered, delivery_failed, …
 	AgentID     string `json:"agent_id,omitempty"`     // RCS agent
 	AgentName   string `json:"agent_name,omitempty"`   // RCS agent
+
+	ErrorCode    Text   `json:"error_code,omitempty"`    // why it did not reach this recipient, in some events
+	ErrorMessage string `json:"error_message,omitempty"` // the same in words
 }
 
 // UnmarshalJSON accepts an object, a string or null. It never fails.
