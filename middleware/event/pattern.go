@@ -7,8 +7,17 @@ import (
 
 // Match reports whether an event type fits a pattern: "*" fits every event,
 // including one without a type; "message.*" fits every type that begins with
-// "message."; any other pattern fits the type that is spelled the same.
+// "message."; any other pattern fits the type that is spelled the same. A name
+// of API v1 fits whatever its [Canonical] name fits, too.
 func Match(pattern, eventType string) bool {
+	if match(pattern, eventType) {
+		return true
+	}
+	canonical := Canonical(eventType)
+	return canonical != eventType && match(pattern, canonical)
+}
+
+func match(pattern, eventType string) bool {
 	if pattern == "*" {
 		return true
 	}

@@ -102,15 +102,20 @@ func (e *Event) decodeJSON(s *scan) {
 	case top.has(fEventType):
 		e.Shape = ShapeFlat
 		e.fill(s, top, fEventType, fID, fOccurredAt, fPayload)
+		if !top.has(fPayload) {
+			e.Payload = s.body // conversation.insights.completed has its fields here
+		}
 	case s.metadata.has(fEvent):
 		e.Shape = ShapeCallRecord
 		e.fill(s, &s.inner, fEventType, fID, fOccurredAt, fPayload)
 	case data.has(fRecordType):
 		e.Shape = ShapeResource
-		e.fill(s, data, fOther, fID, fOther, fOther)
+		// What kind of resource it is serves as its type: "link_clicked".
+		e.fill(s, data, fRecordType, fID, fOther, fOther)
 		e.Payload = s.raw(top, fData)
 	case top.has(fBrandID) && top.has(fCampaignID):
 		e.Shape, e.Payload = ShapeFlatCampaign, s.body
+		e.Type = event.TenDLCCampaignUpdate.String() // the same in an older form
 	case top.has(fSMSID):
 		e.Shape, e.Payload = ShapeV1Message, s.body
 		e.ID = string(s.appendText(nil, top, fSMSID))
@@ -151,29 +156,45 @@ func (e *Event) fill(s *scan, o *object, eventType, id, occurredAt, payload fiel
 	}
 }
 
-// decodeForm derives a type from the fields of a TeXML callback, which names
-// none: "texml.call." and the call's status, or what the callback is about.
+// decodeForm derives the type of a TeXML callback, which names none, from its
+// fields; see the names in package event.
 func (e *Event) decodeForm(text string) {
 	e.Shape = ShapeForm
 	form, err := url.ParseQuery(text)
 	if err != nil || len(form) == 0 {
 		return
 	}
-	switch {
-	case form.Has("RecordingStatus") && form.Has("RecordingSid"):
-		e.Type = texmlType("recording", form.Get("RecordingStatus"))
-	case form.Has("TranscriptionSid"):
-		e.Type = "texml.transcription"
-	case form.Has("Transcript"):
-		e.Type = "texml.realtime_transcription"
-	case form.Has("AnsweredBy"):
-		e.Type = "texml.call.amd"
-	case form.Get("CallStatus") == "in-progress":
-		e.Type = "texml.call.answered" // as Telnyx's documentation calls it
-	case form.Has("CallStatus"):
-		e.Type = texmlType("call", form.Get("CallStatus"))
-	}
+	e.Type = texmlEvent(form)
 	e.OccurredAt = event.ParseTime(form.Get("Timestamp"))
+}
+
+// texmlEvent looks for what only one kind of callback has, before the status
+// of the call, which many repeat.
+func texmlEvent(form url.Values) string {
+	for _, word := range []string{"StatusCallbackEvent", "StreamEvent", "SiprecEvent"} {
+		if form.Has(word) {
+			return texmlType("texml", form.Get(word))
+		}
+	}
+	switch {
+	case form.Has("ReferCallStatus"):
+		return texmlType("texml.refer", form.Get("ReferCallStatus"))
+	case form.Has("TranscriptionSid"):
+		return "texml.transcription"
+	case form.Has("Transcript"):
+		return "texml.realtime_transcription"
+	case form.Has("RecordingStatus") && form.Has("RecordingSid"):
+		return texmlType("texml.recording", form.Get("RecordingStatus"))
+	case form.Has("QueueSid"):
+		return "texml.queue"
+	case form.Has("AnsweredBy") && !form.Has("CallStatus"):
+		return "texml.call.amd" // with a status it is an ordinary callback
+	case form.Get("CallStatus") == "in-progress":
+		return "texml.call.answered" // as Telnyx's documentation calls it
+	case form.Has("CallStatus"):
+		return texmlType("texml.call", form.Get("CallStatus"))
+	}
+	return ""
 }
 
 // texmlType appends a status to the kind of a TeXML callback. A status that
@@ -182,9 +203,9 @@ func texmlType(kind, status string) string {
 	status = strings.ToLower(status)
 	plain := func(r rune) bool { return 'a' <= r && r <= 'z' || r == '-' || r == '_' }
 	if status == "" || strings.IndexFunc(status, func(r rune) bool { return !plain(r) }) >= 0 {
-		return "texml." + kind
+		return kind
 	}
-	return "texml." + kind + "." + status
+	return kind + "." + status
 }
 
 // withoutMeta returns the body without its "meta" member, the only part that

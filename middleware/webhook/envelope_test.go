@@ -45,9 +45,9 @@ func TestDecodeTellsTheShapesApart(t *testing.T) {
 		{"call-events record", jsonType, `{"name":"call.initiated","metadata":{"event":{"id":"1","event_type":"call.initiated","payload":{"x":2}},"status":"delivered"}}`,
 			webhook.ShapeCallRecord, "call.initiated", "1", `{"x":2}`},
 		{"resource", jsonType, `{"data":{"record_type":"link_clicked","url":"u"}}`,
-			webhook.ShapeResource, "", "", `{"record_type":"link_clicked","url":"u"}`},
+			webhook.ShapeResource, "link_clicked", "", `{"record_type":"link_clicked","url":"u"}`},
 		{"flat 10DLC", jsonType, `{"brandId":"b","campaignId":"c","type":"TELNYX_EVENT"}`,
-			webhook.ShapeFlatCampaign, "", "", `{"brandId":"b","campaignId":"c","type":"TELNYX_EVENT"}`},
+			webhook.ShapeFlatCampaign, "10dlc.campaign.update", "", `{"brandId":"b","campaignId":"c","type":"TELNYX_EVENT"}`},
 		{"messaging v1", jsonType, `{"sms_id":"s","delivery_status":""}`,
 			webhook.ShapeV1Message, "", "s", `{"sms_id":"s","delivery_status":""}`},
 		{"TeXML", formType, `CallSid=v3%3Ax&CallStatus=in-progress&Timestamp=2021-04-28+21%3A51%3A18.731479Z`,
@@ -148,9 +148,12 @@ func TestKeyIdentifiesDuplicates(t *testing.T) {
 func TestEverySampleDecodesToItsName(t *testing.T) {
 	for _, name := range event.Samples() {
 		body, _ := event.Sample(name)
-		e := webhook.Decode(jsonType, body)
-		if e.Type != name || e.ID == "" || e.Shape != webhook.ShapeV2 || e.Meta.Attempt != 1 || e.Meta.DeliveredTo == "" {
-			t.Errorf("%s: %+v", name, e)
+		e := webhook.Decode(event.SampleContentType(name), body)
+		if e.Type != name || e.Ambiguous != "" || e.Shape == webhook.ShapeRaw {
+			t.Errorf("%s: shape %q, type %q, ambiguous %q", name, e.Shape, e.Type, e.Ambiguous)
+		}
+		if e.Shape == webhook.ShapeV2 && (e.ID == "" || e.Meta.Attempt != 1) {
+			t.Errorf("%s: id %q, meta %+v", name, e.ID, e.Meta)
 		}
 	}
 }

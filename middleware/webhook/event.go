@@ -22,9 +22,11 @@ type Event struct {
 	// for shapes that have none. Telnyx repeats it on every retry.
 	ID string
 
-	// Type is the event type exactly as sent, such as "message.sent". TeXML
-	// callbacks have none on the wire; theirs begins with "texml.". It is
-	// empty when the body names no type.
+	// Type is the event type exactly as sent, such as "message.sent". Some
+	// bodies name none and are given one: TeXML callbacks one that begins
+	// with "texml.", a bare resource its record type, and a flat 10DLC
+	// campaign "10dlc.campaign.update". It is empty for any other body
+	// without a type.
 	Type string
 
 	// OccurredAt says when it happened, according to Telnyx.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -125,13 +126,18 @@ func (m *Mux) Answer(pattern string, h func(w http.ResponseWriter, r *http.Reque
 // Handle registers h for every event type that fits the pattern: a type such
 // as "call.hangup", a prefix such as "call.*", or "*" for whatever no other
 // pattern fits, events of unknown type included. It panics if the pattern is
-// malformed or already has a handler.
+// malformed or already has a handler. For a name that documentation uses and
+// Telnyx never sends, such as "message.delivered", it logs a warning that says
+// which one is meant.
 func (m *Mux) Handle(pattern string, h HandlerFunc) {
 	if err := event.CheckPattern(pattern); err != nil {
 		panic("webhook: Handle: " + err.Error())
 	}
 	if h == nil {
 		panic("webhook: Handle with a nil handler for " + pattern)
+	}
+	if use, wrong := event.Misnomer(pattern); wrong {
+		slog.Warn(fmt.Sprintf("webhook: Telnyx never sends %q: the handler for it will not run, use %q", pattern, use))
 	}
 	if m.handlers[pattern] != nil {
 		panic(fmt.Sprintf("webhook: pattern %q has two handlers", pattern))
@@ -156,10 +162,13 @@ func (m *Mux) Patterns() []string {
 	return patterns
 }
 
-// pattern returns the most specific pattern that fits, or "".
+// pattern returns the most specific pattern that fits, or "". A name of API v1
+// ("call_answered") also fits what is registered for its name in v2.
 func (m *Mux) pattern(eventType string) string {
-	if m.handlers[eventType] != nil && !strings.HasSuffix(eventType, "*") {
-		return eventType
+	for _, name := range [2]string{eventType, event.Canonical(eventType)} {
+		if m.handlers[name] != nil && !strings.HasSuffix(name, "*") {
+			return name
+		}
 	}
 	for _, p := range m.prefixes {
 		if event.Match(p, eventType) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -51,6 +52,49 @@ func TestMostSpecificPatternWins(t *testing.T) {
 	var none webhook.Mux
 	if err := none.HandleEvent(t.Context(), &webhook.Event{Type: "x"}); err != nil {
 		t.Errorf("event without a handler: %v, want done", err)
+	}
+}
+
+// TestNamesOfAPIv1ReachTheHandlersOfV2: version 1 is still the default of call
+// control applications.
+func TestNamesOfAPIv1ReachTheHandlersOfV2(t *testing.T) {
+	var mux webhook.Mux
+	var got []string
+	webhook.On(&mux, event.CallAnswered, func(_ context.Context, e *webhook.Event, p *event.CallAnsweredPayload) error {
+		got = append(got, e.Type+" "+p.To)
+		return nil
+	})
+	mux.Handle("call.*", func(_ context.Context, e *webhook.Event) error {
+		got = append(got, "call.* "+e.Type)
+		return nil
+	})
+	for _, body := range []string{
+		`{"record_type":"event","id":"1","event_type":"call_answered","created_at":"2026-01-02T03:04:05Z","payload":{"to":"+1"}}`,
+		`{"record_type":"event","id":"2","event_type":"recording_saved","created_at":"2026-01-02T03:04:05Z","payload":{}}`,
+	} {
+		if err := mux.HandleEvent(t.Context(), webhook.Decode("application/json", []byte(body))); err != nil {
+			t.Error(err)
+		}
+	}
+	if want := []string{"call_answered +1", "call.* recording_saved"}; !slices.Equal(got, want) {
+		t.Errorf("handled %q, want %q: the type as sent, in the handler for its name in v2", got, want)
+	}
+}
+
+// TestNamesThatDoNotExistAreWarnedAbout changes the default logger, so it
+// cannot run beside other tests.
+func TestNamesThatDoNotExistAreWarnedAbout(t *testing.T) {
+	var log strings.Builder
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	var mux webhook.Mux
+	nop := func(context.Context, *webhook.Event) error { return nil }
+	mux.Handle("message.delivered", nop)
+	mux.Handle("message.finalized", nop)
+	mux.Handle("tomorrow.invented", nop)
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "message.finalized") {
+		t.Errorf("log:\n%s\nwant one line that names message.finalized", text)
 	}
 }
 

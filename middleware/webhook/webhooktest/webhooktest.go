@@ -8,16 +8,22 @@
 //	req := signer.NewRequest("/webhooks", body)
 //	rec := httptest.NewRecorder()
 //	verifier.Handler(&mux).ServeHTTP(rec, req)
+//
+// [Signer.Send] does that in one step with a sample of any event type, and a
+// [Recorder] notes what handlers are given.
 package webhooktest
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
@@ -89,12 +95,67 @@ func (s *Signer) SignMessage(message []byte) string {
 	return base64.StdEncoding.EncodeToString(ed25519.Sign(s.key, message))
 }
 
+// Set changes one field of a sample: Set("payload.text", "hi"). Paths are
+// relative to "data"; see event.Edit.
+func Set(path string, value any) event.Change {
+	return event.Change{Path: path, Value: value}
+}
+
+// NewSampleRequest returns a server request with a sample of the event type,
+// changed as given, in the content type that Telnyx uses for it, and signed
+// now. It panics if there is no sample, or none with such a field.
+func (s *Signer) NewSampleRequest(target, eventType string, changes ...event.Change) *http.Request {
+	body, contentType := Sample(eventType), event.SampleContentType(eventType)
+	if len(changes) > 0 {
+		var err error
+		if body, err = event.Edit(body, contentType, changes...); err != nil {
+			panic(err)
+		}
+	}
+	r := s.NewRequest(target, body)
+	r.Header.Set("Content-Type", contentType)
+	return r
+}
+
+// Send gives a signed sample to h, a handler behind a Verifier that has the
+// Signer's keys, and returns the response.
+func (s *Signer) Send(h http.Handler, eventType string, changes ...event.Change) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, s.NewSampleRequest("/webhooks", eventType, changes...))
+	return rec
+}
+
+// Recorder is a handler that notes the events it is given. The zero value is
+// ready to use and safe for concurrent use.
+type Recorder struct {
+	// Err is what Handle returns.
+	Err error
+
+	mu     sync.Mutex
+	events []*webhook.Event
+}
+
+// Handle notes e. Register it: mux.Handle("*", recorder.Handle).
+func (r *Recorder) Handle(_ context.Context, e *webhook.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, e)
+	return r.Err
+}
+
+// Events returns the events so far.
+func (r *Recorder) Events() []*webhook.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
 // Sample returns an example body of the event type. It panics if there is
 // none: see event.Samples for those that exist.
 func Sample(eventType string) []byte {
 	body, ok := event.Sample(eventType)
 	if !ok {
-		panic(fmt.Sprintf("webhooktest: no sample for %q; there are: %v", eventType, event.Samples()))
+		panic(fmt.Sprintf("webhooktest: no sample for %q; event.Samples lists them", eventType))
 	}
 	return body
 }

@@ -31,9 +31,9 @@ func triggerCommand(stdout io.Writer) *cli.Command {
 		ArgsUsage: "EVENT",
 		Description: "Sends it to the sidecar that runs on this data directory (\"hookswitch dev\").\n" +
 			"Each event has a new id and the present time, unless they are set.\n" +
-			"A path is relative to \"data\": --set payload.text=hi --set id=…\n" +
-			"The samples: " + strings.Join(event.Samples(), ", "),
+			"A path is relative to \"data\": --set payload.text=hi --set id=…",
 		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "list", Usage: "list the events that there are samples of"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
 			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
 			&cli.StringFlag{Name: "to", Usage: "send it to `URL`, such as a receiver of your own"},
@@ -41,6 +41,10 @@ func triggerCommand(stdout io.Writer) *cli.Command {
 		// Values may contain commas.
 		DisableSliceFlagSeparator: true,
 		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Bool("list") {
+				fmt.Fprintln(stdout, strings.Join(event.Samples(), "\n"))
+				return nil
+			}
 			return trigger(ctx, c, stdout)
 		},
 	}
@@ -113,118 +117,91 @@ func trigger(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 
 // triggerBody returns what to send: a file, or a sample that is made new.
 func triggerBody(c *cli.Command) (body []byte, contentType string, err error) {
-	contentType = "application/json"
-	changes := c.StringSlice("set")
-	if file := c.String("from"); file != "" {
-		if c.Args().Present() {
-			return nil, "", usageError("trigger: give EVENT or --from, not both")
-		}
+	changes, err := parseChanges(c.StringSlice("set"))
+	if err != nil {
+		return nil, "", err
+	}
+	file, name := c.String("from"), c.Args().First()
+	switch {
+	case file != "" && c.Args().Present():
+		return nil, "", usageError("trigger: give EVENT or --from, not both")
+	case file != "":
 		if body, err = os.ReadFile(file); err != nil {
 			return nil, "", err
 		}
+		contentType = "application/json"
 		if filepath.Ext(file) == ".form" {
 			contentType = "application/x-www-form-urlencoded"
 		}
 		if len(changes) == 0 {
 			return body, contentType, nil
 		}
-		body, err = setFields(body, changes)
-		return body, contentType, err
+	case c.Args().Len() != 1:
+		return nil, "", usageError("trigger: name one event, such as message.received; \"hookswitch trigger --list\" shows them all")
+	default:
+		var ok bool
+		if body, ok = event.Sample(name); !ok {
+			return nil, "", noSample(name)
+		}
+		contentType = event.SampleContentType(name)
+		changes = slices.Concat(fresh(contentType, body), changes)
 	}
-	name := c.Args().First()
-	if c.Args().Len() != 1 {
-		return nil, "", usageError("trigger: name one event, such as message.received; there are: %s", strings.Join(event.Samples(), ", "))
+	if body, err = event.Edit(body, contentType, changes...); err != nil {
+		return nil, "", usageError("trigger: %w", err)
 	}
-	body, ok := event.Sample(name)
-	if !ok {
-		return nil, "", usageError("trigger: there is no sample for %q; there are: %s. Send a body of your own with --from FILE", name, strings.Join(event.Samples(), ", "))
-	}
-	fresh := []string{
-		"data.id=" + uuid.NewString(),
-		"data.occurred_at=" + time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"),
-	}
-	body, err = setFields(body, slices.Concat(fresh, changes))
-	return body, contentType, err
+	return body, contentType, nil
 }
 
-// setFields changes fields of a JSON body and prints it as Telnyx does: names
-// in alphabetical order, indented by two.
-func setFields(body []byte, changes []string) ([]byte, error) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber() // big integers stay exact
-	var root map[string]any
-	if err := decoder.Decode(&root); err != nil {
-		return nil, fmt.Errorf("--set needs a JSON object to change: %w", err)
-	}
-	for _, change := range changes {
-		path, value, found := strings.Cut(change, "=")
+func parseChanges(settings []string) ([]event.Change, error) {
+	var changes []event.Change
+	for _, s := range settings {
+		path, value, found := strings.Cut(s, "=")
 		if !found || path == "" {
-			return nil, usageError("--set %q: write it as PATH=VALUE", change)
+			return nil, usageError("--set %q: write it as PATH=VALUE", s)
 		}
-		if err := setField(root, strings.Split(path, "."), value); err != nil {
-			return nil, usageError("--set %s: %w", path, err)
-		}
+		changes = append(changes, event.Change{Path: path, Value: event.Literal(value)})
 	}
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(root); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	return changes, nil
 }
 
-// setField follows path into root. A path that does not begin with a member
-// of root is relative to "data". Objects on the way are made if need be.
-func setField(root map[string]any, path []string, value string) error {
-	at := root
-	if data, ok := root["data"].(map[string]any); ok {
-		if _, top := root[path[0]]; !top {
-			at = data
+// fresh makes a sample a new event: with an id of its own, or it would be a
+// duplicate, and the present time, where it has such fields.
+func fresh(contentType string, body []byte) []event.Change {
+	id, now := uuid.NewString(), time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
+	if contentType != "application/json" {
+		return []event.Change{{Path: "CallSid", Value: "v3:" + id}, {Path: "Timestamp", Value: now}}
+	}
+	var sample struct {
+		Data map[string]any `json:"data"`
+		Top  map[string]any `json:"-"`
+	}
+	_ = json.Unmarshal(body, &sample) // our own sample
+	_ = json.Unmarshal(body, &sample.Top)
+	var changes []event.Change
+	for prefix, object := range map[string]map[string]any{"": sample.Top, "data.": sample.Data} {
+		for name, value := range map[string]string{"id": id, "webhook_id": id, "message_id": id, "occurred_at": now, "created_at": now} {
+			if _, has := object[name].(string); has {
+				changes = append(changes, event.Change{Path: prefix + name, Value: value})
+			}
 		}
 	}
-	var here any = at
-	for i, name := range path {
-		last := i == len(path)-1
-		switch node := here.(type) {
-		case map[string]any:
-			if last {
-				node[name] = fieldValue(node[name], value)
-				return nil
-			}
-			if node[name] == nil {
-				node[name] = map[string]any{}
-			}
-			here = node[name]
-		case []any:
-			var index int
-			if _, err := fmt.Sscanf(name, "%d", &index); err != nil || index < 0 || index >= len(node) {
-				return fmt.Errorf("%q is no index of an array of %d", name, len(node))
-			}
-			if last {
-				node[index] = fieldValue(node[index], value)
-				return nil
-			}
-			here = node[index]
-		default:
-			return fmt.Errorf("%q is inside a plain value", name)
-		}
-	}
-	return nil
+	return changes
 }
 
-// fieldValue reads a value as JSON where it is JSON, so that numbers, true
-// and null can be set; but text that replaces text stays text.
-func fieldValue(old any, value string) any {
-	if _, isText := old.(string); isText {
-		return value
+// noSample says what else there is.
+func noSample(name string) error {
+	if use, wrong := event.Misnomer(name); wrong {
+		return usageError("trigger: Telnyx never sends %q: use %q", name, use)
 	}
-	decoder := json.NewDecoder(strings.NewReader(value))
-	decoder.UseNumber()
-	var v any
-	if decoder.Decode(&v) != nil || decoder.More() {
-		return value
+	product, _, _ := strings.Cut(name, ".")
+	var near []string
+	for _, s := range event.Samples() {
+		if strings.HasPrefix(s, product+".") {
+			near = append(near, s)
+		}
 	}
-	return v
+	if len(near) > 0 {
+		return usageError("trigger: there is no sample for %q; for %s there are: %s. Send a body of your own with --from FILE", name, product, strings.Join(near, ", "))
+	}
+	return usageError("trigger: there is no sample for %q; \"hookswitch trigger --list\" shows them all. Send a body of your own with --from FILE", name)
 }

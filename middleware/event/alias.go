@@ -1,0 +1,65 @@
+package event
+
+import "strings"
+
+// Canonical returns the API v2 name of an event type that was sent by API v1,
+// such as "call.initiated" for "call_initiated" and "call.recording.saved" for
+// "recording_saved". Any other event type is returned as it is. Version 1 is
+// still the default of call control applications and connections, and
+// Telnyx's own delivery records mix both spellings.
+func Canonical(eventType string) string {
+	if strings.IndexByte(eventType, '_') < 0 || strings.IndexByte(eventType, '.') >= 0 {
+		return eventType
+	}
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.payloads[eventType] != nil {
+		return eventType // defined under this very name
+	}
+	// Version 1 left out "call" where a word for the action was there:
+	// speak_started, but call_answered.
+	for _, v1 := range []string{eventType, "call_" + eventType} {
+		if name := registry.v1[v1]; name != "" {
+			return name
+		}
+	}
+	if name := v1Irregular[eventType]; name != "" {
+		return name
+	}
+	return eventType
+}
+
+// v1Irregular are the names of API v1 that do not follow from those of v2.
+var v1Irregular = map[string]string{
+	"conference_join":  ConferenceParticipantJoined.String(),
+	"conference_leave": ConferenceParticipantLeft.String(),
+}
+
+// v1Name returns the long spelling of an event type in API v1, which had
+// voice events only and wrote an underscore for each dot. It returns "" for
+// an event type of other products.
+func v1Name(name string) string {
+	product, _, _ := strings.Cut(name, ".")
+	switch product {
+	case "call", "conference", "streaming", "siprec":
+		return strings.ReplaceAll(name, ".", "_")
+	}
+	return ""
+}
+
+// misnomers are names found in guides and subscription lists, by what Telnyx
+// sends instead.
+var misnomers = map[string]string{
+	"message.delivered": MessageFinalized.String(), // in AI-written guides; the status is in to[].status
+	"message.failed":    MessageFinalized.String(), // likewise
+	"fax.sent":          FaxDelivered.String(),     // in one fax guide
+	"email.expired":     EmailBounced.String(),     // expired is a status of the recipient
+}
+
+// Misnomer reports whether Telnyx never sends an event type although some of
+// its documentation names it, and which one to use instead: a handler for
+// "message.delivered" would wait for ever, "message.finalized" is what comes.
+func Misnomer(eventType string) (use string, wrong bool) {
+	use, wrong = misnomers[eventType]
+	return use, wrong
+}
