@@ -83,6 +83,37 @@ type Media struct {
 	Size        Decimal `json:"size"`         // bytes
 }
 
+// UnmarshalJSON accepts an object; anything else leaves the zero value. It
+// never fails.
+func (m *Media) UnmarshalJSON(b []byte) error {
+	*m = Media{}
+	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '{' || eachMember(b, m.set) {
+		return nil
+	}
+	*m = Media{}
+	type plain Media
+	_ = json.Unmarshal(b, (*plain)(m))
+	return nil
+}
+
+func (m *Media) set(name, value []byte) bool {
+	switch string(name) {
+	case "url":
+		m.URL = text(value)
+	case "content_type":
+		m.ContentType = text(value)
+	case "sha256":
+		m.SHA256 = text(value)
+	case "hash_sha256":
+		m.HashSHA256 = text(value)
+	case "size":
+		m.Size = Decimal(scalar(value))
+	default:
+		return false
+	}
+	return true
+}
+
 // Money is an amount in a currency.
 type Money struct {
 	Amount   Decimal `json:"amount"`   // exact, such as "0.0051"

@@ -232,10 +232,40 @@ func (e *Endpoint) UnmarshalJSON(b []byte) error {
 		e.PhoneNumber = scalar(b)
 		return nil
 	}
+	if eachMember(b, e.set) {
+		return nil
+	}
+	*e = Endpoint{}
 	type plain Endpoint
 	// A field of a surprising type is left out; the others are decoded.
 	_ = json.Unmarshal(b, (*plain)(e))
 	return nil
+}
+
+// set takes one member. Only text is text: encoding/json would leave out a
+// number here, too.
+func (e *Endpoint) set(name, value []byte) bool {
+	switch string(name) {
+	case "phone_number":
+		e.PhoneNumber = text(value)
+	case "carrier":
+		e.Carrier = text(value)
+	case "line_type":
+		e.LineType = text(value)
+	case "status":
+		e.Status = text(value)
+	case "agent_id":
+		e.AgentID = text(value)
+	case "agent_name":
+		e.AgentName = text(value)
+	case "error_code":
+		e.ErrorCode = Text(scalar(value))
+	case "error_message":
+		e.ErrorMessage = text(value)
+	default:
+		return false
+	}
+	return true
 }
 
 // List is a field of which Telnyx sends one value or an array of them.
@@ -251,7 +281,15 @@ func (l *List[T]) UnmarshalJSON(b []byte) error {
 	}
 	if b[0] == '[' {
 		items := []T{}
-		if len(b) > len("[]") {
+		if _, byItself := any(new(T)).(json.Unmarshaler); byItself {
+			eachElement(b, func(element []byte) {
+				var item T
+				_ = any(&item).(json.Unmarshaler).UnmarshalJSON(element)
+				items = append(items, item)
+			})
+		} else if texts, ok := any(&items).(*[]string); ok {
+			eachElement(b, func(element []byte) { *texts = append(*texts, text(element)) })
+		} else if len(b) > len("[]") {
 			_ = json.Unmarshal(b, &items)
 		}
 		*l = items

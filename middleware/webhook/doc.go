@@ -41,4 +41,28 @@
 // without keys rejects everything. Verified bytes are never refused for their
 // shape: a type or an envelope that this package does not know reaches the
 // catch-all handler with [Event.Raw], exactly the bytes that were signed.
+//
+// Telnyx may deliver an event more than once, out of order, and at the same
+// time: [Mux.Dedupe] and [OrderGuard] help. When a signature does not match,
+// [Verifier.Explain] says what happened to the request on its way.
+//
+// # What it costs
+//
+// Process CPU time of a whole event, in units of the bare ed25519.Verify of
+// the same bytes (B); medians of interleaved rounds on two shared cores, by
+//
+//	go test -run '^$' -bench 'Ratios|Accept|Reject|Stalled|Dedupe' ./middleware/webhook
+//
+//	                                         documented event    20 kB
+//	wrap any handler, verify, envelope       1.06-1.09 B         1.4 B
+//	with the typed payload                   1.41-1.45 B         4.2 B
+//	envelope, against the official Go SDK    0.37                0.08
+//	typed, against the official Go SDK       0.50                0.23
+//
+// The SDK's cost is a recorded one (telnyx-go v4.97.0: read and unwrap, 2.90
+// and 18.4 B), because its module cannot be had where this was measured. An
+// accepted event takes 4 allocations, a request that is rejected by its
+// headers none and about 0.1 µs. A thousand senders that announce 1 MiB and
+// stall take 10 MiB more and are all cut off. A million events in a
+// [MemoryDedupe] take 34 bytes each, a claim 0.2 to 0.5 µs.
 package webhook

@@ -119,7 +119,7 @@ func (e *Event) decodeJSON(s *scan) {
 	case top.has(fSMSID):
 		e.Shape, e.Payload = ShapeV1Message, s.body
 		e.ID = string(s.appendText(nil, top, fSMSID))
-	case top.has(fAccountSID) && top.has(fCallSID):
+	case top.has(fAccountSID) || top.has(fCallSID):
 		e.Shape, e.Payload = ShapeForm, s.body // TeXML fields in JSON
 	default:
 		e.Payload = s.body

@@ -109,3 +109,93 @@ func ExamplePermanent() {
 	fmt.Println(outcome, err)
 	// Output: dead no such customer
 }
+
+// Somebody asks why webhooks are rejected.
+func ExampleVerifier_Explain() {
+	signer := webhooktest.NewSigner()
+	verifier := &webhook.Verifier{Keys: signer.Keys()}
+	header := http.Header{}
+	signer.Sign(header, time.Now(), []byte("{\n  \"data\": {}\n}"))
+
+	// A framework parsed the body and printed it again before it was verified.
+	x := verifier.Explain(header, []byte(`{"data":{}}`))
+	fmt.Println(x.Genuine)
+	fmt.Println(x.Cause)
+	// Output:
+	// false
+	// the JSON was printed on one line on its way: something parses and prints it again, verify the bytes as received (then key test matches)
+}
+
+// An AI assistant asks for variables and needs them at once.
+func ExampleMux_Answer() {
+	var mux webhook.Mux
+	mux.Answer("assistant.initialization", func(w http.ResponseWriter, r *http.Request, e *webhook.Event) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"dynamic_variables":{"name":"Ada"}}`)
+	})
+	signer := webhooktest.NewSigner()
+	verifier := &webhook.Verifier{Keys: signer.Keys()}
+	rec := signer.Send(verifier.Handler(&mux), "assistant.initialization")
+	fmt.Println(rec.Code, rec.Body)
+	// Output: 200 {"dynamic_variables":{"name":"Ada"}}
+}
+
+// Telnyx sends an event a second time.
+func ExampleMemoryDedupe() {
+	mux := webhook.Mux{Dedupe: new(webhook.MemoryDedupe)}
+	mux.Handle("*", func(ctx context.Context, e *webhook.Event) error {
+		fmt.Println("handled", e.Type)
+		return nil
+	})
+	for range 2 {
+		e := webhook.Decode("application/json", webhooktest.Sample("fax.received"))
+		fmt.Println(mux.HandleEvent(context.Background(), e))
+	}
+	// Output:
+	// handled fax.received
+	// <nil>
+	// <nil>
+}
+
+// A late "sent" must not overwrite the final status of a message.
+func ExampleOrderGuard() {
+	var guard webhook.OrderGuard
+	at := func(occurredAt string) *webhook.Event {
+		body, err := event.Edit(webhooktest.Sample("message.finalized"), "application/json",
+			webhooktest.Set("occurred_at", occurredAt))
+		if err != nil {
+			panic(err)
+		}
+		return webhook.Decode("application/json", body)
+	}
+	fmt.Println(guard.InOrder(at("2026-03-04T09:15:27Z")))
+	fmt.Println(guard.InOrder(at("2026-03-04T09:15:26Z")))
+	// Output:
+	// true
+	// false
+}
+
+// During a rotation Telnyx may sign with either key.
+func ExampleParseKeys() {
+	ring, err := webhook.ParseKeys("new:eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg=, old:whpk_jrMBoswHlhhVx2W2Www72WU/xn4UMpjreslD0m2u0qs=")
+	fmt.Println(ring.Labels(), err)
+	_, err = webhook.ParseKeys("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+	fmt.Println(err)
+	// Output:
+	// [new old] <nil>
+	// webhook: public key 1 of 1: a point of low order, under which anybody could sign: is the key zero-filled?
+}
+
+// A deny handler that counts, and then answers as usual.
+func ExampleVerifier_SetDenyHandler() {
+	verifier := &webhook.Verifier{Keys: webhooktest.NewSigner().Keys()}
+	verifier.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("rejected:", webhook.Denial(r.Context()).Reason)
+		webhook.Deny(w, r)
+	}))
+	rec := webhooktest.NewSigner().Send(verifier.Handler(http.NotFoundHandler()), "call.hangup")
+	fmt.Println(rec.Code)
+	// Output:
+	// rejected: bad_signature
+	// 401
+}

@@ -1,0 +1,49 @@
+package event
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+)
+
+// FuzzPlain holds the fast ways against encoding/json.
+func FuzzPlain(f *testing.F) {
+	for _, s := range []string{`[]`, `[ ]`, `[{"phone_number":"+1","carrier":"a\\"b"},"x",null, [1,"]"],{"a":{"b":[]}}]`,
+		`[{"phone_number" : "+1" , "status":"\u0041"}]`, `[{"phone_number":1,"carrier":"c"}]`, `[{}]`, `[{"Carrier":"x"}]`, `[1,2.5e3,true]`,
+		"[{\"carrier\":\"\xff\"}]"} {
+		f.Add([]byte(s))
+	}
+	type slowEndpoint Endpoint
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var want []json.RawMessage
+		if json.Unmarshal(b, &want) != nil || want == nil {
+			return
+		}
+		var got []json.RawMessage
+		var list List[Endpoint]
+		if err := json.Unmarshal(b, &list); err != nil {
+			t.Fatal(err)
+		}
+		trimmed := json.RawMessage(nil)
+		if err := json.Unmarshal(b, &trimmed); err != nil {
+			t.Fatal(err)
+		}
+		eachElement(trimmed, func(e []byte) { got = append(got, e) })
+		if len(got) != len(want) || len(list) != len(want) {
+			t.Fatalf("%d elements, and a list of %d, want %d", len(got), len(list), len(want))
+		}
+		for i := range want {
+			if string(got[i]) != string(want[i]) {
+				t.Fatalf("element %d is %s, want %s", i, got[i], want[i])
+			}
+			if want[i][0] != '{' {
+				continue
+			}
+			var slow slowEndpoint
+			_ = json.Unmarshal(want[i], &slow)
+			if !reflect.DeepEqual(Endpoint(slow), list[i]) {
+				t.Fatalf("%s decodes to %+v, slowly to %+v", want[i], list[i], slow)
+			}
+		}
+	})
+}
