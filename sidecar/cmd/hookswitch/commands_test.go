@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -11,18 +9,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
@@ -244,55 +239,6 @@ func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// app is an HTTP app behind the sidecar. It writes the body of its n-th
-// request to app/n.body, and the headers to app/n.header.
-type app struct {
-	server *httptest.Server
-	dir    string
-
-	mu     sync.Mutex
-	status int
-	n      int
-}
-
-// app: starts the app and sets HOOKSWITCH_FORWARD_TO.
-func cmdApp(ts *testscript.TestScript, _ bool, _ []string) {
-	a := &app{dir: ts.MkAbs("app"), status: http.StatusOK}
-	ts.Check(os.MkdirAll(a.dir, 0o700))
-	a.server = httptest.NewServer(a)
-	ts.Defer(a.server.Close)
-	worldOf(ts).app = a
-	ts.Setenv("HOOKSWITCH_FORWARD_TO", a.server.URL+"/hooks")
-}
-
-// appstatus N: what the app answers from now on.
-func cmdAppStatus(ts *testscript.TestScript, _ bool, args []string) {
-	status, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	a := worldOf(ts).app
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.status = status
-}
-
-func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.n++
-	var header bytes.Buffer
-	err = errors.Join(err, r.Header.Write(&header))
-	name := filepath.Join(a.dir, strconv.Itoa(a.n))
-	err = errors.Join(err, os.WriteFile(name+".header", header.Bytes(), 0o600), os.WriteFile(name+".body", body, 0o600))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusTeapot)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain")
-	w.WriteHeader(a.status)
-	fmt.Fprintf(w, "app answers %d\n", a.status)
-}
-
 // lines FILE N: waits until the file has N lines, and fails if it has more.
 func cmdLines(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[1])
@@ -383,101 +329,6 @@ func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
 			return nil
 		}
 		return fmt.Errorf("process %d is still there", pid)
-	})
-}
-
-// load FILE N: sends events from N clients until the sidecar is gone, and
-// writes the id of each that was acknowledged to FILE. It returns when a few
-// dozen were; the rest happens while the script goes on.
-func cmdLoad(ts *testscript.TestScript, _ bool, args []string) {
-	clients, err := strconv.Atoi(args[1])
-	ts.Check(err)
-	sample, _ := event.Sample("message.received")
-	id := webhook.Decode("application/json", sample).ID
-	url, key := ts.Getenv("WEBHOOKS"), worldOf(ts).key
-	file := ts.MkAbs(args[0])
-
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	enough := make(chan struct{})
-	acked := make(chan string)
-	for range clients {
-		wg.Go(func() {
-			client := &http.Client{Transport: new(http.Transport)}
-			defer client.CloseIdleConnections()
-			for ctx.Err() == nil {
-				own := uuid.NewString()
-				body := bytes.ReplaceAll(sample, []byte(id), []byte(own))
-				res, err := client.Do(signedRequest(url, key, time.Now(), body))
-				if err != nil {
-					return // the sidecar has stopped listening
-				}
-				_, _ = io.Copy(io.Discard, res.Body)
-				res.Body.Close()
-				if res.StatusCode == http.StatusOK {
-					acked <- own
-				}
-			}
-		})
-	}
-	go func() { wg.Wait(); close(acked) }()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		n := 0
-		for own := range acked {
-			if err := appendLine(file, []byte(own)); err != nil {
-				panic(err) // the ledger is the test
-			}
-			if n++; n == 50 {
-				close(enough)
-			}
-		}
-	}()
-	worldOf(ts).load = done
-	ts.Defer(func() { cancel(); <-done })
-	select {
-	case <-enough:
-	case <-time.After(patience):
-		ts.Fatalf("no load within %v", patience)
-	}
-}
-
-// allcalled LEDGER CALLS: waits until the load has ended, and then until each
-// id in the ledger was handled.
-func cmdAllCalled(ts *testscript.TestScript, _ bool, args []string) {
-	select {
-	case <-worldOf(ts).load:
-	case <-time.After(patience):
-		ts.Fatalf("the load has not ended: is the sidecar still there?")
-	}
-	until(ts, func() error {
-		calls := map[string]bool{}
-		f, err := os.Open(ts.MkAbs(args[1]))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		scanner := bufio.NewScanner(f)
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() {
-			var c call
-			if json.Unmarshal(scanner.Bytes(), &c) == nil { // the last line may be under way
-				calls[c.ID] = true
-			}
-		}
-		ids := strings.Fields(ts.ReadFile(args[0]))
-		missing := 0
-		for _, id := range ids {
-			if !calls[id] {
-				missing++
-			}
-		}
-		if missing > 0 {
-			return fmt.Errorf("%d of %d acknowledged events were not handled", missing, len(ids))
-		}
-		ts.Logf("%d acknowledged events, all handled", len(ids))
-		return nil
 	})
 }
 
