@@ -34,6 +34,7 @@ import (
 type Options struct {
 	Version string       // of the program, sent as User-Agent to the app
 	Log     *slog.Logger // required
+	Plugins *slog.Logger // what plugins do and print; nil means Log
 	Dev     bool         // also accept events signed with the development key
 	Observe Observer
 }
@@ -62,6 +63,9 @@ type Sidecar struct {
 func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) {
 	if cfg.PublicKey.Ring == nil {
 		cfg.PublicKey.Ring = new(webhook.KeyRing) // in dev the only key may be our own
+	}
+	if opts.Plugins == nil {
+		opts.Plugins = opts.Log
 	}
 	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log}
 	defer func() {
@@ -142,7 +146,7 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 		Environ:      environment(),
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
-		Log:          s.log,
+		Log:          s.opts.Plugins,
 		OnDescribe: func(target string, patterns []string) {
 			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
 				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "target", target, "error", err)

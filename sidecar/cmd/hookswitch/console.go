@@ -32,7 +32,7 @@ var (
 func (c *console) line(at time.Time, format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintf(c.out, "%s  %s\n", faint(at.Format("15:04:05.000")), fmt.Sprintf(format, args...))
+	fmt.Fprintf(c.out, "%s  %s\n", faint(at.Format("15:04:05.000")), strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 
 func (c *console) accepted(a sidecar.Accepted) {

@@ -106,14 +106,19 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if err := cfg.ValidateDev(); err != nil {
 		return err
 	}
-	// The screen belongs to the events; the log shows what goes wrong.
+	// The screen belongs to the events; of the log it shows what goes wrong,
+	// and what plugins have to say.
 	log, err := sidecar.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelError))
+	if err != nil {
+		return err
+	}
+	plugins, err := sidecar.NewLogger(stderr, "text", cfg.LogLevel)
 	if err != nil {
 		return err
 	}
 	screen := &console{out: stdout, retries: len(cfg.RetrySchedule)}
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{
-		Version: version, Log: log, Dev: true,
+		Version: version, Log: log, Plugins: plugins, Dev: true,
 		Observe: sidecar.Observer{Accepted: screen.accepted, Rejected: screen.rejected, Attempt: screen.attempt},
 	})
 	if err != nil {

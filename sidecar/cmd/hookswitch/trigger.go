@@ -101,7 +101,11 @@ func trigger(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 	}
 	defer res.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // only shown
-	fmt.Fprintf(stdout, "← %d in %s   event %s\n", res.StatusCode, roundDuration(time.Since(start)), e.ID)
+	id := e.ID
+	if id == "" {
+		id = "without an id"
+	}
+	fmt.Fprintf(stdout, "← %d in %s   event %s\n", res.StatusCode, roundDuration(time.Since(start)), id)
 	if res.StatusCode != http.StatusOK {
 		hint := ""
 		if res.StatusCode == http.StatusUnauthorized {
