@@ -1,0 +1,46 @@
+package webhook_test
+
+import (
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"strings"
+	"testing"
+)
+
+// TestWrongPayloadDoesNotCompile type-checks two programs that differ in the
+// payload of one handler.
+func TestWrongPayloadDoesNotCompile(t *testing.T) {
+	const program = `package p
+
+import (
+	"context"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+)
+
+func register(mux *webhook.Mux) {
+	webhook.On(mux, event.MessageFinalized, func(context.Context, *webhook.Event, *event.PAYLOAD) error { return nil })
+}
+`
+	fset := token.NewFileSet()
+	config := types.Config{Importer: importer.ForCompiler(fset, "source", nil)}
+	check := func(payload string) error {
+		file, err := parser.ParseFile(fset, payload+".go", strings.Replace(program, "PAYLOAD", payload, 1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = config.Check("p", fset, []*ast.File{file}, nil)
+		return err
+	}
+	if err := check("Message"); err != nil {
+		t.Errorf("the right payload does not compile: %v", err)
+	}
+	err := check("CallHangupPayload")
+	if err == nil || !strings.Contains(err.Error(), "CallHangupPayload") {
+		t.Errorf("a payload of another event: %v, want an error of the compiler that names it", err)
+	}
+}
