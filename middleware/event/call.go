@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
 )
 
 // Call control events (Telnyx API v2, call control webhooks): the life of a
@@ -70,9 +69,9 @@ func (h *SIPHeader) UnmarshalJSON(b []byte) error {
 			Value Text `json:"header_value"`
 		} `json:"-"`
 	}
-	_ = json.Unmarshal(b, &both)
+	gently(b, &both)
 	if both.Name == "" && both.Value == "" {
-		_ = json.Unmarshal(b, &both.Long)
+		gently(b, &both.Long)
 		both.Name, both.Value = both.Long.Name, both.Long.Value
 	}
 	*h = SIPHeader{Name: string(both.Name), Value: string(both.Value)}
@@ -129,7 +128,9 @@ func (q *QualityStats) UnmarshalJSON(b []byte) error {
 		b = []byte(scalar(b))
 	}
 	type plain QualityStats
-	_ = json.Unmarshal(b, (*plain)(q)) // what does not fit is left empty
+	if len(b) > 0 {
+		gently(b, (*plain)(q))
+	}
 	return nil
 }
 

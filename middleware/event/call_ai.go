@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
 )
 
 // Call control events of AI assistants, and of Dialogflow.
@@ -69,7 +68,7 @@ func (r *InsightResult) UnmarshalJSON(b []byte) error {
 		return r.Result.UnmarshalJSON(b)
 	}
 	type plain InsightResult
-	_ = json.Unmarshal(b, (*plain)(r)) // what does not fit is left empty
+	gently(b, (*plain)(r))
 	return nil
 }
 

@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
 )
 
 // Events of emails. A message to three recipients has three of each.
@@ -83,7 +82,7 @@ func (a *EmailAddress) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	type plain EmailAddress
-	_ = json.Unmarshal(b, (*plain)(a)) // what does not fit is left empty
+	gently(b, (*plain)(a))
 	return nil
 }
 

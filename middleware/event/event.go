@@ -16,12 +16,10 @@
 // Payload types decode gently. Telnyx sends the same field in several JSON
 // types (an amount as "0.0051" or 0.0051, a sender as a string or an object);
 // [Decimal], [Int], [Bool], [Text], [Time], [Endpoint], [List], [Value] and
-// [ClientState] accept every form that has been seen. What they cannot
-// understand they leave zero, without an error and without a mark: the bytes
-// that were signed stay on the event for whoever needs to tell a surprise from
-// an absence. Fields of type string, bool and the like fail with a
-// [encoding/json.UnmarshalTypeError] after every other field was decoded. Unknown
-// fields are ignored.
+// [ClientState] accept every form that has been seen. A field of a type that
+// nobody expected is left empty and costs no other field; [Decode], which
+// package webhook uses, says which fields those were. Unknown fields are
+// ignored.
 //
 // The package imports the standard library only.
 package event

@@ -87,12 +87,16 @@ type Media struct {
 // never fails.
 func (m *Media) UnmarshalJSON(b []byte) error {
 	*m = Media{}
-	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '{' || eachMember(b, m.set) {
+	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '{' {
+		noObject(b)
+		return nil
+	}
+	if eachMember(b, m.set) {
 		return nil
 	}
 	*m = Media{}
 	type plain Media
-	_ = json.Unmarshal(b, (*plain)(m))
+	gently(b, (*plain)(m))
 	return nil
 }
 
@@ -155,7 +159,7 @@ func (s *ProblemSource) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	type plain ProblemSource
-	_ = json.Unmarshal(b, (*plain)(s)) // what does not fit is left empty
+	gently(b, (*plain)(s))
 	return nil
 }
 

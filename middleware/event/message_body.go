@@ -77,7 +77,7 @@ func (m *MessageBody) UnmarshalJSON(b []byte) error {
 		*plain
 		Text bodyText `json:"text"` // hides the plain one
 	}{plain: (*plain)(m)}
-	_ = json.Unmarshal(b, &gentle) // what does not fit stays in Raw only
+	gently(b, &gentle)
 	m.Raw, m.Text = bytes.Clone(b), string(gentle.Text)
 	return nil
 }

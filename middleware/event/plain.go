@@ -65,6 +65,7 @@ func skip(b []byte) int {
 // text returns the text of a JSON string, and nothing of any other value.
 func text(value []byte) string {
 	if value[0] != '"' {
+		noText(value)
 		return ""
 	}
 	return scalar(value)

@@ -2,7 +2,6 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
 )
 
 // Events of numbers that move to Telnyx, or away. Those of porting orders may
@@ -58,7 +57,7 @@ func (s *PortingStatus) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	type plain PortingStatus
-	_ = json.Unmarshal(b, (*plain)(s)) // what does not fit is left empty
+	gently(b, (*plain)(s))
 	return nil
 }
 

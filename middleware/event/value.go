@@ -64,10 +64,13 @@ type Int int64
 
 // UnmarshalJSON accepts a number, a string or null. It never fails.
 func (n *Int) UnmarshalJSON(b []byte) error {
-	whole, fraction, _ := strings.Cut(scalar(b), ".")
+	text := scalar(b)
+	whole, fraction, _ := strings.Cut(text, ".")
 	*n = 0
 	if v, err := strconv.ParseInt(whole, 10, 64); err == nil && strings.Trim(fraction, "0") == "" {
 		*n = Int(v)
+	} else if text != "" {
+		odd.Add(1)
 	}
 	return nil
 }
@@ -143,11 +146,18 @@ func scalar(b []byte) string {
 		return s
 	case '[':
 		var items []json.RawMessage
-		if json.Unmarshal(b, &items) != nil || len(items) == 0 || bytes.HasPrefix(items[0], []byte("[")) {
+		if json.Unmarshal(b, &items) != nil || len(items) == 0 {
+			return ""
+		}
+		if bytes.HasPrefix(items[0], []byte("[")) {
+			odd.Add(1)
 			return ""
 		}
 		return scalar(items[0])
-	case '{', 'n':
+	case '{':
+		odd.Add(1)
+		return ""
+	case 'n':
 		return ""
 	default:
 		return string(b)
@@ -238,7 +248,7 @@ func (e *Endpoint) UnmarshalJSON(b []byte) error {
 	*e = Endpoint{}
 	type plain Endpoint
 	// A field of a surprising type is left out; the others are decoded.
-	_ = json.Unmarshal(b, (*plain)(e))
+	gently(b, (*plain)(e))
 	return nil
 }
 
@@ -290,13 +300,13 @@ func (l *List[T]) UnmarshalJSON(b []byte) error {
 		} else if texts, ok := any(&items).(*[]string); ok {
 			eachElement(b, func(element []byte) { *texts = append(*texts, text(element)) })
 		} else if len(b) > len("[]") {
-			_ = json.Unmarshal(b, &items)
+			gently(b, &items)
 		}
 		*l = items
 		return nil
 	}
 	var one T
-	_ = json.Unmarshal(b, &one)
+	gently(b, &one)
 	*l = List[T]{one}
 	return nil
 }

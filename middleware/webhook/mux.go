@@ -68,8 +68,9 @@ func On[P any](m *Mux, name event.Name[P], h func(ctx context.Context, e *Event,
 
 // DecodePayload decodes the payload into v, a pointer, as [On] does. Fields of
 // forms (TeXML) become members of an object, a field that stands more than
-// once a list. The error tells of a field that did not fit; the others are
-// decoded all the same. Without a payload v is left as it is.
+// once a list. The error (an *[event.FieldError]) names the fields that did not
+// fit; the others are decoded all the same. Without a payload v is left as it
+// is.
 func (e *Event) DecodePayload(v any) error {
 	data := []byte(e.Payload)
 	if e.Shape == ShapeForm && data == nil {
@@ -78,9 +79,7 @@ func (e *Event) DecodePayload(v any) error {
 	if len(data) == 0 {
 		return nil
 	}
-	// The syntax was checked, so what fails is the type of a field, and the
-	// decoder has gone on with the others.
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := event.Decode(data, v); err != nil {
 		return fmt.Errorf("webhook: payload of %s: %w", e.Type, err)
 	}
 	return nil
