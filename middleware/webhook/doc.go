@@ -55,9 +55,9 @@
 //
 //	                                         documented event    20 kB
 //	wrap any handler, verify, envelope       1.06-1.09 B         1.4 B
-//	with the typed payload                   1.41-1.45 B         4.2 B
+//	with the typed payload                   1.22-1.23 B         2.9 B
 //	envelope, against the official Go SDK    0.37                0.08
-//	typed, against the official Go SDK       0.50                0.23
+//	typed, against the official Go SDK       0.42                0.16
 //
 // The SDK's cost is a recorded one (telnyx-go v4.97.0: read and unwrap, 2.90
 // and 18.4 B), because its module cannot be had where this was measured. An
