@@ -1,6 +1,8 @@
 package sidecar
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -68,4 +70,24 @@ func baseURL(addr net.Addr) string {
 		host = "localhost"
 	}
 	return "http://" + net.JoinHostPort(host, port)
+}
+
+// maxRunDir is the longest path of a directory for sockets that leaves room
+// for their names: the path of a socket is limited to about a hundred bytes.
+const maxRunDir = 64
+
+// runDir returns where the sockets of plugins are made: in the data directory,
+// or, if its path is too long for that, always the same place under the
+// system's directory for temporary files.
+func runDir(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err == nil && len(filepath.Join(abs, "run")) <= maxRunDir {
+		return filepath.Join(abs, "run")
+	}
+	sum := sha256.Sum256([]byte(abs))
+	name := fmt.Sprintf("hookswitch-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6]))
+	if tmp := filepath.Join(os.TempDir(), name); len(tmp) <= maxRunDir {
+		return tmp
+	}
+	return filepath.Join("/tmp", name)
 }

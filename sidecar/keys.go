@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
 // The key pairs that the sidecar makes for itself, by the names of their files
@@ -84,4 +87,10 @@ func makeKey(dir, path string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// withKey returns a ring with the keys of ring and one more.
+func withKey(ring *webhook.KeyRing, label string, public crypto.PublicKey) (*webhook.KeyRing, error) {
+	keys := append(ring.Keys(), webhook.Key{Label: label, Public: public.(ed25519.PublicKey)})
+	return webhook.NewKeyRing(keys...)
 }

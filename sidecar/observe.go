@@ -1,14 +1,7 @@
 package sidecar
 
 import (
-	"crypto"
-	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -74,23 +67,4 @@ func (o Observer) attempt(e *store.Event, a store.Attempt, state store.State, ne
 			Took: a.FinishedAt.Sub(a.StartedAt), Status: a.ResponseStatus, Error: a.Error,
 			State: string(state), NextAt: next})
 	}
-}
-
-// withKey returns a ring with the keys of ring and one more.
-func withKey(ring *webhook.KeyRing, label string, public crypto.PublicKey) (*webhook.KeyRing, error) {
-	keys := append(ring.Keys(), webhook.Key{Label: label, Public: public.(ed25519.PublicKey)})
-	return webhook.NewKeyRing(keys...)
-}
-
-// runDir returns where the sockets of plugins are made. The path of a socket
-// is limited to about a hundred bytes, so a data directory with a longer path
-// gets a place under the system's directory for temporary files instead,
-// always the same one.
-func runDir(dir string) string {
-	abs, err := filepath.Abs(dir)
-	if err == nil && len(abs) <= 60 {
-		return filepath.Join(abs, "run")
-	}
-	sum := sha256.Sum256([]byte(abs))
-	return filepath.Join(os.TempDir(), fmt.Sprintf("hookswitch-%d-%s", os.Getuid(), hex.EncodeToString(sum[:6])))
 }

@@ -95,7 +95,7 @@ func (s *setup) start(t testing.TB) {
 // that of t.TempDir is not.
 func shortDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hs")
+	dir, err := os.MkdirTemp("/tmp", "hs")
 	if err != nil {
 		t.Fatal(err)
 	}

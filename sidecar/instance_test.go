@@ -1,0 +1,39 @@
+package sidecar
+
+import (
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRunDirLeavesRoomForSockets(t *testing.T) {
+	long := "/" + strings.Repeat("x", 90)
+	if got := runDir("/var/lib/hookswitch"); got != "/var/lib/hookswitch/run" {
+		t.Errorf("short path: %s", got)
+	}
+	if got := runDir(long); len(got) > maxRunDir || got != runDir(long) || got == runDir(long+"y") {
+		t.Errorf("long path: %s, want a short one of its own, always the same", got)
+	}
+	t.Setenv("TMPDIR", long)
+	if got := runDir(long); filepath.Dir(got) != "/tmp" {
+		t.Errorf("long path for temporary files as well: %s", got)
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:9080": "http://127.0.0.1:9080",
+		"0.0.0.0:8080":   "http://localhost:8080",
+		"[::]:8080":      "http://localhost:8080",
+		"[::1]:8080":     "http://[::1]:8080",
+	} {
+		tcp, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := baseURL(tcp); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
