@@ -66,7 +66,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 	// Releasing costs nothing and schedules nothing: a target that returns
 	// an error while ctx lasts, which it should not, would be called again
 	// at once, for ever. So that counts as an attempt.
-	if a, err = l.target.Deliver(ctx, task); err != nil && ctx.Err() == nil {
+	if a, err = l.target.Deliver(ctx, task); err != nil && ctx.Err() == nil && !l.d.draining.Load() {
 		a, err = failed(err.Error()), nil
 	}
 	return a, err

@@ -41,10 +41,17 @@ type Target interface {
 	// when the attempt really starts.
 	//
 	// It fills in everything of the Attempt but JobID, Target and N. It
-	// returns an error only if ctx ended before anything was sent: then no
-	// attempt was made and the job is released untried. If ctx ends later
-	// the attempt may have been handled, and is reported as a retry.
+	// returns an error only if ctx ended, or Drain was called, before
+	// anything was sent: then no attempt was made and the job is released
+	// untried. If ctx ends later the attempt may have been handled, and is
+	// reported as a retry.
 	Deliver(ctx context.Context, t store.Task) (store.Attempt, error)
+
+	// Drain is called when the dispatcher begins to stop. From then on
+	// Deliver no longer waits for the target to be able to take something:
+	// a stop must not wait for a plugin that is down. Attempts under way go
+	// on.
+	Drain()
 }
 
 // Config holds what a Dispatcher works with. Store is required.
@@ -86,6 +93,7 @@ type Dispatcher struct {
 	routesMu sync.RWMutex
 	routes   map[string][]string // guarded by routesMu: target → remembered patterns
 
+	draining   atomic.Bool  // Run was told to stop
 	unrecorded atomic.Int64 // results that did not reach the store
 }
 
@@ -186,6 +194,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}()
 
 	<-ctx.Done()
+	d.draining.Store(true)
+	for _, l := range d.loops {
+		l.target.Drain()
+	}
 	ended := endsWithin(done, d.drain)
 	if !ended {
 		cancelAttempts()

@@ -30,10 +30,11 @@ type target struct {
 	name     string
 	patterns atomic.Pointer[[]string]
 	deliver  func(ctx context.Context, t store.Task) (store.Attempt, error)
+	drained  chan struct{} // closed by Drain
 }
 
 func newTarget(name string, deliver func(context.Context, store.Task) (store.Attempt, error)) *target {
-	t := &target{name: name, deliver: deliver}
+	t := &target{name: name, deliver: deliver, drained: make(chan struct{})}
 	t.know("*")
 	return t
 }
@@ -41,6 +42,8 @@ func newTarget(name string, deliver func(context.Context, store.Task) (store.Att
 func (t *target) know(patterns ...string) { t.patterns.Store(&patterns) }
 func (t *target) Name() string            { return t.name }
 func (t *target) Patterns() []string      { return *t.patterns.Load() }
+func (t *target) Drain()                  { close(t.drained) }
+
 func (t *target) Deliver(ctx context.Context, task store.Task) (store.Attempt, error) {
 	return t.deliver(ctx, task)
 }
@@ -278,6 +281,49 @@ func TestConcurrencyIsBoundedByTarget(t *testing.T) {
 		}
 		if err := b.end(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestStopDoesNotWaitForATargetThatIsDown: attempts that wait for the target
+// to come up end untried when the dispatcher drains, those under way go on.
+func TestStopDoesNotWaitForATargetThatIsDown(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		down := newTarget("plugin:down", nil)
+		down.deliver = func(ctx context.Context, _ store.Task) (store.Attempt, error) {
+			select {
+			case <-down.drained:
+				return store.Attempt{}, errors.New("not sent")
+			case <-ctx.Done():
+				return store.Attempt{}, ctx.Err()
+			}
+		}
+		busy := newTarget("plugin:busy", func(ctx context.Context, task store.Task) (store.Attempt, error) {
+			time.Sleep(3 * time.Second)
+			return done(ctx, task)
+		})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{down, busy}, DrainTimeout: time.Minute})
+		b.accept("a")
+		synctest.Wait()
+		begun := time.Now()
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took != 3*time.Second {
+			t.Errorf("stopping took %v, want the 3 s of the attempt under way", took)
+		}
+		d, err := s.Delivery(context.Background(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, j := range d.Jobs {
+			want := store.Job{State: store.Pending}
+			if j.Target == "plugin:busy" {
+				want = store.Job{State: store.Done, Attempts: 1}
+			}
+			if j.State != want.State || j.Attempts != want.Attempts {
+				t.Errorf("%s is %s after %d attempts, want %s after %d", j.Target, j.State, j.Attempts, want.State, want.Attempts)
+			}
 		}
 	})
 }

@@ -175,6 +175,10 @@ func (f *Forward) Name() string { return f.name }
 // Patterns returns the configured patterns. The caller does not modify them.
 func (f *Forward) Patterns() []string { return f.patterns }
 
+// Drain does nothing: an attempt never waits for the application to be able to
+// take it.
+func (f *Forward) Drain() {}
+
 // Close closes idle connections. Attempts under way are not affected.
 func (f *Forward) Close() { f.transport.CloseIdleConnections() }
 

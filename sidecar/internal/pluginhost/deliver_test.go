@@ -115,6 +115,20 @@ func TestGivingUp(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("a plugin that is down is not waited for when it is drained", func(t *testing.T) {
+		s := startSetup(t, nil, "exits")
+		p := s.plugin(t, "exits")
+		waiting := make(chan error, 1)
+		go func() {
+			_, err := p.Deliver(t.Context(), task(1, "ack"))
+			waiting <- err
+		}()
+		p.Drain()
+		p.Drain() // again does no harm
+		if err := <-waiting; !errors.Is(err, ErrStopped) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("while there is no credit nothing was sent", func(t *testing.T) {
 		s := startSetup(t, func(c *Config) { c.DrainTimeout = time.Millisecond }, "single")
 		p := s.plugin(t, "single")

@@ -25,6 +25,9 @@ type Plugin struct {
 
 	suspects suspects
 
+	draining chan struct{} // closed by drain: Deliver waits for no process
+	drain    func()
+
 	mu       sync.Mutex
 	ready    *process      // takes events; nil while there is none
 	changed  chan struct{} // closed and replaced when ready changes
@@ -60,13 +63,20 @@ type Status struct {
 }
 
 func newPlugin(h *Host, f found) *Plugin {
-	return &Plugin{
-		host:    h,
-		file:    f,
-		changed: make(chan struct{}),
-		status:  Status{State: StateStarting, Since: time.Now()},
+	p := &Plugin{
+		host:     h,
+		file:     f,
+		draining: make(chan struct{}),
+		changed:  make(chan struct{}),
+		status:   Status{State: StateStarting, Since: time.Now()},
 	}
+	p.drain = sync.OnceFunc(func() { close(p.draining) })
+	return p
 }
+
+// Drain makes Deliver return [ErrStopped] from now on where it would wait for a
+// process to be ready. Events that a process has are not affected.
+func (p *Plugin) Drain() { p.drain() }
 
 // Name returns the name of the target, such as "plugin:archive".
 func (p *Plugin) Name() string { return "plugin:" + p.file.name }
@@ -95,7 +105,7 @@ func (p *Plugin) Status() Status {
 // Deliver sends the event of a task to the plugin and returns the record of the
 // attempt. It first waits for a ready process and for the plugin's credit, as
 // long as it takes. An error means that nothing was sent: ctx has ended, or the
-// host is stopping ([ErrStopped]). Once the event is sent, what becomes of it
+// host is stopping or drained ([ErrStopped]). Once the event is sent, what becomes of it
 // is in the record, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
 	timeout := p.host.cfg.Timeout
@@ -139,6 +149,8 @@ func (p *Plugin) acquire(ctx context.Context) (*process, error) {
 		select {
 		case <-changed:
 		case <-p.host.stopping:
+			return nil, ErrStopped
+		case <-p.draining:
 			return nil, ErrStopped
 		case <-ctx.Done():
 			return nil, ctx.Err()
