@@ -215,8 +215,12 @@ func (s *Sidecar) openFaces() error {
 	mux := http.NewServeMux()
 	s.health.Register(mux)
 	mux.Handle("/v2/", api.Handler())
+	var handler http.Handler = mux
+	if s.cfg.AdminToken == "" {
+		handler = loopbackOnly(mux)
+	}
 	s.admin = &http.Server{
-		Handler:           mux,
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
