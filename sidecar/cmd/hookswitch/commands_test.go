@@ -105,7 +105,8 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 		if err := syscall.Kill(here.PID, 0); err != nil {
 			return fmt.Errorf("the sidecar that was there has gone: %w", err)
 		}
-		for _, url := range []string{here.Admin + "/readyz", strings.TrimSuffix(here.Webhooks, "/webhooks") + "/livez"} {
+		public := strings.TrimSuffix(here.Webhooks, "/webhooks")
+		for _, url := range []string{here.Admin + "/livez", here.Admin + "/readyz", public + "/livez", public + "/readyz"} {
 			res, err := http.Get(url)
 			if err != nil {
 				return err
@@ -210,16 +211,18 @@ func signedRequest(url string, key ed25519.PrivateKey, at time.Time, body []byte
 	return req
 }
 
-// get [-token T] [-want PATTERN] PATH STATUS FILE: reads from the admin
+// get [-token T] [-host H] [-want PATTERN] PATH STATUS FILE: reads from the admin
 // listener, waiting for the status and for a body that fits the pattern.
 func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
 	flags := flag.NewFlagSet("get", flag.ContinueOnError)
 	token := flags.String("token", "KEY_of_nobody", "")
 	want := flags.String("want", "", "")
+	host := flags.String("host", "", "")
 	ts.Check(flags.Parse(args))
 	until(ts, func() error {
 		req, err := http.NewRequest(http.MethodGet, ts.Getenv("ADMIN")+flags.Arg(0), nil)
 		ts.Check(err)
+		req.Host = *host // empty: that of the URL
 		if *token != "" {
 			req.Header.Set("Authorization", "Bearer "+*token)
 		}

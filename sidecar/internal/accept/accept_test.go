@@ -37,6 +37,11 @@ type fixture struct {
 // start runs a Server whose store may be wrapped.
 func start(t *testing.T, wrap func(store.Store) store.Store) *fixture {
 	t.Helper()
+	return startWithin(t, 30*time.Second, wrap) // a budget that a busy machine keeps
+}
+
+func startWithin(t *testing.T, ackBudget time.Duration, wrap func(store.Store) store.Store) *fixture {
+	t.Helper()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: t.TempDir(), Log: logger})
@@ -67,7 +72,7 @@ func start(t *testing.T, wrap func(store.Store) store.Store) *fixture {
 		},
 		Health:    health,
 		Log:       logger,
-		AckBudget: 5 * time.Second,
+		AckBudget: ackBudget,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -204,6 +209,33 @@ func TestFailingStore(t *testing.T) {
 		if !strings.Contains(f.log.String(), "disk I/O error") {
 			t.Errorf("the log does not name the cause:\n%s", f.log)
 		}
+	}
+}
+
+// stuckStore never answers by itself.
+type stuckStore struct{ store.Store }
+
+func (stuckStore) Accept(ctx context.Context, _ *store.Event, _ []string) (store.Accepted, error) {
+	<-ctx.Done()
+	return store.Accepted{}, ctx.Err()
+}
+
+// TestStuckStoreSpendsTheBudgetOnly: Telnyx hears in time that it should send
+// again.
+func TestStuckStoreSpendsTheBudgetOnly(t *testing.T) {
+	f := startWithin(t, 50*time.Millisecond, func(s store.Store) store.Store { return stuckStore{s} })
+	done := make(chan int, 1)
+	go func() {
+		res, _ := f.send(t, "/webhooks", webhooktest.Sample("call.hangup"))
+		done <- res.StatusCode
+	}()
+	select {
+	case status := <-done:
+		if status != 503 {
+			t.Errorf("answered %d, want 503", status)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("no answer: the budget has no end")
 	}
 }
 
