@@ -2,23 +2,14 @@ package sidecar
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/caarlos0/env/v11"
-	"github.com/google/uuid"
-
-	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
-	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Config is every setting of the sidecar. [LoadConfig] reads it from the
@@ -38,10 +29,34 @@ type Config struct {
 	// Tolerance is how far a timestamp may lie in the past or the future.
 	Tolerance Duration `env:"HOOKSWITCH_TOLERANCE" envDefault:"5m"`
 
+	// AckBudget is how long an event may take to be stored. Past it the sender
+	// is answered 503 and sends again. Telnyx waits two seconds.
+	AckBudget Duration `env:"HOOKSWITCH_ACK_BUDGET" envDefault:"1500ms"`
+
 	// Store is where events are kept: "file:DIR" for a directory of this
-	// machine. The default is .hookswitch in the working directory, or the
-	// state directory that systemd provides.
+	// machine, or "postgres://USER:PASSWORD@HOST/DATABASE", which several
+	// sidecars may share. The default is a directory: .hookswitch in the
+	// working directory, or the state directory that systemd provides.
 	Store string `env:"HOOKSWITCH_STORE"`
+
+	// DataDir is where the sidecar keeps its keys, its socket and what its
+	// plugins write. The default is the directory of Store, or, if that is a
+	// database, the one that would be the default of Store. It belongs to one
+	// sidecar.
+	DataDir string `env:"HOOKSWITCH_DATA_DIR"`
+
+	// Retention is how long events are kept after they were delivered,
+	// discarded or found to interest nobody. 0 keeps them for ever.
+	Retention Duration `env:"HOOKSWITCH_RETENTION" envDefault:"720h"`
+
+	// RetentionDead is the same for events with a dead letter. Events that
+	// still have to be delivered are never removed.
+	RetentionDead Duration `env:"HOOKSWITCH_RETENTION_DEAD" envDefault:"2160h"`
+
+	// MaxDisk is how large the store may become before it removes what was
+	// delivered, oldest first, earlier than Retention says. It never removes
+	// what is pending or dead. 0 means no limit.
+	MaxDisk ByteSize `env:"HOOKSWITCH_MAX_DISK" envDefault:"5GiB"`
 
 	// StateDirectory is set by systemd (StateDirectory=).
 	StateDirectory string `env:"STATE_DIRECTORY"`
@@ -54,13 +69,48 @@ type Config struct {
 	// else but PATH, HOME and their like.
 	PluginEnv []string `env:"HOOKSWITCH_PLUGIN_ENV"`
 
-	// ForwardTo is the URL of an HTTP app that every event is POSTed to,
-	// signed anew with the sidecar's own key.
+	// ForwardTo is the URL of an HTTP app that events are POSTed to: all that
+	// no route takes.
 	ForwardTo string `env:"HOOKSWITCH_FORWARD_TO"`
+
+	// Routes send events to other URLs, by type:
+	// HOOKSWITCH_ROUTE_0_MATCH, HOOKSWITCH_ROUTE_0_TO and so on. An event
+	// that several routes match goes to each.
+	Routes []Route `envPrefix:"HOOKSWITCH_ROUTE_"`
+
+	// ForwardSign says how forwarded requests are signed: "resign" with the
+	// sidecar's own key and the present time, so that a retry verifies as
+	// well; "passthrough" as received; "none" not at all.
+	ForwardSign string `env:"HOOKSWITCH_FORWARD_SIGN" envDefault:"resign"`
+
+	// ForwardKey is the secret that signs forwarded requests: the base64 of a
+	// 32-byte Ed25519 seed. By default one is made and kept in DataDir;
+	// sidecars that share a database need the same.
+	ForwardKey Secret `env:"HOOKSWITCH_FORWARD_KEY"`
+
+	// ForwardHeaders are headers sent with every forwarded request, such as
+	// "Authorization:Bearer TOKEN". Several are separated by commas.
+	ForwardHeaders Headers `env:"HOOKSWITCH_FORWARD_HEADERS"`
+
+	// RetryOn are the failures of an app after which it is tried again:
+	// conn, timeout, dns, tls, statuses such as 429 and classes such as 5xx.
+	// After any other the event is dead at once. 408, 425 and 429 are always
+	// tried again, 410 never is.
+	RetryOn string `env:"HOOKSWITCH_RETRY_ON" envDefault:"conn,timeout,dns,tls,3xx,4xx,5xx"`
 
 	// RetrySchedule are the waits between the attempts at a target, each
 	// spread by half of itself up and down. After the last the job is dead.
 	RetrySchedule Schedule `env:"HOOKSWITCH_RETRY_SCHEDULE" envDefault:"5s,30s,2m,10m,1h,6h,24h"`
+
+	// RetryMaxAge is how long after it was received an event is still tried.
+	// 0 means as long as the schedule goes.
+	RetryMaxAge Duration `env:"HOOKSWITCH_RETRY_MAX_AGE" envDefault:"0s"`
+
+	// OrderBy makes events of one entity go to a target one at a time, in the
+	// order in which they happened: "entity" for those of one message, call
+	// leg, conference or fax; or a field of the body, such as
+	// "payload.call_session_id". "none" is the fastest: no order.
+	OrderBy OrderBy `env:"HOOKSWITCH_ORDER_BY" envDefault:"none"`
 
 	// Timeout is how long one attempt may take.
 	Timeout Duration `env:"HOOKSWITCH_TIMEOUT" envDefault:"30s"`
@@ -71,12 +121,21 @@ type Config struct {
 	// AdminListen is the address of the delivery record API.
 	AdminListen string `env:"HOOKSWITCH_ADMIN_LISTEN" envDefault:"127.0.0.1:9080"`
 
+	// AdminSocket is the path of a socket for the commands of this program,
+	// which only its user may open. The default is in DataDir.
+	AdminSocket string `env:"HOOKSWITCH_ADMIN_SOCKET"`
+
 	// AdminToken is the bearer token of the delivery record API. Without it
 	// any token will do, and AdminListen must be a loopback address.
 	AdminToken Secret `env:"HOOKSWITCH_ADMIN_TOKEN"`
 
 	// UserID is the user_id of delivery records: a UUID.
 	UserID string `env:"HOOKSWITCH_USER_ID" envDefault:"00000000-0000-0000-0000-000000000000"`
+
+	// DrainDelay is how long webhooks are still accepted after the sidecar was
+	// told to stop, while it is no longer ready: the time that load balancers
+	// need to notice.
+	DrainDelay Duration `env:"HOOKSWITCH_DRAIN_DELAY" envDefault:"0s"`
 
 	// ShutdownTimeout is how long attempts under way may take to end when the
 	// sidecar is told to stop.
@@ -87,6 +146,27 @@ type Config struct {
 
 	// LogFormat is text, json, or auto: text on a terminal, else json.
 	LogFormat string `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto"`
+}
+
+// Route sends events of some types to the URL of an HTTP app.
+type Route struct {
+	// Match are the types: exact, "message.*" or "*", separated by commas.
+	Match []string `env:"MATCH"`
+
+	// To is the URL.
+	To string `env:"TO"`
+
+	// Mode is "async": stored, acknowledged, delivered with retries; or
+	// "sync": passed straight through, for senders that need the app's answer
+	// (TeXML, variables of an assistant, tools), and recorded afterwards.
+	Mode string `env:"MODE" envDefault:"async"`
+
+	// Name names the target: "forward:NAME". The default is "routeN".
+	Name string `env:"NAME"`
+
+	// Timeout is how long one attempt may take. The default is that of all,
+	// and 10 seconds in sync mode if that is longer.
+	Timeout Duration `env:"TIMEOUT"`
 }
 
 // LoadConfig reads the environment. It reports every bad value at once, each
@@ -126,11 +206,19 @@ func describe(pe env.ParseError) string {
 	return pe.Err.Error()
 }
 
-// variable returns the environment variable of a field of Config.
+// variable returns the environment variable of a field of Config, or of a
+// Route.
 func variable(field string) string {
-	if f, ok := reflect.TypeFor[Config]().FieldByName(field); ok {
+	tag := func(t reflect.Type) (string, bool) {
+		f, ok := t.FieldByName(field)
 		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
+		return name, ok
+	}
+	if name, ok := tag(reflect.TypeFor[Config]()); ok {
 		return name
+	}
+	if name, ok := tag(reflect.TypeFor[Route]()); ok {
+		return "HOOKSWITCH_ROUTE_n_" + name
 	}
 	return field
 }
@@ -148,88 +236,29 @@ func (e *ConfigError) add(variable, text string) {
 	e.Problems = append(e.Problems, variable+" "+text)
 }
 
-// Validate reports everything that keeps the sidecar from starting with c, as
-// a [*ConfigError].
-func (c *Config) Validate() error {
-	problem := new(ConfigError)
-	if c.PublicKey.Ring == nil {
-		problem.add("TELNYX_PUBLIC_KEY", "is not set: copy the key from Mission Control (Keys & Credentials, Public Key), or use \"hookswitch dev\" to try things out")
+// Postgres returns the URL of the database that Store names, and "" if it names
+// a directory. The URL holds a password.
+func (c *Config) Postgres() string {
+	if strings.HasPrefix(c.Store, "postgres://") || strings.HasPrefix(c.Store, "postgresql://") {
+		return c.Store
 	}
-	return c.validate(problem)
+	return ""
 }
 
-// ValidateDev is Validate for [Options.Dev], where the development key is
-// enough.
-func (c *Config) ValidateDev() error { return c.validate(new(ConfigError)) }
-
-func (c *Config) validate(problem *ConfigError) error {
-	if _, err := c.Dir(); err != nil {
-		problem.add("HOOKSWITCH_STORE", err.Error())
-	}
-	c.validateListen(problem)
-	if c.ForwardTo != "" {
-		u, err := url.Parse(c.ForwardTo)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			problem.add("HOOKSWITCH_FORWARD_TO", "is not an http or https URL: write it like http://127.0.0.1:5000/webhooks")
-		}
-	}
-	for _, path := range c.Paths {
-		if !strings.HasPrefix(path, "/") {
-			problem.add("HOOKSWITCH_PATHS", fmt.Sprintf("has %q, which does not begin with a slash", path))
-		}
-	}
-	if c.Concurrency < 1 {
-		problem.add("HOOKSWITCH_CONCURRENCY", "must be at least 1")
-	}
-	if c.Timeout <= 0 || c.ShutdownTimeout <= 0 || c.Tolerance <= 0 {
-		problem.add("HOOKSWITCH_TIMEOUT, HOOKSWITCH_SHUTDOWN_TIMEOUT and HOOKSWITCH_TOLERANCE", "must be more than 0")
-	}
-	if _, err := uuid.Parse(c.UserID); err != nil {
-		problem.add("HOOKSWITCH_USER_ID", "is not a UUID")
-	}
-	switch c.LogFormat {
-	case "auto", "text", "json":
-	default:
-		problem.add("HOOKSWITCH_LOG_FORMAT", "is none of auto, text and json")
-	}
-	if len(problem.Problems) > 0 {
-		return problem
-	}
-	return nil
-}
-
-func (c *Config) validateListen(problem *ConfigError) {
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		problem.add("HOOKSWITCH_LISTEN", "is not an address: write it like :8080 or 127.0.0.1:8080")
-	}
-	host, _, err := net.SplitHostPort(c.AdminListen)
-	switch {
-	case err != nil:
-		problem.add("HOOKSWITCH_ADMIN_LISTEN", "is not an address: write it like 127.0.0.1:9080")
-	case c.AdminToken == "" && !isLoopback(host):
-		problem.add("HOOKSWITCH_ADMIN_LISTEN", "can be reached from other machines: set HOOKSWITCH_ADMIN_TOKEN, or listen on 127.0.0.1")
-	}
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-// Dir returns the directory that Store names.
+// Dir returns the data directory: DataDir, or what follows from Store. Its
+// errors do not repeat Store, which may hold a password.
 func (c *Config) Dir() (string, error) {
 	switch scheme, rest, found := strings.Cut(c.Store, ":"); {
-	case c.Store == "" && c.StateDirectory != "":
+	case c.DataDir != "":
+		return filepath.Clean(c.DataDir), nil
+	case (c.Store == "" || c.Postgres() != "") && c.StateDirectory != "":
 		// systemd separates several directories by colons.
 		first, _, _ := strings.Cut(c.StateDirectory, ":")
 		return first, nil
-	case c.Store == "":
+	case c.Store == "" || c.Postgres() != "":
 		return ".hookswitch", nil
 	case !found || scheme != "file":
-		return "", errors.New("is of an unknown kind: write it like file:/var/lib/hookswitch")
+		return "", errors.New("is of an unknown kind: write it like file:/var/lib/hookswitch or postgres://user:password@host/database")
 	case strings.HasPrefix(rest, "//") && !strings.HasPrefix(rest, "///"):
 		return "", errors.New("names a host: write file:DIR with one slash or three")
 	case strings.Trim(rest, "/") == "":
@@ -237,6 +266,13 @@ func (c *Config) Dir() (string, error) {
 	default:
 		return filepath.Clean(rest), nil
 	}
+}
+
+// storeDir returns the directory of events, if they are kept in one.
+func (c *Config) storeDir() (string, error) {
+	own := *c
+	own.DataDir = ""
+	return own.Dir()
 }
 
 // ForwardURL returns ForwardTo without the password that it may contain.
@@ -250,83 +286,3 @@ func (c *Config) ForwardURL() string {
 
 // environment returns all variables, of which plugins see a few.
 func environment() []string { return os.Environ() }
-
-// Keys is a ring of public keys in the form of TELNYX_PUBLIC_KEY.
-type Keys struct {
-	Ring *webhook.KeyRing // nil if the variable is not set
-}
-
-// UnmarshalText parses the keys. Its errors do not repeat them.
-func (k *Keys) UnmarshalText(text []byte) error {
-	ring, err := webhook.ParseKeys(string(text))
-	if err != nil {
-		return errors.New("is no list of public keys: " + strings.TrimPrefix(err.Error(), "webhook: "))
-	}
-	k.Ring = ring
-	return nil
-}
-
-// Secret is a setting that must not be shown. It prints as stars.
-type Secret string
-
-// String hides the secret.
-func (Secret) String() string { return "***" }
-
-// GoString hides the secret.
-func (Secret) GoString() string { return "***" }
-
-// LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
-
-// Duration is a length of time, written like 5s or 1m30s.
-type Duration time.Duration
-
-// UnmarshalText parses the duration.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := parseDuration(string(text))
-	*d = Duration(v)
-	return err
-}
-
-// Schedule is a list of durations separated by commas.
-type Schedule store.Schedule
-
-// UnmarshalText parses the schedule. "none" is the empty one: a single
-// attempt. (A variable that is set but empty has its default.)
-func (s *Schedule) UnmarshalText(text []byte) error {
-	*s = nil
-	if strings.TrimSpace(string(text)) == "none" {
-		return nil
-	}
-	for item := range strings.SplitSeq(string(text), ",") {
-		wait, err := parseDuration(item)
-		if err != nil {
-			return err
-		}
-		if wait == 0 {
-			return errors.New("has a wait of 0: a target that fails at once would be called without a pause")
-		}
-		*s = append(*s, wait)
-	}
-	return nil
-}
-
-// NewLogger returns a logger in one of the formats of LogFormat, other than
-// auto.
-func NewLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
-	return telemetry.NewLogger(w, format, level)
-}
-
-func parseDuration(s string) (time.Duration, error) {
-	s = strings.TrimSpace(s)
-	d, err := time.ParseDuration(s)
-	switch {
-	case err == nil && d < 0:
-		return 0, fmt.Errorf("has %q, which is negative", s)
-	case err == nil:
-		return d, nil
-	case s != "" && strings.Trim(s, "0123456789.") == "":
-		return 0, fmt.Errorf("has %q, which needs a unit: did you mean %ss or %sm?", s, s, s)
-	}
-	return 0, fmt.Errorf("has %q, which is no duration: write it like 5s, 2m or 1h30m", s)
-}

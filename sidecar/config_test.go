@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hookswitch/hookswitch/sidecar"
 )
 
@@ -42,6 +44,8 @@ func TestStoreDirectory(t *testing.T) {
 		{"file:data", "/var/lib/hookswitch", "data"},
 		{"file:/var/lib/x/", "", "/var/lib/x"},
 		{"file:///var/lib/x", "", "/var/lib/x"},
+		{"postgres://u:p@db/events", "", ".hookswitch"},
+		{"postgresql://u:p@db/events", "/var/lib/hookswitch", "/var/lib/hookswitch"},
 	} {
 		c := sidecar.Config{Store: tt.store, StateDirectory: tt.state}
 		if got, err := c.Dir(); err != nil || got != tt.want {
@@ -80,6 +84,27 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_USER_ID", "me", "UUID"},
 		{"HOOKSWITCH_LOG_LEVEL", "loud", "debug"},
 		{"HOOKSWITCH_LOG_FORMAT", "xml", "json"},
+		{"HOOKSWITCH_ACK_BUDGET", "1500", "did you mean 1500s"},
+		{"HOOKSWITCH_ACK_BUDGET", "0s", "more than 0"},
+		{"HOOKSWITCH_MAX_DISK", "lots", "5GiB"},
+		{"HOOKSWITCH_MAX_DISK", "-1GB", "5GiB"},
+		{"HOOKSWITCH_RETENTION", "30d", "no duration"},
+		{"HOOKSWITCH_RETENTION_DEAD", "-1h", "negative"},
+		{"HOOKSWITCH_DRAIN_DELAY", "5", "did you mean 5s"},
+		{"HOOKSWITCH_RETRY_MAX_AGE", "a day", "no duration"},
+		{"HOOKSWITCH_RETRY_ON", "sometimes", "sometimes"},
+		{"HOOKSWITCH_ORDER_BY", "call", "entity"},
+		{"HOOKSWITCH_ORDER_BY", "payload..id", "entity"},
+		{"HOOKSWITCH_FORWARD_SIGN", "hmac", "resign"},
+		{"HOOKSWITCH_FORWARD_KEY", planted, "base64"},
+		{"HOOKSWITCH_FORWARD_HEADERS", planted, "colon"},
+		{"HOOKSWITCH_FORWARD_HEADERS", "Bad Name:" + planted, "name"},
+		{"HOOKSWITCH_FORWARD_HEADERS", "X-Token:" + planted + "\x01x", "X-Token"},
+		{"HOOKSWITCH_ROUTE_0_TO", "127.0.0.1:5000", "http"},
+		{"HOOKSWITCH_ROUTE_0_MATCH", "mes*age", "pattern"},
+		{"HOOKSWITCH_ROUTE_0_MODE", "later", "async"},
+		{"HOOKSWITCH_ROUTE_0_NAME", "default", "another target"},
+		{"HOOKSWITCH_ROUTE_0_NAME", "a:b", "colon"},
 	} {
 		t.Run(tt.variable+" "+tt.value, func(t *testing.T) {
 			vars := map[string]string{"TELNYX_PUBLIC_KEY": goodKey, tt.variable: tt.value}
@@ -94,6 +119,47 @@ func TestBadConfigurations(t *testing.T) {
 	}
 }
 
+func TestRoutes(t *testing.T) {
+	c, err := load(t, map[string]string{
+		"TELNYX_PUBLIC_KEY":          goodKey,
+		"HOOKSWITCH_ROUTE_0_MATCH":   "message.*,fax.received",
+		"HOOKSWITCH_ROUTE_0_TO":      "http://127.0.0.1:5000/sms",
+		"HOOKSWITCH_ROUTE_1_MATCH":   "texml.*",
+		"HOOKSWITCH_ROUTE_1_TO":      "https://ivr.test/",
+		"HOOKSWITCH_ROUTE_1_MODE":    "sync",
+		"HOOKSWITCH_ROUTE_1_NAME":    "ivr",
+		"HOOKSWITCH_ROUTE_1_TIMEOUT": "3s",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []sidecar.Route{
+		{Match: []string{"message.*", "fax.received"}, To: "http://127.0.0.1:5000/sms", Mode: "async"},
+		{Match: []string{"texml.*"}, To: "https://ivr.test/", Mode: "sync", Name: "ivr", Timeout: sidecar.Duration(3 * time.Second)},
+	}
+	if diff := cmp.Diff(want, c.Routes); diff != "" {
+		t.Errorf("routes (-want +got):\n%s", diff)
+	}
+}
+
+func TestRoutesNeedBothEnds(t *testing.T) {
+	_, err := load(t, map[string]string{"TELNYX_PUBLIC_KEY": goodKey, "HOOKSWITCH_ROUTE_0_TO": "http://127.0.0.1:5000"})
+	if err == nil || !strings.Contains(err.Error(), "HOOKSWITCH_ROUTE_0_MATCH is not set") {
+		t.Errorf("a route without types: %v", err)
+	}
+}
+
+func TestByteSizes(t *testing.T) {
+	for text, want := range map[string]sidecar.ByteSize{
+		"0": 0, "1048576": 1 << 20, "5GiB": 5 << 30, "5 gib": 5 << 30, "500MB": 500e6, "1.5k": 1536, "10t": 10 << 40, "7b": 7,
+	} {
+		var got sidecar.ByteSize
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+		}
+	}
+}
+
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	_, err := load(t, map[string]string{"HOOKSWITCH_TIMEOUT": "x", "HOOKSWITCH_CONCURRENCY": "y", "HOOKSWITCH_RETRY_SCHEDULE": "z"})
 	for _, name := range []string{"HOOKSWITCH_TIMEOUT", "HOOKSWITCH_CONCURRENCY", "HOOKSWITCH_RETRY_SCHEDULE"} {
@@ -104,9 +170,17 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 }
 
 func TestSecretsDoNotPrint(t *testing.T) {
-	c := sidecar.Config{AdminToken: "pl4nted"}
+	c, err := load(t, map[string]string{
+		"TELNYX_PUBLIC_KEY":          goodKey,
+		"HOOKSWITCH_ADMIN_TOKEN":     "pl4nted",
+		"HOOKSWITCH_FORWARD_HEADERS": "Authorization:Bearer pl4nted",
+		"HOOKSWITCH_FORWARD_KEY":     "cGw0bnRlZHBsNG50ZWRwbDRudGVkcGw0bnRlZHBsNG4=",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
-		if text := fmt.Sprintf(verb, c); strings.Contains(text, "pl4nted") {
+		if text := fmt.Sprintf(verb, c); strings.Contains(text, "pl4nted") || strings.Contains(text, "cGw0bnRlZ") {
 			t.Errorf("%s prints the token: %s", verb, text)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // instanceFile stands in the data directory while a sidecar runs on it.
@@ -20,6 +21,7 @@ type Instance struct {
 	PID      int    `json:"pid"`
 	Webhooks string `json:"webhooks"` // URL that webhooks are POSTed to
 	Admin    string `json:"admin"`    // base URL of the admin listener
+	Socket   string `json:"socket"`   // path of the admin socket
 	Dev      bool   `json:"dev"`      // it accepts events signed with the development key
 }
 
@@ -90,4 +92,11 @@ func runDir(dir string) string {
 		return tmp
 	}
 	return filepath.Join("/tmp", name)
+}
+
+// adminSocket returns where the socket of the commands is by default: beside
+// the directory of the plugins' sockets, which is swept at every start.
+func adminSocket(dir string) string {
+	run := runDir(dir)
+	return filepath.Join(filepath.Dir(run), strings.TrimPrefix(filepath.Base(run)+"-admin.sock", "run-"))
 }

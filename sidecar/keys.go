@@ -47,10 +47,19 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	key, err := parseSeed(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("read key: %s %w: restore it, or delete it to have a new key made (apps then need its new public key)", path, err)
+	}
+	return key, nil
+}
+
+// parseSeed reads a private key. Its error does not show the text, which may
+// be most of a secret.
+func parseSeed(text string) (ed25519.PrivateKey, error) {
+	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(seed) != ed25519.SeedSize {
-		// The text is not shown: it may be most of a secret.
-		return nil, fmt.Errorf("read key: %s does not hold the base64 of %d bytes: restore it, or delete it to have a new key made (apps then need its new public key)", path, ed25519.SeedSize)
+		return nil, fmt.Errorf("does not hold the base64 of %d bytes", ed25519.SeedSize)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
 }

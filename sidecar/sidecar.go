@@ -21,10 +21,12 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
-	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
+	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -45,15 +47,20 @@ type Sidecar struct {
 	opts     Options
 	dir      string
 	log      *slog.Logger
-	store    *sqlite.DB
+	store    store.Store
 	health   *telemetry.Health
 	plugins  *pluginhost.Host
-	forward  *forward.Forward // nil without an app
+	forwards []*forward.Forward
+	sync     []syncRoute
 	dispatch *dispatch.Dispatcher
+	replays  *replay.Runner
+	retain   *retention.Keeper
 	accept   *accept.Server
-	admin    *http.Server
+	admin    *http.Server // on adminNet
+	local    *http.Server // on socket
 	public   net.Listener
 	adminNet net.Listener
+	socket   net.Listener
 
 	forwardKey, devKey string // public halves
 }
@@ -79,7 +86,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if err = os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sidecar: data directory: %w", err)
 	}
-	if s.store, err = sqlite.Open(ctx, sqlite.Config{Dir: s.dir, Log: s.log}); err != nil {
+	if s.store, err = s.openStore(ctx); err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
 	if err = s.listen(); err != nil {
@@ -95,7 +102,19 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	return s, nil
 }
 
-// listen opens both listeners before anything is started, so that a port in
+// openStore opens the directory or the database that the configuration names.
+func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
+	if s.cfg.Postgres() != "" {
+		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE names a database: this version keeps events in a directory only"}}
+	}
+	dir, err := s.cfg.storeDir()
+	if err != nil {
+		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
+	}
+	return sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log})
+}
+
+// listen opens the listeners before anything is started, so that a port in
 // use is noticed at once. Who connects early waits in the backlog.
 func (s *Sidecar) listen() (err error) {
 	if s.public, err = net.Listen("tcp", s.cfg.Listen); err != nil {
@@ -104,127 +123,12 @@ func (s *Sidecar) listen() (err error) {
 	if s.adminNet, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_ADMIN_LISTEN", err)
 	}
-	return nil
-}
-
-// startTargets starts what events are delivered to, and the dispatcher that
-// will do so. Plugins are up before the first event is accepted, so that they
-// have said which events they want.
-func (s *Sidecar) startTargets(ctx context.Context) error {
-	var targets []dispatch.Target
-	if s.cfg.ForwardTo != "" {
-		key, err := LoadKey(s.dir, ForwardKey)
-		if err != nil {
-			return fmt.Errorf("sidecar: %w", err)
-		}
-		s.forwardKey = PublicText(key)
-		s.forward, err = forward.New(forward.Config{
-			URL:       s.cfg.ForwardTo,
-			Key:       key,
-			Timeout:   time.Duration(s.cfg.Timeout),
-			UserAgent: "hookswitch/" + s.opts.Version,
-			Log:       s.log,
-		})
-		if err != nil {
-			return &ConfigError{Problems: []string{"HOOKSWITCH_FORWARD_TO: " + err.Error()}}
-		}
-		targets = append(targets, s.forward)
+	path := s.cfg.AdminSocket
+	if path == "" {
+		path = adminSocket(s.dir)
 	}
-	// What plugins keep belongs to the data, wherever the sidecar was started.
-	work, err := filepath.Abs(filepath.Join(s.dir, "work"))
-	if err == nil {
-		err = os.MkdirAll(work, 0o700)
-	}
-	if err != nil {
-		return fmt.Errorf("sidecar: working directory of plugins: %w", err)
-	}
-	s.plugins, err = pluginhost.New(pluginhost.Config{
-		Dir:          s.cfg.PluginDir,
-		RunDir:       runDir(s.dir),
-		WorkDir:      work,
-		Env:          s.cfg.PluginEnv,
-		Environ:      environment(),
-		Timeout:      time.Duration(s.cfg.Timeout),
-		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
-		Log:          s.opts.Plugins,
-		OnDescribe: func(target string, patterns []string) {
-			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
-				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "target", target, "error", err)
-			}
-		},
-	})
-	if err != nil {
-		return &ConfigError{Problems: []string{"HOOKSWITCH_PLUGIN_DIR: " + err.Error()}}
-	}
-	for _, p := range s.plugins.Plugins() {
-		targets = append(targets, p)
-	}
-	s.dispatch, err = dispatch.New(dispatch.Config{
-		Store:        s.store,
-		Targets:      targets,
-		Schedule:     store.Schedule(s.cfg.RetrySchedule),
-		Concurrency:  s.cfg.Concurrency,
-		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
-		Log:          s.log,
-		OnAttempt:    s.opts.Observe.attempt,
-	})
-	if err != nil {
-		return fmt.Errorf("sidecar: %w", err)
-	}
-	if err := s.plugins.Start(ctx); err != nil {
-		return fmt.Errorf("sidecar: %w", err)
-	}
-	return nil
-}
-
-// openFaces makes what is reached from outside: the way in and the records.
-func (s *Sidecar) openFaces() error {
-	ring := s.cfg.PublicKey.Ring
-	if s.opts.Dev {
-		key, err := LoadKey(s.dir, DevKey)
-		if err != nil {
-			return fmt.Errorf("sidecar: %w", err)
-		}
-		s.devKey = PublicText(key)
-		if ring, err = withKey(ring, "dev", key.Public()); err != nil {
-			return fmt.Errorf("sidecar: %w", err)
-		}
-	}
-	var err error
-	s.accept, err = accept.New(accept.Config{
-		Listener: s.public,
-		Paths:    s.cfg.Paths,
-		Verifier: &webhook.Verifier{Keys: ring, Tolerance: time.Duration(s.cfg.Tolerance)},
-		Store:    s.store,
-		Route:    s.dispatch.Route,
-		Wake:     s.dispatch.Wake,
-		Health:   s.health,
-		Log:      s.log,
-		OnAccept: s.opts.Observe.accept,
-		OnReject: s.opts.Observe.reject,
-	})
-	if err != nil {
-		return &ConfigError{Problems: []string{"HOOKSWITCH_PATHS: " + err.Error()}}
-	}
-	api, err := deliveryapi.New(deliveryapi.Config{
-		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
-	})
-	if err != nil {
-		return &ConfigError{Problems: []string{"HOOKSWITCH_USER_ID: " + err.Error()}}
-	}
-	mux := http.NewServeMux()
-	s.health.Register(mux)
-	mux.Handle("/v2/", api.Handler())
-	var handler http.Handler = mux
-	if s.cfg.AdminToken == "" {
-		handler = loopbackOnly(mux)
-	}
-	s.admin = &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	if s.socket, err = adminapi.ListenSocket(path); err != nil {
+		return fmt.Errorf("sidecar: %w: choose another path with HOOKSWITCH_ADMIN_SOCKET", err)
 	}
 	return nil
 }
@@ -235,6 +139,7 @@ func (s *Sidecar) Addresses() Instance {
 		PID:      os.Getpid(),
 		Webhooks: baseURL(s.public.Addr()) + s.cfg.Paths[0],
 		Admin:    baseURL(s.adminNet.Addr()),
+		Socket:   s.socket.Addr().String(),
 		Dev:      s.opts.Dev,
 	}
 }
@@ -259,10 +164,11 @@ func (s *Sidecar) Plugins() map[string][]string {
 // Run works until ctx ends or a part fails, then stops. The order of stopping
 // is the order in which the parts need each other:
 //
-//  1. readiness off, no new webhooks, those under way are answered,
-//  2. no new attempts, those under way end and are recorded,
-//  3. plugins are drained and stopped,
-//  4. the admin listener is closed, and then the store.
+//  1. readiness off; webhooks are accepted for Config.DrainDelay more,
+//  2. no new webhooks, those under way are answered,
+//  3. no new attempts, those under way end and are recorded,
+//  4. plugins are drained and stopped,
+//  5. the admin listeners are closed, and then the store.
 //
 // A kill at any moment loses nothing that was acknowledged. Run may be called
 // once.
@@ -276,7 +182,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 
 	// Each part gets a context of its own, which only its turn to stop ends.
 	background := context.WithoutCancel(ctx)
-	failed := make(chan error, 4)
+	failed := make(chan error, 8)
 	start := func(run func(context.Context) error) (stop func()) {
 		partCtx, cancel := context.WithCancel(background)
 		done := make(chan struct{})
@@ -288,13 +194,16 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		}()
 		return func() { cancel(); <-done }
 	}
-	stopAdmin := start(s.serveAdmin)
+	stopAdmin := start(func(ctx context.Context) error { return serve(ctx, s.admin, s.adminNet) })
+	stopLocal := start(func(ctx context.Context) error { return serve(ctx, s.local, s.socket) })
 	stopPlugins := start(s.plugins.Run)
 	stopDispatch := start(s.dispatch.Run)
+	stopReplays := start(s.replays.Run)
+	stopRetention := start(s.retain.Run)
 	stopAccept := start(s.accept.Run)
 	s.health.SetReady(true)
-	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "store", s.dir,
-		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forward", s.forward != nil)
+	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir, "shared", s.cfg.Postgres() != "",
+		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forwards", len(s.forwards))
 
 	var cause error
 	select {
@@ -304,10 +213,16 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		s.log.Error("a part of the sidecar failed, stopping", "error", cause)
 	}
 	s.health.SetReady(false)
+	if cause == nil {
+		cause = s.drainDelay(failed)
+	}
 	stopAccept()
+	stopReplays()
+	stopRetention()
 	stopDispatch()
 	stopPlugins()
 	s.logBacklog(background)
+	stopLocal()
 	stopAdmin()
 	close(failed)
 	for err := range failed {
@@ -316,21 +231,17 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	return cause
 }
 
-func (s *Sidecar) serveAdmin(ctx context.Context) error {
-	failed := make(chan error, 1)
-	go func() { failed <- s.admin.Serve(s.adminNet) }()
+// drainDelay waits while load balancers notice that the sidecar is not ready.
+// If a part fails meanwhile it returns the error at once.
+func (s *Sidecar) drainDelay(failed <-chan error) error {
+	t := time.NewTimer(time.Duration(s.cfg.DrainDelay))
+	defer t.Stop()
 	select {
+	case <-t.C:
+		return nil
 	case err := <-failed:
-		return fmt.Errorf("admin listener: %w", err)
-	case <-ctx.Done():
+		return err
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	if s.admin.Shutdown(stop) != nil {
-		_ = s.admin.Close() // a reader who does not finish loses nothing
-	}
-	<-failed
-	return nil
 }
 
 // logBacklog says what is left for the next start.
@@ -353,10 +264,10 @@ func (s *Sidecar) close() {
 	if s.plugins != nil {
 		s.plugins.Stop()
 	}
-	if s.forward != nil {
-		s.forward.Close()
+	for _, f := range s.forwards {
+		f.Close()
 	}
-	for _, l := range []net.Listener{s.public, s.adminNet} {
+	for _, l := range []net.Listener{s.public, s.adminNet, s.socket} {
 		if l != nil {
 			_ = l.Close()
 		}

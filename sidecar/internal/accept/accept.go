@@ -33,8 +33,8 @@ const (
 // seconds (Telnyx API v2, messaging); a 503 within that time makes it retry.
 const DefaultAckBudget = 1500 * time.Millisecond
 
-// Config is what a [Server] needs. All fields but AckBudget and the hooks must
-// be set.
+// Config is what a [Server] needs. Fields without a word about their zero value
+// must be set.
 type Config struct {
 	Listener net.Listener // closed by Run
 	Paths    []string     // where webhooks are POSTed to
@@ -45,9 +45,24 @@ type Config struct {
 	Health   *telemetry.Health
 	Log      *slog.Logger
 
-	AckBudget time.Duration // 0 means DefaultAckBudget
+	// Entity returns what an event is about if events of one entity are to
+	// be delivered in order, and "" if the event has no place in an order.
+	// nil means that no event has one.
+	Entity func(*webhook.Event) string
 
-	// OnAccept and OnReject, if set, observe every decision. They run before
+	// Sync returns the target that answers events of this type itself, or
+	// nil. A nil func means that there is none.
+	Sync func(eventType string) Passer
+
+	// AckBudget bounds the time from the header of a request to its answer.
+	// Past it the answer is 503. It does not apply to events that a Passer
+	// answers. 0 means DefaultAckBudget.
+	AckBudget time.Duration
+
+	// MaxConns bounds the open connections. 0 means DefaultMaxConns.
+	MaxConns int
+
+	// OnAccept and OnReject, unless nil, observe every decision. They run before
 	// the answer is sent and must be quick.
 	OnAccept func(*store.Event, store.Accepted, []string)
 	OnReject func(*http.Request, *webhook.Error)
@@ -57,6 +72,7 @@ type Config struct {
 type Server struct {
 	cfg  Config
 	http *http.Server
+	load load
 }
 
 // New checks the configuration and returns a Server that Run starts.
@@ -68,11 +84,14 @@ func New(cfg Config) (*Server, error) {
 	if cfg.AckBudget <= 0 {
 		cfg.AckBudget = DefaultAckBudget
 	}
+	if cfg.MaxConns <= 0 {
+		cfg.MaxConns = DefaultMaxConns
+	}
 	s := &Server{cfg: cfg}
 	mux := http.NewServeMux()
 	cfg.Health.Register(mux)
 	cfg.Verifier.SetDenyHandler(http.HandlerFunc(s.reject))
-	receive := cfg.Verifier.Handler(http.HandlerFunc(s.receive))
+	receive := s.admit(cfg.Verifier.Handler(http.HandlerFunc(s.receive)))
 	for i, path := range cfg.Paths {
 		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} ") || path == "/livez" || path == "/readyz" {
 			return nil, fmt.Errorf("accept: path %q: give a plain path such as /webhooks", path)
@@ -92,6 +111,7 @@ func New(cfg Config) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		ConnState:         (&conns{max: cfg.MaxConns}).changed,
 	}
 	return s, nil
 }
@@ -106,6 +126,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("accept: serve: %w", err)
 	case <-ctx.Done():
 	}
+	s.load.draining.Store(true)
 	// A request under way ends within its own limits.
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout+s.cfg.AckBudget)
 	defer cancel()
@@ -118,7 +139,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// receive stores a verified event. The order of effects:
+// receive stores a verified event, or has it answered by its target. The order
+// of effects for one that is stored:
 //
 //  1. the event and its jobs are committed and synced, or the duplicate counted,
 //  2. the dispatcher is woken,
@@ -130,24 +152,38 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	received, _ := webhook.FromContext(r.Context()) // put there by the Verifier
 	e := s.event(r, received)
 	targets := s.cfg.Route(e.Type)
-
+	if s.cfg.Sync != nil {
+		if p := s.cfg.Sync(e.Type); p != nil {
+			s.pass(w, r, p, e, targets)
+			return
+		}
+	}
 	// Not the request's own context: a client that hangs up after sending
 	// everything has sent an event, and storing it makes its retry cheap.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.cfg.AckBudget)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrival(r).Add(s.cfg.AckBudget))
 	defer cancel()
 	accepted, err := s.cfg.Store.Accept(ctx, e, targets)
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.cfg.Wake(targets) // it may be stored all the same, if its commit was under way
+		}
 		s.cfg.Log.Error("event not accepted, the sender is asked to retry", "event_id", e.ID, "event_type", e.Type, "error", err)
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "the event could not be stored", http.StatusServiceUnavailable)
+		busy(w, "the event could not be stored")
 		return
 	}
+	s.accepted(e, accepted, targets, received.Ambiguous)
+	// Exactly 200 and no body: Telnyx has an error code (75299) for other 2xx.
+	w.WriteHeader(http.StatusOK)
+}
+
+// accepted logs an event that is in the store and wakes the dispatcher.
+func (s *Server) accepted(e *store.Event, accepted store.Accepted, targets []string, ambiguous string) {
 	log := s.cfg.Log.With("event_id", e.ID, "event_type", e.Type, "delivery_id", accepted.DeliveryID)
 	switch {
 	case accepted.Duplicate:
 		log.Info("duplicate acknowledged")
-	case received.Ambiguous != "":
-		log.Warn("event accepted, but parsers may disagree about it: it goes to catch-all targets only", "reason", received.Ambiguous, "targets", targets)
+	case ambiguous != "":
+		log.Warn("event accepted, but parsers may disagree about it: it goes to catch-all targets only", "reason", ambiguous, "targets", targets)
 	default:
 		log.Info("event accepted", "targets", targets, "key", e.KeyLabel)
 	}
@@ -157,8 +193,6 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	if !accepted.Duplicate {
 		s.cfg.Wake(targets)
 	}
-	// Exactly 200 and no body: Telnyx has an error code (75299) for other 2xx.
-	w.WriteHeader(http.StatusOK)
 }
 
 // event turns a verified request into what is stored of it.
@@ -177,6 +211,9 @@ func (s *Server) event(r *http.Request, received *webhook.Event) *store.Event {
 		PayloadLen: -1,
 		KeyLabel:   received.Signature.KeyLabel,
 		SignedAt:   received.Signature.Timestamp,
+	}
+	if s.cfg.Entity != nil {
+		e.Entity, e.OrderAt = s.cfg.Entity(received), received.OccurredAt.Time
 	}
 	if received.Payload != nil {
 		// The first place with the same text serves as well as the real one.

@@ -42,6 +42,17 @@ func start(t *testing.T, wrap func(store.Store) store.Store) *fixture {
 
 func startWithin(t *testing.T, ackBudget time.Duration, wrap func(store.Store) store.Store) *fixture {
 	t.Helper()
+	return startWith(t, func(cfg *accept.Config) {
+		cfg.AckBudget = ackBudget
+		if wrap != nil {
+			cfg.Store = wrap(cfg.Store)
+		}
+	})
+}
+
+// startWith runs a Server with a configuration that a test has changed.
+func startWith(t *testing.T, change func(*accept.Config)) *fixture {
+	t.Helper()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: t.TempDir(), Log: logger})
@@ -53,27 +64,24 @@ func startWithin(t *testing.T, ackBudget time.Duration, wrap func(store.Store) s
 		t.Fatal(err)
 	}
 	f := &fixture{url: "http://" + listener.Addr().String(), signer: webhooktest.NewSigner(), store: db, log: &log}
-	inner := store.Store(db)
-	if wrap != nil {
-		inner = wrap(db)
-	}
 	health := telemetry.NewHealth(nil)
 	health.SetReady(true)
-	s, err := accept.New(accept.Config{
+	cfg := accept.Config{
 		Listener: listener,
 		Paths:    []string{"/webhooks", "/other"},
 		Verifier: &webhook.Verifier{Keys: f.signer.Keys()},
-		Store:    inner,
+		Store:    db,
 		Route:    func(string) []string { return []string{"plugin:a"} },
 		Wake: func(targets []string) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.woken = append(f.woken, targets...)
 		},
-		Health:    health,
-		Log:       logger,
-		AckBudget: ackBudget,
-	})
+		Health: health,
+		Log:    logger,
+	}
+	change(&cfg)
+	s, err := accept.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,13 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 		}
 		return
 	}
-	state, nextAt := store.Next(a, l.d.schedule, store.Jitter())
+	switch l.breaker.result(a, store.Jitter()) {
+	case opened:
+		l.d.log.Warn("target is unavailable: it gets one attempt at a time until one gets through; its events wait", "target", l.name, "error", a.Error)
+	case closed:
+		l.d.log.Info("target is available again", "target", l.name)
+	}
+	state, nextAt := store.Next(task.Job, a, l.policy, store.Jitter())
 	if err := l.record(results, task, a, state, nextAt); err != nil {
 		l.d.unrecorded.Add(1)
 		l.d.log.Error("the result of an attempt is not recorded", "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "outcome", a.Outcome, "error", err)

@@ -63,9 +63,16 @@ type Config struct {
 	// allows a single attempt.
 	Schedule store.Schedule
 
+	// MaxAge bounds how long a job is tried, see store.Policy. 0 means as
+	// long as the Schedule goes.
+	MaxAge time.Duration
+
 	// Concurrency is how many attempts at each target may be in flight, and
 	// so how many events are held in memory for it. 0 means 16.
 	Concurrency int
+
+	// Policies hold what is different for some targets, by name.
+	Policies map[string]Policy
 
 	// DrainTimeout is how long attempts in flight may go on after Run was
 	// told to stop, before they are cancelled. 0 means 20 seconds.
@@ -80,15 +87,24 @@ type Config struct {
 	OnAttempt func(e *store.Event, a store.Attempt, state store.State, nextAt time.Time)
 }
 
+// Policy is how one target is treated. A zero field is as in [Config].
+type Policy struct {
+	Schedule    store.Schedule // nil is as in Config, an empty one a single attempt
+	MaxAge      time.Duration
+	Concurrency int
+}
+
 // Dispatcher carries jobs to targets. Its methods are safe for concurrent use.
 type Dispatcher struct {
 	store     store.Store
-	schedule  store.Schedule
+	cfg       Config // for the policies
 	drain     time.Duration
 	log       *slog.Logger
 	onAttempt func(*store.Event, store.Attempt, store.State, time.Time)
 
-	loops []*loop // one for each target, in the order of Config.Targets
+	loopsMu sync.RWMutex
+	loops   []*loop // guarded by loopsMu: one for each target, in the order of Config.Targets and Add
+	running *run    // guarded by loopsMu: nil unless Run is
 
 	routesMu sync.RWMutex
 	routes   map[string][]string // guarded by routesMu: target → remembered patterns
@@ -114,14 +130,21 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Concurrency < 0 || cfg.DrainTimeout < 0 {
 		return nil, fmt.Errorf("dispatch: Concurrency %d and DrainTimeout %v must not be negative: leave them 0 for the defaults", cfg.Concurrency, cfg.DrainTimeout)
 	}
-	for _, wait := range cfg.Schedule {
+	schedules := []store.Schedule{cfg.Schedule}
+	for _, p := range cfg.Policies {
+		schedules = append(schedules, p.Schedule)
+	}
+	for _, wait := range slices.Concat(schedules...) {
 		if wait < 0 {
 			return nil, fmt.Errorf("dispatch: the schedule has a negative wait %v: give the waits between attempts, such as 5s, 1m, 10m", wait)
 		}
 	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 16
+	}
 	d := &Dispatcher{
 		store:     cfg.Store,
-		schedule:  slices.Clone(cfg.Schedule),
+		cfg:       cfg,
 		drain:     cfg.DrainTimeout,
 		log:       cfg.Log,
 		onAttempt: cfg.OnAttempt,
@@ -132,31 +155,15 @@ func New(cfg Config) (*Dispatcher, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Concurrency == 0 {
-		cfg.Concurrency = 16
-	}
 	for _, t := range cfg.Targets {
-		name := t.Name()
-		if name == "" || d.loop(name) != nil {
-			return nil, fmt.Errorf("dispatch: target name %q is empty or used twice: give each target a name of its own", name)
+		if err := d.Add(t); err != nil {
+			return nil, err
 		}
-		d.loops = append(d.loops, &loop{
-			d: d, target: t, name: name, slots: cfg.Concurrency, wake: make(chan struct{}, 1),
-		})
 	}
 	if err := d.loadRoutes(); err != nil {
 		return nil, err
 	}
 	return d, nil
-}
-
-func (d *Dispatcher) loop(target string) *loop {
-	for _, l := range d.loops {
-		if l.name == target {
-			return l
-		}
-	}
-	return nil
 }
 
 // Wake makes the targets look for due work now. It is called after an event
@@ -183,19 +190,30 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	results, cancelResults := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelResults()
 
-	var wg sync.WaitGroup
+	r := &run{ctx: ctx, attempts: attempts, results: results}
+	r.wg.Go(func() {
+		if err := d.store.Watch(ctx, d.Wake); err != nil && ctx.Err() == nil {
+			d.log.Warn("the store does not say when others add work: it is found within a minute", "error", err)
+		}
+	})
+	d.loopsMu.Lock()
+	d.running = r
 	for _, l := range d.loops {
-		wg.Go(func() { l.run(ctx, attempts, results) })
+		r.start(l)
 	}
-	done := make(chan struct{})
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
+	d.loopsMu.Unlock()
 
 	<-ctx.Done()
 	d.draining.Store(true)
-	for _, l := range d.loops {
+	d.loopsMu.Lock()
+	d.running = nil
+	d.loopsMu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		r.wg.Wait()
+		close(done)
+	}()
+	for _, l := range d.all() {
 		l.target.Drain()
 	}
 	ended := endsWithin(done, d.drain)
@@ -228,7 +246,7 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 }
 
 func (d *Dispatcher) busy() (names []string) {
-	for _, l := range d.loops {
+	for _, l := range d.all() {
 		if l.inFlight.Load() > 0 {
 			names = append(names, l.name)
 		}

@@ -25,8 +25,13 @@ type loop struct {
 	d      *Dispatcher
 	target Target
 	name   string
+	policy store.Policy
 	slots  int           // attempts that may be in flight
 	wake   chan struct{} // of capacity 1: work may have become due, or a slot free
+
+	breaker breaker
+	stop    context.CancelFunc // nil until it runs; guarded by Dispatcher.loopsMu
+	ended   chan struct{}      // closed when it does not run any more
 
 	inFlight atomic.Int32
 }
@@ -72,9 +77,9 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 // claim takes due work into the free slots and says how long nothing will be
 // due after that. A slot that becomes free ends the wait anyway.
 func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
-	free := l.slots - int(l.inFlight.Load())
+	free, wait := l.breaker.free(time.Now(), int(l.inFlight.Load()))
 	if free <= 0 {
-		return nil, maxSleep, nil
+		return nil, min(wait, maxSleep), nil
 	}
 	tasks, err := l.d.store.Claim(ctx, l.name, time.Now(), free)
 	if err != nil || len(tasks) == free {

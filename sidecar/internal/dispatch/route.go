@@ -16,7 +16,7 @@ import (
 // is starting becomes its job all the same.
 func (d *Dispatcher) Route(eventType string) []string {
 	var names []string
-	for _, l := range d.loops {
+	for _, l := range d.all() {
 		patterns := l.target.Patterns()
 		if len(patterns) == 0 {
 			patterns = d.remembered(l.name)
@@ -71,7 +71,7 @@ func (d *Dispatcher) loadRoutes() error {
 // rememberAll remembers what the targets know at the start. A failure matters
 // only after the next start, so it does not keep events from flowing.
 func (d *Dispatcher) rememberAll(ctx context.Context) {
-	for _, l := range d.loops {
+	for _, l := range d.all() {
 		if err := d.Remember(ctx, l.name, l.target.Patterns()); err != nil {
 			d.log.Warn("patterns are not remembered", "target", l.name, "error", err)
 		}

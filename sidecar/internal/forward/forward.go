@@ -13,7 +13,7 @@
 //   - everything else, redirects and other 4xx included, and no answer at all:
 //     a retry by schedule, or not before Retry-After if the answer has one. An
 //     hour in which the application answers 401 or 404, because it was deployed
-//     wrongly, must not lose events.
+//     wrongly, must not lose events. [RetryOn] can make it a dead letter.
 //
 // Redirects are not followed: a signed event goes to the URL that was
 // configured and nowhere else.
@@ -38,7 +38,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Config describes one application. URL and Key are required.
+// Config describes one application. URL is required, and Key for Resign.
 type Config struct {
 	// Name tells forwards apart; the target is "forward:NAME". Empty means
 	// "default".
@@ -55,6 +55,15 @@ type Config struct {
 	// Key signs what is sent. The application verifies with its public half.
 	Key ed25519.PrivateKey
 
+	// Sign says how requests are signed. The zero value is Resign.
+	Sign Sign
+
+	// RetryOn says which failures are worth another attempt.
+	RetryOn RetryOn
+
+	// Header is sent with every request, and neither logged nor recorded.
+	Header http.Header
+
 	// Timeout bounds an attempt, from connecting to the response header.
 	// 0 means 30 seconds.
 	Timeout time.Duration
@@ -69,12 +78,25 @@ type Config struct {
 	Log *slog.Logger // nil discards
 }
 
+// Sign is how requests are signed.
+type Sign int
+
+// The ways to sign.
+const (
+	Resign      Sign = iota // with Config.Key and the time of the attempt: also a retry verifies
+	Passthrough             // as received: verifies with Telnyx's key, for five minutes
+	Unsigned                // not at all
+)
+
 // Forward sends events to one application. Its methods are safe for concurrent
 // use. Whoever made it calls Close.
 type Forward struct {
 	name      string
 	patterns  []string
 	key       ed25519.PrivateKey
+	sign      Sign
+	retryOn   RetryOn
+	header    http.Header
 	timeout   time.Duration
 	userAgent string
 	log       *slog.Logger
@@ -91,6 +113,9 @@ func New(cfg Config) (*Forward, error) {
 		name:      cfg.Name,
 		patterns:  slices.Clone(cfg.Patterns),
 		key:       cfg.Key,
+		sign:      cfg.Sign,
+		retryOn:   cfg.RetryOn,
+		header:    canonical(cfg.Header),
 		timeout:   cfg.Timeout,
 		userAgent: cfg.UserAgent,
 		log:       cfg.Log,
@@ -109,7 +134,7 @@ func New(cfg Config) (*Forward, error) {
 	f.user, u.User = u.User, nil
 	f.url = u.String()
 
-	if len(f.key) != ed25519.PrivateKeySize {
+	if f.sign == Resign && len(f.key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%s: the signing key has %d bytes and not %d: pass an Ed25519 private key, such as ed25519.NewKeyFromSeed makes from a 32 byte seed", f.name, len(f.key), ed25519.PrivateKeySize)
 	}
 	if f.timeout < 0 {
@@ -206,7 +231,7 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 		return store.Attempt{}, ctx.Err()
 	}
 	if progress.connected() {
-		a.RequestHeader = recordRequest(req)
+		a.RequestHeader = f.recordRequest(req)
 	}
 	if err != nil {
 		f.fail(&a, err, context.Cause(sending), progress)

@@ -26,15 +26,18 @@ func passedOn(name string) bool {
 	case "Content-Type", "Content-Encoding", "Content-Language",
 		"Traceparent", "Tracestate", "X-Request-Id":
 		return true
-	case webhook.HeaderTimestamp, webhook.HeaderSignature:
-		return false
 	}
-	return strings.HasPrefix(name, "Telnyx-")
+	return !isSignature(name) && strings.HasPrefix(name, "Telnyx-")
+}
+
+func isSignature(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return name == http.CanonicalHeaderKey(webhook.HeaderTimestamp) || name == http.CanonicalHeaderKey(webhook.HeaderSignature)
 }
 
 // newRequest builds the request for one attempt:
 //
-//	telnyx-timestamp, telnyx-signature-ed25519   of this attempt, by our key
+//	telnyx-timestamp, telnyx-signature-ed25519   of this attempt, by our key, unless Config.Sign says otherwise
 //	webhook-id                      the event's id, the same on every attempt
 //	hookswitch-delivery-id          what webhook_deliveries knows it by
 //	hookswitch-attempt              1, 2, ...
@@ -54,9 +57,18 @@ func (f *Forward) newRequest(ctx context.Context, t store.Task, now time.Time) (
 			req.Header.Add(h[0], h[1])
 		}
 	}
-	timestamp, signature := webhook.Sign(f.key, now, e.Body)
-	req.Header.Set(webhook.HeaderTimestamp, timestamp)
-	req.Header.Set(webhook.HeaderSignature, signature)
+	switch f.sign {
+	case Resign:
+		timestamp, signature := webhook.Sign(f.key, now, e.Body)
+		req.Header.Set(webhook.HeaderTimestamp, timestamp)
+		req.Header.Set(webhook.HeaderSignature, signature)
+	case Passthrough:
+		for _, h := range e.Header {
+			if isSignature(h[0]) && isText(h[1]) {
+				req.Header.Add(h[0], h[1])
+			}
+		}
+	}
 	id := e.ID
 	if id == "" || len(id) > 256 || !isText(id) {
 		id = e.DeliveryID // an id is any JSON string; a header is not
@@ -68,6 +80,9 @@ func (f *Forward) newRequest(ctx context.Context, t store.Task, now time.Time) (
 		req.Header.Set("Hookswitch-Original-Timestamp", strconv.FormatInt(e.SignedAt.Unix(), 10))
 	}
 	req.Header.Set("User-Agent", f.userAgent)
+	for name, values := range f.header {
+		req.Header[name] = values
+	}
 	if f.user != nil {
 		password, _ := f.user.Password()
 		req.SetBasicAuth(f.user.Username(), password)
@@ -86,10 +101,13 @@ func isText(s string) bool {
 }
 
 // recordRequest returns the headers of a request as they went out, without the
-// password.
-func recordRequest(req *http.Request) [][2]string {
+// password and what was configured.
+func (f *Forward) recordRequest(req *http.Request) [][2]string {
 	h := req.Header.Clone()
 	h.Del("Authorization")
+	for name := range f.header {
+		h.Del(name)
+	}
 	h.Set("Host", req.URL.Host)
 	h.Set("Content-Length", strconv.FormatInt(req.ContentLength, 10))
 	return record(h)

@@ -88,7 +88,12 @@ func (p *progress) connected() bool { return p.phase.Load() == sent }
 // context ended, if it did.
 func (f *Forward) fail(a *store.Attempt, err, cause error, p *progress) {
 	code, text := failure(err, cause, p.phase.Load(), f.timeout)
+	timedOut := errors.Is(cause, errTimeout)
 	a.Outcome, a.ErrorCodes, a.Error = store.OutcomeRetry, []int{code}, text
+	a.Unavailable = cause == nil || timedOut
+	if a.Unavailable && !f.retryOn.failure(code, timedOut) {
+		a.Outcome = store.OutcomeDead
+	}
 }
 
 // failure returns the error code and a text for people. The order matters: a
@@ -158,11 +163,17 @@ func (f *Forward) answered(a *store.Attempt, resp *http.Response, cancel func())
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
 		a.Outcome = store.OutcomeDone
 		return
-	case resp.StatusCode == http.StatusGone:
+	case !f.retryOn.status(resp.StatusCode):
 		a.Outcome = store.OutcomeDead
 	default:
 		a.Outcome = store.OutcomeRetry
 		a.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	}
+	// A 500 may be about this event; these are about the application, or the
+	// proxy in front of it.
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		a.Unavailable = true
 	}
 	a.ErrorCodes = []int{statusCode(resp.StatusCode)}
 	a.Error = strings.TrimSpace(fmt.Sprintf("the application answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))

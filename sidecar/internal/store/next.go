@@ -5,37 +5,92 @@ import (
 	"time"
 )
 
-// Schedule is the list of waits between the attempts at a job. A job whose
-// schedule is used up becomes a dead letter: a Schedule of n waits allows n+1
-// attempts, and an empty one allows a single attempt.
+// State is the state of a job.
+type State string
+
+// The states of a job. This is the one place that says how it moves:
+//
+//	from                   by                                    to
+//	–                      Accept                                pending
+//	pending                attempt: done                         done
+//	pending                attempt: dead                         dead
+//	pending                attempt: retry, schedule used up      dead
+//	pending                attempt: retry, older than MaxAge     dead
+//	pending                attempt: retry                        pending, due later
+//	done, dead, discarded  replay                                pending, a new round
+//	dead                   Discard                               discarded
+//
+// [Next] decides the attempts, [From] the rest. A claim is no state: it is
+// given up by whoever ends, and then the job is what it was.
+const (
+	Pending   State = "pending"
+	Done      State = "done"      // the target said so
+	Dead      State = "dead"      // a dead letter: kept until someone replays or discards it
+	Discarded State = "discarded" // a dead letter that nobody wants any more
+)
+
+// Move is what an operator does to a job.
+type Move string
+
+// The moves of operators.
+const (
+	MoveReplay  Move = "replay"
+	MoveDiscard Move = "discard"
+)
+
+// From returns the states from which the move is possible; jobs in other
+// states are passed over.
+func From(m Move) []State {
+	switch m {
+	case MoveReplay:
+		return []State{Done, Dead, Discarded}
+	case MoveDiscard:
+		return []State{Dead}
+	}
+	return nil
+}
+
+// Schedule is the list of waits between the attempts of one round at a job. A
+// job whose schedule is used up becomes a dead letter: a Schedule of n waits
+// allows n+1 attempts, and an empty one allows a single attempt.
 type Schedule []time.Duration
 
-// Next is the state machine of a job: it returns the state after attempt a
-// and, while that is Pending, when the job is due again. jitter is a number in
-// [0, 1), usually from math/rand; it spreads a wait w evenly over [w/2, w*3/2)
-// so that jobs which failed together do not return together.
-//
-//	outcome   schedule left   state     due
-//	done      –               done      –
-//	dead      –               dead      –
-//	retry     yes             pending   after RetryAfter if given, else after the wait, jittered
-//	retry     no              dead      –
-func Next(a Attempt, s Schedule, jitter float64) (State, time.Time) {
+// Policy says how long a target is tried.
+type Policy struct {
+	Schedule Schedule
+
+	// MaxAge bounds the time from the beginning of a round to its last
+	// attempt: a retry that would be later makes the job a dead letter.
+	// 0 means that only the schedule bounds it.
+	MaxAge time.Duration
+}
+
+// Next returns the state of job j after attempt a and, while that is Pending,
+// when the job is due again. jitter is a number in [0, 1), usually from
+// [Jitter]; it spreads a wait w evenly over [w/2, w*3/2) so that jobs which
+// failed together do not return together. A wish to be left alone for a while,
+// RetryAfter, replaces the wait and is not spread.
+func Next(j Job, a Attempt, p Policy, jitter float64) (State, time.Time) {
 	switch a.Outcome {
 	case OutcomeDone:
 		return Done, time.Time{}
 	case OutcomeDead:
 		return Dead, time.Time{}
 	}
-	if a.N > len(s) {
+	n := a.N - j.Base // the attempt's number in its round
+	if n > len(p.Schedule) {
 		return Dead, time.Time{}
 	}
 	wait := a.RetryAfter
 	if wait <= 0 {
-		w := s[a.N-1]
+		w := p.Schedule[max(n, 1)-1]
 		wait = w/2 + time.Duration(jitter*float64(w))
 	}
-	return Pending, a.FinishedAt.Add(wait)
+	due := a.FinishedAt.Add(wait)
+	if p.MaxAge > 0 && !j.RoundAt.IsZero() && due.Sub(j.RoundAt) > p.MaxAge {
+		return Dead, time.Time{}
+	}
+	return Pending, due
 }
 
 // Jitter returns a random number for [Next].

@@ -35,7 +35,7 @@ func TestNext(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := store.Attempt{N: tt.n, Outcome: tt.outcome, RetryAfter: tt.retryAfter, FinishedAt: end}
-			state, due := store.Next(a, tt.schedule, tt.jitter)
+			state, due := store.Next(store.Job{}, a, store.Policy{Schedule: tt.schedule}, tt.jitter)
 			var want time.Time
 			if tt.want == store.Pending {
 				want = end.Add(tt.wait)

@@ -42,28 +42,15 @@ type Event struct {
 	KeyLabel string    // label of the key that verified it
 	SignedAt time.Time // the signer's timestamp
 
+	// Entity is what the event is about, such as "message:ID", when events
+	// of one entity are to be delivered in order. Empty: in no order.
+	Entity string
+	// OrderAt is the time that orders the events of an entity: when it
+	// happened. Zero: ReceivedAt.
+	OrderAt time.Time
+
 	Duplicates int // further deliveries of the same event that were answered 200 and not dispatched
 }
-
-// State is the state of a job.
-type State string
-
-// The states of a job. [Next] is the only place that moves between them:
-//
-//	        Accept
-//	          │
-//	          ▼      retry, schedule not used up
-//	      pending ◄──────────────┐
-//	          │ Claim            │
-//	          ▼                  │
-//	(claimed, in memory) ── Finish ──► done   handler said so
-//	          │                  └──► dead   permanent, or schedule used up
-//	          └ Release, crash ► pending
-const (
-	Pending State = "pending"
-	Done    State = "done"
-	Dead    State = "dead"
-)
 
 // Job is one (event, target) pair, the unit of work.
 type Job struct {
@@ -71,8 +58,15 @@ type Job struct {
 	EventSeq int64
 	Target   string // "plugin:archive", "forward:default"
 	State    State
-	Attempts int       // attempts made so far
+	Attempts int       // attempts made so far, in all rounds
 	NextAt   time.Time // when it is due, while pending
+
+	// A replay begins a new round of attempts; the job keeps those of the
+	// rounds before. Round counts from 0, the delivery itself.
+	Round   int
+	Base    int       // attempts made before this round
+	RoundAt time.Time // when this round began
+	Was     State     // the state in which the round before ended; empty in round 0
 }
 
 // Task is a claimed job with the event it is about.
@@ -109,6 +103,10 @@ type Attempt struct {
 	ResponseStatus int         // 0 when there was no response
 	ResponseHeader [][2]string
 	ResponseBody   []byte // capped by the target at RecordLimit
+
+	// Unavailable says that a failure is about the target and not about this
+	// event: nobody there, or overloaded. It is not stored.
+	Unavailable bool
 
 	ErrorCodes []int  // Telnyx delivery error codes 75xxx; empty when delivered
 	Error      string // for people; empty when delivered
@@ -149,21 +147,22 @@ type Delivery struct {
 	Attempts []Attempt // most recent first
 }
 
-// Final reports whether nothing is left to do: there was at least one job and
-// none is pending.
+// Final reports whether the delivery came to its end once: there was at least
+// one job and none is pending in its first round. A replay does not undo that.
 func (d *Delivery) Final() bool {
 	for _, j := range d.Jobs {
-		if j.State == Pending {
+		if j.State == Pending && j.Round == 0 {
 			return false
 		}
 	}
 	return len(d.Jobs) > 0
 }
 
-// Delivered reports whether every job is done.
+// Delivered reports whether every job is done. A job that is being replayed
+// counts as what its latest attempt before that made it.
 func (d *Delivery) Delivered() bool {
 	for _, j := range d.Jobs {
-		if j.State != Done {
+		if j.State != Done && !(j.State == Pending && j.Round > 0 && j.Was == Done) {
 			return false
 		}
 	}
@@ -189,23 +188,70 @@ type Route struct {
 	Patterns []string
 }
 
-// Store keeps events, jobs and attempts. All methods are safe for concurrent
-// use. Every method that changes something returns only after the change is
-// committed and synced, and an error from it means that the change may or may
-// not have happened: callers repeat, and repeating is harmless.
+// Store keeps events, jobs, attempts and replays. All methods are safe for
+// concurrent use. Every method that changes something returns only after the
+// change is committed and synced, and an error from it means that the change
+// may or may not have happened, but never a part of it: callers repeat, and
+// repeating is harmless.
+//
+// A store has one owner, a process, or is shared by several. The jobs that a
+// process has claimed are free again when it dies: at the next Open of a store
+// with one owner, within a bound that the implementation states of a shared
+// one. A process that was taken for dead and was not may still Finish its jobs;
+// the first result of an attempt number is the one that counts.
 type Store interface {
+	Queue
+	Records
+	Operator
+
+	// Watch calls wake with the names of targets for which work may have
+	// become due by something that this process did not do itself, until
+	// ctx ends; then it returns nil. Wakes may be lost, such as while a
+	// database is restarted: a caller also looks by itself now and then.
+	Watch(ctx context.Context, wake func(targets []string)) error
+
+	// Ping reports whether the store can commit at this moment.
+	Ping(ctx context.Context) error
+
+	// Close waits for writes under way and closes the store. What this
+	// process had claimed is free.
+	Close() error
+}
+
+// Queue is the part of a [Store] through which events pass.
+type Queue interface {
 	// Accept stores e and one pending job, due at once, for each target.
 	// When an event with the same Key is there already it only counts the
 	// duplicate. Seq and, if it was empty, DeliveryID of e are filled in.
+	//
+	// When ctx ends it returns at once, also from within a commit that does
+	// not return; then the event may still be stored, as a whole.
 	Accept(ctx context.Context, e *Event, targets []string) (Accepted, error)
+
+	// Record stores, after the fact, an event that was passed straight
+	// through to a target, together with that one attempt: its job is Done
+	// if the Outcome is OutcomeDone, else Dead. It never becomes due.
+	// JobID and N of the attempt are ignored. If the event is there already
+	// the duplicate is counted and the attempt added as the job's next,
+	// which decides its state unless it is Pending; repeating one with the
+	// same StartedAt changes nothing. An event that is new also becomes a job, due at
+	// once, for each of the others, as by Accept.
+	Record(ctx context.Context, e *Event, a Attempt, others []string) (Accepted, error)
 
 	// Claim hands out up to limit pending jobs of the target that are due
 	// at now, longest due first. A claimed job is not handed out again
-	// until Finish or Release; a crash of the process releases it.
+	// until Finish or Release, or the death of the process.
+	//
+	// Of the pending jobs of a target with the same Entity, not empty, only
+	// the first by (OrderAt, Seq) is handed out, and none while another is
+	// claimed. So a job that waits for a retry holds up those behind it, a
+	// dead one does not. The others of the entity may be given a later
+	// NextAt; the next becomes due when the first is no longer pending.
 	Claim(ctx context.Context, target string, now time.Time, limit int) ([]Task, error)
 
 	// NextDue returns when the next unclaimed pending job of the target is
-	// due, and false if there is none.
+	// due, and false if there is none. It may be a time at which Claim
+	// finds nothing, but no earlier than it can tell.
 	NextDue(ctx context.Context, target string) (time.Time, bool, error)
 
 	// Finish records an attempt at a claimed job and moves the job to the
@@ -216,14 +262,6 @@ type Store interface {
 	// Release gives back a claimed job that was not attempted.
 	Release(ctx context.Context, jobID int64) error
 
-	// Delivery returns the record of one event, final or not, by the id of
-	// the delivery or of the event, without regard to the case of UUIDs.
-	Delivery(ctx context.Context, id string) (*Delivery, error)
-
-	// Deliveries returns the final deliveries that f selects, most recently
-	// received first, and how many there are without Offset and Limit.
-	Deliveries(ctx context.Context, f Filter) ([]Delivery, int, error)
-
 	// SaveRoute remembers the patterns of a target, so that events which
 	// arrive while it cannot be asked still become its jobs.
 	SaveRoute(ctx context.Context, r Route) error
@@ -233,10 +271,15 @@ type Store interface {
 
 	// Backlog returns the number of pending jobs by target.
 	Backlog(ctx context.Context) (map[string]int, error)
+}
 
-	// Ping reports whether the store can commit at this moment.
-	Ping(ctx context.Context) error
+// Records is the part of a [Store] that Telnyx's delivery record API reads.
+type Records interface {
+	// Delivery returns the record of one event, final or not, by the id of
+	// the delivery or of the event, without regard to the case of UUIDs.
+	Delivery(ctx context.Context, id string) (*Delivery, error)
 
-	// Close waits for writes under way and closes the store.
-	Close() error
+	// Deliveries returns the final deliveries that f selects, most recently
+	// received first, and how many there are without Offset and Limit.
+	Deliveries(ctx context.Context, f Filter) ([]Delivery, int, error)
 }

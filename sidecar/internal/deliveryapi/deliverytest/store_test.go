@@ -50,7 +50,7 @@ func deliver(t testing.TB, s store.Store, e *store.Event, attempts []store.Attem
 		}
 		a := attempts[i]
 		a.JobID = tasks[0].Job.ID
-		state, next := store.Next(a, schedule, 0)
+		state, next := store.Next(tasks[0].Job, a, store.Policy{Schedule: schedule}, 0)
 		if err := s.Finish(t.Context(), a, state, next); err != nil {
 			t.Fatal(err)
 		}

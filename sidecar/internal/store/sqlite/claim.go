@@ -14,13 +14,54 @@ import (
 // recovery: the same query finds it. A claim that was written would cost each
 // job one more commit.
 
+// claim is a job that somebody works on.
+type claim struct {
+	attempts int // it had when it was claimed
+	lane     lane
+}
+
+// lane is what the jobs have in common that go one at a time: an entity at a
+// target. The zero lane has room for any number.
+type lane struct{ target, entity string }
+
 // dueJobs is stepped through until enough jobs are found that nobody has
 // claimed. Claimed ones are as old as any, but there are never more of them
 // than attempts in flight.
+//
+// head is the first pending job of the same entity, by its event; a job that
+// is not the head is blocked.
 const dueJobs = `
-SELECT id, event_seq, attempts, next_at FROM jobs
+SELECT ` + jobColumns + `, entity, iif(entity = '', event_seq, (
+	SELECT b.event_seq FROM jobs AS b
+	WHERE b.target = jobs.target AND b.entity = jobs.entity AND b.entity <> '' AND b.state = 'pending'
+	ORDER BY b.order_at, b.event_seq LIMIT 1)) AS head
+FROM jobs
 WHERE target = ? AND state = 'pending' AND next_at <= ?
 ORDER BY next_at, id`
+
+// A blocked job is put off, so that the next claim need not look at it. It
+// becomes due with the end of the one in front of it (see pullNext), or, should
+// that ever be missed, by itself: nothing is parked for good. The condition is
+// looked at again by the writer, after whom nothing has changed.
+const putOff = `
+UPDATE jobs SET next_at = max(?2, (
+	SELECT b.next_at FROM jobs AS b
+	WHERE b.target = jobs.target AND b.entity = jobs.entity AND b.entity <> '' AND b.state = 'pending'
+	ORDER BY b.order_at, b.event_seq LIMIT 1))
+WHERE id = ?1 AND state = 'pending' AND event_seq <> (
+	SELECT b.event_seq FROM jobs AS b
+	WHERE b.target = jobs.target AND b.entity = jobs.entity AND b.entity <> '' AND b.state = 'pending'
+	ORDER BY b.order_at, b.event_seq LIMIT 1)`
+
+const (
+	// putOffFor is how long a blocked job is put off if the one in front of
+	// it is due before that.
+	putOffFor = time.Minute
+
+	// maxLook bounds how many jobs one claim looks at: a backlog of blocked
+	// ones is put off in pieces.
+	maxLook = 2000
+)
 
 // Claim implements [store.Store]. Claims do not survive a crash.
 func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
@@ -30,10 +71,102 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	if limit <= 0 {
 		return nil, nil
 	}
-	jobs, err := db.claimJobs(ctx, target, now, limit)
-	if err != nil {
-		return nil, db.readError("claim", err)
+	for {
+		jobs, blocked, all, err := db.claimJobs(ctx, target, now, limit)
+		if err != nil {
+			return nil, db.readError("claim", err)
+		}
+		if len(blocked) > 0 {
+			if err := db.putOff(ctx, blocked); err != nil {
+				for _, j := range jobs {
+					db.unclaim(j.ID, j.Attempts)
+				}
+				return nil, err
+			}
+		}
+		if len(jobs) == 0 && !all {
+			continue // only blocked ones so far
+		}
+		return db.tasks(ctx, jobs)
 	}
+}
+
+// claimJobs claims what it can, and returns the blocked jobs that it met and
+// whether it has seen all that are due.
+//
+// It holds claimMu across the query. Finish gives up its claim after its
+// commit; so a job that looks pending here because the query began before that
+// commit still has its claim and is passed over.
+func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit int) (jobs []store.Job, blocked []int64, all bool, err error) {
+	db.claimMu.Lock()
+	defer db.claimMu.Unlock()
+	rows, err := db.queries.dueJobs.QueryContext(ctx, target, now.UnixMicro())
+	if err != nil {
+		return nil, nil, false, err
+	}
+	defer rows.Close()
+	claims := make(map[int64]claim, limit)
+	for looked := 0; len(jobs) < limit; looked++ {
+		if looked == maxLook && len(blocked) > 0 {
+			break
+		}
+		if !rows.Next() {
+			all = true
+			break
+		}
+		var entity string
+		var head int64
+		j, err := scanJob(rows, &entity, &head)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		c := claim{attempts: j.Attempts}
+		if entity != "" {
+			c.lane = lane{target, entity}
+		}
+		switch _, claimed := db.claims[j.ID]; {
+		case claimed:
+		case head != j.EventSeq:
+			blocked = append(blocked, j.ID)
+		case db.busy(c.lane):
+		default:
+			// The head of its lane is met once only.
+			claims[j.ID] = c
+			jobs = append(jobs, j)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, false, err
+	}
+	for id, c := range claims {
+		db.claims[id] = c
+		if c.lane != (lane{}) {
+			db.lanes[c.lane] = struct{}{}
+		}
+	}
+	return jobs, blocked, all, nil
+}
+
+// busy reports whether a job of the lane is claimed. The caller holds claimMu.
+func (db *DB) busy(l lane) bool {
+	_, busy := db.lanes[l]
+	return busy
+}
+
+func (db *DB) putOff(ctx context.Context, jobs []int64) error {
+	until := time.Now().Add(putOffFor).UnixMicro()
+	return db.write(ctx, "claim", 64*len(jobs), func(w *writer) error {
+		for _, id := range jobs {
+			if _, err := w.putOff.Exec(id, until); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// tasks returns claimed jobs with their events, or gives them back.
+func (db *DB) tasks(ctx context.Context, jobs []store.Job) ([]store.Task, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}
@@ -45,38 +178,6 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 		return nil, db.readError("claim", err)
 	}
 	return tasks, nil
-}
-
-// claimJobs holds claimMu across the query. Finish gives up its claim after
-// its commit; so a job that looks pending here because the query began before
-// that commit still has its claim and is passed over.
-func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit int) (jobs []store.Job, err error) {
-	db.claimMu.Lock()
-	defer db.claimMu.Unlock()
-	rows, err := db.queries.dueJobs.QueryContext(ctx, target, now.UnixMicro())
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for len(jobs) < limit && rows.Next() {
-		j := store.Job{Target: target, State: store.Pending}
-		var due sql.NullInt64
-		if err := rows.Scan(&j.ID, &j.EventSeq, &j.Attempts, &due); err != nil {
-			return nil, err
-		}
-		if _, claimed := db.claims[j.ID]; claimed {
-			continue
-		}
-		j.NextAt = fromMicros(due)
-		jobs = append(jobs, j)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	for _, j := range jobs {
-		db.claims[j.ID] = j.Attempts
-	}
-	return jobs, nil
 }
 
 func (db *DB) loadTasks(ctx context.Context, jobs []store.Job) ([]store.Task, error) {
@@ -115,6 +216,11 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 	return due, found, nil
 }
 
+const pendingJobs = `
+SELECT id, entity, next_at FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`
+
+// nextDue passes over jobs of a lane that is busy: they become due, at the
+// earliest, when the claimed one ends, after which the caller looks again.
 func (db *DB) nextDue(ctx context.Context, target string) (due time.Time, found bool, err error) {
 	db.claimMu.Lock() // as in claimJobs
 	defer db.claimMu.Unlock()
@@ -123,15 +229,21 @@ func (db *DB) nextDue(ctx context.Context, target string) (due time.Time, found 
 		return due, false, err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for looked := 0; rows.Next(); looked++ {
 		var id int64
+		var entity string
 		var at sql.NullInt64
-		if err := rows.Scan(&id, &at); err != nil {
+		if err := rows.Scan(&id, &entity, &at); err != nil {
 			return due, false, err
 		}
-		if _, claimed := db.claims[id]; !claimed {
-			return fromMicros(at), true, nil
+		_, claimed := db.claims[id]
+		if claimed || entity != "" && db.busy(lane{target, entity}) {
+			if looked > maxLook {
+				return time.Now().Add(time.Second), true, nil // no need to know exactly
+			}
+			continue
 		}
+		return fromMicros(at), true, nil
 	}
 	return due, false, rows.Err()
 }
@@ -143,7 +255,7 @@ func (db *DB) Release(_ context.Context, jobID int64) error {
 	}
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
-	delete(db.claims, jobID)
+	db.free(jobID)
 	return nil
 }
 
@@ -152,9 +264,15 @@ func (db *DB) Release(_ context.Context, jobID int64) error {
 func (db *DB) unclaim(jobID int64, attempts int) {
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
-	if had, ok := db.claims[jobID]; ok && had == attempts {
-		delete(db.claims, jobID)
+	if c, ok := db.claims[jobID]; ok && c.attempts == attempts {
+		db.free(jobID)
 	}
+}
+
+// free forgets a claim. The caller holds claimMu.
+func (db *DB) free(jobID int64) {
+	delete(db.lanes, db.claims[jobID].lane)
+	delete(db.claims, jobID)
 }
 
 func (db *DB) closed() bool {

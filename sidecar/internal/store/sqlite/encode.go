@@ -139,23 +139,29 @@ func scanAttempt(rows *sql.Rows, more ...any) (store.Attempt, error) {
 const eventColumns = `events.seq, events.key, events.delivery_id, events.id, events.type,
 	events.occurred_at, events.received_at, events.method, events.path, events.remote_addr,
 	events.key_label, events.signed_at, events.payload_off, events.payload_len,
-	events.duplicates, events.header, events.body`
+	events.duplicates, events.header, events.body, events.entity, events.order_at`
+
+// summaryColumns are eventColumns without what is large or stands behind it.
+const summaryColumns = `events.seq, events.key, events.delivery_id, events.id, events.type,
+	events.occurred_at, events.received_at, events.method, events.path, events.remote_addr,
+	events.key_label, events.signed_at, events.payload_off, events.payload_len,
+	events.duplicates, NULL, NULL, '', NULL`
 
 // scanEvent reads eventColumns.
 func scanEvent(rows *sql.Rows) (*store.Event, error) {
 	var (
-		e                store.Event
-		received, signed sql.NullInt64
-		header           sql.NullString
+		e                       store.Event
+		received, signed, order sql.NullInt64
+		header                  sql.NullString
 	)
 	err := rows.Scan(&e.Seq, &e.Key, &e.DeliveryID, &e.ID, &e.Type,
 		&e.OccurredAt, &received, &e.Method, &e.Path, &e.RemoteAddr,
 		&e.KeyLabel, &signed, &e.PayloadOff, &e.PayloadLen,
-		&e.Duplicates, &header, &e.Body)
+		&e.Duplicates, &header, &e.Body, &e.Entity, &order)
 	if err != nil {
 		return nil, err
 	}
-	e.ReceivedAt, e.SignedAt = fromMicros(received), fromMicros(signed)
+	e.ReceivedAt, e.SignedAt, e.OrderAt = fromMicros(received), fromMicros(signed), fromMicros(order)
 	e.Header, err = decodePairs(header)
 	return &e, err
 }

@@ -35,7 +35,7 @@ func (db *DB) Plan(ctx context.Context, query string, args ...any) ([]string, er
 const (
 	DueJobs      = dueJobs
 	SelectByID   = selectByID
-	UpsertRecord = upsertRecord
+	UpdateRecord = updateRecord
 )
 
 // FilterSQL returns the condition that a filter becomes.

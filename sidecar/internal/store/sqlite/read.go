@@ -23,7 +23,7 @@ func (q *queries) prepare(ctx context.Context, db *sql.DB) (err error) {
 		text string
 	}{
 		{&q.dueJobs, dueJobs},
-		{&q.pendingJobs, `SELECT id, next_at FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`},
+		{&q.pendingJobs, pendingJobs},
 		{&q.eventsBySeq, `SELECT ` + eventColumns + ` FROM events WHERE seq IN (SELECT value FROM json_each(?))`},
 	} {
 		if *s.stmt, err = db.PrepareContext(ctx, s.text); err != nil {
@@ -62,7 +62,7 @@ func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) 
 		if len(seqs) == 0 {
 			return fmt.Errorf("%w: no delivery or event has the id %q", store.ErrNotFound, id)
 		}
-		found, err = loadDeliveries(ctx, tx, seqs)
+		found, err = loadDeliveries(ctx, tx, seqs, whole)
 		return err
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func (db *DB) Deliveries(ctx context.Context, f store.Filter) (page []store.Deli
 		if err != nil {
 			return err
 		}
-		page, err = loadDeliveries(ctx, tx, seqs)
+		page, err = loadDeliveries(ctx, tx, seqs, whole)
 		return err
 	})
 	if err != nil {
@@ -117,13 +117,27 @@ func (db *DB) read(ctx context.Context, operation string, fn func(*sql.Tx) error
 	return nil
 }
 
+// detail is how much of a delivery is loaded.
+type detail struct {
+	eventColumns string // of scanEvent
+	attempts     string // condition on attempts and jobs
+}
+
+var (
+	whole = detail{eventColumns, `true`}
+
+	// summary leaves out the wide columns, with which a list of large events
+	// would fill the memory, and all attempts but the latest.
+	summary = detail{summaryColumns, `attempts.n = jobs.attempts`}
+)
+
 // loadDeliveries returns the deliveries of events in the order of seqs.
-func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64) ([]store.Delivery, error) {
+func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]store.Delivery, error) {
 	if len(seqs) == 0 {
 		return nil, nil
 	}
 	list := jsonList(seqs)
-	rows, err := tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM events
+	rows, err := tx.QueryContext(ctx, `SELECT `+d.eventColumns+` FROM events
 		WHERE seq IN (SELECT value FROM json_each(?))`, list)
 	if err != nil {
 		return nil, err
@@ -141,23 +155,23 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64) ([]store.Deli
 		out[at[e.Seq]].Event = e
 	}
 
-	rows, err = tx.QueryContext(ctx, `SELECT id, event_seq, target, state, attempts, next_at FROM jobs
+	rows, err = tx.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs
 		WHERE event_seq IN (SELECT value FROM json_each(?)) ORDER BY id`, list)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := collect(rows, scanJob)
+	jobs, err := collect(rows, func(rows *sql.Rows) (store.Job, error) { return scanJob(rows) })
 	if err != nil {
 		return nil, err
 	}
 	for _, j := range jobs {
-		d := &out[at[j.EventSeq]]
-		d.Jobs = append(d.Jobs, j)
+		of := &out[at[j.EventSeq]]
+		of.Jobs = append(of.Jobs, j)
 	}
 
 	rows, err = tx.QueryContext(ctx, `SELECT `+attemptColumns+`, jobs.target, jobs.event_seq
 		FROM jobs JOIN attempts ON attempts.job_id = jobs.id
-		WHERE jobs.event_seq IN (SELECT value FROM json_each(?))
+		WHERE jobs.event_seq IN (SELECT value FROM json_each(?)) AND `+d.attempts+`
 		ORDER BY attempts.started_at DESC, attempts.job_id DESC, attempts.n DESC`, list)
 	if err != nil {
 		return nil, err
@@ -168,8 +182,8 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64) ([]store.Deli
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
 			a.Target = target
-			d := &out[at[seq]]
-			d.Attempts = append(d.Attempts, a)
+			of := &out[at[seq]]
+			of.Attempts = append(of.Attempts, a)
 		}
 		return struct{}{}, err
 	})
@@ -226,10 +240,18 @@ func scanSeq(rows *sql.Rows) (seq int64, err error) {
 	return seq, err
 }
 
-func scanJob(rows *sql.Rows) (j store.Job, err error) {
-	var due sql.NullInt64
-	err = rows.Scan(&j.ID, &j.EventSeq, &j.Target, &j.State, &j.Attempts, &due)
-	j.NextAt = fromMicros(due)
+const jobColumns = `id, event_seq, target, state, attempts, next_at, round, base, round_at, was`
+
+// scanJob reads jobColumns and then more.
+func scanJob(rows *sql.Rows, more ...any) (j store.Job, err error) {
+	var due, round sql.NullInt64
+	err = rows.Scan(append([]any{
+		&j.ID, &j.EventSeq, &j.Target, &j.State, &j.Attempts, &due, &j.Round, &j.Base, &round, &j.Was,
+	}, more...)...)
+	if j.State == store.Pending {
+		j.NextAt = fromMicros(due)
+	}
+	j.RoundAt = fromMicros(round)
 	return j, err
 }
 

@@ -17,8 +17,10 @@ import (
 // Why the tables are as they are:
 //   - events is keyed by a growing integer, so that bodies are appended and
 //     only the indexes are in random order.
-//   - records holds what lists are selected by, apart from events: an update
-//     rewrites its whole row, and that must not be the one with the body.
+//   - records has a row for each event with what lists are selected by, apart
+//     from events: an update rewrites its whole row, and a list reads many,
+//     and neither should be the one with the body.
+//   - jobs_entity finds the first pending job of an entity, see claim.go.
 //   - times are microseconds since 1970 UTC, NULL when there is none.
 var migrations = []string{`
 CREATE TABLE events (
@@ -89,6 +91,59 @@ CREATE TABLE ping (
 	one INTEGER PRIMARY KEY CHECK (one = 1),
 	n   INTEGER NOT NULL
 ) STRICT;
+`, `
+ALTER TABLE events ADD COLUMN entity TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN order_at INTEGER;
+
+CREATE TABLE jobs2 (
+	id         INTEGER PRIMARY KEY,
+	event_seq  INTEGER NOT NULL REFERENCES events (seq),
+	target     TEXT    NOT NULL,
+	state      TEXT    NOT NULL CHECK (state IN ('pending', 'done', 'dead', 'discarded')),
+	attempts   INTEGER NOT NULL DEFAULT 0,
+	next_at    INTEGER,
+	entity     TEXT    NOT NULL,
+	order_at   INTEGER NOT NULL,
+	round      INTEGER NOT NULL DEFAULT 0,
+	base       INTEGER NOT NULL DEFAULT 0,
+	round_at   INTEGER NOT NULL,
+	was        TEXT    NOT NULL DEFAULT '',
+	UNIQUE (event_seq, target)
+) STRICT;
+INSERT INTO jobs2 (id, event_seq, target, state, attempts, next_at, entity, order_at, round_at)
+SELECT j.id, j.event_seq, j.target, j.state, j.attempts, j.next_at, '', ifnull(e.received_at, 0), ifnull(e.received_at, 0)
+FROM jobs AS j JOIN events AS e ON e.seq = j.event_seq;
+DROP TABLE jobs;
+ALTER TABLE jobs2 RENAME TO jobs;
+CREATE INDEX jobs_due ON jobs (target, next_at) WHERE state = 'pending';
+CREATE INDEX jobs_open ON jobs (state, event_seq) WHERE state <> 'done';
+CREATE INDEX jobs_entity ON jobs (target, entity, order_at, event_seq) WHERE state = 'pending' AND entity <> '';
+
+ALTER TABLE records ADD COLUMN received_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE records ADD COLUMN handled INTEGER NOT NULL DEFAULT 1;
+INSERT INTO records (seq, type) SELECT seq, type FROM events WHERE true ON CONFLICT DO NOTHING;
+UPDATE records SET
+	received_at = (SELECT ifnull(e.received_at, 0) FROM events AS e WHERE e.seq = records.seq),
+	handled = EXISTS (SELECT 1 FROM jobs WHERE event_seq = records.seq);
+CREATE INDEX records_unhandled ON records (seq) WHERE handled = 0;
+
+CREATE TABLE replays (
+	n           INTEGER PRIMARY KEY AUTOINCREMENT,
+	id          TEXT    NOT NULL UNIQUE,
+	created_at  INTEGER NOT NULL,
+	query       TEXT    NOT NULL,
+	targets     TEXT    NOT NULL,
+	rate        REAL    NOT NULL,
+	state       TEXT    NOT NULL,
+	total       INTEGER NOT NULL,
+	seen        INTEGER NOT NULL DEFAULT 0,
+	queued      INTEGER NOT NULL DEFAULT 0,
+	skipped     INTEGER NOT NULL DEFAULT 0,
+	cursor      INTEGER NOT NULL DEFAULT 0,
+	last        INTEGER NOT NULL,
+	finished_at INTEGER
+) STRICT;
+CREATE INDEX replays_running ON replays (n) WHERE state = 'running';
 `}
 
 // migrate runs the migrations that the database has not seen, each in a
@@ -107,6 +162,13 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 	case have == 0 && tables > 0:
 		return fmt.Errorf("%s is the database of another program: use a directory of its own", db.path)
 	}
+	if have == len(migrations) {
+		return nil
+	}
+	// A table that others refer to cannot be replaced while that is enforced.
+	if _, err := conn.ExecContext(ctx, `PRAGMA foreign_keys = OFF`); err != nil {
+		return err
+	}
 	for n := have; n < len(migrations); n++ {
 		tx, err := conn.BeginTx(ctx, nil)
 		if err != nil {
@@ -121,10 +183,18 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 			return fmt.Errorf("migrate to schema %d: %w", n+1, err)
 		}
 	}
-	if have > 0 && have < len(migrations) {
+	if have > 0 {
 		db.log.Info("store schema upgraded", "file", db.path, "from", have, "to", len(migrations))
 	}
-	return nil
+	// What is pruned can be given back to the disk only in this mode, which a
+	// database takes on when it is rewritten.
+	if have < 2 {
+		if _, err := conn.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL; VACUUM`); err != nil {
+			return fmt.Errorf("rewrite the database so that it can shrink: %w", err)
+		}
+	}
+	_, err := conn.ExecContext(ctx, `PRAGMA foreign_keys = ON`)
+	return err
 }
 
 // checkLimit is the largest database that is read through at every start. A

@@ -62,7 +62,11 @@ type DB struct {
 	close   func() error  // runs once
 
 	claimMu sync.Mutex
-	claims  map[int64]int // guarded by claimMu: claimed job → attempts it had then
+	claims  map[int64]claim   // guarded by claimMu: by job
+	lanes   map[lane]struct{} // guarded by claimMu: those of claims
+
+	pruneMu   sync.Mutex
+	pruneFrom int64 // guarded by pruneMu: events up to here were looked at in this round
 }
 
 var _ store.Store = (*DB)(nil)
@@ -90,7 +94,8 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		ops:     make(chan *op, maxGroupOps),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),
-		claims:  make(map[int64]int),
+		claims:  make(map[int64]claim),
+		lanes:   make(map[lane]struct{}),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
@@ -110,6 +115,9 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	}
 	if err := createFile(db.path); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
+	}
+	if kind := volatile(dir); kind != "" {
+		db.log.Warn("the data directory does not outlive this machine or container: events that were acknowledged are lost with it; mount a disk or a volume there", "dir", dir, "file_system", kind)
 	}
 	if err := db.openWriter(ctx, commit); err != nil {
 		return nil, db.explain("open", err)

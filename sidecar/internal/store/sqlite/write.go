@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,13 +17,16 @@ import (
 const (
 	insertEvent = `
 INSERT INTO events (key, delivery_id, id, type, occurred_at, received_at, method, path,
-	remote_addr, key_label, signed_at, payload_off, payload_len, header, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	remote_addr, key_label, signed_at, payload_off, payload_len, header, body, entity, order_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET duplicates = duplicates + 1
 RETURNING seq, delivery_id, duplicates > 0`
 
+	insertRecord = `INSERT INTO records (seq, type, received_at, handled) VALUES (?, ?, ?, ?)`
+
 	insertJob = `
-INSERT INTO jobs (event_seq, target, state, next_at) VALUES (?, ?, 'pending', ?)
+INSERT INTO jobs (event_seq, target, state, next_at, entity, order_at, round_at)
+VALUES (?, ?, 'pending', ?, ?, ?, ?)
 ON CONFLICT (event_seq, target) DO NOTHING`
 
 	insertAttempt = `
@@ -31,77 +35,191 @@ INSERT INTO attempts (job_id, n, started_at, finished_at, outcome, retry_after, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 	selectJob = `
-SELECT event_seq, state, attempts, EXISTS (SELECT 1 FROM attempts WHERE job_id = id AND n = ?2)
+SELECT event_seq, target, entity, state, attempts, EXISTS (SELECT 1 FROM attempts WHERE job_id = id AND n = ?2)
 FROM jobs WHERE id = ?1`
 
 	updateJob = `UPDATE jobs SET state = ?2, attempts = ?3, next_at = ?4 WHERE id = ?1`
 
-	// The record sums up the event's jobs as they are after updateJob.
-	upsertRecord = `
-INSERT INTO records (seq, type, status, started_at, finished_at)
-SELECT ?1, (SELECT type FROM events WHERE seq = ?1),
-	CASE WHEN sum(state = 'pending') > 0 THEN NULL
-	     WHEN sum(state = 'dead') > 0 THEN 'failed'
-	     ELSE 'delivered' END,
-	?2, ?3
-FROM jobs WHERE event_seq = ?1
-ON CONFLICT (seq) DO UPDATE SET
-	status = excluded.status,
-	started_at = min(ifnull(started_at, excluded.started_at), ifnull(excluded.started_at, started_at)),
-	finished_at = max(ifnull(finished_at, excluded.finished_at), ifnull(excluded.finished_at, finished_at))`
+	// The first pending job of an entity becomes due, unless it waits for a
+	// retry of its own.
+	pullNext = `
+UPDATE jobs SET next_at = min(next_at, ?3) WHERE id = (
+	SELECT id FROM jobs WHERE target = ?1 AND entity = ?2 AND entity <> '' AND state = 'pending'
+	ORDER BY order_at, event_seq LIMIT 1
+) AND attempts = base`
+
+	// The record sums up the event's jobs as they are now; see
+	// store.Delivery for what a replay does to that.
+	updateRecord = `
+UPDATE records SET
+	status = (SELECT CASE
+		WHEN sum(state = 'pending' AND round = 0) > 0 THEN NULL
+		WHEN sum(state <> 'done' AND NOT (state = 'pending' AND was = 'done')) > 0 THEN 'failed'
+		ELSE 'delivered' END
+		FROM jobs WHERE event_seq = ?1),
+	handled = 1,
+	started_at = min(ifnull(started_at, ?2), ifnull(?2, started_at)),
+	finished_at = max(ifnull(finished_at, ?3), ifnull(?3, finished_at))
+WHERE seq = ?1`
 
 	upsertRoute = `
 INSERT INTO routes (target, patterns) VALUES (?, ?)
 ON CONFLICT (target) DO UPDATE SET patterns = excluded.patterns`
 )
 
-// Accept implements [store.Store]. A repetition after an error that was only
-// reported, but whose commit landed, counts as a duplicate.
-func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+// newEvent is an event on its way into the tables.
+type newEvent struct {
+	args     []any // of insertEvent
+	e        *store.Event
+	due      int64
+	received sql.NullInt64
+	order    int64
+	size     int
+}
+
+func encodeEvent(e *store.Event) (*newEvent, error) {
 	deliveryID := e.DeliveryID
 	if deliveryID == "" {
 		// Version 7 begins with the time, which keeps its index compact.
 		id, err := uuid.NewV7()
 		if err != nil {
-			return store.Accepted{}, fmt.Errorf("sqlite: accept: %w", err)
+			return nil, err
 		}
 		deliveryID = id.String()
 	}
 	header, err := encodePairs(e.Header)
 	if err != nil {
-		return store.Accepted{}, fmt.Errorf("sqlite: accept: %w", err)
+		return nil, err
 	}
 	body := e.Body
 	if body == nil {
 		body = []byte{}
 	}
-	args := []any{
-		e.Key, deliveryID, e.ID, e.Type, e.OccurredAt, micros(e.ReceivedAt), e.Method, e.Path,
-		e.RemoteAddr, e.KeyLabel, micros(e.SignedAt), e.PayloadOff, e.PayloadLen, header, body,
+	n := &newEvent{e: e, due: dueAtOnce(e.ReceivedAt), received: micros(e.ReceivedAt), size: len(body) + len(header.String) + 512}
+	n.order = n.received.Int64
+	if !e.OrderAt.IsZero() {
+		n.order = e.OrderAt.UnixMicro()
 	}
-	dueAt := dueAtOnce(e.ReceivedAt)
+	n.args = []any{
+		e.Key, deliveryID, e.ID, e.Type, e.OccurredAt, n.received, e.Method, e.Path,
+		e.RemoteAddr, e.KeyLabel, micros(e.SignedAt), e.PayloadOff, e.PayloadLen, header, body,
+		e.Entity, micros(e.OrderAt),
+	}
+	return n, nil
+}
 
+// insert stores the event with a job for each target, or counts the duplicate.
+func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err error) {
+	err = w.insertEvent.QueryRow(n.args...).Scan(&got.Seq, &got.DeliveryID, &got.Duplicate)
+	if err != nil || got.Duplicate {
+		return got, err
+	}
+	if _, err := w.insertRecord.Exec(got.Seq, n.e.Type, n.received.Int64, len(targets) > 0); err != nil {
+		return got, err
+	}
+	for _, target := range targets {
+		if _, err := w.insertJob.Exec(got.Seq, target, n.due, n.e.Entity, n.order, n.due); err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// Accept implements [store.Store]. A repetition after an error that was only
+// reported, but whose commit landed, counts as a duplicate.
+func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+	n, err := encodeEvent(e)
+	if err != nil {
+		return store.Accepted{}, fmt.Errorf("sqlite: accept: %w", err)
+	}
 	var got store.Accepted
-	err = db.write(ctx, "accept", len(body)+len(header.String)+512, func(w *writer) error {
-		err := w.insertEvent.QueryRow(args...).Scan(&got.Seq, &got.DeliveryID, &got.Duplicate)
-		if err != nil || got.Duplicate {
-			return err
-		}
-		for _, target := range targets {
-			if _, err := w.insertJob.Exec(got.Seq, target, dueAt); err != nil {
-				return err
-			}
-		}
-		return nil
+	err = db.write(ctx, "accept", n.size, func(w *writer) (err error) {
+		got, err = n.insert(w, targets)
+		return err
 	})
 	if err != nil {
 		return store.Accepted{}, err
 	}
+	fillIn(e, got)
+	return got, nil
+}
+
+func fillIn(e *store.Event, got store.Accepted) {
 	e.Seq = got.Seq
 	if e.DeliveryID == "" {
 		e.DeliveryID = got.DeliveryID
 	}
+}
+
+// Record implements [store.Store].
+func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
+	n, err := encodeEvent(e)
+	if err != nil {
+		return store.Accepted{}, fmt.Errorf("sqlite: record: %w", err)
+	}
+	others = slices.DeleteFunc(slices.Clone(others), func(name string) bool { return name == a.Target })
+	var got store.Accepted
+	err = db.write(ctx, "record", n.size+len(a.ResponseBody)+2*store.RecordLimit, func(w *writer) error {
+		var repeated bool
+		// Before the event is counted: a repetition changes nothing.
+		err := w.conn.QueryRowContext(context.Background(), recordedBefore, e.Key, a.Target, micros(a.StartedAt)).
+			Scan(&got.Seq, &got.DeliveryID, &repeated)
+		if err == nil && repeated {
+			got.Duplicate = true
+			return nil
+		}
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if got, err = n.insert(w, others); err != nil {
+			return err
+		}
+		return w.record(got.Seq, n, a)
+	})
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	fillIn(e, got)
 	return got, nil
+}
+
+const recordedBefore = `
+SELECT events.seq, events.delivery_id, EXISTS (
+	SELECT 1 FROM jobs JOIN attempts ON attempts.job_id = jobs.id
+	WHERE jobs.event_seq = events.seq AND jobs.target = ?2 AND attempts.started_at = ?3)
+FROM events WHERE key = ?1`
+
+// record adds an attempt that has been made to the job of its target, which it
+// ends. A job that is being delivered at this moment keeps its state: its own
+// result will follow.
+func (w *writer) record(seq int64, n *newEvent, a store.Attempt) error {
+	ctx := context.Background()
+	state := store.Dead
+	if a.Outcome == store.OutcomeDone {
+		state = store.Done
+	}
+	_, err := w.conn.ExecContext(ctx, `
+		INSERT INTO jobs (event_seq, target, state, entity, order_at, round_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (event_seq, target) DO NOTHING`, seq, a.Target, string(state), n.e.Entity, n.order, n.due)
+	if err != nil {
+		return err
+	}
+	err = w.conn.QueryRowContext(ctx, `
+		UPDATE jobs SET attempts = attempts + 1, base = iif(state = 'pending', base + 1, base),
+			state = iif(state = 'pending', state, ?3)
+		WHERE event_seq = ?1 AND target = ?2 RETURNING id, attempts`, seq, a.Target, string(state)).Scan(&a.JobID, &a.N)
+	if err != nil {
+		return err
+	}
+	row, err := encodeAttempt(a)
+	if err != nil {
+		return err
+	}
+	if _, err := w.insertAttempt.Exec(row...); err != nil {
+		return err
+	}
+	_, err = w.updateRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
+	return err
 }
 
 // dueAtOnce is when a job that should run now is due. It is not simply zero:
@@ -128,26 +246,24 @@ func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, ne
 		due = sql.NullInt64{Int64: nextAt.UnixMicro(), Valid: true}
 	}
 	size := len(a.ResponseBody) + 2*store.RecordLimit
-	err = db.write(ctx, "finish", size, func(w *writer) error {
-		return w.finish(a, row, state, due)
+	return db.submit(ctx, "finish", &op{
+		run:       func(w *writer) error { return w.finish(a, row, state, due) },
+		size:      size,
+		done:      make(chan error, 1),
+		committed: func() { db.unclaim(a.JobID, a.N-1) },
 	})
-	if err != nil {
-		return err
-	}
-	db.unclaim(a.JobID, a.N-1)
-	return nil
 }
 
 // finish moves a job by one attempt. The attempt's row says whether it has
 // been recorded before: then a repetition changes nothing.
 func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.NullInt64) error {
 	var (
-		seq      int64
-		have     string
-		attempts int
-		recorded bool
+		seq                  int64
+		target, entity, have string
+		attempts             int
+		recorded             bool
 	)
-	err := w.job.QueryRow(a.JobID, a.N).Scan(&seq, &have, &attempts, &recorded)
+	err := w.job.QueryRow(a.JobID, a.N).Scan(&seq, &target, &entity, &have, &attempts, &recorded)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("%w: job %d", store.ErrNotFound, a.JobID)
@@ -162,7 +278,12 @@ func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.N
 	if _, err := w.updateJob.Exec(a.JobID, string(state), a.N, due); err != nil {
 		return err
 	}
-	_, err = w.upsertRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
+	if state != store.Pending && entity != "" {
+		if _, err := w.pullNext.Exec(target, entity, time.Now().UnixMicro()); err != nil {
+			return err
+		}
+	}
+	_, err = w.updateRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
 	return err
 }
 

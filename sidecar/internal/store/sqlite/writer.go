@@ -26,6 +26,10 @@ type op struct {
 	size int // bytes, about
 	done chan error
 
+	// committed, unless nil, is called by the writer when the change is on
+	// disk, also if nobody waits for it any more.
+	committed func()
+
 	// state decides the race between a caller whose context ends and the
 	// writer: whoever moves it away from waiting wins.
 	state atomic.Int32
@@ -38,9 +42,13 @@ const (
 )
 
 // write hands a change to the writer and returns after its commit. If ctx ends
-// before the change was taken into a group it is not made at all; afterwards
-// the answer is waited for, since it is then about to be on disk.
+// earlier it returns at once: before the change was taken into a group it is
+// not made at all, afterwards it may be.
 func (db *DB) write(ctx context.Context, name string, size int, run func(*writer) error) error {
+	return db.submit(ctx, name, &op{run: run, size: size, done: make(chan error, 1)})
+}
+
+func (db *DB) submit(ctx context.Context, name string, o *op) error {
 	select {
 	case <-db.closing:
 		return store.ErrClosed
@@ -49,7 +57,6 @@ func (db *DB) write(ctx context.Context, name string, size int, run func(*writer
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sqlite: %s: %w", name, err)
 	}
-	o := &op{run: run, size: size, done: make(chan error, 1)}
 	select {
 	case db.ops <- o:
 	case <-ctx.Done():
@@ -64,7 +71,7 @@ func (db *DB) write(ctx context.Context, name string, size int, run func(*writer
 		if o.state.CompareAndSwap(waiting, withdrawn) {
 			return fmt.Errorf("sqlite: %s: %w", name, ctx.Err())
 		}
-		err = <-o.done
+		return fmt.Errorf("sqlite: %s: %w: the commit was under way and may have happened", name, ctx.Err())
 	case <-db.stopped:
 		if o.state.CompareAndSwap(waiting, withdrawn) {
 			return store.ErrClosed // sent in the moment the writer left
@@ -92,9 +99,9 @@ type writer struct {
 	conn   *sql.Conn
 	commit commitFunc
 
-	insertEvent, insertJob                 *sql.Stmt
-	insertAttempt, updateJob, upsertRecord *sql.Stmt
-	job, saveRoute, ping                   *sql.Stmt
+	insertEvent, insertRecord, insertJob   *sql.Stmt
+	insertAttempt, updateJob, updateRecord *sql.Stmt
+	job, pullNext, putOff, saveRoute, ping *sql.Stmt
 
 	stmts []*sql.Stmt // all of them
 }
@@ -105,10 +112,13 @@ func (w *writer) prepare(ctx context.Context) error {
 		text string
 	}{
 		{&w.insertEvent, insertEvent},
+		{&w.insertRecord, insertRecord},
 		{&w.insertJob, insertJob},
 		{&w.insertAttempt, insertAttempt},
 		{&w.updateJob, updateJob},
-		{&w.upsertRecord, upsertRecord},
+		{&w.updateRecord, updateRecord},
+		{&w.pullNext, pullNext},
+		{&w.putOff, putOff},
 		{&w.job, selectJob},
 		{&w.saveRoute, upsertRoute},
 		{&w.ping, `INSERT INTO ping VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1`},
@@ -201,6 +211,9 @@ func (w *writer) write(group []*op) {
 	for i, o := range group {
 		if errs[i] == nil {
 			errs[i] = err
+		}
+		if errs[i] == nil && o.committed != nil {
+			o.committed()
 		}
 		o.done <- errs[i]
 	}

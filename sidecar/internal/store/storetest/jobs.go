@@ -243,7 +243,7 @@ func claimDue(t *testing.T, open OpenFunc) {
 	again := claim(t, s, target, due, 1)[0]
 	same(t, "job", again.Job, store.Job{
 		ID: task.Job.ID, EventSeq: task.Event.Seq, Target: target,
-		State: store.Pending, Attempts: 1, NextAt: due,
+		State: store.Pending, Attempts: 1, NextAt: due, RoundAt: t0,
 	})
 }
 
@@ -305,7 +305,7 @@ func finishStates(t *testing.T, open OpenFunc) {
 			finish(t, s, a, tt.state, due)
 			d := delivery(t, s, e.DeliveryID)
 			same(t, "jobs", d.Jobs, []store.Job{{
-				ID: task.Job.ID, EventSeq: seq, Target: target, State: tt.state, Attempts: 1, NextAt: due,
+				ID: task.Job.ID, EventSeq: seq, Target: target, State: tt.state, Attempts: 1, NextAt: due, RoundAt: t0,
 			}})
 			same(t, "attempts", d.Attempts, []store.Attempt{a})
 			if d.Final() != tt.final || d.Delivered() != tt.delivered {

@@ -54,6 +54,33 @@ func Run(t *testing.T, open OpenFunc) {
 		{"pages are newest first with a true total", pages},
 		{"routes are remembered", routes},
 		{"backlog counts pending jobs by target", backlog},
+		{"events of an entity go one at a time, in order", orderOneAtATime},
+		{"an event that happened earlier goes first though it came later", orderLateArrival},
+		{"a retry holds up its entity, a dead letter does not", orderRetry},
+		{"entities and targets do not hold each other up", orderOthers},
+		{"released and reopened, an entity goes on", orderRelease},
+		{"a long line of one entity goes through in order", orderLine},
+		{"record keeps what was passed through", recordNew},
+		{"record repeated changes nothing", recordRepeated},
+		{"record of a known event adds an attempt", recordAgain},
+		{"a replay is a new round that keeps the history", replayRound},
+		{"a replay skips what is pending and makes jobs that are missing", replayTargets},
+		{"a replay goes through what was there, oldest first, in steps", replaySteps},
+		{"a replay goes on after reopening", replayReopened},
+		{"a replay can be cancelled, and made only once", replayCancelled},
+		{"a replay by filter takes the jobs that the filter means", replayByFilter},
+		{"a record stays visible while it is replayed", replayVisible},
+		{"events are selected by every field of a query", queryFields},
+		{"pages meet every event once", queryPages},
+		{"summaries are light", querySummary},
+		{"dead letters are grouped", deadGroups},
+		{"discard moves dead letters only", discard},
+		{"a preview counts", preview},
+		{"prune removes by age what is finished", pruneByAge},
+		{"prune removes by size, oldest first, never what is pending or dead", pruneBySize},
+		{"prune stops at its limit", pruneLimit},
+		{"a pruned event can be accepted anew", pruneForgets},
+		{"watch ends with its context", watchEnds},
 		{"a closed store says so", closed},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -155,7 +182,7 @@ func finish(t *testing.T, s store.Store, a store.Attempt, state store.State, nex
 // complete brings every due job of the target to an end.
 func complete(t *testing.T, s store.Store, target string, outcome store.Outcome, state store.State) {
 	t.Helper()
-	tasks, err := s.Claim(t.Context(), target, t0.Add(24*time.Hour), 1000)
+	tasks, err := s.Claim(t.Context(), target, farFuture, 1000)
 	if err != nil {
 		t.Fatalf("claim: %v", err)
 	}

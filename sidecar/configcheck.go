@@ -1,0 +1,135 @@
+package sidecar
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
+)
+
+// Validate reports everything that keeps the sidecar from starting with c, as
+// a [*ConfigError].
+func (c *Config) Validate() error {
+	problem := new(ConfigError)
+	if c.PublicKey.Ring == nil {
+		problem.add("TELNYX_PUBLIC_KEY", "is not set: copy the key from Mission Control (Keys & Credentials, Public Key), or use \"hookswitch dev\" to try things out")
+	}
+	return c.validate(problem)
+}
+
+// ValidateDev is Validate for [Options.Dev], where the development key is
+// enough.
+func (c *Config) ValidateDev() error { return c.validate(new(ConfigError)) }
+
+func (c *Config) validate(problem *ConfigError) error {
+	if _, err := c.Dir(); err != nil {
+		problem.add("HOOKSWITCH_STORE", err.Error())
+	}
+	c.validateListen(problem)
+	c.validateForward(problem)
+	for _, path := range c.Paths {
+		if !strings.HasPrefix(path, "/") {
+			problem.add("HOOKSWITCH_PATHS", fmt.Sprintf("has %q, which does not begin with a slash", path))
+		}
+	}
+	if c.Concurrency < 1 {
+		problem.add("HOOKSWITCH_CONCURRENCY", "must be at least 1")
+	}
+	if c.Timeout <= 0 || c.ShutdownTimeout <= 0 || c.Tolerance <= 0 || c.AckBudget <= 0 {
+		problem.add("HOOKSWITCH_TIMEOUT, HOOKSWITCH_SHUTDOWN_TIMEOUT, HOOKSWITCH_TOLERANCE and HOOKSWITCH_ACK_BUDGET", "must be more than 0")
+	}
+	if _, err := uuid.Parse(c.UserID); err != nil {
+		problem.add("HOOKSWITCH_USER_ID", "is not a UUID")
+	}
+	switch c.LogFormat {
+	case "auto", "text", "json":
+	default:
+		problem.add("HOOKSWITCH_LOG_FORMAT", "is none of auto, text and json")
+	}
+	if len(problem.Problems) > 0 {
+		return problem
+	}
+	return nil
+}
+
+func (c *Config) validateForward(problem *ConfigError) {
+	if c.ForwardTo != "" && !isHTTP(c.ForwardTo) {
+		problem.add("HOOKSWITCH_FORWARD_TO", "is not an http or https URL: write it like http://127.0.0.1:5000/webhooks")
+	}
+	names := map[string]int{"default": -1}
+	for i, r := range c.Routes {
+		prefix := fmt.Sprintf("HOOKSWITCH_ROUTE_%d_", i)
+		if !isHTTP(r.To) {
+			problem.add(prefix+"TO", "is not an http or https URL: write it like http://127.0.0.1:5000/sms")
+		}
+		if len(r.Match) == 0 {
+			problem.add(prefix+"MATCH", "is not set: give the event types of this route, such as message.*")
+		}
+		for _, pattern := range r.Match {
+			if err := event.CheckPattern(pattern); err != nil {
+				problem.add(prefix+"MATCH", "has a bad pattern: "+strings.TrimPrefix(err.Error(), "event: "))
+			}
+		}
+		if r.Mode != "" && r.Mode != "async" && r.Mode != "sync" {
+			problem.add(prefix+"MODE", "is none of async and sync")
+		}
+		name := r.name(i)
+		if strings.ContainsAny(name, " ,:/") {
+			problem.add(prefix+"NAME", "has a space, comma, colon or slash: use letters, digits and dashes")
+		}
+		if _, taken := names[name]; taken {
+			problem.add(prefix+"NAME", fmt.Sprintf("is %q, the name of another target: give each its own", name))
+		}
+		names[name] = i
+	}
+	if _, err := c.signMode(); err != nil {
+		problem.add("HOOKSWITCH_FORWARD_SIGN", err.Error())
+	}
+	if _, err := forward.ParseRetryOn(c.RetryOn); err != nil {
+		problem.add("HOOKSWITCH_RETRY_ON", err.Error())
+	}
+	if c.ForwardKey != "" {
+		if _, err := parseSeed(string(c.ForwardKey)); err != nil {
+			problem.add("HOOKSWITCH_FORWARD_KEY", err.Error())
+		}
+	}
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+// name returns the name of the i-th route's target.
+func (r *Route) name(i int) string {
+	if r.Name != "" {
+		return r.Name
+	}
+	return fmt.Sprintf("route%d", i)
+}
+
+func (c *Config) validateListen(problem *ConfigError) {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		problem.add("HOOKSWITCH_LISTEN", "is not an address: write it like :8080 or 127.0.0.1:8080")
+	}
+	host, _, err := net.SplitHostPort(c.AdminListen)
+	switch {
+	case err != nil:
+		problem.add("HOOKSWITCH_ADMIN_LISTEN", "is not an address: write it like 127.0.0.1:9080")
+	case c.AdminToken == "" && !isLoopback(host):
+		problem.add("HOOKSWITCH_ADMIN_LISTEN", "can be reached from other machines: set HOOKSWITCH_ADMIN_TOKEN, or listen on 127.0.0.1")
+	}
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

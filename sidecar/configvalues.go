@@ -1,0 +1,222 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// Keys is a ring of public keys in the form of TELNYX_PUBLIC_KEY.
+type Keys struct {
+	Ring *webhook.KeyRing // nil if the variable is not set
+}
+
+// UnmarshalText parses the keys. Its errors do not repeat them.
+func (k *Keys) UnmarshalText(text []byte) error {
+	ring, err := webhook.ParseKeys(string(text))
+	if err != nil {
+		return errors.New("is no list of public keys: " + strings.TrimPrefix(err.Error(), "webhook: "))
+	}
+	k.Ring = ring
+	return nil
+}
+
+// Secret is a setting that must not be shown. It prints as stars.
+type Secret string
+
+// String hides the secret.
+func (Secret) String() string { return "***" }
+
+// GoString hides the secret.
+func (Secret) GoString() string { return "***" }
+
+// LogValue hides the secret.
+func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
+
+// Duration is a length of time, written like 5s or 1m30s.
+type Duration time.Duration
+
+// UnmarshalText parses the duration.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := parseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// Schedule is a list of durations separated by commas.
+type Schedule store.Schedule
+
+// UnmarshalText parses the schedule. "none" is the empty one: a single
+// attempt. (A variable that is set but empty has its default.)
+func (s *Schedule) UnmarshalText(text []byte) error {
+	*s = nil
+	if strings.TrimSpace(string(text)) == "none" {
+		return nil
+	}
+	for item := range strings.SplitSeq(string(text), ",") {
+		wait, err := parseDuration(item)
+		if err != nil {
+			return err
+		}
+		if wait == 0 {
+			return errors.New("has a wait of 0: a target that fails at once would be called without a pause")
+		}
+		*s = append(*s, wait)
+	}
+	return nil
+}
+
+// ByteSize is a number of bytes, written like 5GiB, 500MB or 1048576.
+type ByteSize int64
+
+// byteUnits are what a ByteSize may end in, longer ones first.
+var byteUnits = []struct {
+	name  string
+	bytes float64
+}{
+	{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"tib", 1 << 40},
+	{"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
+	{"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}, {"t", 1 << 40}, {"b", 1},
+}
+
+// UnmarshalText parses the size.
+func (b *ByteSize) UnmarshalText(text []byte) error {
+	number, factor := strings.ToLower(strings.TrimSpace(string(text))), 1.0
+	for _, unit := range byteUnits {
+		if rest, ok := strings.CutSuffix(number, unit.name); ok {
+			number, factor = strings.TrimSpace(rest), unit.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n >= 0 && n*factor < 1<<62) {
+		return fmt.Errorf("has %q, which is no size: write it like 500MB or 5GiB", text)
+	}
+	*b = ByteSize(n * factor)
+	return nil
+}
+
+// OrderBy says what the events that go in order have in common.
+type OrderBy string
+
+// UnmarshalText checks the text; see [Config].OrderBy.
+func (o *OrderBy) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if s != "none" && s != "entity" && (!strings.Contains(s, ".") || strings.Contains("."+s+".", "..")) {
+		return fmt.Errorf("has %q: use none, entity, or a field of the body such as payload.call_session_id", s)
+	}
+	*o = OrderBy(s)
+	return nil
+}
+
+// entity returns the function that finds what an event is about, or nil if
+// there is no order.
+func (o OrderBy) entity() func(*webhook.Event) string {
+	switch o {
+	case "", "none":
+		return nil
+	case "entity":
+		return (*webhook.Event).Entity
+	}
+	path := strings.Split(string(o), ".")
+	return func(e *webhook.Event) string { return field(e.Raw, path) }
+}
+
+// field returns the text or number at a path of a body, below "data" if the
+// body has that, and "" if there is none.
+func field(body []byte, path []string) string {
+	var top struct {
+		Data json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(body, &top) != nil {
+		return ""
+	}
+	value := json.RawMessage(body)
+	if len(top.Data) > 0 && path[0] != "data" {
+		value = top.Data
+	}
+	for _, name := range path {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(value, &object) != nil {
+			return ""
+		}
+		value = object[name]
+	}
+	var text string
+	switch {
+	case len(value) == 0 || value[0] == '{' || value[0] == '[' || string(value) == "null":
+		return ""
+	case json.Unmarshal(value, &text) == nil:
+		return text
+	}
+	return string(value)
+}
+
+// Headers are HTTP headers written "Name:value", separated by commas. They may
+// be secret and print as stars.
+type Headers struct{ header http.Header }
+
+// UnmarshalText parses the headers. Its errors do not repeat their values.
+func (h *Headers) UnmarshalText(text []byte) error {
+	h.header = make(http.Header)
+	for item := range strings.SplitSeq(string(text), ",") {
+		name, value, found := strings.Cut(item, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		switch {
+		case !found:
+			return errors.New("has an item without a colon: write it like X-Team:voice,X-Stage:test")
+		case !isHeaderName(name):
+			return errors.New("has a name that no HTTP header can have: letters, digits and dashes")
+		case strings.ContainsFunc(value, unicode.IsControl):
+			return fmt.Errorf("has a value for %s that no HTTP header can have", name)
+		}
+		h.header.Add(name, value)
+	}
+	return nil
+}
+
+// isHeaderName reports whether s has letters, digits and dashes only: less than
+// HTTP allows, and all that anybody uses.
+func isHeaderName(s string) bool {
+	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+// String hides the values.
+func (Headers) String() string { return "***" }
+
+// GoString hides the values.
+func (Headers) GoString() string { return "***" }
+
+// LogValue hides the values.
+func (Headers) LogValue() slog.Value { return slog.StringValue("***") }
+
+// NewLogger returns a logger in one of the formats of LogFormat, other than
+// auto.
+func NewLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+	return telemetry.NewLogger(w, format, level)
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	s = strings.TrimSpace(s)
+	d, err := time.ParseDuration(s)
+	switch {
+	case err == nil && d < 0:
+		return 0, fmt.Errorf("has %q, which is negative", s)
+	case err == nil:
+		return d, nil
+	case s != "" && strings.Trim(s, "0123456789.") == "":
+		return 0, fmt.Errorf("has %q, which needs a unit: did you mean %ss or %sm?", s, s, s)
+	}
+	return 0, fmt.Errorf("has %q, which is no duration: write it like 5s, 2m or 1h30m", s)
+}

@@ -1,0 +1,117 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
+	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
+)
+
+// openFaces makes what is reached from outside: the way in and the records.
+func (s *Sidecar) openFaces() error {
+	ring := s.cfg.PublicKey.Ring
+	if s.opts.Dev {
+		key, err := LoadKey(s.dir, DevKey)
+		if err != nil {
+			return fmt.Errorf("sidecar: %w", err)
+		}
+		s.devKey = PublicText(key)
+		if ring, err = withKey(ring, "dev", key.Public()); err != nil {
+			return fmt.Errorf("sidecar: %w", err)
+		}
+	}
+	var err error
+	s.accept, err = accept.New(accept.Config{
+		Listener: s.public,
+		Paths:    s.cfg.Paths,
+		Verifier: &webhook.Verifier{Keys: ring, Tolerance: time.Duration(s.cfg.Tolerance)},
+		Store:    s.store,
+		Route:    s.route,
+		Sync:     s.passer,
+		Entity:   s.cfg.OrderBy.entity(),
+		Wake:     s.dispatch.Wake,
+		Health:   s.health,
+		Log:      s.log,
+		OnAccept: s.opts.Observe.accept,
+		OnReject: s.opts.Observe.reject,
+
+		AckBudget: time.Duration(s.cfg.AckBudget),
+	})
+	if err != nil {
+		return &ConfigError{Problems: []string{"HOOKSWITCH_PATHS: " + err.Error()}}
+	}
+	api, err := deliveryapi.New(deliveryapi.Config{
+		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
+	})
+	if err != nil {
+		return &ConfigError{Problems: []string{"HOOKSWITCH_USER_ID: " + err.Error()}}
+	}
+	s.replays = replay.New(replay.Config{Store: s.store, Wake: s.dispatch.Wake, Log: s.log})
+	s.retain = retention.New(retention.Config{
+		Store:    s.store,
+		Keep:     time.Duration(s.cfg.Retention),
+		KeepDead: time.Duration(s.cfg.RetentionDead),
+		MaxBytes: int64(s.cfg.MaxDisk),
+		Log:      s.log,
+	})
+	operate, err := adminapi.New(adminapi.Config{
+		Store: s.store, Targets: s.targetNames, Replays: s.replays, Token: string(s.cfg.AdminToken), Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("sidecar: %w", err)
+	}
+	mux := http.NewServeMux()
+	s.health.Register(mux)
+	mux.Handle("/v2/", api.Handler())
+	mux.Handle("/api/v1/", operate.Handler())
+	var handler http.Handler = mux
+	if s.cfg.AdminToken == "" {
+		handler = loopbackOnly(mux)
+	}
+	s.admin = s.server(handler)
+
+	local := http.NewServeMux()
+	s.health.Register(local)
+	local.Handle("/api/v1/", operate.LocalHandler())
+	s.local = s.server(local)
+	return nil
+}
+
+// server returns the server of an admin listener. It has no WriteTimeout: an
+// export takes as long as it takes.
+func (s *Sidecar) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serve serves until ctx ends, and then gives readers a moment.
+func serve(ctx context.Context, server *http.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("admin listener %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if server.Shutdown(stop) != nil {
+		_ = server.Close() // a reader who does not finish loses nothing
+	}
+	<-failed
+	return nil
+}

@@ -1,0 +1,154 @@
+// Package adminapi is what people operate the sidecar with: a JSON API to list
+// events, export them, deliver them again, and deal with dead letters. The
+// command line of hookswitch is its client; openapi.json describes it.
+//
+// Start with [New]. [API.Handler] is for a listener, [API.LocalHandler] for the
+// unix socket of [ListenSocket].
+package adminapi
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	_ "embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+// Config is what an [API] needs. Store and Targets are required.
+type Config struct {
+	Store   store.Store
+	Targets func() []string // names of the targets there are
+
+	// Replays is told of new replays. nil: they are found after a while.
+	Replays interface{ Poke() }
+
+	// Token is the bearer token that Handler asks for. Empty: none is asked
+	// for, and the listener must be out of reach of strangers.
+	Token string
+
+	Log *slog.Logger // nil discards
+}
+
+// API serves /api/v1. Its handlers are safe for concurrent use.
+type API struct {
+	cfg   Config
+	token *[sha256.Size]byte // digest of the token, nil when none is asked for
+	mux   *http.ServeMux
+}
+
+// New returns an API.
+func New(cfg Config) (*API, error) {
+	if cfg.Store == nil || cfg.Targets == nil {
+		return nil, errors.New("adminapi: a required field of Config is not set")
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	if cfg.Token != "" {
+		sum := sha256.Sum256([]byte(cfg.Token))
+		a.token = &sum
+	}
+	for _, r := range a.routes() {
+		a.mux.Handle(r.method+" "+r.path, a.handler(r.serve))
+	}
+	a.mux.Handle("/", a.handler(a.nothing))
+	return a, nil
+}
+
+// nothing answers what no route does.
+func (a *API) nothing(w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := a.mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return problem(http.StatusNotFound, "not-found", "there is no "+r.URL.Path+": see /api/v1/openapi.json")
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return problem(http.StatusMethodNotAllowed, "method-not-allowed", "use "+strings.Join(allowed, " or "))
+}
+
+// route is one operation of the API.
+type route struct {
+	method, path string
+	serve        func(http.ResponseWriter, *http.Request) error
+}
+
+func (a *API) routes() []route {
+	return []route{
+		{"GET", "/api/v1/openapi.json", a.openAPI},
+		{"GET", "/api/v1/events", a.listEvents},
+		{"GET", "/api/v1/events/export", a.exportEvents},
+		{"GET", "/api/v1/events/{id}", a.getEvent},
+		{"GET", "/api/v1/events/{id}/payload", a.getPayload},
+		{"GET", "/api/v1/replays", a.listReplays},
+		{"POST", "/api/v1/replays", a.createReplay},
+		{"GET", "/api/v1/replays/{id}", a.getReplay},
+		{"DELETE", "/api/v1/replays/{id}", a.cancelReplay},
+		{"GET", "/api/v1/dead-letters", a.listDead},
+		{"GET", "/api/v1/dead-letters/groups", a.deadGroups},
+		{"POST", "/api/v1/dead-letters/requeue", a.requeueDead},
+		{"POST", "/api/v1/dead-letters/discard", a.discardDead},
+	}
+}
+
+// Handler serves the API on a network listener: with the token, if there is
+// one, and not to pages of other origins.
+func (a *API) Handler() http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.fail(w, r, problem(http.StatusForbidden, "cross-origin", "the request comes from a page of another origin"))
+	}))
+	return protection.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.authorized(r) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			a.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "send the token that HOOKSWITCH_ADMIN_TOKEN sets as Authorization: Bearer TOKEN"))
+			return
+		}
+		a.mux.ServeHTTP(w, r)
+	}))
+}
+
+// LocalHandler serves the API where the listener itself lets in only those who
+// may: the mode of a socket is its token.
+func (a *API) LocalHandler() http.Handler { return a.mux }
+
+// authorized compares digests, so that not even the length of the token shows
+// in the time it takes.
+func (a *API) authorized(r *http.Request) bool {
+	if a.token == nil {
+		return true
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1
+}
+
+func (a *API) handler(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := serve(w, r); err != nil {
+			a.fail(w, r, err)
+		}
+	})
+}
+
+func (a *API) openAPI(w http.ResponseWriter, r *http.Request) error {
+	if err := noParameters(r); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(openAPI)
+	return nil
+}

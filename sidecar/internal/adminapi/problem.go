@@ -1,0 +1,65 @@
+package adminapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Problem is an error as RFC 9457 describes it.
+type Problem struct {
+	Type   string `json:"type"` // "urn:hookswitch:error:" and a word that stays the same
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"` // what is wrong and what to do
+}
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+const problemType = "urn:hookswitch:error:"
+
+func problem(status int, word, detail string) *Problem {
+	return &Problem{Type: problemType + word, Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+func badRequest(detail string) *Problem {
+	return problem(http.StatusBadRequest, "bad-request", detail)
+}
+
+// fail answers with a problem. What the store has to say is for the log: it may
+// name paths.
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p, ok := errors.AsType[*Problem](err)
+	switch {
+	case ok:
+	case errors.Is(err, store.ErrNotFound):
+		p = problem(http.StatusNotFound, "not-found", "nothing here has this id: it may have been removed by retention, or the id is not complete")
+	case errors.Is(err, store.ErrClosed):
+		p = problem(http.StatusServiceUnavailable, "stopping", "the sidecar is stopping: ask again when it is back")
+	case r.Context().Err() != nil:
+		return // nobody is there to read it
+	default:
+		a.cfg.Log.Error("a request to the admin API failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		p = problem(http.StatusServiceUnavailable, "store", "the store did not answer; the log of the sidecar says why")
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// reply answers with JSON.
+func reply(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the reader may have gone
+	return nil
+}

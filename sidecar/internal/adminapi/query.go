@@ -1,0 +1,198 @@
+package adminapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Filter selects events. It is the same as query parameters, in a body, and on
+// the command line.
+type Filter struct {
+	IDs    []string `json:"ids,omitempty"`    // of events or deliveries
+	Types  []string `json:"types,omitempty"`  // exact, "message.*" or "*"
+	Target string   `json:"target,omitempty"` // "forward:default"
+	Status string   `json:"status,omitempty"` // pending, retrying, done, dead, discarded, unhandled
+	Since  string   `json:"since,omitempty"`  // RFC 3339, or how long ago: "2h"
+	Until  string   `json:"until,omitempty"`
+	Text   string   `json:"text,omitempty"`  // in the body
+	Error  string   `json:"error,omitempty"` // of the latest attempt, all of it
+
+	// All says that a filter which selects everything is meant.
+	All bool `json:"all,omitempty"`
+}
+
+// filterFields are the names that a filter has in a query string and on the
+// command line, with what sets them.
+var filterFields = map[string]func(*Filter, string){
+	"id":     func(f *Filter, v string) { f.IDs = append(f.IDs, strings.Split(v, ",")...) },
+	"type":   func(f *Filter, v string) { f.Types = append(f.Types, strings.Split(v, ",")...) },
+	"target": func(f *Filter, v string) { f.Target = v },
+	"status": func(f *Filter, v string) { f.Status = v },
+	"since":  func(f *Filter, v string) { f.Since = v },
+	"until":  func(f *Filter, v string) { f.Until = v },
+	"text":   func(f *Filter, v string) { f.Text = v },
+	"error":  func(f *Filter, v string) { f.Error = v },
+}
+
+// ParseFilter reads a filter as it is written on the command line: words like
+// status=dead separated by spaces.
+func ParseFilter(text string) (Filter, error) {
+	var f Filter
+	for word := range strings.FieldsSeq(text) {
+		name, value, found := strings.Cut(word, "=")
+		set := filterFields[name]
+		if !found || set == nil {
+			return f, fmt.Errorf("filter: %q: write words like status=dead, of %s", word, strings.Join(filterNames(), ", "))
+		}
+		set(&f, value)
+	}
+	return f, nil
+}
+
+func filterNames() []string { return slices.Sorted(maps.Keys(filterFields)) }
+
+// empty reports whether f selects everything.
+func (f Filter) empty() bool {
+	f.All = false
+	return len(f.IDs) == 0 && len(f.Types) == 0 && f.Target == "" && f.Status == "" &&
+		f.Since == "" && f.Until == "" && f.Text == "" && f.Error == ""
+}
+
+// query turns f into what the store understands.
+func (f Filter) query(now time.Time) (q store.Query, err error) {
+	q = store.Query{IDs: f.IDs, Types: f.Types, Target: f.Target, Text: f.Text, Error: f.Error, Status: store.Status(f.Status)}
+	for _, p := range f.Types {
+		if err := event.CheckPattern(p); err != nil {
+			return q, badRequest("type: " + strings.TrimPrefix(err.Error(), "event: "))
+		}
+	}
+	statuses := []store.Status{"", store.StatusPending, store.StatusRetrying, store.StatusDone, store.StatusDead, store.StatusDiscarded, store.StatusUnhandled}
+	if !slices.Contains(statuses, q.Status) {
+		return q, badRequest(fmt.Sprintf("status: %q is none of pending, retrying, done, dead, discarded and unhandled", f.Status))
+	}
+	if q.Since, err = parseTime("since", f.Since, now); err != nil {
+		return q, err
+	}
+	q.Until, err = parseTime("until", f.Until, now)
+	return q, err
+}
+
+// parseTime reads a time, or how long ago it was.
+func parseTime(name, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, badRequest(fmt.Sprintf("%s: %q is no time: write it like 2026-11-24T14:00:00Z, or how long ago it was, like 2h", name, text))
+}
+
+// parameters reads the query string of a request into a filter. Other names are
+// given to other, which says whether it knows them.
+func parameters(r *http.Request, other func(name, value string) (bool, error)) (Filter, error) {
+	var f Filter
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return f, badRequest("the query string cannot be read: " + err.Error())
+	}
+	for name, list := range values {
+		for _, value := range list {
+			if set := filterFields[name]; set != nil {
+				set(&f, value)
+				continue
+			}
+			known := false
+			if other != nil {
+				if known, err = other(name, value); err != nil {
+					return f, err
+				}
+			}
+			if !known {
+				return f, badRequest(fmt.Sprintf("there is no parameter %q here", name))
+			}
+		}
+	}
+	return f, nil
+}
+
+func noParameters(r *http.Request) error {
+	if r.URL.RawQuery != "" {
+		return badRequest("this takes no parameters")
+	}
+	return nil
+}
+
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+// page is the part of a list that is asked for.
+type page struct {
+	limit  int
+	before int64
+}
+
+// read reads limit and cursor.
+func (p *page) read(name, value string) (bool, error) {
+	switch name {
+	case "limit":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || n > maxLimit {
+			return true, badRequest(fmt.Sprintf("limit: %q is no number from 1 to %d", value, maxLimit))
+		}
+		p.limit = n
+	case "cursor":
+		n, err := strconv.ParseInt(value, 36, 64)
+		if err != nil || n < 1 {
+			return true, badRequest("cursor: it is not one that next_cursor has given")
+		}
+		p.before = n
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+func cursor(next int64) string {
+	if next == 0 {
+		return ""
+	}
+	return strconv.FormatInt(next, 36)
+}
+
+// maxRequest is how large the body of a request may be: some ten thousand ids.
+const maxRequest = 1 << 20
+
+// readBody reads the JSON of a request into v.
+func readBody(w http.ResponseWriter, r *http.Request, v any) error {
+	if err := noParameters(r); err != nil {
+		return err
+	}
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil && d.Decode(new(json.RawMessage)) != io.EOF {
+		err = errors.New("there is more behind it")
+	}
+	if err != nil {
+		return badRequest("the body is not the JSON that is expected here: " + err.Error())
+	}
+	return nil
+}

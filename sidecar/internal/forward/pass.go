@@ -1,0 +1,96 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// maxAnswer is how much of an answer is passed on.
+const maxAnswer = 1 << 20
+
+// Pass sends the event at once, for a sender that waits for the application's
+// own answer, and returns that and the attempt. The answer is nil if there was
+// none, or not all of it, within Config.Timeout or while ctx lasts; else the
+// caller closes its Body, which is in memory. The attempt is not retried:
+// whatever went wrong, its Outcome is done or dead.
+//
+// Of the answer's header are passed on what describes the body, and the rest
+// that is neither about this connection nor about a session with the
+// application.
+func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *http.Response) {
+	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.url, Outcome: store.OutcomeDead}
+	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
+	defer cancel()
+	sending, progress := watch(sending)
+	req, err := f.newRequest(sending, store.Task{Event: e}, a.StartedAt)
+	if err != nil {
+		a.ErrorCodes, a.Error = []int{codeGeneric}, fmt.Sprintf("the event cannot be sent by HTTP: %v", err)
+		a.FinishedAt = time.Now()
+		return a, nil
+	}
+	resp, body, err := f.exchange(req)
+	if progress.connected() {
+		a.RequestHeader = f.recordRequest(req)
+	}
+	if err != nil {
+		code, text := failure(err, context.Cause(sending), progress.phase.Load(), f.timeout)
+		a.ErrorCodes, a.Error = []int{code}, text
+		a.FinishedAt = time.Now()
+		return a, nil
+	}
+	a.Outcome, a.ResponseStatus, a.ResponseHeader = store.OutcomeDone, resp.StatusCode, record(resp.Header)
+	a.ResponseBody = body[:min(len(body), store.RecordLimit)]
+	if resp.StatusCode >= 400 {
+		a.Outcome, a.ErrorCodes = store.OutcomeDead, []int{statusCode(resp.StatusCode)}
+		a.Error = fmt.Sprintf("the application answered %d %s, which was passed on", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	a.FinishedAt = time.Now()
+	return a, &http.Response{
+		StatusCode:    resp.StatusCode,
+		Header:        passedBack(resp.Header),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		ContentLength: int64(len(body)),
+	}
+}
+
+// exchange sends a request and reads the whole answer.
+func (f *Forward) exchange(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := f.transport.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
+	}
+	return resp, body, err
+}
+
+// passedBack returns the part of an answer's header that is for the sender.
+func passedBack(h http.Header) http.Header {
+	out := h.Clone()
+	for _, name := range []string{
+		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade", // of this connection
+		"Content-Length", "Date", "Server", // ours
+		"Set-Cookie",
+	} {
+		out.Del(name)
+	}
+	return out
+}
+
+func canonical(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		out[http.CanonicalHeaderKey(name)] = values
+	}
+	return out
+}
