@@ -145,6 +145,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
+	root.Commands = append(root.Commands, operateCommands(stdout)...)
 	for _, c := range root.Commands {
 		c.OnUsageError = onUsageError
 	}

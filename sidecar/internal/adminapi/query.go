@@ -65,7 +65,6 @@ func filterNames() []string { return slices.Sorted(maps.Keys(filterFields)) }
 
 // empty reports whether f selects everything.
 func (f Filter) empty() bool {
-	f.All = false
 	return len(f.IDs) == 0 && len(f.Types) == 0 && f.Target == "" && f.Status == "" &&
 		f.Since == "" && f.Until == "" && f.Text == "" && f.Error == ""
 }

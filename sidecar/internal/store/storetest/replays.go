@@ -180,8 +180,8 @@ func replayCancelled(t *testing.T, open OpenFunc) {
 		ended(t, s, i, target, store.OutcomeDone)
 	}
 	const id = "0190c0de-0000-7000-8000-000000000001"
-	r := createReplay(t, s, store.Replay{ID: id})
-	r, _ = stepReplay(t, s, id, 1)
+	createReplay(t, s, store.Replay{ID: id})
+	r, _ := stepReplay(t, s, id, 1)
 	again := store.Replay{ID: id, Rate: 99}
 	if err := s.CreateReplay(t.Context(), &again); err != nil {
 		t.Fatal(err)

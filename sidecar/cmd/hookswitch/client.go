@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+)
+
+// exitNothing says that a command which works on events has found none.
+const exitNothing = 3
+
+// client talks to the admin API of a running sidecar.
+type client struct {
+	http  *http.Client
+	base  string
+	token string
+}
+
+// connectFlags say which sidecar is meant.
+func connectFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one that runs on HOOKSWITCH_STORE"},
+		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the admin token, for http addresses", DefaultText: "HOOKSWITCH_ADMIN_TOKEN"},
+	}
+}
+
+// connect returns a client of the sidecar that the flags name, or of the one
+// that runs on this data directory.
+func connect(c *cli.Command) (*client, error) {
+	cfg, dir, err := dataDir()
+	if err != nil {
+		return nil, err
+	}
+	addr := c.String("addr")
+	if addr == "" {
+		here, err := sidecar.FindInstance(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &exitError{exitUnreachable, fmt.Errorf("no sidecar runs on %s: start one, set HOOKSWITCH_STORE as it does, or give --addr", dir)}
+		}
+		if err != nil {
+			return nil, err
+		}
+		addr = "unix://" + here.Socket
+	}
+	token := string(cfg.AdminToken)
+	if file := c.String("token-file"); file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, usageError("--token-file: %w", err)
+		}
+		token = strings.TrimSpace(string(text))
+	}
+	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+		return &client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://hookswitch"}, nil
+	}
+	u, err := url.Parse(addr)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, usageError("--addr: write it like http://127.0.0.1:9080 or unix:///run/hookswitch/admin.sock")
+	}
+	return &client{http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
+}
+
+// do sends a request and returns the answer, whose body the caller closes. An
+// answer that is a problem is an error.
+func (c *client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	target := c.base + "/api/v1" + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, content)
+	if err != nil {
+		return nil, err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, &exitError{exitUnreachable, fmt.Errorf("the sidecar does not answer: %w", err)}
+	}
+	if res.StatusCode < 300 {
+		return res, nil
+	}
+	defer res.Body.Close()
+	var p adminapi.Problem
+	if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p) != nil || p.Detail == "" {
+		return nil, fmt.Errorf("the sidecar answered %s: is it hookswitch that answers there?", res.Status)
+	}
+	if res.StatusCode == http.StatusNotFound {
+		return nil, &exitError{exitNothing, &p}
+	}
+	return nil, &p
+}
+
+// get reads the answer to a GET into v.
+func (c *client) get(ctx context.Context, path string, query url.Values, v any) error {
+	return c.call(ctx, http.MethodGet, path, query, nil, v)
+}
+
+// call sends a request and reads the answer into v.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, body, v any) error {
+	res, err := c.do(ctx, method, path, query, body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(v); err != nil {
+		return fmt.Errorf("the answer of the sidecar cannot be read: %w", err)
+	}
+	return nil
+}
+
+// filterFlags are those that select events.
+func filterFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "filter", Usage: "`WORDS` such as 'status=dead type=message.* since=2h'"},
+		&cli.StringFlag{Name: "type", Usage: "event `TYPES`: exact, message.* or *, separated by commas"},
+		&cli.StringFlag{Name: "status", Usage: "`STATUS`: pending, retrying, done, dead, discarded or unhandled"},
+		&cli.StringFlag{Name: "target", Usage: "`TARGET` such as forward:default"},
+		&cli.StringFlag{Name: "since", Usage: "received since `TIME`: 2026-11-24T14:00:00Z, or 2h ago"},
+		&cli.StringFlag{Name: "until", Usage: "received before `TIME`"},
+		&cli.StringFlag{Name: "text", Usage: "`TEXT` in the body"},
+		&cli.StringFlag{Name: "error", Usage: "`TEXT` of the latest attempt's error, all of it"},
+	}
+}
+
+// readFilter returns what the flags, and the arguments as ids, select.
+func readFilter(c *cli.Command) (adminapi.Filter, error) {
+	f, err := adminapi.ParseFilter(c.String("filter"))
+	if err != nil {
+		return f, usageError("%w", err)
+	}
+	for name, field := range map[string]*string{
+		"status": &f.Status, "target": &f.Target, "since": &f.Since, "until": &f.Until, "text": &f.Text, "error": &f.Error,
+	} {
+		if c.IsSet(name) {
+			*field = c.String(name)
+		}
+	}
+	if c.IsSet("type") {
+		f.Types = strings.Split(c.String("type"), ",")
+	}
+	f.IDs = append(f.IDs, c.Args().Slice()...)
+	f.All = c.Bool("all")
+	return f, nil
+}
+
+// values returns a filter as a query string has it.
+func values(f adminapi.Filter) url.Values {
+	q := make(url.Values)
+	for name, list := range map[string][]string{
+		"id": f.IDs, "type": f.Types, "target": {f.Target}, "status": {f.Status},
+		"since": {f.Since}, "until": {f.Until}, "text": {f.Text}, "error": {f.Error},
+	} {
+		for _, v := range list {
+			if v != "" {
+				q.Add(name, v)
+			}
+		}
+	}
+	return q
+}
+
+// clock shows a time of today without its date.
+func clock(t *time.Time) string {
+	switch {
+	case t == nil:
+		return "–"
+	case time.Since(*t).Abs() < 20*time.Hour:
+		return t.Local().Format("15:04:05")
+	}
+	return t.Local().Format("2006-01-02")
+}

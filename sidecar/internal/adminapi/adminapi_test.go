@@ -1,0 +1,343 @@
+package adminapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+)
+
+const target = "forward:default"
+
+// fixture is an API on a real store, whose answers are held to openapi.json.
+type fixture struct {
+	store  *sqlite.DB
+	api    *adminapi.API
+	spec   *openapi3.T
+	router routers.Router
+	met    map[string]bool // operations of the file that were answered well
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	api, err := adminapi.New(adminapi.Config{Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Token: "t0ken"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := openapi3.NewLoader().LoadFromFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	router, err := gorillamux.NewRouter(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{store: db, api: api, spec: spec, router: router, met: make(map[string]bool)}
+}
+
+// event stores an event and brings it to an end, or leaves it pending.
+func (f *fixture) event(t *testing.T, n int, kind string, outcome store.Outcome) string {
+	t.Helper()
+	id := fmt.Sprintf("%08d-0000-4000-8000-00000000abcd", n)
+	e := &store.Event{Key: id, ID: id, Type: kind, ReceivedAt: time.Now(), PayloadLen: -1, Method: "POST",
+		Header: [][2]string{{"Content-Type", "application/json"}}, Body: fmt.Appendf(nil, `{"n":  %d}`, n)}
+	if _, err := f.store.Accept(t.Context(), e, []string{target}); err != nil {
+		t.Fatal(err)
+	}
+	if outcome == "" {
+		return id
+	}
+	tasks, err := f.store.Claim(t.Context(), target, time.Now(), 1)
+	if err != nil || len(tasks) != 1 {
+		t.Fatal(tasks, err)
+	}
+	a := store.Attempt{JobID: tasks[0].Job.ID, N: 1, Target: target, Outcome: outcome, StartedAt: time.Now(), FinishedAt: time.Now(), ResponseStatus: 200}
+	if outcome != store.OutcomeDone {
+		a.ResponseStatus, a.ErrorCodes, a.Error = 410, []int{75499}, "gone"
+	}
+	state, due := store.Next(tasks[0].Job, a, store.Policy{}, 0)
+	if err := f.store.Finish(t.Context(), a, state, due); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// call sends a request, checks the answer against openapi.json and its status,
+// and returns the body.
+func (f *fixture) call(t *testing.T, method, path, body string, want int) []byte {
+	t.Helper()
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	w := httptest.NewRecorder()
+	f.api.LocalHandler().ServeHTTP(w, req)
+	answer := w.Body.Bytes()
+	if w.Code != want {
+		t.Fatalf("%s %s %s: %d %s, want %d", method, path, body, w.Code, answer, want)
+	}
+	if want >= 400 {
+		var p adminapi.Problem
+		if err := json.Unmarshal(answer, &p); err != nil || p.Status != want || p.Detail == "" || !strings.HasPrefix(p.Type, "urn:hookswitch:error:") ||
+			w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: %s is no problem: %v", method, path, answer, err)
+		}
+	}
+	route, params, err := f.router.FindRoute(req)
+	if err != nil {
+		if want < 400 {
+			t.Errorf("%s %s is not in openapi.json: %v", method, path, err)
+		}
+		return answer
+	}
+	input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
+	if want < 400 {
+		req.Body = io.NopCloser(strings.NewReader(body))
+		if err := openapi3filter.ValidateRequest(t.Context(), input); err != nil {
+			t.Errorf("%s %s %s: accepted, but not by openapi.json: %v", method, path, body, err)
+		}
+		f.met[method+" "+route.Path] = true
+	}
+	if strings.HasSuffix(route.Path, "/payload") || strings.HasSuffix(route.Path, "/export") {
+		return answer // not JSON
+	}
+	err = openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: w.Code, Header: w.Header(), Body: io.NopCloser(bytes.NewReader(answer))})
+	if err != nil {
+		t.Errorf("%s %s: the answer is not that of openapi.json: %v\n%s", method, path, err, answer)
+	}
+	return answer
+}
+
+func decode[T any](t *testing.T, body []byte) (v T) {
+	t.Helper()
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return v
+}
+
+// TestEveryOperation goes through all of openapi.json.
+func TestEveryOperation(t *testing.T) {
+	f := newFixture(t)
+	done := f.event(t, 1, "message.sent", store.OutcomeDone)
+	dead := f.event(t, 2, "call.hangup", store.OutcomeDead)
+	f.event(t, 3, "call.hangup", store.OutcomeDead)
+	f.event(t, 4, "fax.received", "")
+
+	f.call(t, "GET", "/api/v1/openapi.json", "", 200)
+	first := decode[adminapi.EventPage](t, f.call(t, "GET", "/api/v1/events?limit=3", "", 200))
+	rest := decode[adminapi.EventPage](t, f.call(t, "GET", "/api/v1/events?limit=3&cursor="+first.NextCursor, "", 200))
+	if len(first.Data) != 3 || len(rest.Data) != 1 || rest.Data[0].ID != done || rest.NextCursor != "" {
+		t.Errorf("pages of %d and %d events", len(first.Data), len(rest.Data))
+	}
+	if p := decode[adminapi.EventPage](t, f.call(t, "GET", "/api/v1/events?type=call.*,fax.received&status=dead&since=1h&target="+target, "", 200)); len(p.Data) != 2 {
+		t.Errorf("filter found %d events, want 2", len(p.Data))
+	}
+	e := decode[adminapi.Event](t, f.call(t, "GET", "/api/v1/events/"+dead, "", 200))
+	if e.Status != "dead" || len(e.Attempts) != 1 || e.Attempts[0].Error != "gone" || string(e.Body) != `{"n":2}` || e.BodySize != 9 {
+		t.Errorf("event %+v", e)
+	}
+	if body := f.call(t, "GET", "/api/v1/events/"+strings.ToUpper(e.DeliveryID)+"/payload", "", 200); string(body) != `{"n":  2}` {
+		t.Errorf("payload %q", body)
+	}
+	if lines := bytes.Count(f.call(t, "GET", "/api/v1/events/export?type=call.*", "", 200), []byte("\n")); lines != 2 {
+		t.Errorf("export has %d lines, want 2", lines)
+	}
+	if p := decode[adminapi.EventPage](t, f.call(t, "GET", "/api/v1/dead-letters", "", 200)); len(p.Data) != 2 {
+		t.Errorf("%d dead letters, want 2", len(p.Data))
+	}
+	groups := decode[struct{ Data []adminapi.DeadGroup }](t, f.call(t, "GET", "/api/v1/dead-letters/groups", "", 200)).Data
+	if len(groups) != 1 || groups[0].Count != 2 || groups[0].ErrorCode != 75499 {
+		t.Errorf("groups %+v", groups)
+	}
+	if p := decode[adminapi.Preview](t, f.call(t, "POST", "/api/v1/replays", `{"types":["call.*"],"dry_run":true}`, 200)); p.Events != 2 {
+		t.Errorf("preview %+v", p)
+	}
+	r := decode[adminapi.Replay](t, f.call(t, "POST", "/api/v1/replays", `{"ids":["`+done+`"],"to":["plugin:new"],"rate":"60/m"}`, 201))
+	if r.Total != 1 || r.Rate != 1 || r.State != "running" {
+		t.Errorf("replay %+v", r)
+	}
+	if got := decode[adminapi.Replay](t, f.call(t, "GET", "/api/v1/replays/"+r.ID, "", 200)); got.ID != r.ID {
+		t.Errorf("replay %+v", got)
+	}
+	if got := decode[adminapi.Replay](t, f.call(t, "DELETE", "/api/v1/replays/"+r.ID, "", 200)); got.State != "cancelled" {
+		t.Errorf("cancelled %+v", got)
+	}
+	if list := decode[struct{ Data []adminapi.Replay }](t, f.call(t, "GET", "/api/v1/replays", "", 200)).Data; len(list) != 1 {
+		t.Errorf("replays %+v", list)
+	}
+	f.call(t, "POST", "/api/v1/dead-letters/discard", `{"all":true,"dry_run":true}`, 200)
+	if n := decode[map[string]int](t, f.call(t, "POST", "/api/v1/dead-letters/discard", `{"ids":["`+dead+`"]}`, 200))["discarded"]; n != 1 {
+		t.Errorf("discarded %d, want 1", n)
+	}
+	if r := decode[adminapi.Replay](t, f.call(t, "POST", "/api/v1/dead-letters/requeue", `{"all":true,"rate":5}`, 201)); r.Total != 1 {
+		t.Errorf("requeue of what is left: %+v", r)
+	}
+	for path, item := range f.spec.Paths.Map() {
+		for method := range item.Operations() {
+			if !f.met[method+" "+path] {
+				t.Errorf("%s %s is in openapi.json and was not answered", method, path)
+			}
+		}
+	}
+}
+
+func TestProblems(t *testing.T) {
+	f := newFixture(t)
+	f.event(t, 1, "call.hangup", store.OutcomeDead)
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		says               string
+	}{
+		{"GET", "/api/v1/nothing", "", 404, "openapi.json"},
+		{"PUT", "/api/v1/events", "", 405, "use GET"},
+		{"GET", "/api/v1/dead-letters/discard", "", 405, "use POST"},
+		{"GET", "/api/v1/events/nobody", "", 404, "id"},
+		{"GET", "/api/v1/events/nobody/payload", "", 404, "id"},
+		{"GET", "/api/v1/replays/nobody", "", 404, "id"},
+		{"DELETE", "/api/v1/replays/nobody", "", 404, "id"},
+		{"GET", "/api/v1/events?colour=red", "", 400, "colour"},
+		{"GET", "/api/v1/events/export?limit=5", "", 400, "limit"},
+		{"GET", "/api/v1/events?limit=0", "", 400, "limit"},
+		{"GET", "/api/v1/events?limit=1000", "", 400, "200"},
+		{"GET", "/api/v1/events?cursor=-1", "", 400, "cursor"},
+		{"GET", "/api/v1/events?status=lost", "", 400, "status"},
+		{"GET", "/api/v1/events?type=a*b", "", 400, "type"},
+		{"GET", "/api/v1/events?since=yesterday", "", 400, "since"},
+		{"GET", "/api/v1/events?a=%zz", "", 400, "query"},
+		{"POST", "/api/v1/replays", "{}", 400, "all"},
+		{"POST", "/api/v1/replays", "", 400, "JSON"},
+		{"POST", "/api/v1/replays", `{"all":true} {}`, 400, "behind"},
+		{"POST", "/api/v1/replays", `{"al":true}`, 400, "al"},
+		{"POST", "/api/v1/replays", `{"all":true,"to":["plugin:old"]}`, 422, "plugin:new"},
+		{"POST", "/api/v1/replays", `{"all":true,"rate":"fast"}`, 400, "20/s"},
+		{"POST", "/api/v1/replays", `{"all":true,"rate":-1}`, 400, "rate"},
+		{"POST", "/api/v1/replays?x=1", `{"all":true}`, 400, "parameters"},
+		{"POST", "/api/v1/dead-letters/requeue", "{}", 400, "all"},
+		{"POST", "/api/v1/dead-letters/requeue", `{"all":true,"to":["plugin:new"]}`, 400, "/api/v1/replays"},
+		{"POST", "/api/v1/dead-letters/discard", "{}", 400, "all"},
+	} {
+		if answer := f.call(t, tt.method, tt.path, tt.body, tt.status); !strings.Contains(string(answer), tt.says) {
+			t.Errorf("%s %s %s: %s does not say %q", tt.method, tt.path, tt.body, answer, tt.says)
+		}
+	}
+}
+
+func TestTheListenerAsksForTheToken(t *testing.T) {
+	f := newFixture(t)
+	for _, tt := range []struct {
+		name, token, origin string
+		want                int
+	}{
+		{"without a token", "", "", 401},
+		{"with another", "Bearer t0keN", "", 401},
+		{"with the token", "Bearer t0ken", "", 200},
+		{"from a page of another origin", "Bearer t0ken", "cross-site", 403},
+	} {
+		req := httptest.NewRequest("POST", "/api/v1/dead-letters/discard", strings.NewReader(`{"all":true}`))
+		if tt.token != "" {
+			req.Header.Set("Authorization", tt.token)
+		}
+		if tt.origin != "" {
+			req.Header.Set("Sec-Fetch-Site", tt.origin)
+		}
+		w := httptest.NewRecorder()
+		f.api.Handler().ServeHTTP(w, req)
+		if w.Code != tt.want || strings.Contains(w.Body.String(), "t0ken") {
+			t.Errorf("%s: %d %s, want %d", tt.name, w.Code, w.Body, tt.want)
+		}
+	}
+}
+
+// broken is a store that has trouble.
+type broken struct{ store.Store }
+
+func (broken) Events(context.Context, store.Query, int64, int) (store.Page, error) {
+	return store.Page{}, errors.New("disk I/O error in /secret/path")
+}
+
+func TestTroubleOfTheStoreIsNotShown(t *testing.T) {
+	api, err := adminapi.New(adminapi.Config{Store: broken{}, Targets: func() []string { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/api/v1/events", "/api/v1/events/export"} {
+		w := httptest.NewRecorder()
+		api.LocalHandler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != 503 || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+func TestSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "admin.sock")
+	l, err := adminapi.ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fi, err := os.Stat(path)
+	if err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", fi.Mode(), err)
+	}
+	if l.Addr().String() != path {
+		t.Errorf("it is at %s", l.Addr())
+	}
+	if _, err := adminapi.ListenSocket(path); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second one: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it stays behind: %v", err)
+	}
+	// What a killed process leaves is replaced.
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err = adminapi.ListenSocket(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if _, err := adminapi.ListenSocket("/" + strings.Repeat("x", 200)); err == nil || !strings.Contains(err.Error(), "200") && !strings.Contains(err.Error(), "201") {
+		t.Errorf("a long path: %v", err)
+	}
+}
+
+func FuzzParseFilter(f *testing.F) {
+	f.Add("status=dead type=message.* since=2h")
+	f.Add("id=a,b text==")
+	f.Fuzz(func(t *testing.T, text string) {
+		filter, err := adminapi.ParseFilter(text)
+		if err == nil && strings.TrimSpace(text) != "" && fmt.Sprint(filter) == fmt.Sprint(adminapi.Filter{}) && !strings.Contains(text, "=") {
+			t.Errorf("%q selects everything", text)
+		}
+	})
+}

@@ -1,0 +1,220 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+)
+
+// outage is an app that cannot be reached until a moment.
+type outage struct {
+	until time.Time
+
+	mu       sync.Mutex
+	inFlight int
+	most     int              // in flight while it was down
+	tries    int              // while it was down
+	got      map[string][]int // by entity, the events in the order of delivery
+}
+
+func (o *outage) deliver(_ context.Context, task store.Task) (store.Attempt, error) {
+	o.mu.Lock()
+	o.inFlight++
+	down := time.Now().Before(o.until)
+	if down {
+		o.tries++
+		o.most = max(o.most, o.inFlight)
+	}
+	o.mu.Unlock()
+	time.Sleep(10 * time.Millisecond)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inFlight--
+	if down {
+		return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, ErrorCodes: []int{75002}, Error: "connection refused"}, nil
+	}
+	var n int
+	fmt.Sscanf(task.Event.Key, "%d", &n)
+	o.got[task.Event.Entity] = append(o.got[task.Event.Entity], n)
+	return store.Attempt{Outcome: store.OutcomeDone}, nil
+}
+
+// TestAppThatIsDownForAnHour: everything arrives, in order where that is asked
+// for, no schedule is used up against a wall, and others do not notice.
+func TestAppThatIsDownForAnHour(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		const events, entities = 400, 40
+		app := &outage{until: time.Now().Add(time.Hour), got: make(map[string][]int)}
+		var mu sync.Mutex
+		elsewhere := 0
+		other := newTarget("plugin:other", func(ctx context.Context, task store.Task) (store.Attempt, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			elsewhere++
+			return done(ctx, task)
+		})
+		down := newTarget("forward:down", app.deliver)
+		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{down, other},
+			Schedule: store.Schedule{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+
+		for i := range events {
+			e := &store.Event{Key: fmt.Sprint(i), Type: "call.hangup", PayloadLen: -1, ReceivedAt: time.Now(),
+				Entity: fmt.Sprintf("call:%d", i%entities), OrderAt: time.Now().Add(-time.Duration(i) * time.Second)} // backwards
+			if i%10 == 0 {
+				e.Entity = ""
+			}
+			if _, err := s.Accept(t.Context(), e, []string{"forward:down", "plugin:other"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Wake([]string{"forward:down", "plugin:other"})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		if elsewhere != events {
+			t.Errorf("the other target has %d of %d events after a minute", elsewhere, events)
+		}
+		mu.Unlock()
+		if status := statusOf(d, "forward:down"); status.UnavailableSince.IsZero() || status.Slots != 1 || status.NextProbe.IsZero() || status.LastError == "" {
+			t.Errorf("status during the outage: %+v", status)
+		}
+		time.Sleep(2 * time.Hour)
+		if status := statusOf(d, "forward:down"); !status.UnavailableSince.IsZero() || status.Slots != 16 || status.LastError != "" {
+			t.Errorf("status after the outage: %+v", status)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		app.mu.Lock()
+		defer app.mu.Unlock()
+		// Ten to find out, the rest of those in flight, and one each half
+		// minute.
+		if app.tries > 10+16+3*120 || app.most > 16 {
+			t.Errorf("%d attempts during the outage, %d at the same time", app.tries, app.most)
+		}
+		total := 0
+		for entity, list := range app.got {
+			total += len(list)
+			if entity != "" && !slices.IsSortedFunc(list, func(a, b int) int { return b - a }) {
+				t.Errorf("%s was delivered in the order %v, want the last to come first", entity, list)
+			}
+		}
+		if total != events {
+			t.Errorf("%d of %d events arrived", total, events)
+		}
+	})
+}
+
+func statusOf(d *dispatch.Dispatcher, name string) dispatch.TargetStatus {
+	for _, s := range d.Status() {
+		if s.Name == name {
+			return s
+		}
+	}
+	return dispatch.TargetStatus{}
+}
+
+// TestFailuresOfEventsDoNotSlowTheTarget: an app that answers and does not like
+// an event is there.
+func TestFailuresOfEventsDoNotSlowTheTarget(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		tg := newTarget("forward:picky", outcome(store.OutcomeRetry, 0))
+		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{tg}, Schedule: store.Schedule{time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		for i := range 50 {
+			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), PayloadLen: -1}, []string{"forward:picky"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Wake([]string{"forward:picky"})
+		time.Sleep(time.Second)
+		if status := statusOf(d, "forward:picky"); !status.UnavailableSince.IsZero() {
+			t.Errorf("status %+v", status)
+		}
+		page, err := s.Events(t.Context(), store.Query{Status: store.StatusRetrying}, 0, 100)
+		if err != nil || len(page.Deliveries) != 50 {
+			t.Errorf("%d events were tried, %v; want all", len(page.Deliveries), err)
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// TestTargetsComeAndGo: a target that is added gets what waits for it, one that
+// is removed leaves its jobs to a successor.
+func TestTargetsComeAndGo(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		d, err := dispatch.New(dispatch.Config{Store: s, Policies: map[string]dispatch.Policy{name: {Concurrency: 3}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		synctest.Wait()
+		for round := range 2 {
+			var mu sync.Mutex
+			calls := 0
+			tg := newTarget(name, func(ctx context.Context, task store.Task) (store.Attempt, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				calls++
+				return done(ctx, task)
+			})
+			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(round), PayloadLen: -1}, []string{name}); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Add(tg); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Add(tg); err == nil {
+				t.Error("a name was taken twice")
+			}
+			if names := d.Route("call.hangup"); !slices.Equal(names, []string{name}) {
+				t.Errorf("route %v", names)
+			}
+			if status := statusOf(d, name); status.Slots != 3 {
+				t.Errorf("status %+v, want the slots of its policy", status)
+			}
+			time.Sleep(time.Second)
+			if err := d.Remove(ctx, name); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Remove(ctx, name); err != nil {
+				t.Errorf("removed again: %v", err)
+			}
+			if names := d.Route("call.hangup"); len(names) != 0 {
+				t.Errorf("after it is gone the route is %v", names)
+			}
+			mu.Lock()
+			if calls != 1 {
+				t.Errorf("round %d: %d calls, want 1", round, calls)
+			}
+			mu.Unlock()
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
