@@ -113,13 +113,24 @@ examples: ## build the examples and run their tests
 	$(GO) test ./examples/...
 	cd examples/routers && $(GO) vet ./... && $(GO) test ./...
 
+# How many times the sidecar is killed in "make crash".
+KILLS ?= 200
+
+.PHONY: crash
+crash: ## kill the sidecar KILLS (200) times under load and judge what became of the events
+	HOOKSWITCH_CRASH=$(KILLS) $(GO) test -count=1 -v -timeout 30m -run '^TestCrash$$' ./sidecar/cmd/hookswitch
+
 .PHONY: bench
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate fuzz official examples race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate fuzz official examples crashshort race ## all that CI runs
+
+.PHONY: crashshort
+crashshort:
+	@$(MAKE) --no-print-directory crash KILLS=20
 
 .PHONY: clean
 clean: ## remove what make made
