@@ -46,3 +46,7 @@ func (db *DB) Pragma(ctx context.Context, name string) (value string, err error)
 	err = db.writer.conn.QueryRowContext(ctx, `PRAGMA `+name).Scan(&value)
 	return value, err
 }
+
+// Schema1 is the first migration, with which the databases of the first version
+// were made.
+func Schema1() string { return migrations[0] + `PRAGMA user_version = 1;` }
