@@ -34,14 +34,12 @@ type Config struct {
 	AckBudget Duration `env:"HOOKSWITCH_ACK_BUDGET" envDefault:"1500ms"`
 
 	// Store is where events are kept: "file:DIR" for a directory of this
-	// machine, or "postgres://USER:PASSWORD@HOST/DATABASE", which several
-	// sidecars may share. The default is a directory: .hookswitch in the
-	// working directory, or the state directory that systemd provides.
+	// machine. The default is .hookswitch in the working directory, or the
+	// state directory that systemd provides.
 	Store string `env:"HOOKSWITCH_STORE"`
 
 	// DataDir is where the sidecar keeps its keys, its socket and what its
-	// plugins write. The default is the directory of Store, or, if that is a
-	// database, the one that would be the default of Store. It belongs to one
+	// plugins write. The default is the directory of Store. It belongs to one
 	// sidecar.
 	DataDir string `env:"HOOKSWITCH_DATA_DIR"`
 
@@ -85,7 +83,7 @@ type Config struct {
 
 	// ForwardKey is the secret that signs forwarded requests: the base64 of a
 	// 32-byte Ed25519 seed. By default one is made and kept in DataDir;
-	// sidecars that share a database need the same.
+	// several sidecars in front of one app need the same.
 	ForwardKey Secret `env:"HOOKSWITCH_FORWARD_KEY"`
 
 	// ForwardHeaders are headers sent with every forwarded request, such as
@@ -236,29 +234,20 @@ func (e *ConfigError) add(variable, text string) {
 	e.Problems = append(e.Problems, variable+" "+text)
 }
 
-// Postgres returns the URL of the database that Store names, and "" if it names
-// a directory. The URL holds a password.
-func (c *Config) Postgres() string {
-	if strings.HasPrefix(c.Store, "postgres://") || strings.HasPrefix(c.Store, "postgresql://") {
-		return c.Store
-	}
-	return ""
-}
-
 // Dir returns the data directory: DataDir, or what follows from Store. Its
 // errors do not repeat Store, which may hold a password.
 func (c *Config) Dir() (string, error) {
 	switch scheme, rest, found := strings.Cut(c.Store, ":"); {
 	case c.DataDir != "":
 		return filepath.Clean(c.DataDir), nil
-	case (c.Store == "" || c.Postgres() != "") && c.StateDirectory != "":
+	case c.Store == "" && c.StateDirectory != "":
 		// systemd separates several directories by colons.
 		first, _, _ := strings.Cut(c.StateDirectory, ":")
 		return first, nil
-	case c.Store == "" || c.Postgres() != "":
+	case c.Store == "":
 		return ".hookswitch", nil
 	case !found || scheme != "file":
-		return "", errors.New("is of an unknown kind: write it like file:/var/lib/hookswitch or postgres://user:password@host/database")
+		return "", errors.New("is of an unknown kind: write it like file:/var/lib/hookswitch")
 	case strings.HasPrefix(rest, "//") && !strings.HasPrefix(rest, "///"):
 		return "", errors.New("names a host: write file:DIR with one slash or three")
 	case strings.Trim(rest, "/") == "":
@@ -275,13 +264,27 @@ func (c *Config) storeDir() (string, error) {
 	return own.Dir()
 }
 
-// ForwardURL returns ForwardTo without the password that it may contain.
-func (c *Config) ForwardURL() string {
-	u, err := url.Parse(c.ForwardTo)
-	if err != nil {
-		return ""
+// Forwards returns where events are forwarded to, a line for each route and
+// HOOKSWITCH_FORWARD_TO, without the passwords that the URLs may contain.
+func (c *Config) Forwards() (lines []string) {
+	redacted := func(text string) string {
+		u, err := url.Parse(text)
+		if err != nil {
+			return ""
+		}
+		return u.Redacted()
 	}
-	return u.Redacted()
+	for _, r := range c.Routes {
+		line := strings.Join(r.Match, ",") + " → " + redacted(r.To)
+		if r.Mode == "sync" {
+			line += " (sync)"
+		}
+		lines = append(lines, line)
+	}
+	if c.ForwardTo != "" {
+		lines = append(lines, redacted(c.ForwardTo))
+	}
+	return lines
 }
 
 // environment returns all variables, of which plugins see a few.

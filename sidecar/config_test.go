@@ -44,8 +44,6 @@ func TestStoreDirectory(t *testing.T) {
 		{"file:data", "/var/lib/hookswitch", "data"},
 		{"file:/var/lib/x/", "", "/var/lib/x"},
 		{"file:///var/lib/x", "", "/var/lib/x"},
-		{"postgres://u:p@db/events", "", ".hookswitch"},
-		{"postgresql://u:p@db/events", "/var/lib/hookswitch", "/var/lib/hookswitch"},
 	} {
 		c := sidecar.Config{Store: tt.store, StateDirectory: tt.state}
 		if got, err := c.Dir(); err != nil || got != tt.want {

@@ -37,6 +37,20 @@ func LoadKey(dir, name string) (ed25519.PrivateKey, error) {
 	return readKey(path)
 }
 
+// LoadForwardKey returns the key that signs forwarded requests: that of
+// ForwardKey, or else the one in the data directory dir, which is made if there
+// is none.
+func (c *Config) LoadForwardKey(dir string) (ed25519.PrivateKey, error) {
+	if c.ForwardKey == "" {
+		return LoadKey(dir, ForwardKey)
+	}
+	key, err := parseSeed(string(c.ForwardKey))
+	if err != nil {
+		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_FORWARD_KEY " + err.Error()}}
+	}
+	return key, nil
+}
+
 // PublicText returns the public half of key as TELNYX_PUBLIC_KEY wants it.
 func PublicText(key ed25519.PrivateKey) string {
 	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))

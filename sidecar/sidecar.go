@@ -102,11 +102,8 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	return s, nil
 }
 
-// openStore opens the directory or the database that the configuration names.
+// openStore opens the directory that the configuration names.
 func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
-	if s.cfg.Postgres() != "" {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE names a database: this version keeps events in a directory only"}}
-	}
 	dir, err := s.cfg.storeDir()
 	if err != nil {
 		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
@@ -202,7 +199,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	stopRetention := start(s.retain.Run)
 	stopAccept := start(s.accept.Run)
 	s.health.SetReady(true)
-	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir, "shared", s.cfg.Postgres() != "",
+	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir,
 		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forwards", len(s.forwards))
 
 	var cause error

@@ -146,17 +146,10 @@ func (c *Config) signMode() (forward.Sign, error) {
 }
 
 // loadForwardKey returns the key that signs forwarded requests.
-func (s *Sidecar) loadForwardKey() (key ed25519.PrivateKey, err error) {
-	if s.cfg.ForwardKey != "" {
-		key, err = parseSeed(string(s.cfg.ForwardKey))
-	} else {
-		key, err = LoadKey(s.dir, ForwardKey)
-	}
+func (s *Sidecar) loadForwardKey() (ed25519.PrivateKey, error) {
+	key, err := s.cfg.LoadForwardKey(s.dir)
 	if err != nil {
 		return nil, err
-	}
-	if s.cfg.ForwardKey == "" && s.cfg.Postgres() != "" && s.cfg.ForwardSign == "resign" {
-		s.log.Warn("sidecars that share a database sign with a key of their own each: set HOOKSWITCH_FORWARD_KEY to the same on all, so that the app can verify with one")
 	}
 	s.forwardKey = PublicText(key)
 	return key, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,7 +43,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 				return err
 			}
 			if key := s.ForwardKey(); key != "" {
-				log.Info("the app verifies forwarded requests with this key", "forward_to", cfg.ForwardURL(), "TELNYX_PUBLIC_KEY", key)
+				log.Info("the app verifies forwarded requests with this key", "forwards", cfg.Forwards(), "TELNYX_PUBLIC_KEY", key)
 			}
 			return s.Run(ctx)
 		},
@@ -140,8 +141,8 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 	}
 	fmt.Fprintf(w, "hookswitch %s · dev mode · data in %s (safe to delete)\n\n", version, s.Dir())
 	fmt.Fprintf(w, "  receives   %s\n", here.Webhooks)
-	if key := s.ForwardKey(); key != "" {
-		fmt.Fprintf(w, "  forwards   %s\n", cfg.ForwardURL())
+	for _, line := range cfg.Forwards() {
+		fmt.Fprintf(w, "  forwards   %s\n", line)
 	}
 	plugins := s.Plugins()
 	names := make([]string, 0, len(plugins))
@@ -170,18 +171,18 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 // keysCommand prints public keys. The secret halves never leave their files.
 func keysCommand(stdout io.Writer) *cli.Command {
 	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
-	show := func(name, usage, file string) *cli.Command {
+	show := func(name, usage string, load func(*sidecar.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, Flags: []cli.Flag{export}, OnUsageError: onUsageError,
 			Action: func(_ context.Context, c *cli.Command) error {
 				if err := noArguments(c); err != nil {
 					return err
 				}
-				_, dir, err := dataDir()
+				cfg, dir, err := dataDir()
 				if err != nil {
 					return err
 				}
-				key, err := sidecar.LoadKey(dir, file)
+				key, err := load(&cfg, dir)
 				if err != nil {
 					return err
 				}
@@ -197,8 +198,11 @@ func keysCommand(stdout io.Writer) *cli.Command {
 		Name:  "keys",
 		Usage: "print the public keys of this data directory, which are made if need be",
 		Commands: []*cli.Command{
-			show("forward", "the key that the app behind the sidecar verifies with", sidecar.ForwardKey),
-			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own", sidecar.DevKey),
+			show("forward", "the key that the app behind the sidecar verifies with", (*sidecar.Config).LoadForwardKey),
+			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",
+				func(_ *sidecar.Config, dir string) (ed25519.PrivateKey, error) {
+					return sidecar.LoadKey(dir, sidecar.DevKey)
+				}),
 		},
 	}
 }
