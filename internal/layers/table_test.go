@@ -87,7 +87,7 @@ var homes = map[string][]string{
 	"github.com/fsnotify/fsnotify":   {"sidecar/internal/pluginhost/..."},
 
 	"modernc.org/sqlite":      {"sidecar/internal/store/sqlite/..."},
-	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/..."},
+	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/...", "internal/testkit/pgtest"},
 	"github.com/google/uuid":  {"sidecar/..."},
 	"golang.org/x/sys":        {"sidecar/..."},
 	"github.com/caarlos0/env": {"sidecar"},

@@ -1,0 +1,256 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// claimJobs takes the due jobs of a target that nobody has claimed and that are
+// of no entity; of those of entities it only tells. Rows that another sidecar
+// is just taking are passed over.
+const claimJobs = `
+WITH due AS (
+	SELECT id, entity, next_at FROM hookswitch_jobs
+	WHERE target = $1 AND state = 'pending' AND owner IS NULL AND next_at <= $2
+	ORDER BY next_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+), mine AS (
+	UPDATE hookswitch_jobs AS j SET owner = $4 FROM due WHERE j.id = due.id AND due.entity = ''
+	RETURNING ` + jobColumns + `
+)
+SELECT due.entity <> '', ` + jobColumns + `, ` + eventColumns + `
+FROM due LEFT JOIN mine AS j ON j.id = due.id LEFT JOIN hookswitch_events AS e ON e.seq = j.event_seq
+WHERE j.id IS NOT NULL OR due.entity <> ''
+ORDER BY due.next_at, due.id`
+
+// Jobs of entities are claimed under a lock per target, in two statements: the
+// second sees all that was committed before the rows were locked.
+const (
+	lockTarget = `SELECT pg_advisory_xact_lock($1, hashtext($2))`
+
+	lockDue = `
+SELECT id FROM hookswitch_jobs
+WHERE target = $1 AND state = 'pending' AND owner IS NULL AND next_at <= $2 AND entity <> ''
+ORDER BY next_at, id LIMIT $3 FOR UPDATE SKIP LOCKED`
+
+	// claimHeads takes those that are the first pending ones of their entity
+	// while no other of it is claimed. The others are put off, so that the
+	// next claim need not look at them: they become due with the end of the
+	// one in front (see pullNext) or, should that ever be missed, by
+	// themselves. Nothing is parked for good.
+	claimHeads = `
+WITH looked AS (
+	SELECT j.id, j.next_at, head.next_at AS head_at, j.id = head.id AND NOT EXISTS (
+		SELECT 1 FROM hookswitch_jobs AS b
+		WHERE b.target = j.target AND b.entity = j.entity AND b.state = 'pending' AND b.owner IS NOT NULL
+	) AS free
+	FROM hookswitch_jobs AS j CROSS JOIN LATERAL (
+		SELECT b.id, b.next_at FROM hookswitch_jobs AS b
+		WHERE b.target = j.target AND b.entity = j.entity AND b.entity <> '' AND b.state = 'pending'
+		ORDER BY b.order_at, b.event_seq LIMIT 1
+	) AS head
+	WHERE j.id = ANY($1)
+), taken AS (
+	SELECT id FROM looked WHERE free ORDER BY next_at, id LIMIT $2
+), put_off AS (
+	UPDATE hookswitch_jobs AS j SET next_at = greatest(l.head_at, $4)
+	FROM looked AS l WHERE j.id = l.id AND NOT l.free
+), mine AS (
+	UPDATE hookswitch_jobs AS j SET owner = $3 FROM taken WHERE j.id = taken.id
+	RETURNING ` + jobColumns + `
+)
+SELECT true, ` + jobColumns + `, ` + eventColumns + `
+FROM mine AS j JOIN hookswitch_events AS e ON e.seq = j.event_seq
+ORDER BY j.next_at, j.id`
+)
+
+const (
+	// putOffFor is how long a blocked job is put off if the one in front of
+	// it is due before that. Usually the end of that one ends the wait.
+	putOffFor = 5 * time.Second
+
+	// maxLook is how many jobs of entities one step of a claim looks at, and
+	// maxSteps how many steps it makes: a backlog of blocked ones is put off
+	// in pieces.
+	maxLook  = 500
+	maxSteps = 10
+)
+
+// held are the jobs that this process has claimed and not finished. The
+// database says the same by the owner of the jobs; should they differ, because
+// the answer to a claim was lost, what is held here decides (see reconcile).
+type held struct {
+	// gate is held for reading by claims under way, and for writing while
+	// the two are compared.
+	gate sync.RWMutex
+
+	mu   sync.Mutex
+	jobs map[int64]int // guarded by mu: attempts that a job had when it was claimed
+}
+
+func (h *held) add(tasks []store.Task) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range tasks {
+		h.jobs[t.Job.ID] = t.Job.Attempts
+	}
+}
+
+func (h *held) list() []int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := make([]int64, 0, len(h.jobs))
+	for id := range h.jobs {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// forget says that a job is not held any more, unless it has been claimed
+// again since for a later attempt.
+func (db *DB) forget(jobID int64, attempts int) {
+	db.held.mu.Lock()
+	defer db.held.mu.Unlock()
+	if n, ok := db.held.jobs[jobID]; ok && n == attempts {
+		delete(db.held.jobs, jobID)
+	}
+}
+
+// Claim implements [store.Store].
+func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, err error) {
+	if db.closed() {
+		return nil, store.ErrClosed
+	}
+	if limit <= 0 {
+		return nil, nil
+	}
+	db.held.gate.RLock()
+	defer db.held.gate.RUnlock()
+	entities := false
+	err = db.again(ctx, func() (err error) {
+		tasks, entities, err = db.claimFree(ctx, target, now, limit)
+		return err
+	})
+	if err == nil {
+		db.held.add(tasks)
+		if entities && len(tasks) < limit {
+			var heads []store.Task
+			heads, err = db.claimEntities(ctx, target, now, limit-len(tasks))
+			db.held.add(heads)
+			tasks = append(tasks, heads...)
+		}
+	}
+	if err != nil && len(tasks) == 0 {
+		db.lease.poke() // whatever was claimed is given back soon
+		return nil, db.failed("claim", err)
+	}
+	return tasks, nil
+}
+
+// claimFree also reports whether it met jobs of entities.
+func (db *DB) claimFree(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, entities bool, err error) {
+	rows, err := db.pool.Query(ctx, claimJobs, target, at(now), limit, db.owner)
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var entity bool
+		// Only the first column can be read of a job that is not ours.
+		if err := rows.Scan(append([]any{&entity}, make([]any, len(rows.FieldDescriptions())-1)...)...); err != nil {
+			return nil, false, err
+		}
+		if entity {
+			entities = true
+			continue
+		}
+		task, err := scanTask(rows)
+		if err != nil {
+			return nil, false, err
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks, entities, rows.Err()
+}
+
+func scanTask(rows pgx.Rows) (t store.Task, err error) {
+	var entity bool
+	var due, round *time.Time
+	t.Event, err = scanEvent(rows, append([]any{&entity}, jobFields(&t.Job, &due, &round)...)...)
+	t.Job = jobTimes(t.Job, due, round)
+	return t, err
+}
+
+func (db *DB) claimEntities(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, err error) {
+	for range maxSteps {
+		var looked int
+		err = db.again(ctx, func() error {
+			return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+				looked, tasks, err = db.claimHeads(ctx, tx, target, now, limit)
+				return err
+			})
+		})
+		if err != nil || len(tasks) > 0 || looked < maxLook {
+			return tasks, err
+		}
+	}
+	return nil, nil
+}
+
+func (db *DB) claimHeads(ctx context.Context, tx pgx.Tx, target string, now time.Time, limit int) (looked int, tasks []store.Task, err error) {
+	if _, err := tx.Exec(ctx, lockTarget, lockSpace, target); err != nil {
+		return 0, nil, err
+	}
+	rows, err := tx.Query(ctx, lockDue, target, at(now), maxLook)
+	if err != nil {
+		return 0, nil, err
+	}
+	ids, err := collect(rows, scanOne[int64])
+	if err != nil || len(ids) == 0 {
+		return 0, nil, err
+	}
+	rows, err = tx.Query(ctx, claimHeads, ids, limit, db.owner, at(time.Now().Add(putOffFor)))
+	if err != nil {
+		return 0, nil, err
+	}
+	tasks, err = collect(rows, scanTask)
+	return len(ids), tasks, err
+}
+
+// NextDue implements [store.Store]. Jobs that wait for another of their entity
+// count with the time to which they were put off.
+func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, error) {
+	if db.closed() {
+		return time.Time{}, false, store.ErrClosed
+	}
+	var due *time.Time
+	err := db.pool.QueryRow(ctx, `SELECT next_at FROM hookswitch_jobs
+		WHERE target = $1 AND state = 'pending' AND owner IS NULL ORDER BY next_at, id LIMIT 1`, target).Scan(&due)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return time.Time{}, false, nil
+	}
+	if err != nil {
+		return time.Time{}, false, db.failed("next due", err)
+	}
+	return fromAt(due), true, nil
+}
+
+// Release implements [store.Store].
+func (db *DB) Release(ctx context.Context, jobID int64) error {
+	err := db.change(ctx, "release", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE hookswitch_jobs SET owner = NULL WHERE id = $1 AND owner = $2`, jobID, db.owner)
+		return err
+	})
+	if err == nil || !db.closed() {
+		// Also after a failure: then the job is given back by the lease.
+		db.held.mu.Lock()
+		delete(db.held.jobs, jobID)
+		db.held.mu.Unlock()
+	}
+	return err
+}

@@ -1,0 +1,243 @@
+package postgres
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// at is a time as a parameter: the zero time is NULL, and PostgreSQL keeps
+// microseconds, so nothing finer is sent.
+func at(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	return &t
+}
+
+func fromAt(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// wrapped begins a text that PostgreSQL cannot hold as it is: it refuses NUL
+// and whatever is not UTF-8, both of which strangers can send.
+const wrapped = "\x1abase64:"
+
+// wrap returns s as PostgreSQL can hold it. Nearly always that is s.
+func wrap(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsRune(s, 0) && !strings.HasPrefix(s, wrapped) {
+		return s
+	}
+	return wrapped + base64.StdEncoding.EncodeToString([]byte(s))
+}
+
+func unwrap(s string) string {
+	code, ok := strings.CutPrefix(s, wrapped)
+	if !ok {
+		return s
+	}
+	b, err := base64.StdEncoding.DecodeString(code)
+	if err != nil {
+		return s // not ours
+	}
+	return string(b)
+}
+
+// encodePairs writes header pairs as a JSON array of [name, value], which SQL
+// can search. A pair that JSON or PostgreSQL cannot hold becomes
+// [name, value, "base64"], both parts encoded.
+func encodePairs(pairs [][2]string) (*string, error) {
+	if pairs == nil {
+		return nil, nil
+	}
+	out := make([][]string, len(pairs))
+	plain := func(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+	for i, p := range pairs {
+		if plain(p[0]) && plain(p[1]) {
+			out[i] = pairs[i][:]
+			continue
+		}
+		enc := base64.StdEncoding
+		out[i] = []string{enc.EncodeToString([]byte(p[0])), enc.EncodeToString([]byte(p[1])), "base64"}
+	}
+	b, err := json.Marshal(out)
+	text := string(b)
+	return &text, err
+}
+
+func decodePairs(s *string) ([][2]string, error) {
+	if s == nil {
+		return nil, nil
+	}
+	var in [][]string
+	if err := json.Unmarshal([]byte(*s), &in); err != nil {
+		return nil, fmt.Errorf("stored header: %w", err)
+	}
+	pairs := make([][2]string, len(in))
+	for i, p := range in {
+		switch len(p) {
+		case 2:
+			pairs[i] = [2]string(p)
+		case 3:
+			for j := range pairs[i] {
+				b, err := base64.StdEncoding.DecodeString(p[j])
+				if err != nil {
+					return nil, fmt.Errorf("stored header: %w", err)
+				}
+				pairs[i][j] = string(b)
+			}
+		default:
+			return nil, fmt.Errorf("stored header: pair %d has %d parts", i, len(p))
+		}
+	}
+	return pairs, nil
+}
+
+// encodedAttempt is an attempt on its way into its table.
+type encodedAttempt struct {
+	store.Attempt
+	request, response, codes *string
+}
+
+func encodeAttempt(a store.Attempt) (e encodedAttempt, err error) {
+	e.Attempt = a
+	if e.request, err = encodePairs(a.RequestHeader); err != nil {
+		return e, err
+	}
+	if e.response, err = encodePairs(a.ResponseHeader); err != nil {
+		return e, err
+	}
+	if len(a.ErrorCodes) > 0 {
+		b, err := json.Marshal(a.ErrorCodes)
+		if err != nil {
+			return e, err
+		}
+		text := string(b)
+		e.codes = &text
+	}
+	return e, nil
+}
+
+// bytes is what the attempt adds to the size of its event.
+func (e *encodedAttempt) bytes() int64 {
+	n := len(e.ResponseBody) + rowBytes/4
+	for _, s := range []*string{e.request, e.response} {
+		if s != nil {
+			n += len(*s)
+		}
+	}
+	return int64(n)
+}
+
+const attemptColumns = `a.job_id, a.n, a.started_at, a.finished_at, a.outcome, a.retry_after, a.request_url,
+	a.request_header, a.response_status, a.response_header, a.response_body, a.error_codes, a.error`
+
+// scanAttempt reads attemptColumns and then more.
+func scanAttempt(rows pgx.Rows, more ...any) (store.Attempt, error) {
+	var (
+		a                        store.Attempt
+		started, finished        *time.Time
+		retryAfter               int64
+		request, response, codes *string
+	)
+	err := rows.Scan(append([]any{
+		&a.JobID, &a.N, &started, &finished, &a.Outcome, &retryAfter, &a.RequestURL,
+		&request, &a.ResponseStatus, &response, &a.ResponseBody, &codes, &a.Error,
+	}, more...)...)
+	if err != nil {
+		return a, err
+	}
+	a.StartedAt, a.FinishedAt = fromAt(started), fromAt(finished)
+	a.RetryAfter = time.Duration(retryAfter) * time.Microsecond
+	a.RequestURL, a.Error = unwrap(a.RequestURL), unwrap(a.Error)
+	if a.RequestHeader, err = decodePairs(request); err != nil {
+		return a, err
+	}
+	if a.ResponseHeader, err = decodePairs(response); err != nil {
+		return a, err
+	}
+	if codes != nil {
+		if err := json.Unmarshal([]byte(*codes), &a.ErrorCodes); err != nil {
+			return a, fmt.Errorf("stored error codes: %w", err)
+		}
+	}
+	return a, nil
+}
+
+const eventColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
+	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, e.header, e.body, e.entity, e.order_at`
+
+// summaryColumns are eventColumns without what is large or stands behind it.
+const summaryColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
+	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, NULL::text, NULL::bytea, '', NULL::timestamptz`
+
+// scanEvent reads eventColumns after more.
+func scanEvent(rows pgx.Rows, more ...any) (*store.Event, error) {
+	var (
+		e                       store.Event
+		received, signed, order *time.Time
+		header                  *string
+	)
+	err := rows.Scan(append(more, &e.Seq, &e.Key, &e.DeliveryID, &e.ID, &e.Type, &e.OccurredAt, &received,
+		&e.Method, &e.Path, &e.RemoteAddr, &e.KeyLabel, &signed, &e.PayloadOff, &e.PayloadLen,
+		&e.Duplicates, &header, &e.Body, &e.Entity, &order)...)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range []*string{&e.Key, &e.DeliveryID, &e.ID, &e.Type, &e.OccurredAt, &e.Method, &e.Path, &e.RemoteAddr, &e.KeyLabel, &e.Entity} {
+		*s = unwrap(*s)
+	}
+	e.ReceivedAt, e.SignedAt, e.OrderAt = fromAt(received), fromAt(signed), fromAt(order)
+	e.Header, err = decodePairs(header)
+	return &e, err
+}
+
+const jobColumns = `j.id, j.event_seq, j.target, j.state, j.attempts, j.next_at, j.round, j.base, j.round_at, j.was`
+
+// scanJob reads jobColumns.
+func scanJob(rows pgx.Rows) (j store.Job, err error) {
+	var due, round *time.Time
+	err = rows.Scan(jobFields(&j, &due, &round)...)
+	return jobTimes(j, due, round), err
+}
+
+func jobFields(j *store.Job, due, round **time.Time) []any {
+	return []any{&j.ID, &j.EventSeq, &j.Target, &j.State, &j.Attempts, due, &j.Round, &j.Base, round, &j.Was}
+}
+
+func jobTimes(j store.Job, due, round *time.Time) store.Job {
+	if j.State == store.Pending {
+		j.NextAt = fromAt(due)
+	}
+	j.RoundAt = fromAt(round)
+	return j
+}
+
+func collect[T any](rows pgx.Rows, scan func(pgx.Rows) (T, error)) ([]T, error) {
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+func scanOne[T any](rows pgx.Rows) (v T, err error) {
+	err = rows.Scan(&v)
+	return v, err
+}

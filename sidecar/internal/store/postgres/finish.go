@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// The record of an event is also its lock: whoever changes the event's jobs
+// locks it first, in the order of seq, and looks at the jobs in a later
+// statement. Otherwise two sidecars that end two jobs of one event would each
+// see the other job pending, and nobody would call the delivery final.
+const lockRecordsOfJobs = `
+SELECT r.seq FROM hookswitch_records AS r
+WHERE r.seq IN (SELECT j.event_seq FROM hookswitch_jobs AS j WHERE j.id = ANY($1))
+ORDER BY r.seq FOR UPDATE`
+
+// finishJobs moves each job by one attempt, if that is the next one, and says
+// what it found. An attempt's row says whether it has been recorded before.
+const finishJobs = `
+WITH input AS (
+	SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+		$7::text[], $8::bigint[], $9::text[], $10::text[], $11::int[], $12::text[], $13::bytea[], $14::text[], $15::text[])
+	AS t (job_id, n, state, due, started_at, finished_at, outcome, retry_after, request_url, request_header,
+		response_status, response_header, response_body, error_codes, error)
+), have AS (
+	SELECT i.job_id, i.n, j.id IS NOT NULL AS found, coalesce(j.state, '') AS state, coalesce(j.attempts, 0) AS attempts,
+		EXISTS (SELECT 1 FROM hookswitch_attempts AS a WHERE a.job_id = i.job_id AND a.n = i.n) AS recorded
+	FROM input AS i LEFT JOIN hookswitch_jobs AS j ON j.id = i.job_id
+), good AS (
+	SELECT i.* FROM input AS i JOIN have AS h USING (job_id, n)
+	WHERE h.found AND NOT h.recorded AND h.state = 'pending' AND h.attempts = i.n - 1
+), moved AS (
+	UPDATE hookswitch_jobs AS j SET state = g.state, attempts = g.n, next_at = g.due, owner = NULL
+	FROM good AS g WHERE j.id = g.job_id
+), kept AS (
+	INSERT INTO hookswitch_attempts (job_id, n, started_at, finished_at, outcome, retry_after, request_url, request_header,
+		response_status, response_header, response_body, error_codes, error)
+	SELECT job_id, n, started_at, finished_at, outcome, retry_after, request_url, request_header,
+		response_status, response_header, response_body, error_codes, error FROM good
+)
+SELECT job_id, found, recorded, state, attempts FROM have`
+
+// pullNext makes the first pending job of each entity due whose job in front
+// has ended, unless it waits for a retry of its own.
+const pullNext = `
+UPDATE hookswitch_jobs SET next_at = least(next_at, $2) WHERE id IN (
+	SELECT head.id FROM (
+		SELECT DISTINCT target, entity FROM hookswitch_jobs WHERE id = ANY($1) AND entity <> '' AND state <> 'pending'
+	) AS lane CROSS JOIN LATERAL (
+		SELECT b.id, b.attempts, b.base FROM hookswitch_jobs AS b
+		WHERE b.target = lane.target AND b.entity = lane.entity AND b.entity <> '' AND b.state = 'pending'
+		ORDER BY b.order_at, b.event_seq LIMIT 1
+	) AS head WHERE head.attempts = head.base
+)`
+
+// statusOf sums up the jobs of record r as they are now; see store.Delivery
+// for what a replay does to that.
+const statusOf = `(SELECT CASE
+	WHEN count(*) FILTER (WHERE j.state = 'pending' AND j.round = 0) > 0 THEN NULL
+	WHEN count(*) FILTER (WHERE j.state <> 'done' AND NOT (j.state = 'pending' AND j.was = 'done')) > 0 THEN 'failed'
+	ELSE 'delivered' END
+	FROM hookswitch_jobs AS j WHERE j.event_seq = r.seq)`
+
+// updateRecords brings the records of some attempts up to date.
+const updateRecords = `
+UPDATE hookswitch_records AS r SET status = ` + statusOf + `, handled = true, bytes = r.bytes + s.bytes,
+	started_at = least(r.started_at, s.started_at), finished_at = greatest(r.finished_at, s.finished_at)
+FROM (
+	SELECT j.event_seq AS seq, min(a.started_at) AS started_at, max(a.finished_at) AS finished_at, sum(i.bytes) AS bytes
+	FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS i (job_id, n, bytes)
+	JOIN hookswitch_attempts AS a USING (job_id, n) JOIN hookswitch_jobs AS j ON j.id = a.job_id
+	GROUP BY j.event_seq
+) AS s WHERE r.seq = s.seq`
+
+// finishOp is one Finish.
+type finishOp struct {
+	waiter
+	a     encodedAttempt
+	state store.State
+	due   *time.Time
+}
+
+// Finish implements [store.Store]. It does not ask who has claimed the job: a
+// sidecar that was taken for dead may still bring what it did.
+func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+	if a.N < 1 {
+		return fmt.Errorf("postgres: finish job %d: attempts count from 1, not %d", a.JobID, a.N)
+	}
+	e, err := encodeAttempt(a)
+	if err != nil {
+		return fmt.Errorf("postgres: finish job %d: %w", a.JobID, err)
+	}
+	o := &finishOp{waiter: newWaiter(len(a.ResponseBody) + 2*store.RecordLimit), a: e, state: state}
+	if state == store.Pending {
+		if nextAt.IsZero() {
+			nextAt = time.UnixMicro(0)
+		}
+		o.due = at(nextAt)
+	}
+	return db.finishes.do(ctx, "finish", o)
+}
+
+// finishAll commits a group of Finishes. A job that is in it twice has its
+// second attempt, or the repetition, in a transaction after that.
+func (db *DB) finishAll(ctx context.Context, ops []*finishOp, errs []error, _ bool) error {
+	index := make([]int, len(ops))
+	for i := range ops {
+		index[i] = i
+	}
+	for len(index) > 0 {
+		var now, later []int
+		at := make(map[int64]int, len(index)) // by job
+		for _, i := range index {
+			id := ops[i].a.JobID
+			if _, twice := at[id]; twice {
+				later = append(later, i)
+				continue
+			}
+			at[id] = i
+			now = append(now, i)
+		}
+		if err := db.finishEach(ctx, ops, now, at, errs); err != nil {
+			return err
+		}
+		index = later
+	}
+	return nil
+}
+
+// finishEach sends all its statements at once; they are one transaction, which
+// ends with the last of them.
+func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map[int64]int, errs []error) error {
+	var c attemptColumnsOf
+	var final []int64
+	for _, i := range now {
+		c.add(&ops[i].a, ops[i].state, ops[i].due)
+		if ops[i].state != store.Pending {
+			final = append(final, ops[i].a.JobID)
+		}
+	}
+	b := new(pgx.Batch)
+	b.Queue(lockRecordsOfJobs, c.job)
+	b.Queue(finishJobs, c.args()...).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id int64
+			var found, recorded bool
+			var state string
+			var attempts int
+			if err := rows.Scan(&id, &found, &recorded, &state, &attempts); err != nil {
+				return err
+			}
+			i := at[id]
+			errs[i] = nil
+			switch n := ops[i].a.N; {
+			case !found:
+				errs[i] = fmt.Errorf("%w: job %d", store.ErrNotFound, id)
+			case !recorded && (state != string(store.Pending) || n != attempts+1):
+				errs[i] = fmt.Errorf("job %d is %s after %d attempts: attempt %d cannot follow", id, state, attempts, n)
+			}
+		}
+		return rows.Err()
+	})
+	if len(final) > 0 {
+		b.Queue(pullNext, final, time.Now())
+	}
+	b.Queue(updateRecords, c.job, c.n, c.bytes)
+	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	for _, i := range now {
+		if errs[i] == nil {
+			db.forget(ops[i].a.JobID, ops[i].a.N-1)
+		}
+	}
+	return nil
+}
+
+// attemptColumnsOf turns attempts into the lists that unnest takes.
+type attemptColumnsOf struct {
+	job                          []int64
+	n, status                    []int
+	state, outcome, url, failure []string
+	due, started, finished       []*time.Time
+	retryAfter, bytes            []int64
+	request, response, codes     []*string
+	body                         [][]byte
+}
+
+func (c *attemptColumnsOf) add(a *encodedAttempt, state store.State, due *time.Time) {
+	c.job, c.n, c.status = append(c.job, a.JobID), append(c.n, a.N), append(c.status, a.ResponseStatus)
+	c.state, c.outcome = append(c.state, string(state)), append(c.outcome, string(a.Outcome))
+	c.url, c.failure = append(c.url, wrap(a.RequestURL)), append(c.failure, wrap(a.Error))
+	c.due, c.started, c.finished = append(c.due, due), append(c.started, at(a.StartedAt)), append(c.finished, at(a.FinishedAt))
+	c.retryAfter, c.bytes = append(c.retryAfter, a.RetryAfter.Microseconds()), append(c.bytes, a.bytes())
+	c.request, c.response, c.codes = append(c.request, a.request), append(c.response, a.response), append(c.codes, a.codes)
+	c.body = append(c.body, a.ResponseBody)
+}
+
+func (c *attemptColumnsOf) args() []any {
+	return []any{c.job, c.n, c.state, c.due, c.started, c.finished, c.outcome, c.retryAfter, c.url, c.request,
+		c.status, c.response, c.body, c.codes, c.failure}
+}

@@ -1,0 +1,218 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+const (
+	// A group is bounded so that its first operation does not wait for too
+	// many others, and a statement stays of a size that servers like.
+	maxGroupOps   = 512
+	maxGroupBytes = 8 << 20
+
+	// committers is how many groups of one kind are under way at a time. The
+	// server syncs the commits of several together, and while one waits for
+	// that, the next group travels.
+	committers = 2
+
+	// groupTime bounds a group: a connection that died silently must not
+	// hold up what comes after. Callers have their own, shorter time.
+	groupTime = 10 * time.Second
+)
+
+// waiter is what somebody waits on: one operation of a group.
+type waiter struct {
+	size int // bytes, about
+	done chan error
+
+	// state decides the race between a caller whose context ends and a
+	// committer: whoever moves it away from waiting wins.
+	state atomic.Int32
+}
+
+const (
+	waiting int32 = iota
+	taken
+	withdrawn
+)
+
+func newWaiter(size int) waiter { return waiter{size: size, done: make(chan error, 1)} }
+
+func (w *waiter) waits() *waiter { return w }
+
+// operation is a pointer to a struct that begins with a waiter.
+type operation interface{ waits() *waiter }
+
+// group makes one transaction of the operations that wait at the same time.
+type group[T operation] struct {
+	db  *DB
+	ops chan T
+
+	// commit runs the operations in one transaction. Either it fails, and
+	// the error is that of all, or each has an error of its own in errs.
+	// repeated says that an earlier try may have been committed.
+	commit func(ctx context.Context, ops []T, errs []error, repeated bool) error
+
+	stopped chan struct{} // closed when no committer runs any more
+}
+
+func newGroup[T operation](db *DB, commit func(context.Context, []T, []error, bool) error) *group[T] {
+	g := &group[T]{db: db, ops: make(chan T, maxGroupOps), commit: commit, stopped: make(chan struct{})}
+	var all sync.WaitGroup
+	for range committers {
+		all.Go(g.loop)
+	}
+	go func() { all.Wait(); close(g.stopped) }()
+	return g
+}
+
+// wait returns when every operation is answered, after the store is closing.
+func (g *group[T]) wait() { <-g.stopped }
+
+// do hands an operation over and returns after its commit. If ctx ends earlier
+// it returns at once: before the operation was taken into a group it is not
+// made at all, afterwards it may be.
+func (g *group[T]) do(ctx context.Context, name string, o T) error {
+	if g.db.closed() {
+		return store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("postgres: %s: %w", name, err)
+	}
+	w := o.waits()
+	select {
+	case g.ops <- o:
+	case <-ctx.Done():
+		return fmt.Errorf("postgres: %s: %w", name, ctx.Err())
+	case <-g.stopped:
+		return store.ErrClosed
+	}
+	var err error
+	select {
+	case err = <-w.done:
+	case <-ctx.Done():
+		if w.state.CompareAndSwap(waiting, withdrawn) {
+			return fmt.Errorf("postgres: %s: %w", name, ctx.Err())
+		}
+		return fmt.Errorf("postgres: %s: %w: the commit was under way and may have happened", name, ctx.Err())
+	case <-g.stopped:
+		if w.state.CompareAndSwap(waiting, withdrawn) {
+			return store.ErrClosed // sent in the moment the last committer left
+		}
+		err = <-w.done
+	}
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return g.db.explain(name, err)
+}
+
+func (g *group[T]) loop() {
+	for {
+		select {
+		case first := <-g.ops:
+			g.run(g.gather(first))
+		case <-g.db.closing:
+			for {
+				select {
+				case first := <-g.ops:
+					g.run(g.gather(first))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// gather returns whatever waits at this moment: under load the groups grow by
+// themselves, and a lonely operation is not held back by a timer.
+func (g *group[T]) gather(first T) []T {
+	var ops []T
+	size := 0
+	for o := first; ; {
+		if w := o.waits(); w.state.CompareAndSwap(waiting, taken) {
+			ops = append(ops, o)
+			size += w.size
+		}
+		if len(ops) >= maxGroupOps || size >= maxGroupBytes {
+			return ops
+		}
+		select {
+		case o = <-g.ops:
+		default:
+			return ops
+		}
+	}
+}
+
+// run commits a group and answers.
+func (g *group[T]) run(ops []T) {
+	if len(ops) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
+	defer cancel()
+	errs := make([]error, len(ops))
+	err := g.try(ctx, ops, errs)
+	if spoiled(err) && len(ops) > 1 {
+		// One operation fails: the others must not suffer.
+		err = nil
+		for i := range ops {
+			if e := g.try(ctx, ops[i:i+1], errs[i:i+1]); e != nil {
+				errs[i] = e
+			}
+		}
+	}
+	if err != nil {
+		g.db.log.Error("store commit failed", "operations", len(ops), "error", g.db.explain("commit", err))
+	}
+	for i, o := range ops {
+		if err != nil {
+			errs[i] = err
+		}
+		o.waits().done <- errs[i]
+	}
+}
+
+// try commits, again if the connection was lost or another transaction was in
+// the way. Operations are made so that doing them twice is harmless.
+func (g *group[T]) try(ctx context.Context, ops []T, errs []error) error {
+	repeated := false
+	for n := 1; ; n++ {
+		err := g.commit(ctx, ops, errs, repeated)
+		switch {
+		case err == nil, n == 4, ctx.Err() != nil:
+			return err
+		case disconnected(err):
+			repeated = repeated || !pgconn.SafeToRetry(err)
+			// The others in the pool are as dead as this one.
+			g.db.pool.Reset()
+		case !passing(err):
+			return err
+		}
+	}
+}
+
+// spoiled reports whether the server refused what it was given, and not the
+// transaction as such.
+func spoiled(err error) bool {
+	pe, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || disconnected(err) {
+		return false
+	}
+	switch pe.Code[:2] {
+	case "22", "23": // data exception, integrity constraint violation
+		return true
+	}
+	return false
+}

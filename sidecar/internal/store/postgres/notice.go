@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// channel carries notices between the sidecars: LISTEN hookswitch.
+const channel = "hookswitch"
+
+const (
+	// noticePause is the time between two notices of one process. A server
+	// takes notices one transaction at a time, so that one for each accept
+	// would slow down all of them.
+	noticePause = 50 * time.Millisecond
+
+	// maxNotice is how long a notice may be; PostgreSQL's limit is 8000.
+	maxNotice = 7900
+)
+
+// notice tells other sidecars that there is work.
+type notice struct {
+	Owner   string   `json:"owner"`
+	Targets []string `json:"targets"` // empty: any
+}
+
+// notices tells the others about new work, a moment after it was committed.
+// Should one be lost, they find the work with their next beat.
+type notices struct {
+	db    *DB
+	peers atomic.Int64 // other sidecars that are alive; nobody listens if there are none
+	wake  chan struct{}
+
+	mu      sync.Mutex
+	targets map[string]struct{} // guarded by mu: to tell about
+}
+
+func newNotices(db *DB) *notices {
+	return &notices{db: db, wake: make(chan struct{}, 1), targets: make(map[string]struct{})}
+}
+
+// add does not block.
+func (n *notices) add(targets []string) {
+	if len(targets) == 0 || n.peers.Load() == 0 {
+		return
+	}
+	n.mu.Lock()
+	for _, t := range targets {
+		n.targets[t] = struct{}{}
+	}
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *notices) run() {
+	ctx := n.db.background
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.wake:
+		}
+		if _, err := n.db.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, n.take()); err != nil && ctx.Err() == nil {
+			n.db.log.Debug("a notice to the other sidecars was lost", "error", n.db.explain("notify", err))
+		}
+		pause.Reset(noticePause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+func (n *notices) take() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	text := notice{Owner: n.db.owner, Targets: make([]string, 0, len(n.targets))}
+	for t := range n.targets {
+		text.Targets = append(text.Targets, t)
+	}
+	clear(n.targets)
+	b, err := json.Marshal(text)
+	if err != nil || len(b) > maxNotice {
+		b, _ = json.Marshal(notice{Owner: n.db.owner})
+	}
+	return string(b)
+}
+
+// Watch implements [store.Store]. It listens on a connection of its own, which
+// it opens again, with growing waits, when it is lost.
+func (db *DB) Watch(ctx context.Context, wake func(targets []string)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var listening sync.WaitGroup
+	defer listening.Wait()
+	listening.Go(func() {
+		wait := 100 * time.Millisecond
+		for ctx.Err() == nil {
+			began := time.Now()
+			err := db.listen(ctx, wake)
+			if ctx.Err() != nil {
+				return
+			}
+			if time.Since(began) > time.Minute {
+				wait = 100 * time.Millisecond
+			}
+			db.log.Warn("not listening for the work of other sidecars: it is found with a delay", "retry_in", wait, "delay", db.ttl/3, "error", db.explain("listen", err))
+			pause(ctx, wait/2+rand.N(wait))
+			wait = min(2*wait, 5*time.Second)
+		}
+	})
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-db.closing:
+			return nil
+		case targets := <-db.freed:
+			wake(targets)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func (db *DB) listen(ctx context.Context, wake func([]string)) error {
+	conn, err := pgx.ConnectConfig(ctx, db.conf.Copy())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = conn.Close(closing) // it is lost anyway
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	// What happened while nobody listened.
+	targets, err := db.waiting(ctx)
+	if err != nil {
+		return err
+	}
+	wake(targets)
+	for {
+		got, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		var n notice
+		if json.Unmarshal([]byte(got.Payload), &n) != nil || n.Owner == db.owner {
+			continue
+		}
+		if targets = n.Targets; len(targets) == 0 {
+			if targets, err = db.waiting(ctx); err != nil {
+				return err
+			}
+		}
+		wake(targets)
+	}
+}

@@ -1,0 +1,207 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// lease is this process's word that it is alive.
+type lease struct {
+	nudge chan struct{} // of capacity 1: look at the claims now
+
+	// since is when the lease began that has been kept without a gap since.
+	// Only keepLease uses it.
+	since time.Time
+}
+
+// poke makes keepLease compare the claims soon.
+func (l *lease) poke() {
+	select {
+	case l.nudge <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	// extend fails to find the row if the lease ran out and somebody has
+	// taken the jobs.
+	extend = `UPDATE hookswitch_owners SET expires_at = clock_timestamp() + $2 WHERE id = $1`
+
+	enter = `INSERT INTO hookswitch_owners (id, expires_at) VALUES ($1, clock_timestamp() + $2)
+		ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`
+
+	peers = `SELECT count(*) FROM hookswitch_owners WHERE id <> $1 AND expires_at > clock_timestamp()`
+
+	// reap frees the jobs of everybody whose lease has run out, or who has
+	// none.
+	reap = `
+WITH alive AS (
+	SELECT id FROM hookswitch_owners WHERE expires_at > clock_timestamp()
+), gone AS (
+	DELETE FROM hookswitch_owners WHERE expires_at <= clock_timestamp() RETURNING id
+)
+UPDATE hookswitch_jobs SET owner = NULL
+WHERE state = 'pending' AND owner IS NOT NULL AND owner NOT IN (SELECT id FROM alive) AND (SELECT count(*) FROM gone) >= 0
+RETURNING target`
+
+	// stray frees jobs in the name of this process that it knows nothing of:
+	// the answer to its claim was lost.
+	stray = `UPDATE hookswitch_jobs SET owner = NULL
+		WHERE state = 'pending' AND owner = $1 AND id <> ALL($2) RETURNING target`
+
+	// waitingTargets are those with work that nobody has claimed. Each step
+	// jumps over the jobs of one target.
+	waitingTargets = `
+WITH RECURSIVE t (target) AS (
+	(SELECT target FROM hookswitch_jobs WHERE state = 'pending' AND owner IS NULL ORDER BY target LIMIT 1)
+	UNION ALL
+	SELECT (SELECT j.target FROM hookswitch_jobs AS j WHERE j.state = 'pending' AND j.owner IS NULL AND j.target > t.target ORDER BY j.target LIMIT 1)
+	FROM t WHERE t.target IS NOT NULL
+) SELECT target FROM t WHERE target IS NOT NULL`
+)
+
+// register begins the lease. Jobs that an earlier life of this process has left
+// are free.
+func (db *DB) register(ctx context.Context) error {
+	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, enter, db.owner, db.ttl); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, stray, db.owner, []int64{})
+		return err
+	})
+	db.lease.since = time.Now()
+	return err
+}
+
+// unregister ends the lease and frees what is still claimed.
+func (db *DB) unregister(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, stray, db.owner, []int64{}); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM hookswitch_owners WHERE id = $1`, db.owner)
+		return err
+	})
+}
+
+// keepLease extends the lease three times while it lasts, until the store is
+// closed. After each time it
+//
+//   - gives back what is claimed in this process's name without its knowledge,
+//   - frees the jobs of processes whose lease has run out, once its own has
+//     lasted for one whole time without a gap: after an outage of the database
+//     the living had time to say so,
+//   - wakes the targets that have work, so that nothing waits for a notice that
+//     was lost.
+func (db *DB) keepLease() {
+	beat := db.ttl / 3
+	timer := time.NewTimer(beat)
+	defer timer.Stop()
+	last := time.Now() // when the lease was extended
+	for {
+		select {
+		case <-db.background.Done():
+			return
+		case <-timer.C:
+		case <-db.lease.nudge:
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(db.background, beat)
+		targets, err := db.beat(ctx, began.Sub(last) > db.ttl)
+		cancel()
+		if err == nil {
+			last = began
+			db.wakeUp(targets)
+			timer.Reset(beat)
+			continue
+		}
+		if db.background.Err() == nil {
+			db.log.Warn("cannot extend the lease: if that lasts, other sidecars take over the jobs of this one", "lease", db.ttl, "error", db.explain("lease", err))
+		}
+		timer.Reset(beat / 3)
+	}
+}
+
+// beat is one turn of keepLease. gap says that the lease may have run out since
+// the last. It returns the targets that have work.
+func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) {
+	tag, err := db.pool.Exec(ctx, extend, db.owner, db.ttl)
+	if err != nil {
+		db.pool.Reset() // its connections may all be of a server that is gone
+		return nil, err
+	}
+	if tag.RowsAffected() == 0 {
+		if _, err := db.pool.Exec(ctx, enter, db.owner, db.ttl); err != nil {
+			return nil, err
+		}
+		gap = true
+		db.log.Warn("the lease had run out: other sidecars may have taken over the jobs of this one", "lease", db.ttl)
+	}
+	if gap {
+		db.lease.since = time.Now()
+	}
+	if err := db.reconcile(ctx); err != nil {
+		return nil, err
+	}
+	if time.Since(db.lease.since) >= db.ttl {
+		rows, err := db.pool.Query(ctx, reap)
+		if err != nil {
+			return nil, err
+		}
+		freed, err := collect(rows, scanOne[string])
+		if err != nil && !passing(err) { // another one is reaping
+			return nil, err
+		}
+		if len(freed) > 0 {
+			db.log.Warn("took over the jobs of a sidecar that is gone", "jobs", len(freed))
+			db.notices.add(freed)
+		}
+	}
+	var others int64
+	if err := db.pool.QueryRow(ctx, peers, db.owner).Scan(&others); err != nil {
+		return nil, err
+	}
+	db.notices.peers.Store(others)
+	return db.waiting(ctx)
+}
+
+// reconcile frees the jobs that are claimed in this process's name, but that
+// it does not hold. No claim is under way meanwhile.
+func (db *DB) reconcile(ctx context.Context) error {
+	db.held.gate.Lock()
+	defer db.held.gate.Unlock()
+	_, err := db.pool.Exec(ctx, stray, db.owner, db.held.list())
+	if passing(err) {
+		return nil // next time
+	}
+	return err
+}
+
+func (db *DB) waiting(ctx context.Context) ([]string, error) {
+	rows, err := db.pool.Query(ctx, waitingTargets)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scanOne[string])
+}
+
+// wakeUp hands targets to Watch, if it is there.
+func (db *DB) wakeUp(targets []string) {
+	if len(targets) == 0 {
+		return
+	}
+	for {
+		select {
+		case db.freed <- targets:
+			return
+		case before := <-db.freed:
+			targets = append(before, targets...)
+			if len(targets) > 1000 {
+				targets = targets[len(targets)-1000:]
+			}
+		}
+	}
+}

@@ -1,0 +1,248 @@
+// Package postgres keeps the store in a PostgreSQL database, which several
+// sidecars may share: an event goes to whichever receives it, and its jobs to
+// whichever is free.
+//
+// Start with [Open]. Changes that arrive together share one transaction and one
+// sync of the server's log (see group.go). A job that a sidecar works on carries
+// the sidecar's name; a sidecar that has not said for [LeaseTTL] that it is
+// alive loses its jobs to the others, within [HandOver] of its death (owner.go).
+// The server's clock decides about leases, never a sidecar's.
+//
+// The tables are called hookswitch_*, and are made in the first schema of the
+// search_path.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Config says where the database is. URL is required.
+type Config struct {
+	// URL is as psql takes it: postgres://USER:PASSWORD@HOST:PORT/DATABASE,
+	// with libpq's parameters and those of pgxpool, such as pool_max_conns
+	// (16). It is never shown: errors name host and database only.
+	URL string
+
+	// Instance names this process, also after a restart, so that it takes
+	// its own jobs up again at once. No two processes may use one at a time.
+	// Empty: a new name each time; then the jobs that a process leaves when
+	// it is killed wait for their lease to run out.
+	Instance string
+
+	// Log receives what an operator should know. nil discards it.
+	Log *slog.Logger
+
+	// LeaseTTL shortens [LeaseTTL], for tests. 0 means LeaseTTL.
+	LeaseTTL time.Duration
+}
+
+// LeaseTTL is how long a sidecar that says nothing keeps its jobs. It says that
+// it is alive three times as often.
+const LeaseTTL = 10 * time.Second
+
+// HandOver is how long after the death of a sidecar its jobs are free at the
+// latest, as long as another one runs and the database does: a lease to run
+// out, one round of looking for that, and some room. A sidecar that starts
+// waits for one lease of its own before it takes from others, because after an
+// outage of the database the living must have had time to say so.
+const HandOver = 15 * time.Second
+
+// DB is an open store. It implements [store.Store]; whoever opened it calls
+// Close.
+type DB struct {
+	pool  *pgxpool.Pool
+	conf  *pgx.ConnConfig
+	name  string // host and database, for people
+	owner string
+	ttl   time.Duration
+	log   *slog.Logger
+
+	accepts  *group[*acceptOp]
+	finishes *group[*finishOp]
+	notices  *notices
+	held     held
+	lease    lease
+	freed    chan []string // targets that may have work, for Watch
+
+	// background ends with Close; tasks counts what runs in it.
+	background context.Context
+	stop       context.CancelFunc
+	tasks      sync.WaitGroup
+
+	closing chan struct{} // closed by Close: no further operation starts
+	close   func() error  // runs once
+
+	pruneMu sync.Mutex
+	sweep   sweep // guarded by pruneMu
+}
+
+var _ store.Store = (*DB)(nil)
+
+// Open opens the store in the database of cfg.URL, and creates its tables if
+// there are none. It fails if the database cannot be reached, and if a newer
+// version of the program has written it; each error says what to do. ctx
+// bounds only the opening.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	pc, err := parse(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{
+		conf: pc.ConnConfig, name: describe(pc.ConnConfig), owner: cfg.Instance, ttl: cfg.LeaseTTL, log: cfg.Log,
+		held: held{jobs: make(map[int64]int)}, lease: lease{nudge: make(chan struct{}, 1)},
+		freed: make(chan []string, 1), closing: make(chan struct{}),
+	}
+	if db.owner == "" {
+		db.owner = uuid.NewString()
+	}
+	if db.ttl <= 0 {
+		db.ttl = LeaseTTL
+	}
+	if db.log == nil {
+		db.log = slog.New(slog.DiscardHandler)
+	}
+	db.close = sync.OnceValue(db.shut)
+	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return nil, db.explain("open", err)
+	}
+	if err := db.prepare(ctx); err != nil {
+		db.pool.Close()
+		return nil, db.explain("open", err)
+	}
+	db.start()
+	return db, nil
+}
+
+// parse reads the URL. Its errors do not quote it, as pgx's would.
+func parse(url string) (*pgxpool.Config, error) {
+	pc, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("postgres: open: the URL is not one of PostgreSQL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password percent-encoded")
+	}
+	cc := pc.ConnConfig
+	if cc.ConnectTimeout == 0 {
+		cc.ConnectTimeout = 5 * time.Second
+	}
+	if cc.RuntimeParams["application_name"] == "" {
+		cc.RuntimeParams["application_name"] = "hookswitch"
+	}
+	if !poolSized(url) {
+		pc.MaxConns = 16
+	}
+	// A commit returns when it is on disk, whatever the server's default is.
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
+			WHERE current_setting('synchronous_commit') IN ('off', 'local')`)
+		return err
+	}
+	return pc, nil
+}
+
+// prepare does what has to be done once, before any work.
+func (db *DB) prepare(ctx context.Context) error {
+	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	if err := db.register(ctx); err != nil {
+		return err
+	}
+	var fsync string
+	if err := db.pool.QueryRow(ctx, `SELECT current_setting('fsync')`).Scan(&fsync); err != nil {
+		return err
+	}
+	if fsync == "off" {
+		db.log.Warn("the PostgreSQL server runs with fsync=off: a power cut there loses events that were acknowledged; switch it on", "database", db.name)
+	}
+	return nil
+}
+
+// start begins the work in the background.
+func (db *DB) start() {
+	db.background, db.stop = context.WithCancel(context.Background())
+	db.accepts = newGroup(db, db.acceptAll)
+	db.finishes = newGroup(db, db.finishAll)
+	db.notices = newNotices(db)
+	for _, run := range []func(){db.keepLease, db.notices.run} {
+		db.tasks.Go(run)
+	}
+}
+
+// Close waits for the changes under way, frees the jobs of this process and
+// closes the connections. Later calls return what the first one did.
+func (db *DB) Close() error { return db.close() }
+
+func (db *DB) shut() error {
+	close(db.closing)
+	db.accepts.wait()
+	db.finishes.wait()
+	db.stop()
+	db.tasks.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := db.unregister(ctx)
+	db.pool.Close()
+	if err != nil {
+		return fmt.Errorf("%w; the jobs of this process are free again in %v", db.explain("close", err), HandOver)
+	}
+	return nil
+}
+
+func (db *DB) closed() bool {
+	select {
+	case <-db.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// Ping commits a row of its own, so that it fails when an Accept would: disk
+// full, server read-only or gone.
+func (db *DB) Ping(ctx context.Context) error {
+	return db.change(ctx, "ping", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE hookswitch_owners SET pings = pings + 1 WHERE id = $1`, db.owner)
+		return err
+	})
+}
+
+// change runs fn in a transaction of its own and commits it. A transaction
+// that lost against another one is run again.
+func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) error) error {
+	if db.closed() {
+		return store.ErrClosed
+	}
+	err := db.again(ctx, func() error { return pgx.BeginFunc(ctx, db.pool, fn) })
+	return db.failed(operation, err)
+}
+
+// again runs fn until it does not fail for a reason that passes at once.
+func (db *DB) again(ctx context.Context, fn func() error) (err error) {
+	for range 5 {
+		if err = fn(); !passing(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
+}
+
+// failed is explain, except for what callers test for.
+func (db *DB) failed(operation string, err error) error {
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrElsewhere):
+		return err
+	case db.closed():
+		return store.ErrClosed
+	}
+	return db.explain(operation, err)
+}

@@ -1,0 +1,154 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// recordedBefore locks the record of an event that is there already.
+const recordedBefore = `
+SELECT e.seq, e.delivery_id, EXISTS (
+	SELECT 1 FROM hookswitch_jobs AS j JOIN hookswitch_attempts AS a ON a.job_id = j.id
+	WHERE j.event_seq = e.seq AND j.target = $2 AND a.started_at = $3)
+FROM hookswitch_events AS e JOIN hookswitch_records AS r USING (seq) WHERE e.key = $1 FOR UPDATE OF r`
+
+// Record implements [store.Store].
+func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
+	row, err := encodeEvent(e)
+	if err != nil {
+		return store.Accepted{}, fmt.Errorf("postgres: record: %w", err)
+	}
+	others = slices.DeleteFunc(slices.Clone(others), func(name string) bool { return name == a.Target })
+	var got store.Accepted
+	err = db.change(ctx, "record", func(tx pgx.Tx) error {
+		// First the lock, and in a statement after it the question.
+		if _, err := tx.Exec(ctx, recordedBefore, row.key, a.Target, at(a.StartedAt)); err != nil {
+			return err
+		}
+		var repeated bool
+		err := tx.QueryRow(ctx, recordedBefore, row.key, a.Target, at(a.StartedAt)).Scan(&got.Seq, &got.DeliveryID, &repeated)
+		got.DeliveryID = unwrap(got.DeliveryID)
+		if err == nil && repeated {
+			got.Duplicate = true
+			return nil
+		}
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		if got, err = insertOne(ctx, tx, e, row, others); err != nil {
+			return err
+		}
+		return recordAttempt(ctx, tx, got.Seq, e, row, a)
+	})
+	if err != nil {
+		return store.Accepted{}, err
+	}
+	db.accepted(e, got, others)
+	return got, nil
+}
+
+// insertOne is acceptEvents for one event in a transaction.
+func insertOne(ctx context.Context, tx pgx.Tx, e *store.Event, row eventRow, targets []string) (got store.Accepted, err error) {
+	var c eventColumnsOf
+	c.add(e, row, 0)
+	keys := make([]string, len(targets))
+	for i := range keys {
+		keys[i] = row.key
+	}
+	// Without a row another transaction has just stored the event: now it
+	// can be seen.
+	for range 2 {
+		var key string
+		err = tx.QueryRow(ctx, acceptEvents, append(c.args(), false, keys, append([]string{}, targets...))...).
+			Scan(&key, &got.Seq, &got.DeliveryID, &got.Duplicate)
+		got.DeliveryID = unwrap(got.DeliveryID)
+		if !errors.Is(err, pgx.ErrNoRows) {
+			break
+		}
+	}
+	return got, err
+}
+
+// recordAttempt adds an attempt that has been made to the job of its target,
+// which it ends. A job that is being delivered at this moment keeps its state:
+// its own result will follow.
+func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, e *store.Event, row eventRow, a store.Attempt) error {
+	state := store.Dead
+	if a.Outcome == store.OutcomeDone {
+		state = store.Done
+	}
+	order := e.OrderAt
+	if order.IsZero() {
+		order = row.due
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO hookswitch_jobs (event_seq, target, state, entity, order_at, round_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (event_seq, target) DO NOTHING`, seq, a.Target, string(state), wrap(e.Entity), at(order), row.due)
+	if err != nil {
+		return err
+	}
+	err = tx.QueryRow(ctx, `
+		UPDATE hookswitch_jobs SET attempts = attempts + 1, base = CASE WHEN state = 'pending' THEN base + 1 ELSE base END,
+			state = CASE WHEN state = 'pending' THEN state ELSE $3 END
+		WHERE event_seq = $1 AND target = $2 RETURNING id, attempts`, seq, a.Target, string(state)).Scan(&a.JobID, &a.N)
+	if err != nil {
+		return err
+	}
+	enc, err := encodeAttempt(a)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO hookswitch_attempts (job_id, n, started_at, finished_at, outcome, retry_after, request_url, request_header,
+			response_status, response_header, response_body, error_codes, error)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		a.JobID, a.N, at(a.StartedAt), at(a.FinishedAt), string(a.Outcome), a.RetryAfter.Microseconds(), wrap(a.RequestURL),
+		enc.request, a.ResponseStatus, enc.response, a.ResponseBody, enc.codes, wrap(a.Error))
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, updateRecords, []int64{a.JobID}, []int{a.N}, []int64{enc.bytes()})
+	return err
+}
+
+// SaveRoute implements [store.Store].
+func (db *DB) SaveRoute(ctx context.Context, r store.Route) error {
+	patterns, err := json.Marshal(r.Patterns)
+	if err != nil {
+		return fmt.Errorf("postgres: save route: %w", err)
+	}
+	return db.change(ctx, "save route", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO hookswitch_routes (target, patterns) VALUES ($1, $2)
+			ON CONFLICT (target) DO UPDATE SET patterns = excluded.patterns`, r.Target, string(patterns))
+		return err
+	})
+}
+
+// Routes implements [store.Store].
+func (db *DB) Routes(ctx context.Context) (routes []store.Route, err error) {
+	err = db.read(ctx, "routes", func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT target, patterns FROM hookswitch_routes ORDER BY target COLLATE "C"`)
+		if err != nil {
+			return err
+		}
+		routes, err = collect(rows, func(rows pgx.Rows) (r store.Route, err error) {
+			var patterns string
+			if err := rows.Scan(&r.Target, &patterns); err != nil {
+				return r, err
+			}
+			if err := json.Unmarshal([]byte(patterns), &r.Patterns); err != nil {
+				return r, fmt.Errorf("stored route of %s: %w", r.Target, err)
+			}
+			return r, nil
+		})
+		return err
+	})
+	return routes, err
+}

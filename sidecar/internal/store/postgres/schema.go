@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// migrations take a database from schema n to n+1; hookswitch_schema counts
+// those that are done. Only append: databases in the field have run the rest.
+//
+// Why the tables are as they are:
+//   - records has a row for each event with what lists are selected by, apart
+//     from events: an update writes a new version of its whole row, and that
+//     should not be the one with the body.
+//   - jobs_due holds the work that nobody has claimed, so that a claim reads
+//     only what it takes; jobs_entity finds the first pending job of an
+//     entity, and jobs_busy the claimed one.
+//   - jobs and records are updated a few times each: room is left in their
+//     pages, so that an update stays in its page, and they are vacuumed by
+//     number, not by share.
+//   - text that PostgreSQL cannot hold is wrapped, see encode.go.
+var migrations = []string{`
+CREATE TABLE hookswitch_events (
+	seq          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	key          text        NOT NULL UNIQUE,
+	delivery_id  text        NOT NULL,
+	id           text        NOT NULL,
+	type         text        NOT NULL,
+	occurred_at  text        NOT NULL,
+	received_at  timestamptz,
+	method       text        NOT NULL,
+	path         text        NOT NULL,
+	remote_addr  text        NOT NULL,
+	key_label    text        NOT NULL,
+	signed_at    timestamptz,
+	payload_off  integer     NOT NULL,
+	payload_len  integer     NOT NULL,
+	duplicates   integer     NOT NULL DEFAULT 0,
+	header       text,
+	body         bytea       NOT NULL,
+	entity       text        NOT NULL DEFAULT '',
+	order_at     timestamptz
+);
+CREATE UNIQUE INDEX hookswitch_events_delivery_id ON hookswitch_events (lower(delivery_id));
+CREATE INDEX hookswitch_events_id ON hookswitch_events (lower(id)) WHERE id <> '';
+
+CREATE TABLE hookswitch_jobs (
+	id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	event_seq  bigint      NOT NULL REFERENCES hookswitch_events (seq),
+	target     text        NOT NULL,
+	state      text        NOT NULL CHECK (state IN ('pending', 'done', 'dead', 'discarded')),
+	attempts   integer     NOT NULL DEFAULT 0,
+	next_at    timestamptz,
+	entity     text        NOT NULL DEFAULT '',
+	order_at   timestamptz NOT NULL,
+	round      integer     NOT NULL DEFAULT 0,
+	base       integer     NOT NULL DEFAULT 0,
+	round_at   timestamptz NOT NULL,
+	was        text        NOT NULL DEFAULT '',
+	owner      text,
+	UNIQUE (event_seq, target)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX hookswitch_jobs_due ON hookswitch_jobs (target, next_at, id) WHERE state = 'pending' AND owner IS NULL;
+CREATE INDEX hookswitch_jobs_open ON hookswitch_jobs (state, event_seq) WHERE state <> 'done';
+CREATE INDEX hookswitch_jobs_entity ON hookswitch_jobs (target, entity, order_at, event_seq) WHERE state = 'pending' AND entity <> '';
+CREATE INDEX hookswitch_jobs_busy ON hookswitch_jobs (owner, target, entity) WHERE state = 'pending' AND owner IS NOT NULL;
+
+CREATE TABLE hookswitch_attempts (
+	job_id          bigint      NOT NULL REFERENCES hookswitch_jobs (id),
+	n               integer     NOT NULL,
+	started_at      timestamptz,
+	finished_at     timestamptz,
+	outcome         text        NOT NULL,
+	retry_after     bigint      NOT NULL,
+	request_url     text        NOT NULL,
+	request_header  text,
+	response_status integer     NOT NULL,
+	response_header text,
+	response_body   bytea,
+	error_codes     text,
+	error           text        NOT NULL,
+	PRIMARY KEY (job_id, n)
+);
+
+CREATE TABLE hookswitch_records (
+	seq         bigint  PRIMARY KEY REFERENCES hookswitch_events (seq),
+	type        text    NOT NULL,
+	received_at timestamptz NOT NULL,
+	handled     boolean NOT NULL,
+	bytes       bigint  NOT NULL,
+	status      text,   -- 'delivered', 'failed', or NULL while a job is pending
+	started_at  timestamptz,
+	finished_at timestamptz
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX hookswitch_records_status ON hookswitch_records (status, seq) WHERE status IS NOT NULL;
+CREATE INDEX hookswitch_records_unhandled ON hookswitch_records (seq) WHERE NOT handled;
+
+CREATE TABLE hookswitch_routes (
+	target   text PRIMARY KEY,
+	patterns text NOT NULL
+);
+
+CREATE TABLE hookswitch_owners (
+	id         text        PRIMARY KEY,
+	expires_at timestamptz NOT NULL,
+	pings      bigint      NOT NULL DEFAULT 0
+);
+
+CREATE TABLE hookswitch_replays (
+	n           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	id          text        NOT NULL UNIQUE,
+	created_at  timestamptz NOT NULL,
+	query       text        NOT NULL,
+	targets     text        NOT NULL,
+	rate        double precision NOT NULL,
+	state       text        NOT NULL,
+	total       integer     NOT NULL,
+	seen        integer     NOT NULL DEFAULT 0,
+	queued      integer     NOT NULL DEFAULT 0,
+	skipped     integer     NOT NULL DEFAULT 0,
+	cursor      bigint      NOT NULL DEFAULT 0,
+	last        bigint      NOT NULL,
+	finished_at timestamptz,
+	owner       text
+);
+CREATE INDEX hookswitch_replays_running ON hookswitch_replays (n) WHERE state = 'running';
+`}
+
+// Advisory locks are named by two numbers. The first, ours, keeps them apart
+// from those of other programs in the same database.
+const (
+	lockSpace   = 0x686f6f6b // "hook"
+	lockMigrate = 1
+	lockPrune   = 2
+	// Beyond: a target's name, hashed, while its entities are claimed.
+)
+
+// migrate brings the schema up to date. Of several sidecars that start at once
+// one does it and the others wait.
+func (db *DB) migrate(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockSpace, lockMigrate); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS hookswitch_schema (version integer NOT NULL)`)
+		if err != nil {
+			return fmt.Errorf("create tables: %w", err)
+		}
+		var have int
+		if err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM hookswitch_schema`).Scan(&have); err != nil {
+			return err
+		}
+		if have > len(migrations) {
+			return fmt.Errorf("the database was written by a newer version of this program (schema %d, this one knows up to %d): run that version, or restore a backup made before the upgrade", have, len(migrations))
+		}
+		for n := have; n < len(migrations); n++ {
+			if _, err := tx.Exec(ctx, migrations[n]); err != nil {
+				return fmt.Errorf("migrate to schema %d: %w", n+1, err)
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO hookswitch_schema VALUES ($1)`, n+1); err != nil {
+				return fmt.Errorf("migrate to schema %d: %w", n+1, err)
+			}
+		}
+		if have > 0 && have < len(migrations) {
+			db.log.Info("store schema upgraded", "database", db.name, "from", have, "to", len(migrations))
+		}
+		return nil
+	})
+}
