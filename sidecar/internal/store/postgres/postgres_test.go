@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -30,6 +31,20 @@ func TestContract(t *testing.T) {
 	t.Run("", func(t *testing.T) { // ends before the server does
 		storetest.Run(t, func(t *testing.T, dir string) store.Store {
 			return mustOpen(t, postgres.Config{URL: url(t, dir)})
+		})
+	})
+}
+
+func TestSharedContract(t *testing.T) {
+	url := databases(t)
+	const ttl = 2 * time.Second
+	t.Run("", func(t *testing.T) {
+		storetest.RunShared(t, storetest.Shared{
+			Open: func(t *testing.T, dir string) (store.Store, func()) {
+				db := mustOpen(t, postgres.Config{URL: url(t, dir), LeaseTTL: ttl})
+				return db, db.Kill
+			},
+			HandOver: postgres.HandOver / (postgres.LeaseTTL / ttl),
 		})
 	})
 }

@@ -1,0 +1,15 @@
+package postgres
+
+// Kill ends the store as a killed process does: nothing is given back.
+func (db *DB) Kill() {
+	db.close = func() error { return nil }
+	close(db.closing)
+	db.stop()
+	db.tasks.Wait()
+	db.accepts.wait()
+	db.finishes.wait()
+	db.pool.Close()
+}
+
+// Beat is one turn of the lease.
+func (db *DB) Beat() { db.lease.poke() }
