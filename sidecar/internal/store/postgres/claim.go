@@ -134,6 +134,9 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	entities := false
 	err = db.again(ctx, func() (err error) {
 		tasks, entities, err = db.claimFree(ctx, target, now, limit)
+		if err != nil {
+			db.lease.poke() // whatever was claimed all the same is given back soon
+		}
 		return err
 	})
 	if err == nil {
@@ -146,7 +149,6 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 		}
 	}
 	if err != nil && len(tasks) == 0 {
-		db.lease.poke() // whatever was claimed is given back soon
 		return nil, db.failed("claim", err)
 	}
 	return tasks, nil
@@ -195,8 +197,12 @@ func (db *DB) claimEntities(ctx context.Context, target string, now time.Time, l
 				return err
 			})
 		})
-		if err != nil || len(tasks) > 0 || looked < maxLook {
-			return tasks, err
+		if err != nil {
+			db.lease.poke()
+			return nil, err
+		}
+		if len(tasks) > 0 || looked < maxLook {
+			return tasks, nil
 		}
 	}
 	return nil, nil

@@ -216,8 +216,8 @@ func (db *DB) Ping(ctx context.Context) error {
 	})
 }
 
-// change runs fn in a transaction of its own and commits it. A transaction
-// that lost against another one is run again.
+// change runs fn in a transaction of its own and commits it, again if that
+// failed for a reason that passes: fn must be such that twice is harmless.
 func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) error) error {
 	if db.closed() {
 		return store.ErrClosed
@@ -226,11 +226,19 @@ func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) erro
 	return db.failed(operation, err)
 }
 
-// again runs fn until it does not fail for a reason that passes at once.
+// again runs fn until it does not fail for a reason that may have passed: a
+// transaction that was in the way, or connections of a server that has been
+// restarted.
 func (db *DB) again(ctx context.Context, fn func() error) (err error) {
-	for range 5 {
-		if err = fn(); !passing(err) || ctx.Err() != nil {
-			break
+	for n := range 5 {
+		err = fn()
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case disconnected(err) && n < 2:
+			db.pool.Reset() // the others are as dead as this one
+		case !passing(err):
+			return err
 		}
 	}
 	return err
