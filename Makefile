@@ -116,9 +116,16 @@ examples: ## build the examples and run their tests
 # How many times the sidecar is killed in "make crash".
 KILLS ?= 200
 
+# Where the sidecar of "make crash" keeps its events: empty for SQLite.
+STORE ?=
+
 .PHONY: crash
-crash: ## kill the sidecar KILLS (200) times under load and judge what became of the events
-	HOOKSWITCH_CRASH=$(KILLS) $(GO) test -count=1 -v -timeout 30m -run '^TestCrash$$' ./sidecar/cmd/hookswitch
+crash: ## kill the sidecar KILLS (200) times under load and judge what became of the events; STORE=postgres
+	HOOKSWITCH_CRASH=$(KILLS) HOOKSWITCH_CRASH_STORE=$(STORE) $(GO) test -count=1 -v -timeout 30m -run '^TestCrash$$' ./sidecar/cmd/hookswitch
+
+.PHONY: replicas
+replicas: ## kill one of three sidecars on one PostgreSQL KILLS (200) times, restart the database, judge
+	HOOKSWITCH_REPLICAS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run '^TestReplicas$$' ./sidecar/cmd/hookswitch
 
 .PHONY: bench
 bench: ## run the benchmarks
@@ -131,6 +138,7 @@ check: test build fmt vet staticcheck layers checkgenerate fuzz official example
 .PHONY: crashshort
 crashshort:
 	@$(MAKE) --no-print-directory crash KILLS=20
+	@$(MAKE) --no-print-directory crash KILLS=20 STORE=postgres
 
 .PHONY: clean
 clean: ## remove what make made

@@ -34,13 +34,14 @@ type Config struct {
 	AckBudget Duration `env:"HOOKSWITCH_ACK_BUDGET" envDefault:"1500ms"`
 
 	// Store is where events are kept: "file:DIR" for a directory of this
-	// machine. The default is .hookswitch in the working directory, or the
-	// state directory that systemd provides.
+	// machine, or postgres://USER:PASSWORD@HOST/DATABASE for a database that
+	// several sidecars may share. The default is .hookswitch in the working
+	// directory, or the state directory that systemd provides.
 	Store string `env:"HOOKSWITCH_STORE"`
 
 	// DataDir is where the sidecar keeps its keys, its socket and what its
-	// plugins write. The default is the directory of Store. It belongs to one
-	// sidecar.
+	// plugins write. The default is the directory of Store, or where that is
+	// by default if Store is a database. It belongs to one sidecar.
 	DataDir string `env:"HOOKSWITCH_DATA_DIR"`
 
 	// Retention is how long events are kept after they were delivered,
@@ -237,17 +238,21 @@ func (e *ConfigError) add(variable, text string) {
 // Dir returns the data directory: DataDir, or what follows from Store. Its
 // errors do not repeat Store, which may hold a password.
 func (c *Config) Dir() (string, error) {
-	switch scheme, rest, found := strings.Cut(c.Store, ":"); {
+	text := c.Store
+	if _, database := c.database(); database {
+		text = ""
+	}
+	switch scheme, rest, found := strings.Cut(text, ":"); {
 	case c.DataDir != "":
 		return filepath.Clean(c.DataDir), nil
-	case c.Store == "" && c.StateDirectory != "":
+	case text == "" && c.StateDirectory != "":
 		// systemd separates several directories by colons.
 		first, _, _ := strings.Cut(c.StateDirectory, ":")
 		return first, nil
-	case c.Store == "":
+	case text == "":
 		return ".hookswitch", nil
 	case !found || scheme != "file":
-		return "", errors.New("is of an unknown kind: write it like file:/var/lib/hookswitch")
+		return "", errors.New("is of an unknown kind: write it like file:/var/lib/hookswitch or postgres://USER:PASSWORD@HOST/DATABASE")
 	case strings.HasPrefix(rest, "//") && !strings.HasPrefix(rest, "///"):
 		return "", errors.New("names a host: write file:DIR with one slash or three")
 	case strings.Trim(rest, "/") == "":
@@ -255,6 +260,12 @@ func (c *Config) Dir() (string, error) {
 	default:
 		return filepath.Clean(rest), nil
 	}
+}
+
+// database returns the URL of the database that events are kept in, if they
+// are kept in one. It may hold a password.
+func (c *Config) database() (string, bool) {
+	return c.Store, strings.HasPrefix(c.Store, "postgres://") || strings.HasPrefix(c.Store, "postgresql://")
 }
 
 // storeDir returns the directory of events, if they are kept in one.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 )
 
 // Validate reports everything that keeps the sidecar from starting with c, as
@@ -29,6 +30,11 @@ func (c *Config) ValidateDev() error { return c.validate(new(ConfigError)) }
 func (c *Config) validate(problem *ConfigError) error {
 	if _, err := c.Dir(); err != nil {
 		problem.add("HOOKSWITCH_STORE", err.Error())
+	}
+	if url, ok := c.database(); ok {
+		if err := postgres.CheckURL(url); err != nil {
+			problem.add("HOOKSWITCH_STORE", err.Error())
+		}
 	}
 	c.validateListen(problem)
 	c.validateForward(problem)

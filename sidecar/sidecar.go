@@ -22,13 +22,13 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -47,6 +47,7 @@ type Sidecar struct {
 	opts     Options
 	dir      string
 	log      *slog.Logger
+	lock     *dirlock.Lock // of dir, if the store is elsewhere
 	store    store.Store
 	health   *telemetry.Health
 	plugins  *pluginhost.Host
@@ -100,15 +101,6 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		return nil, err
 	}
 	return s, nil
-}
-
-// openStore opens the directory that the configuration names.
-func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
-	dir, err := s.cfg.storeDir()
-	if err != nil {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
-	}
-	return sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log})
 }
 
 // listen opens the listeners before anything is started, so that a port in
@@ -274,5 +266,9 @@ func (s *Sidecar) close() {
 			s.log.Error("the store did not close cleanly", "error", err)
 		}
 		s.store = nil
+	}
+	if s.lock != nil {
+		_ = s.lock.Close()
+		s.lock = nil
 	}
 }

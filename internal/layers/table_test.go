@@ -70,6 +70,7 @@ var table = []row{
 	{pattern: "middleware/event/...", layer: 0, stdOnly: true},
 
 	{pattern: "sidecar/internal/telemetry/...", layer: aside},
+	{pattern: "sidecar/internal/dirlock", layer: aside},
 	{pattern: "internal/testkit/...", layer: testOnly},
 	{pattern: "internal/layers", layer: testOnly, stdOnly: true},
 }

@@ -96,7 +96,7 @@ func cmdPlugin(ts *testscript.TestScript, _ bool, args []string) {
 
 // ready: waits for the sidecar and sets $WEBHOOKS and $ADMIN.
 func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
-	dir := strings.TrimPrefix(ts.Getenv("HOOKSWITCH_STORE"), "file:")
+	dir := ts.Getenv("HOOKSWITCH_DATA_DIR")
 	until(ts, func() error {
 		here, err := sidecar.FindInstance(dir)
 		if err != nil {
@@ -125,7 +125,7 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 
 // sigterm: tells the sidecar to stop, as a service manager does.
 func cmdSigterm(ts *testscript.TestScript, _ bool, _ []string) {
-	here, err := sidecar.FindInstance(strings.TrimPrefix(ts.Getenv("HOOKSWITCH_STORE"), "file:"))
+	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/official"
+	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 )
 
 // TestMain lets the test binary be the programs under test: the daemon, and a
@@ -31,6 +32,26 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds:                commands,
+	})
+}
+
+// TestScriptsOnPostgres are the same stories with the events in a database.
+func TestScriptsOnPostgres(t *testing.T) {
+	server := pgtest.Start(t)
+	t.Run("", func(t *testing.T) { // ends before the server does
+		testscript.Run(t, testscript.Params{
+			Dir:                 "testdata/script",
+			RequireExplicitExec: true,
+			RequireUniqueNames:  true,
+			Setup: func(e *testscript.Env) error {
+				if err := setup(e); err != nil {
+					return err
+				}
+				e.Setenv("HOOKSWITCH_STORE", server.Database(t))
+				return nil
+			},
+			Cmds: commands,
+		})
 	})
 }
 
@@ -74,6 +95,7 @@ func setup(e *testscript.Env) error {
 		"HOOKSWITCH_LISTEN":       "127.0.0.1:0",
 		"HOOKSWITCH_ADMIN_LISTEN": "127.0.0.1:0",
 		"HOOKSWITCH_STORE":        "file:" + filepath.Join(e.WorkDir, "data"),
+		"HOOKSWITCH_DATA_DIR":     filepath.Join(e.WorkDir, "data"),
 		"HOOKSWITCH_PLUGIN_DIR":   filepath.Join(e.WorkDir, "plugins"),
 		"HOOKSWITCH_PLUGIN_ENV":   "RECORDER_DIR,RECORDER_ANSWER,HOOKSWITCH_ARCHIVE_DIR",
 		"RECORDER_DIR":            filepath.Join(e.WorkDir, "calls"),

@@ -13,3 +13,9 @@ func (db *DB) Kill() {
 
 // Beat is one turn of the lease.
 func (db *DB) Beat() { db.lease.poke() }
+
+// MaxGroupOps is how many operations there may be in a group.
+func MaxGroupOps() int { return maxGroupOps }
+
+// SetMaxGroupOps sets that, before the first operation.
+func (db *DB) SetMaxGroupOps(n int) { db.accepts.max, db.finishes.max = n, n }

@@ -56,6 +56,7 @@ type operation interface{ waits() *waiter }
 type group[T operation] struct {
 	db  *DB
 	ops chan T
+	max int // operations in a group
 
 	// commit runs the operations in one transaction. Either it fails, and
 	// the error is that of all, or each has an error of its own in errs.
@@ -66,7 +67,7 @@ type group[T operation] struct {
 }
 
 func newGroup[T operation](db *DB, commit func(context.Context, []T, []error, bool) error) *group[T] {
-	g := &group[T]{db: db, ops: make(chan T, maxGroupOps), commit: commit, stopped: make(chan struct{})}
+	g := &group[T]{db: db, ops: make(chan T, maxGroupOps), max: maxGroupOps, commit: commit, stopped: make(chan struct{})}
 	var all sync.WaitGroup
 	for range committers {
 		all.Go(g.loop)
@@ -144,7 +145,7 @@ func (g *group[T]) gather(first T) []T {
 			ops = append(ops, o)
 			size += w.size
 		}
-		if len(ops) >= maxGroupOps || size >= maxGroupBytes {
+		if len(ops) >= g.max || size >= maxGroupBytes {
 			return ops
 		}
 		select {

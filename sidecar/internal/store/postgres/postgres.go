@@ -124,11 +124,22 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
+// CheckURL reports whether url is one that Open takes, without a word of it in
+// the error.
+func CheckURL(url string) error {
+	if _, err := pgxpool.ParseConfig(url); err != nil {
+		return errURL
+	}
+	return nil
+}
+
+var errURL = errors.New("is not a URL of PostgreSQL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password percent-encoded")
+
 // parse reads the URL. Its errors do not quote it, as pgx's would.
 func parse(url string) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, errors.New("postgres: open: the URL is not one of PostgreSQL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password percent-encoded")
+		return nil, fmt.Errorf("postgres: open: the text given %w", errURL)
 	}
 	cc := pc.ConnConfig
 	if cc.ConnectTimeout == 0 {

@@ -27,6 +27,7 @@ import (
 
 	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -49,7 +50,7 @@ type Config struct {
 type DB struct {
 	path string
 	log  *slog.Logger
-	lock *dirLock
+	lock *dirlock.Lock
 
 	writerDB *sql.DB // has one connection,
 	writer   *writer // which the writer uses
@@ -110,7 +111,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sqlite: open: create data directory: %w", err)
 	}
-	if db.lock, err = lockDir(dir); err != nil {
+	if db.lock, err = dirlock.Take(dir); err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
 	if err := createFile(db.path); err != nil {

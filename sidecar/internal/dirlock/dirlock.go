@@ -1,4 +1,5 @@
-package sqlite
+// Package dirlock makes sure that a data directory has one owner at a time.
+package dirlock
 
 import (
 	"errors"
@@ -13,13 +14,15 @@ import (
 // errLocked is what tryLock returns when another open file has the lock.
 var errLocked = errors.New("locked")
 
-// dirLock is the ownership of a data directory. The operating system releases
+// Lock is the ownership of a data directory. The operating system releases
 // it when the process ends, however it ends, so there is never a stale one to
 // clean up. The file itself stays: removing it would let two processes lock
 // two files of the same name.
-type dirLock struct{ f *os.File }
+type Lock struct{ f *os.File }
 
-func lockDir(dir string) (*dirLock, error) {
+// Take makes this process the owner of dir, until Close. The error says who
+// is, if that is another one; dir must exist.
+func Take(dir string) (*Lock, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -41,7 +44,7 @@ func lockDir(dir string) (*dirLock, error) {
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return &dirLock{f}, nil
+	return &Lock{f}, nil
 }
 
 func owner(f *os.File) string {
@@ -57,4 +60,5 @@ func owner(f *os.File) string {
 	}
 }
 
-func (l *dirLock) Close() error { return l.f.Close() }
+// Close gives the directory up.
+func (l *Lock) Close() error { return l.f.Close() }
