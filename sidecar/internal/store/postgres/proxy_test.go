@@ -62,15 +62,18 @@ func startProxy(t *testing.T, server *pgtest.Server) *proxy {
 	return p
 }
 
-// arm makes the next n commits fail, or all if n is negative.
-func (p *proxy) arm(f fault, n int) {
+// Arm implements storetest.Faults.
+func (p *proxy) Arm(happens bool, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fault, p.left, p.cuts = f, n, 0
+	p.fault, p.left, p.cuts = lost, n, 0
+	if happens {
+		p.fault = landed
+	}
 }
 
-// disarm ends the trouble and returns how many connections were cut.
-func (p *proxy) disarm() int {
+// Disarm implements storetest.Faults.
+func (p *proxy) Disarm() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = none

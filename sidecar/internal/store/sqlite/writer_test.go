@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
 )
 
 // gate is a commit that can be held up, counted, and made to fail.
@@ -21,8 +22,10 @@ type gate struct {
 	entered chan struct{} // receives when a commit is about to happen
 	open    chan struct{} // is received from before each commit; closed lets all pass
 
-	mu   sync.Mutex
-	fail fault // guarded by mu; for one commit
+	mu     sync.Mutex
+	fail   fault // guarded by mu
+	left   int   // guarded by mu: commits that fail; negative means all
+	failed int   // guarded by mu: commits that have
 }
 
 type fault int
@@ -41,10 +44,7 @@ func (g *gate) commit(conn *sql.Conn) error {
 		<-g.open
 	}
 	g.commits.Add(1)
-	g.mu.Lock()
-	f := g.fail
-	g.fail = none
-	g.mu.Unlock()
+	f := g.strike()
 	if f == lost {
 		return errDisk
 	}
@@ -57,10 +57,35 @@ func (g *gate) commit(conn *sql.Conn) error {
 	return nil
 }
 
-func (g *gate) next(f fault) {
+func (g *gate) strike() fault {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.fail = f
+	if g.left == 0 {
+		return none
+	}
+	g.left--
+	g.failed++
+	return g.fail
+}
+
+func (g *gate) next(f fault) { g.Arm(f == landed, 1) }
+
+// Arm implements storetest.Faults.
+func (g *gate) Arm(happens bool, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fail, g.left, g.failed = lost, n, 0
+	if happens {
+		g.fail = landed
+	}
+}
+
+// Disarm implements storetest.Faults.
+func (g *gate) Disarm() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.left = 0
+	return g.failed
 }
 
 func openGate(t *testing.T, dir string, g *gate) *sqlite.DB {
@@ -245,8 +270,15 @@ func TestEndedContext(t *testing.T) {
 	})
 }
 
-// Every write is tested twice: lost, and landed but reported lost. Afterwards
-// the caller repeats, as the contract tells it to, and the store is opened
+func TestFaults(t *testing.T) {
+	storetest.RunFaults(t, false, func(t *testing.T) (store.Store, storetest.Faults) {
+		g := new(gate)
+		return openGate(t, t.TempDir(), g), g
+	})
+}
+
+// After a write that was lost, or has landed and was reported lost, the caller
+// repeats, as the contract tells it to, and the store is opened
 // again.
 func TestFailedCommits(t *testing.T) {
 	type env struct {
