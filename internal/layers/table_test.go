@@ -87,7 +87,8 @@ var homes = map[string][]string{
 	"google.golang.org/protobuf":     {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "plugins/sdk/..."},
 	"github.com/fsnotify/fsnotify":   {"sidecar/internal/pluginhost/..."},
 
-	"modernc.org/sqlite":      {"sidecar/internal/store/sqlite/..."},
+	"modernc.org/sqlite":      {"sidecar/internal/store/sqlite/...", "internal/testkit/faultvfs"},
+	"modernc.org/libc":        {"internal/testkit/faultvfs"},
 	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/...", "internal/testkit/pgtest"},
 	"github.com/google/uuid":  {"sidecar/..."},
 	"golang.org/x/sys":        {"sidecar/..."},

@@ -50,3 +50,9 @@ func (db *DB) Pragma(ctx context.Context, name string) (value string, err error)
 // Schema1 is the first migration, with which the databases of the first version
 // were made.
 func Schema1() string { return migrations[0] + `PRAGMA user_version = 1;` }
+
+// Set changes a setting of the writer's connection, before the first write.
+func (db *DB) Set(ctx context.Context, pragma string) error {
+	_, err := db.writer.conn.ExecContext(ctx, `PRAGMA `+pragma)
+	return err
+}

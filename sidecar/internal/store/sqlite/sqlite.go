@@ -43,12 +43,17 @@ type Config struct {
 	// Log receives what an operator should know: a commit that failed, a
 	// schema that was upgraded. nil discards it.
 	Log *slog.Logger
+
+	// VFS names a layer between SQLite and the file system that the program
+	// has registered, for tests. Empty: the file system itself.
+	VFS string
 }
 
 // DB is an open store. It implements [store.Store]; whoever opened it calls
 // Close.
 type DB struct {
 	path string
+	vfs  string
 	log  *slog.Logger
 	lock *dirlock.Lock
 
@@ -91,6 +96,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	}
 	db := &DB{
 		path:    filepath.Join(dir, fileName),
+		vfs:     cfg.VFS,
 		log:     cfg.Log,
 		ops:     make(chan *op, maxGroupOps),
 		closing: make(chan struct{}),
@@ -133,7 +139,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 // openWriter opens the writer's connection and brings the schema up to date
 // through it.
 func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
-	if db.writerDB, err = sql.Open("sqlite", writerDSN(db.path)); err != nil {
+	if db.writerDB, err = sql.Open("sqlite", writerDSN(db.path, db.vfs)); err != nil {
 		return err
 	}
 	db.writerDB.SetMaxOpenConns(1)
@@ -153,7 +159,7 @@ func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
 
 func (db *DB) openReaders(ctx context.Context) error {
 	var err error
-	if db.readers, err = sql.Open("sqlite", readerDSN(db.path)); err != nil {
+	if db.readers, err = sql.Open("sqlite", readerDSN(db.path, db.vfs)); err != nil {
 		return err
 	}
 	// Kept open while idle: a new connection has to read the schema again.
@@ -167,8 +173,8 @@ func (db *DB) openReaders(ctx context.Context) error {
 // NORMAL would be faster and lose acknowledged events in a power cut. The
 // fullfsync settings matter on macOS only, where a plain fsync leaves the data
 // in the drive's cache.
-func writerDSN(path string) string {
-	return dsn(path, url.Values{
+func writerDSN(path, vfs string) string {
+	return dsn(path, vfs, url.Values{
 		"_busy_timeout": {"5000"}, // an operator's sqlite3 shell may hold the lock for a moment
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
@@ -177,15 +183,18 @@ func writerDSN(path string) string {
 	})
 }
 
-func readerDSN(path string) string {
-	return dsn(path, url.Values{
+func readerDSN(path, vfs string) string {
+	return dsn(path, vfs, url.Values{
 		"mode":          {"ro"},
 		"_busy_timeout": {"5000"},
 		"_query_only":   {"1"},
 	})
 }
 
-func dsn(path string, q url.Values) string {
+func dsn(path, vfs string, q url.Values) string {
+	if vfs != "" {
+		q.Set("vfs", vfs)
+	}
 	q.Set("_dqs", "0")
 	q.Set("_error_rc", "1")
 	path = filepath.ToSlash(path)
