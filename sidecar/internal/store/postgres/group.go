@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,12 +136,13 @@ func (g *group[T]) loop() {
 	}
 }
 
-// gather returns whatever waits at this moment: under load the groups grow by
-// themselves, and a lonely operation is not held back by a timer.
+// gather takes what waits. Then it lets the goroutines run that are ready to,
+// and takes what they bring, until that is nothing: under load the groups grow
+// by themselves, and a lonely operation is not held back by a timer.
 func (g *group[T]) gather(first T) []T {
 	var ops []T
 	size := 0
-	for o := first; ; {
+	for o, had := first, 0; ; {
 		if w := o.waits(); w.state.CompareAndSwap(waiting, taken) {
 			ops = append(ops, o)
 			size += w.size
@@ -148,6 +150,16 @@ func (g *group[T]) gather(first T) []T {
 		if len(ops) >= g.max || size >= maxGroupBytes {
 			return ops
 		}
+		select {
+		case o = <-g.ops:
+			continue
+		default:
+		}
+		if len(ops) == had {
+			return ops
+		}
+		had = len(ops)
+		runtime.Gosched()
 		select {
 		case o = <-g.ops:
 		default:

@@ -1,7 +1,11 @@
 package sqlite_test
 
 import (
+	"cmp"
 	"fmt"
+	"os"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -40,9 +44,13 @@ func waiting(b *testing.B, n int) (dir string, db *sqlite.DB) {
 }
 
 // BenchmarkBacklog is what an operator and a live target notice of 100,000
-// events that wait for another target.
+// events that wait for another target, or as many as HOOKSWITCH_BACKLOG says.
 func BenchmarkBacklog(b *testing.B) {
-	dir, db := waiting(b, 100_000)
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("HOOKSWITCH_BACKLOG"), "100000"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir, db := waiting(b, n)
 	for name, q := range map[string]store.Query{
 		"all":         {},
 		"pending":     {Status: store.StatusPending},
@@ -74,6 +82,12 @@ func BenchmarkBacklog(b *testing.B) {
 	})
 	cycle := func(db *sqlite.DB) func(b *testing.B) {
 		return func(b *testing.B) {
+			defer func() {
+				runtime.GC()
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				b.ReportMetric(float64(m.HeapAlloc)/(1<<20), "heap-MiB")
+			}()
 			b.SetParallelism(32)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {

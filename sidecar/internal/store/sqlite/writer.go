@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -165,10 +166,14 @@ func (w *writer) loop() {
 	}
 }
 
+// gather takes what waits. Then it lets the goroutines run that are ready to,
+// and takes what they bring, until that is nothing: under load most of them are
+// handlers about to hand over an event, and a commit costs as much as many
+// inserts. When nobody is ready to run that takes no time.
 func (w *writer) gather(first *op) []*op {
 	var group []*op
 	size := 0
-	for o := first; ; {
+	for o, had := first, 0; ; {
 		if o.state.CompareAndSwap(waiting, taken) {
 			group = append(group, o)
 			size += o.size
@@ -176,6 +181,16 @@ func (w *writer) gather(first *op) []*op {
 		if len(group) >= maxGroupOps || size >= maxGroupBytes {
 			return group
 		}
+		select {
+		case o = <-w.db.ops:
+			continue
+		default:
+		}
+		if len(group) == had {
+			return group
+		}
+		had = len(group)
+		runtime.Gosched()
 		select {
 		case o = <-w.db.ops:
 		default:
