@@ -63,19 +63,6 @@ type process struct {
 // connection when the process dies at the wrong moment.
 func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
 	r := newRunner(f.path, h.cfg.WorkDir, environ(h.cfg.Environ, h.cfg.Env), log)
-	client := plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{protocolVersion: {}},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, socketDir string) (goplugin.Runner, error) {
-			r.prepare(cmd, socketDir)
-			return r, nil
-		},
-		SkipHostEnv:      true,
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: h.run.path},
-		StartTimeout:     2 * h.cfg.StartTimeout, // ctx ends before that
-		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
-	})
 	p := &process{runner: r, limit: h.limits}
 	defer func() {
 		if err != nil {
@@ -86,27 +73,59 @@ func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *p
 	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
 	defer unwatch()
 
-	addr, err := client.Start()
+	addr, err := shakeHands(r, h.run.path, 2*h.cfg.StartTimeout) // ctx ends before that
 	if err != nil {
 		return nil, r.startError(ctx, err)
 	}
 	if p.conn, err = dial(addr); err != nil {
 		return nil, err
 	}
-	if err := p.introduce(ctx, h, f); err != nil {
+	if err := p.describe(ctx); err != nil {
 		return nil, p.callError(ctx, err)
 	}
+	settings, err := readSettings(h.configPath(f))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.configure(ctx, f.name, settings); err != nil {
+		return nil, p.callError(ctx, err)
+	}
+	if err := p.open(ctx); err != nil {
+		return nil, p.callError(ctx, err)
+	}
+	return p, nil
+}
+
+// shakeHands starts the process of a runner, its socket in a directory below
+// runPath, and returns where the plugin listens.
+func shakeHands(r *runner, runPath string, timeout time.Duration) (net.Addr, error) {
+	return plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
+		VersionedPlugins: map[int]plugin.PluginSet{protocolVersion: {}},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, socketDir string) (goplugin.Runner, error) {
+			r.prepare(cmd, socketDir)
+			return r, nil
+		},
+		SkipHostEnv:      true,
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: runPath},
+		StartTimeout:     timeout,
+		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
+	}).Start()
+}
+
+// open opens the way by which events go, as the plugin has described it.
+func (p *process) open(ctx context.Context) error {
 	p.link = newLink()
 	if p.about.GetCapabilities().GetDeliverStream() {
-		err = openStream(ctx, p.link, pluginpb.NewPluginServiceClient(p.conn))
+		if err := openStream(ctx, p.link, pluginpb.NewPluginServiceClient(p.conn)); err != nil {
+			return err
+		}
 	} else {
-		openUnary(p.link, p.conn, int(p.about.GetMaxInFlight()), h.limits.grace)
-	}
-	if err != nil {
-		return nil, p.callError(ctx, err)
+		openUnary(p.link, p.conn, int(p.about.GetMaxInFlight()), p.limit.grace)
 	}
 	p.readStdio()
-	return p, nil
+	return nil
 }
 
 // callError adds to the error of a call during the start what the process has
@@ -141,10 +160,9 @@ func dial(addr net.Addr) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// introduce makes the calls that come before the first event.
-func (p *process) introduce(ctx context.Context, h *Host, f found) error {
-	client := pluginpb.NewPluginServiceClient(p.conn)
-	about, err := client.Describe(ctx, &pluginpb.DescribeRequest{})
+// describe asks the plugin what it is, and checks what it says.
+func (p *process) describe(ctx context.Context) error {
+	about, err := pluginpb.NewPluginServiceClient(p.conn).Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
@@ -158,20 +176,28 @@ func (p *process) introduce(ctx context.Context, h *Host, f found) error {
 		}
 	}
 	p.about = about
-	settings, err := readSettings(h.configPath(f))
-	if err != nil {
-		return err
+	return nil
+}
+
+// refusal is what a plugin has against its settings.
+type refusal struct{ errors []*pluginpb.ConfigError }
+
+func (r *refusal) Error() string {
+	var texts []string
+	for _, e := range r.errors {
+		texts = append(texts, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))
 	}
-	resp, err := client.Configure(ctx, &pluginpb.ConfigureRequest{Name: f.name, ConfigJson: settings})
+	return "configure: the plugin refuses its settings: " + strings.Join(texts, "; ")
+}
+
+// configure gives the plugin its settings, or none.
+func (p *process) configure(ctx context.Context, name string, settings []byte) error {
+	resp, err := pluginpb.NewPluginServiceClient(p.conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
 	if err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
-	var refused []string
-	for _, e := range resp.GetErrors() {
-		refused = append(refused, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))
-	}
-	if refused != nil {
-		return fmt.Errorf("configure: the plugin refuses its settings: %s", strings.Join(refused, "; "))
+	if len(resp.GetErrors()) > 0 {
+		return &refusal{resp.GetErrors()}
 	}
 	return nil
 }
