@@ -127,6 +127,21 @@ type Pruned struct {
 	More   bool  // there is more to remove, or space to give back
 }
 
+// Stats says how much is in the store, for gauges.
+type Stats struct {
+	Jobs  []JobStats // those that wait or are dead, sorted by Target and Status
+	Bytes int64      // as Retention.MaxBytes counts them
+}
+
+// JobStats counts the jobs of a target that have a status in common: pending,
+// retrying or dead.
+type JobStats struct {
+	Target string
+	Status Status
+	Count  int
+	Oldest time.Time // when the round of the oldest began
+}
+
 // Operator is the part of a [Store] that people work with.
 type Operator interface {
 	// Events returns up to limit of the events that q selects, newest
@@ -174,6 +189,10 @@ type Operator interface {
 	// a short piece of work, so that accepts do not wait for it; it is
 	// repeated while More is set.
 	Prune(ctx context.Context, r Retention, limit int) (Pruned, error)
+
+	// Stats counts what waits and what is dead. It looks at each of those
+	// jobs, so it is for every now and then.
+	Stats(ctx context.Context) (Stats, error)
 }
 
 // Add counts a dead letter that was received at a time.

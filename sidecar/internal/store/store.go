@@ -49,6 +49,10 @@ type Event struct {
 	// happened. Zero: ReceivedAt.
 	OrderAt time.Time
 
+	// Traceparent says where this event's arrival stands in a trace of the
+	// sidecar's own: a W3C traceparent. Empty: it was not traced.
+	Traceparent string
+
 	Duplicates int // further deliveries of the same event that were answered 200 and not dispatched
 }
 

@@ -22,22 +22,22 @@ const rowBytes = 1000
 // event that another transaction has just committed is neither inserted nor
 // found, has no row in the result, and is tried again.
 //
-// $21 says that an earlier try may have been committed: then an event with our
+// $22 says that an earlier try may have been committed: then an event with our
 // own delivery id is ours, and no duplicate.
 const acceptEvents = `
 WITH input AS (
 	SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
 		$8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::int[], $13::int[], $14::text[], $15::bytea[],
-		$16::text[], $17::timestamptz[], $18::int[], $19::bigint[], $20::timestamptz[])
+		$16::text[], $17::timestamptz[], $18::int[], $19::bigint[], $20::timestamptz[], $21::text[])
 	AS t (key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr, key_label, signed_at,
-		payload_off, payload_len, header, body, entity, order_at, more, bytes, due)
+		payload_off, payload_len, header, body, entity, order_at, more, bytes, due, traceparent)
 ), wanted AS (
-	SELECT * FROM unnest($22::text[], $23::text[]) AS t (key, target)
+	SELECT * FROM unnest($23::text[], $24::text[]) AS t (key, target)
 ), new AS (
 	INSERT INTO hookswitch_events (key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr,
-		key_label, signed_at, payload_off, payload_len, header, body, entity, order_at, duplicates)
+		key_label, signed_at, payload_off, payload_len, header, body, entity, order_at, duplicates, traceparent)
 	SELECT key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr,
-		key_label, signed_at, payload_off, payload_len, header, body, entity, order_at, more FROM input
+		key_label, signed_at, payload_off, payload_len, header, body, entity, order_at, more, traceparent FROM input
 	ON CONFLICT (key) DO NOTHING RETURNING seq, key, delivery_id
 ), record AS (
 	INSERT INTO hookswitch_records (seq, type, received_at, handled, bytes)
@@ -50,9 +50,9 @@ WITH input AS (
 	ON CONFLICT (event_seq, target) DO NOTHING
 ), known AS (
 	UPDATE hookswitch_events AS e
-	SET duplicates = e.duplicates + CASE WHEN $21 AND e.delivery_id = i.delivery_id THEN 0 ELSE 1 + i.more END
+	SET duplicates = e.duplicates + CASE WHEN $22 AND e.delivery_id = i.delivery_id THEN 0 ELSE 1 + i.more END
 	FROM input AS i WHERE e.key = i.key
-	RETURNING e.seq, e.key, e.delivery_id, NOT ($21 AND e.delivery_id = i.delivery_id) AS duplicate
+	RETURNING e.seq, e.key, e.delivery_id, NOT ($22 AND e.delivery_id = i.delivery_id) AS duplicate
 )
 SELECT key, seq, delivery_id, false FROM new UNION ALL SELECT key, seq, delivery_id, duplicate FROM known`
 
@@ -191,13 +191,13 @@ func (db *DB) acceptEvents(ctx context.Context, ops []*acceptOp, byKey map[strin
 
 // eventColumnsOf turns events into the lists that unnest takes.
 type eventColumnsOf struct {
-	key, delivery, id, kind, occurred, method, path, remote, label, entity []string
-	header                                                                 []*string
-	received, signed, order                                                []*time.Time
-	due                                                                    []time.Time
-	off, length, more                                                      []int
-	body                                                                   [][]byte
-	bytes                                                                  []int64
+	key, delivery, id, kind, occurred, method, path, remote, label, entity, trace []string
+	header                                                                        []*string
+	received, signed, order                                                       []*time.Time
+	due                                                                           []time.Time
+	off, length, more                                                             []int
+	body                                                                          [][]byte
+	bytes                                                                         []int64
 }
 
 func (c *eventColumnsOf) add(e *store.Event, r eventRow, more int) {
@@ -206,6 +206,7 @@ func (c *eventColumnsOf) add(e *store.Event, r eventRow, more int) {
 	c.method, c.path = append(c.method, wrap(e.Method)), append(c.path, wrap(e.Path))
 	c.remote, c.label = append(c.remote, wrap(e.RemoteAddr)), append(c.label, wrap(e.KeyLabel))
 	c.entity, c.header = append(c.entity, wrap(e.Entity)), append(c.header, r.header)
+	c.trace = append(c.trace, wrap(e.Traceparent))
 	c.received, c.signed, c.order = append(c.received, at(e.ReceivedAt)), append(c.signed, at(e.SignedAt)), append(c.order, at(e.OrderAt))
 	c.due = append(c.due, r.due)
 	c.off, c.length, c.more = append(c.off, e.PayloadOff), append(c.length, e.PayloadLen), append(c.more, more)
@@ -214,5 +215,5 @@ func (c *eventColumnsOf) add(e *store.Event, r eventRow, more int) {
 
 func (c *eventColumnsOf) args() []any {
 	return []any{c.key, c.delivery, c.id, c.kind, c.occurred, c.received, c.method, c.path, c.remote, c.label, c.signed,
-		c.off, c.length, c.header, c.body, c.entity, c.order, c.more, c.bytes, c.due}
+		c.off, c.length, c.header, c.body, c.entity, c.order, c.more, c.bytes, c.due, c.trace}
 }

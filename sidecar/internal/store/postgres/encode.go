@@ -176,11 +176,11 @@ func scanAttempt(rows pgx.Rows, more ...any) (store.Attempt, error) {
 }
 
 const eventColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
-	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, e.header, e.body, e.entity, e.order_at`
+	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, e.header, e.body, e.entity, e.order_at, e.traceparent`
 
 // summaryColumns are eventColumns without what is large or stands behind it.
 const summaryColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
-	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, NULL::text, NULL::bytea, '', NULL::timestamptz`
+	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, NULL::text, NULL::bytea, '', NULL::timestamptz, ''`
 
 // scanEvent reads eventColumns after more.
 func scanEvent(rows pgx.Rows, more ...any) (*store.Event, error) {
@@ -191,11 +191,11 @@ func scanEvent(rows pgx.Rows, more ...any) (*store.Event, error) {
 	)
 	err := rows.Scan(append(more, &e.Seq, &e.Key, &e.DeliveryID, &e.ID, &e.Type, &e.OccurredAt, &received,
 		&e.Method, &e.Path, &e.RemoteAddr, &e.KeyLabel, &signed, &e.PayloadOff, &e.PayloadLen,
-		&e.Duplicates, &header, &e.Body, &e.Entity, &order)...)
+		&e.Duplicates, &header, &e.Body, &e.Entity, &order, &e.Traceparent)...)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range []*string{&e.Key, &e.DeliveryID, &e.ID, &e.Type, &e.OccurredAt, &e.Method, &e.Path, &e.RemoteAddr, &e.KeyLabel, &e.Entity} {
+	for _, s := range []*string{&e.Key, &e.DeliveryID, &e.ID, &e.Type, &e.OccurredAt, &e.Method, &e.Path, &e.RemoteAddr, &e.KeyLabel, &e.Entity, &e.Traceparent} {
 		*s = unwrap(*s)
 	}
 	e.ReceivedAt, e.SignedAt, e.OrderAt = fromAt(received), fromAt(signed), fromAt(order)

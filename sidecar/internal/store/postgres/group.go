@@ -202,7 +202,11 @@ func (g *group[T]) run(ops []T) {
 func (g *group[T]) try(ctx context.Context, ops []T, errs []error) error {
 	repeated := false
 	for n := 1; ; n++ {
+		began := time.Now()
 		err := g.commit(ctx, ops, errs, repeated)
+		if g.db.onCommit != nil {
+			g.db.onCommit(time.Since(began), err)
+		}
 		switch {
 		case err == nil, n == 4, ctx.Err() != nil:
 			return err

@@ -43,6 +43,11 @@ type Config struct {
 	// Log receives what an operator should know. nil discards it.
 	Log *slog.Logger
 
+	// OnCommit, unless nil, is told how long each transaction of a group of
+	// accepts or results took, the way to the server included, and its error.
+	// It is called concurrently and must be quick.
+	OnCommit func(took time.Duration, err error)
+
 	// LeaseTTL shortens [LeaseTTL], for tests. 0 means LeaseTTL.
 	LeaseTTL time.Duration
 }
@@ -67,6 +72,8 @@ type DB struct {
 	owner string
 	ttl   time.Duration
 	log   *slog.Logger
+
+	onCommit func(time.Duration, error) // nil: nobody is told
 
 	accepts  *group[*acceptOp]
 	finishes *group[*finishOp]
@@ -100,7 +107,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	db := &DB{
 		conf: pc.ConnConfig, name: describe(pc.ConnConfig), owner: cfg.Instance, ttl: cfg.LeaseTTL, log: cfg.Log,
-		held: held{jobs: make(map[int64]int)}, lease: lease{nudge: make(chan struct{}, 1)},
+		onCommit: cfg.OnCommit,
+		held:     held{jobs: make(map[int64]int)}, lease: lease{nudge: make(chan struct{}, 1)},
 		freed: make(chan []string, 1), closing: make(chan struct{}),
 	}
 	if db.owner == "" {

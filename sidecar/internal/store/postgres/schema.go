@@ -126,6 +126,8 @@ CREATE TABLE hookswitch_replays (
 	owner       text
 );
 CREATE INDEX hookswitch_replays_running ON hookswitch_replays (n) WHERE state = 'running';
+`, `
+ALTER TABLE hookswitch_events ADD COLUMN traceparent text NOT NULL DEFAULT '';
 `}
 
 // Advisory locks are named by two numbers. The first, ours, keeps them apart

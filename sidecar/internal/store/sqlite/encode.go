@@ -139,13 +139,13 @@ func scanAttempt(rows *sql.Rows, more ...any) (store.Attempt, error) {
 const eventColumns = `events.seq, events.key, events.delivery_id, events.id, events.type,
 	events.occurred_at, events.received_at, events.method, events.path, events.remote_addr,
 	events.key_label, events.signed_at, events.payload_off, events.payload_len,
-	events.duplicates, events.header, events.body, events.entity, events.order_at`
+	events.duplicates, events.header, events.body, events.entity, events.order_at, events.traceparent`
 
 // summaryColumns are eventColumns without what is large or stands behind it.
 const summaryColumns = `events.seq, events.key, events.delivery_id, events.id, events.type,
 	events.occurred_at, events.received_at, events.method, events.path, events.remote_addr,
 	events.key_label, events.signed_at, events.payload_off, events.payload_len,
-	events.duplicates, NULL, NULL, '', NULL`
+	events.duplicates, NULL, NULL, '', NULL, ''`
 
 // scanEvent reads eventColumns.
 func scanEvent(rows *sql.Rows) (*store.Event, error) {
@@ -157,7 +157,7 @@ func scanEvent(rows *sql.Rows) (*store.Event, error) {
 	err := rows.Scan(&e.Seq, &e.Key, &e.DeliveryID, &e.ID, &e.Type,
 		&e.OccurredAt, &received, &e.Method, &e.Path, &e.RemoteAddr,
 		&e.KeyLabel, &signed, &e.PayloadOff, &e.PayloadLen,
-		&e.Duplicates, &header, &e.Body, &e.Entity, &order)
+		&e.Duplicates, &header, &e.Body, &e.Entity, &order, &e.Traceparent)
 	if err != nil {
 		return nil, err
 	}

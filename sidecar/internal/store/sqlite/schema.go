@@ -144,6 +144,8 @@ CREATE TABLE replays (
 	finished_at INTEGER
 ) STRICT;
 CREATE INDEX replays_running ON replays (n) WHERE state = 'running';
+`, `
+ALTER TABLE events ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
 `}
 
 // migrate runs the migrations that the database has not seen, each in a

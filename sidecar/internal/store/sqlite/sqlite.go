@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
 
@@ -47,6 +48,11 @@ type Config struct {
 	// VFS names a layer between SQLite and the file system that the program
 	// has registered, for tests. Empty: the file system itself.
 	VFS string
+
+	// OnCommit, unless nil, is told how long each commit took, most of which
+	// is the sync of the log, and its error. It runs in the writer and must
+	// be quick.
+	OnCommit func(took time.Duration, err error)
 }
 
 // DB is an open store. It implements [store.Store]; whoever opened it calls
@@ -62,7 +68,9 @@ type DB struct {
 	readers  *sql.DB
 	queries  queries
 
-	ops     chan *op      // to the writer
+	ops      chan *op                   // to the writer
+	onCommit func(time.Duration, error) // nil: nobody is told
+
 	closing chan struct{} // closed by Close: no further operation starts
 	stopped chan struct{} // closed by the writer when the last one is answered
 	close   func() error  // runs once
@@ -95,14 +103,15 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		return nil, fmt.Errorf("sqlite: open %s: %w", cfg.Dir, err)
 	}
 	db := &DB{
-		path:    filepath.Join(dir, fileName),
-		vfs:     cfg.VFS,
-		log:     cfg.Log,
-		ops:     make(chan *op, maxGroupOps),
-		closing: make(chan struct{}),
-		stopped: make(chan struct{}),
-		claims:  make(map[int64]claim),
-		lanes:   make(map[lane]struct{}),
+		path:     filepath.Join(dir, fileName),
+		vfs:      cfg.VFS,
+		log:      cfg.Log,
+		onCommit: cfg.OnCommit,
+		ops:      make(chan *op, maxGroupOps),
+		closing:  make(chan struct{}),
+		stopped:  make(chan struct{}),
+		claims:   make(map[int64]claim),
+		lanes:    make(map[lane]struct{}),
 	}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)

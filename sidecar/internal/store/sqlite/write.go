@@ -17,8 +17,8 @@ import (
 const (
 	insertEvent = `
 INSERT INTO events (key, delivery_id, id, type, occurred_at, received_at, method, path,
-	remote_addr, key_label, signed_at, payload_off, payload_len, header, body, entity, order_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	remote_addr, key_label, signed_at, payload_off, payload_len, header, body, entity, order_at, traceparent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET duplicates = duplicates + 1
 RETURNING seq, delivery_id, duplicates > 0`
 
@@ -103,7 +103,7 @@ func encodeEvent(e *store.Event) (*newEvent, error) {
 	n.args = []any{
 		e.Key, deliveryID, e.ID, e.Type, e.OccurredAt, n.received, e.Method, e.Path,
 		e.RemoteAddr, e.KeyLabel, micros(e.SignedAt), e.PayloadOff, e.PayloadLen, header, body,
-		e.Entity, micros(e.OrderAt),
+		e.Entity, micros(e.OrderAt), e.Traceparent,
 	}
 	return n, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -262,7 +263,12 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 			return err
 		}
 	}
-	if err := w.commit(w.conn); err != nil {
+	began := time.Now()
+	err = w.commit(w.conn)
+	if w.db.onCommit != nil {
+		w.db.onCommit(time.Since(began), err)
+	}
+	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil

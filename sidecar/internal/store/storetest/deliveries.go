@@ -308,6 +308,31 @@ func backlog(t *testing.T, open OpenFunc) {
 	}
 }
 
+func stats(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	for n := range 4 {
+		accept(t, s, newEvent(n), target)
+	}
+	accept(t, s, newEvent(5), "plugin:b", "plugin:done")
+	tasks := claim(t, s, target, t0.Add(time.Second), 2) // events 0 and 1
+	finish(t, s, attempt(tasks[0], store.OutcomeRetry), store.Pending, t0.Add(time.Hour))
+	finish(t, s, attempt(tasks[1], store.OutcomeDead), store.Dead, time.Time{})
+	complete(t, s, "plugin:done", store.OutcomeDone, store.Done)
+	got, err := s.Stats(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "stats", got.Jobs, []store.JobStats{
+		{Target: target, Status: store.StatusDead, Count: 1, Oldest: t0.Add(time.Second)},
+		{Target: target, Status: store.StatusPending, Count: 2, Oldest: t0.Add(2 * time.Second)},
+		{Target: target, Status: store.StatusRetrying, Count: 1, Oldest: t0},
+		{Target: "plugin:b", Status: store.StatusPending, Count: 1, Oldest: t0.Add(5 * time.Second)},
+	})
+	if got.Bytes <= 0 {
+		t.Errorf("%d bytes", got.Bytes)
+	}
+}
+
 func closed(t *testing.T, open OpenFunc) {
 	ctx := t.Context()
 	s := open(t, t.TempDir())

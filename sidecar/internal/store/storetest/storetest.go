@@ -54,6 +54,7 @@ func Run(t *testing.T, open OpenFunc) {
 		{"pages are newest first with a true total", pages},
 		{"routes are remembered", routes},
 		{"backlog counts pending jobs by target", backlog},
+		{"stats count what waits and what is dead", stats},
 		{"events of an entity go one at a time, in order", orderOneAtATime},
 		{"an event that happened earlier goes first though it came later", orderLateArrival},
 		{"a retry holds up its entity, a dead letter does not", orderRetry},
@@ -116,6 +117,8 @@ func newEvent(n int) *store.Event {
 		PayloadOff: 19, PayloadLen: 16,
 		KeyLabel: "main",
 		SignedAt: t0.Add(-time.Second),
+
+		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	}
 }
 
