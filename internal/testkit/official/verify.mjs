@@ -7,12 +7,13 @@
 //
 // Usage: node verify.mjs RESULTS [URLFILE]
 //
-// It listens on a free port of 127.0.0.1, prints its URL as the first line and
+// It listens on 127.0.0.1, prints its URL as the first line and
 // writes it to URLFILE if there is one. It reads
 //
 //   TELNYX_PUBLIC_KEY  the key to verify with (required)
 //   ANSWERS            statuses to answer verified requests with, in turn, such
 //                      as "500,503,200"; the last one goes on. Default 200.
+//   PORT               listens on it instead of a free one
 //   COUNT              ends after so many requests. Default: at SIGTERM or SIGINT.
 //
 // Exit codes: 0 every request was verified, 1 one was not, 2 usage.
@@ -80,7 +81,7 @@ const server = createServer((request, response) => {
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   const url = `http://127.0.0.1:${server.address().port}/webhooks`;
   if (urlFile) {
     // Renamed into place, so that whoever waits for the file never reads half.
