@@ -62,6 +62,9 @@ type process struct {
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
 func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
+	if f.kind != kindExec {
+		return nil, fmt.Errorf("plugins of the protocol %q cannot be started yet", f.kind)
+	}
 	r := newRunner(f.path, h.cfg.WorkDir, environ(h.cfg.Environ, h.cfg.Env), log)
 	p := &process{runner: r, limit: h.limits}
 	defer func() {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,10 +18,16 @@ const filePrefix = "hookswitch-plugin-"
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// found is an executable in the plugin directory.
+// found is a plugin in the plugin directory: an executable, or a manifest.
 type found struct {
 	name string // of the plugin
 	path string // of the file, absolute
+	kind kind
+
+	manifest *manifest // of those that have one
+	// err says why the plugin cannot run until its file changes. The others
+	// are not affected.
+	err error
 }
 
 // scan lists the plugins of dir by name. A directory that does not exist has
@@ -40,15 +47,24 @@ func scan(dir string, log *slog.Logger) ([]found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the plugin directory: %w", err)
 	}
+	manifests, parts := scanManifests(dir, entries)
 	var plugins []found
 	byName := make(map[string]string) // plugin name → path
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		if why := notPlugin(path); why != "" {
-			log.Debug("file in the plugin directory is no plugin", "path", path, "reason", why)
-			continue
+		f, ok := manifests[path]
+		if !ok {
+			f = found{kind: kindExec}
+			why := notPlugin(path)
+			if why == "" && slices.Contains(parts, path) {
+				why = "part of the command of a manifest"
+			}
+			if why != "" {
+				log.Debug("file in the plugin directory is no plugin", "path", path, "reason", why)
+				continue
+			}
 		}
-		name := strings.TrimPrefix(entry.Name(), filePrefix)
+		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), filePrefix), manifestSuffix)
 		if !validName.MatchString(name) {
 			return nil, fmt.Errorf("plugin file %q: a name may have letters, digits, '.', '_' and '-' only: rename it, or take away its executable bit", path)
 		}
@@ -56,9 +72,31 @@ func scan(dir string, log *slog.Logger) ([]found, error) {
 			return nil, fmt.Errorf("plugin %q is there twice, as %s and as %s: remove one", name, other, path)
 		}
 		byName[name] = path
-		plugins = append(plugins, found{name: name, path: path})
+		f.name, f.path = name, path
+		plugins = append(plugins, f)
 	}
 	return plugins, nil
+}
+
+// scanManifests reads the manifests among the entries, by path, and lists the
+// files that their commands name: a script may be executable without being a
+// plugin by itself.
+func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]found, parts []string) {
+	manifests = make(map[string]found)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") || !strings.HasSuffix(entry.Name(), manifestSuffix) {
+			continue
+		}
+		path := filepath.Join(dir, entry.Name())
+		m, err := readManifest(path)
+		if err != nil {
+			manifests[path] = found{err: err}
+			continue
+		}
+		manifests[path] = found{kind: m.Protocol, manifest: m}
+		parts = append(parts, m.files()...)
+	}
+	return manifests, parts
 }
 
 // notPlugin says why a file is passed over, or returns "".

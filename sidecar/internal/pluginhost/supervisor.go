@@ -115,6 +115,9 @@ func (p *Plugin) start(log *slog.Logger) (*process, error) {
 		}
 	}()
 	p.setStatus(func(s *Status) { s.State = StateStarting })
+	if p.file.err != nil {
+		return nil, fmt.Errorf("start: %w", p.file.err)
+	}
 	begun := time.Now()
 	proc, err := startProcess(ctx, p.host, p.file, log)
 	if err != nil {

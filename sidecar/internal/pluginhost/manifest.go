@@ -1,0 +1,207 @@
+package pluginhost
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+)
+
+// kind is how a plugin is hosted. The contract is the same for all of them.
+type kind string
+
+const (
+	kindExec   kind = "exec"   // an executable that speaks gRPC, found by its mode
+	kindJSONL  kind = "jsonl"  // a command that reads and writes JSON lines
+	kindRemote kind = "remote" // a server that runs elsewhere
+)
+
+const (
+	manifestSuffix = ".plugin.json"
+	manifestMax    = 1 << 20 // bytes of the file, settings included
+)
+
+// manifest declares a plugin that is not an executable by itself: the content
+// of NAME.plugin.json. plugins/PROTOCOL.md has it for authors.
+type manifest struct {
+	Protocol    kind            `json:"protocol"`
+	Settings    json.RawMessage `json:"settings"`
+	MaxInFlight int             `json:"max_in_flight"`
+
+	// jsonl
+	Command []string `json:"command"`
+	Events  []string `json:"events"`
+
+	// remote
+	Address   string `json:"address"`
+	TLS       bool   `json:"tls"`
+	CAFile    string `json:"ca_file"`
+	TokenFile string `json:"token_file"`
+}
+
+// keysOf are the keys that a protocol has, besides those of all.
+var keysOf = map[kind][]string{
+	kindJSONL:  {"command", "events"},
+	kindRemote: {"address", "tls", "ca_file", "token_file"},
+}
+
+// readManifest reads a manifest and checks it. Its errors name the file and the
+// key. What may be relative in it is made absolute by the directory it is in.
+func readManifest(path string) (*manifest, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, manifestMax+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the manifest: %w", err)
+	}
+	if len(text) > manifestMax {
+		return nil, fmt.Errorf("manifest %s has more than %d bytes", path, manifestMax)
+	}
+	m := new(manifest)
+	if err := m.parse(text); err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", path, err)
+	}
+	m.resolve(filepath.Dir(path))
+	return m, nil
+}
+
+// parse reads key by key, so that every error can say which.
+func (m *manifest) parse(text []byte) error {
+	var keys map[string]json.RawMessage
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if err := dec.Decode(&keys); err != nil {
+		return fmt.Errorf("is not a JSON object: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("has text behind the JSON object")
+	}
+	if raw, ok := keys["protocol"]; !ok || json.Unmarshal(raw, &m.Protocol) != nil || keysOf[m.Protocol] == nil {
+		return errors.New(`key "protocol": must be "jsonl" or "remote"`)
+	}
+	fields := make(map[string]reflect.Value)
+	for f, value := range reflect.ValueOf(m).Elem().Fields() {
+		fields[f.Tag.Get("json")] = value
+	}
+	allowed := slices.Concat([]string{"protocol", "settings", "max_in_flight"}, keysOf[m.Protocol])
+	names := make([]string, 0, len(keys))
+	for key := range keys {
+		names = append(names, key)
+	}
+	slices.Sort(names)
+	for _, key := range names {
+		if !slices.Contains(allowed, key) {
+			return fmt.Errorf("key %q: is unknown to protocol %q, which has %s", key, m.Protocol, strings.Join(allowed, ", "))
+		}
+		if err := json.Unmarshal(keys[key], fields[key].Addr().Interface()); err != nil {
+			return fmt.Errorf("key %q: %w", key, err)
+		}
+	}
+	return m.check()
+}
+
+func (m *manifest) check() error {
+	if s := bytes.TrimSpace(m.Settings); len(s) > 0 && s[0] != '{' {
+		return errors.New(`key "settings": must be an object`)
+	}
+	if m.MaxInFlight < 0 || m.MaxInFlight > windowMax {
+		return fmt.Errorf(`key "max_in_flight": must be 1 to %d`, windowMax)
+	}
+	if m.Protocol == kindJSONL {
+		return m.checkJSONL()
+	}
+	return m.checkRemote()
+}
+
+func (m *manifest) checkJSONL() error {
+	if len(m.Command) == 0 || m.Command[0] == "" {
+		return errors.New(`key "command": must be a list of the program and its arguments, such as ["python3", "optout.py"]`)
+	}
+	if slices.ContainsFunc(m.Command, func(arg string) bool { return strings.ContainsRune(arg, 0) }) {
+		return errors.New(`key "command": contains a zero byte`)
+	}
+	if len(m.Events) == 0 || len(m.Events) > patternsMax {
+		return fmt.Errorf(`key "events": must list 1 to %d event types, such as "message.received", "message.*" or "*"`, patternsMax)
+	}
+	for _, pattern := range m.Events {
+		if err := event.CheckPattern(pattern); err != nil {
+			return fmt.Errorf(`key "events": %w`, err)
+		}
+	}
+	return nil
+}
+
+func (m *manifest) checkRemote() error {
+	switch path, unix := strings.CutPrefix(m.Address, "unix:"); {
+	case m.Address == "":
+		return errors.New(`key "address": is missing: give HOST:PORT or unix:/PATH`)
+	case unix:
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf(`key "address": %q: the path of a socket must be absolute, as in unix:/run/crm.sock`, m.Address)
+		}
+		if m.TLS {
+			return errors.New(`key "tls": is for HOST:PORT only; who may use a socket is decided by the modes of its directory`)
+		}
+	default:
+		host, port, err := net.SplitHostPort(m.Address)
+		if err != nil || host == "" || port == "" || port == "0" {
+			return fmt.Errorf(`key "address": %q: give HOST:PORT or unix:/PATH`, m.Address)
+		}
+		if m.TokenFile != "" && !m.TLS && !isLoopback(host) {
+			return fmt.Errorf(`key "token_file": the token would travel to %s in the clear: add "tls": true`, m.Address)
+		}
+	}
+	if m.CAFile != "" && !m.TLS {
+		return errors.New(`key "ca_file": has no meaning without "tls": true`)
+	}
+	return nil
+}
+
+// isLoopback reports whether a host is this machine, whatever DNS says.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// resolve makes paths absolute: those of files that are named, and in a
+// command whatever names a file in the directory. A program that is not there
+// is looked for in PATH when it is started.
+func (m *manifest) resolve(dir string) {
+	for _, path := range []*string{&m.CAFile, &m.TokenFile} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	for i, arg := range m.Command {
+		if !filepath.IsLocal(arg) {
+			continue
+		}
+		path := filepath.Join(dir, arg)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			m.Command[i] = path
+		}
+	}
+}
+
+// files returns the files beside the manifest that make up the plugin, as far as
+// can be known: those of a changed plugin change.
+func (m *manifest) files() []string {
+	var files []string
+	for _, arg := range m.Command {
+		if filepath.IsAbs(arg) {
+			files = append(files, arg)
+		}
+	}
+	return files
+}

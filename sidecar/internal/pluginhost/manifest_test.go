@@ -1,0 +1,123 @@
+package pluginhost
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestManifest(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"optout.py", "lib/words.txt"} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(text string) (*manifest, error) {
+		path := filepath.Join(dir, "crm.plugin.json")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return readManifest(path)
+	}
+	good := []struct {
+		name, text string
+		want       *manifest
+	}{
+		{"a command, made absolute where it names files of the directory",
+			`{"protocol":"jsonl","command":["python3","-u","optout.py","lib/words.txt","lib","../x","/etc"],"events":["message.*","*"],"max_in_flight":16,"settings":{"a":1}}`,
+			&manifest{Protocol: kindJSONL, Events: []string{"message.*", "*"}, MaxInFlight: 16, Settings: []byte(`{"a":1}`),
+				Command: []string{"python3", "-u", filepath.Join(dir, "optout.py"), filepath.Join(dir, "lib/words.txt"), "lib", "../x", "/etc"}}},
+		{"a server", `{"protocol":"remote","address":"crm.internal:7000","tls":true,"ca_file":"ca.pem","token_file":"/run/token"}`,
+			&manifest{Protocol: kindRemote, Address: "crm.internal:7000", TLS: true, CAFile: filepath.Join(dir, "ca.pem"), TokenFile: "/run/token"}},
+		{"a socket, with a token that stays on the machine", `{"protocol":"remote","address":"unix:/run/crm.sock","token_file":"t"}`,
+			&manifest{Protocol: kindRemote, Address: "unix:/run/crm.sock", TokenFile: filepath.Join(dir, "t")}},
+		{"a token on loopback", `{"protocol":"remote","address":"[::1]:1","token_file":"/t"}`,
+			&manifest{Protocol: kindRemote, Address: "[::1]:1", TokenFile: "/t"}},
+	}
+	for _, tt := range good {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := read(tt.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	bad := []struct{ name, text, want string }{
+		{"no JSON", `protocol: jsonl`, "is not a JSON object"},
+		{"no object", `[]`, "is not a JSON object"},
+		{"more than an object", `{"protocol":"remote","address":"127.0.0.1:1"} x`, "behind the JSON object"},
+		{"no protocol", `{"command":["x"]}`, `key "protocol": must be`},
+		{"another protocol", `{"protocol":"exec"}`, `key "protocol": must be`},
+		{"a misspelt key", `{"protocol":"jsonl","comand":["x"],"events":["*"]}`, `key "comand": is unknown`},
+		{"a key in other case", `{"protocol":"jsonl","Command":["x"],"events":["*"]}`, `key "Command": is unknown`},
+		{"a key of the other protocol", `{"protocol":"remote","address":"127.0.0.1:1","events":["*"]}`, `key "events": is unknown to protocol "remote"`},
+		{"a command that is no list", `{"protocol":"jsonl","command":"x","events":["*"]}`, `key "command": json: cannot unmarshal string`},
+		{"no command", `{"protocol":"jsonl","events":["*"]}`, `key "command": must be a list`},
+		{"an empty command", `{"protocol":"jsonl","command":[""],"events":["*"]}`, `key "command": must be a list`},
+		{"an impossible command", `{"protocol":"jsonl","command":["a\u0000"],"events":["*"]}`, `key "command": contains a zero byte`},
+		{"no events", `{"protocol":"jsonl","command":["x"],"events":[]}`, `key "events": must list`},
+		{"a bad pattern", `{"protocol":"jsonl","command":["x"],"events":["message.*.sent"]}`, `key "events": event: pattern`},
+		{"too much in flight", `{"protocol":"jsonl","command":["x"],"events":["*"],"max_in_flight":5000}`, `key "max_in_flight": must be 1 to 1024`},
+		{"settings that are no object", `{"protocol":"jsonl","command":["x"],"events":["*"],"settings":"x"}`, `key "settings": must be an object`},
+		{"no address", `{"protocol":"remote"}`, `key "address": is missing`},
+		{"no port", `{"protocol":"remote","address":"127.0.0.1"}`, `key "address": "127.0.0.1": give HOST:PORT`},
+		{"no host", `{"protocol":"remote","address":":7000"}`, `give HOST:PORT`},
+		{"a relative socket", `{"protocol":"remote","address":"unix:crm.sock"}`, `must be absolute`},
+		{"TLS on a socket", `{"protocol":"remote","address":"unix:/s","tls":true}`, `key "tls": is for HOST:PORT only`},
+		{"a CA without TLS", `{"protocol":"remote","address":"127.0.0.1:1","ca_file":"x"}`, `key "ca_file": has no meaning`},
+		{"a token in the clear", `{"protocol":"remote","address":"10.0.0.1:1","token_file":"x"}`, `key "token_file": the token would travel to 10.0.0.1:1 in the clear`},
+		{"too large", `{"protocol":"` + strings.Repeat(" ", manifestMax), "has more than"},
+	}
+	for _, tt := range bad {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := read(tt.text)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), filepath.Join(dir, "crm.plugin.json")) {
+				t.Errorf("got %v, want %q and the file", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestScanFindsManifests(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"optout.plugin.json": `{"protocol":"jsonl","command":["optout.py"],"events":["*"]}`,
+		"optout.py":          "#!/usr/bin/env python3\n", // executable, but no plugin by itself
+		"far.plugin.json":    `{"protocol":"remote","address":"127.0.0.1:1"}`,
+		"bad.plugin.json":    `{"protocol":"jsonl"}`,
+		".new.plugin.json":   `{`,
+		"good":               "",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := scan(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range files {
+		line := f.name + " " + string(f.kind)
+		if f.err != nil {
+			line += "refused"
+		}
+		got = append(got, line)
+	}
+	if want := []string{"bad refused", "far remote", "good exec", "optout jsonl"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
