@@ -64,7 +64,7 @@ func (s *Sidecar) openFaces() error {
 		Log:      s.log,
 	})
 	operate, err := adminapi.New(adminapi.Config{
-		Store: s.store, Targets: s.targetNames, Replays: s.replays, Token: string(s.cfg.AdminToken), Log: s.log,
+		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)

@@ -146,6 +146,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		},
 	}
 	root.Commands = append(root.Commands, operateCommands(stdout)...)
+	root.Commands = append(root.Commands, pluginsCommand(stdout, stderr))
 	for _, c := range root.Commands {
 		c.OnUsageError = onUsageError
 	}

@@ -29,6 +29,9 @@ type Config struct {
 	// Replays is told of new replays. nil: they are found after a while.
 	Replays interface{ Poke() }
 
+	// Plugins are shown and steered. nil: there are none.
+	Plugins Plugins
+
 	// Token is the bearer token that Handler asks for. Empty: none is asked
 	// for, and the listener must be out of reach of strangers.
 	Token string
@@ -97,6 +100,8 @@ func (a *API) routes() []route {
 		{"POST", "/api/v1/replays", a.createReplay},
 		{"GET", "/api/v1/replays/{id}", a.getReplay},
 		{"DELETE", "/api/v1/replays/{id}", a.cancelReplay},
+		{"GET", "/api/v1/plugins", a.listPlugins},
+		{"GET", "/api/v1/plugins/{name}", a.getPlugin},
 		{"GET", "/api/v1/dead-letters", a.listDead},
 		{"GET", "/api/v1/dead-letters/groups", a.deadGroups},
 		{"POST", "/api/v1/dead-letters/requeue", a.requeueDead},

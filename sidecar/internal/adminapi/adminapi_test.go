@@ -42,7 +42,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	api, err := adminapi.New(adminapi.Config{Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Token: "t0ken"})
+	api, err := adminapi.New(adminapi.Config{Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Plugins: newPlugins(t), Token: "t0ken"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,6 +197,7 @@ func TestEveryOperation(t *testing.T) {
 	if r := decode[adminapi.Replay](t, f.call(t, "POST", "/api/v1/dead-letters/requeue", `{"all":true,"rate":5}`, 201)); r.Total != 1 {
 		t.Errorf("requeue of what is left: %+v", r)
 	}
+	testPlugins(t, f)
 	for path, item := range f.spec.Paths.Map() {
 		for method := range item.Operations() {
 			if !f.met[method+" "+path] {
@@ -220,6 +221,7 @@ func TestProblems(t *testing.T) {
 		{"GET", "/api/v1/events/nobody", "", 404, "id"},
 		{"GET", "/api/v1/events/nobody/payload", "", 404, "id"},
 		{"GET", "/api/v1/replays/nobody", "", 404, "id"},
+		{"GET", "/api/v1/plugins/nobody", "", 404, "no plugin nobody"},
 		{"DELETE", "/api/v1/replays/nobody", "", 404, "id"},
 		{"GET", "/api/v1/events?colour=red", "", 400, "colour"},
 		{"GET", "/api/v1/events/export?limit=5", "", 400, "limit"},

@@ -183,3 +183,10 @@ func (s *suspects) cleared(job int64) {
 	defer s.mu.Unlock()
 	delete(s.crashes, job)
 }
+
+// count returns how many jobs are suspected.
+func (s *suspects) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.crashes)
+}

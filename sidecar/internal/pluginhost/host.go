@@ -22,6 +22,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -135,6 +137,16 @@ func New(cfg Config) (*Host, error) {
 // Plugins returns all plugins, sorted by the names of their files. The slice
 // must not be changed.
 func (h *Host) Plugins() []*Plugin { return h.plugins }
+
+// Status returns what each plugin is doing, sorted by name.
+func (h *Host) Status() []Status {
+	list := make([]Status, 0, len(h.plugins))
+	for _, p := range h.plugins {
+		list = append(list, p.Status())
+	}
+	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
 
 // Start starts all plugins at the same time, and returns when each of them is
 // ready or has failed for the first time, or when ctx ends. A plugin that fails

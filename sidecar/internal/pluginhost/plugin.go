@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type Plugin struct {
 	file found
 
 	suspects suspects
+	meter    meter
 
 	draining chan struct{} // closed by drain: Deliver waits for no process
 	drain    func()
@@ -35,40 +37,13 @@ type Plugin struct {
 	status   Status
 }
 
-// State is what the supervisor of a plugin is doing.
-type State string
-
-// The states of a plugin. A failure in any of them leads to backoff and from
-// there to starting, without end: events wait in the store meanwhile.
-const (
-	StateStarting State = "starting" // from the exec to the first event it could take
-	StateReady    State = "ready"    // takes events
-	StateBackoff  State = "backoff"  // ended or did not start; waits for the next start
-	StateDraining State = "draining" // finishes the events it has
-	StateStopped  State = "stopped"  // and will not start again
-)
-
-// Status is the state of a plugin at one moment, for people.
-type Status struct {
-	State        State
-	PID          int       // of the process, 0 if there is none
-	Version      string    // as last described
-	Since        time.Time // of the state
-	Restarts     int       // how often the process was started again
-	LastError    string    // why the process last ended or did not start; empty if never
-	InFlight     int       // events that the plugin has now
-	Credit       int       // how many it is willing to have
-	StrayResults int       // results that nobody waited for, of the current process
-	DroppedLines int       // lines of log that the current process wrote too fast
-}
-
 func newPlugin(h *Host, f found) *Plugin {
 	p := &Plugin{
 		host:     h,
 		file:     f,
 		draining: make(chan struct{}),
 		changed:  make(chan struct{}),
-		status:   Status{State: StateStarting, Since: time.Now()},
+		status:   Status{Name: f.name, File: f.path, Enabled: true, State: StateStarting, Since: time.Now()},
 	}
 	p.drain = sync.OnceFunc(func() { close(p.draining) })
 	return p
@@ -94,6 +69,9 @@ func (p *Plugin) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.status
+	s.Patterns = slices.Clone(p.patterns)
+	s.Suspects = p.suspects.count()
+	s.Meter = p.meter.read(time.Now())
 	if p.ready != nil {
 		s.Credit, s.InFlight = p.ready.link.window.state()
 		s.StrayResults = p.ready.link.strays()
@@ -127,6 +105,7 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 			p.suspects.cleared(t.Job.ID)
 			conclude(&a, res, how, timeout)
 		}
+		p.meter.record(&a, how == lost)
 		return a, nil
 	}
 }

@@ -88,7 +88,8 @@ func (p *Plugin) supervise(first func()) {
 		}
 		wait := p.host.limits.backoff(failures, rand.Float64())
 		p.setStatus(func(s *Status) {
-			s.State, s.PID, s.LastError = StateBackoff, 0, err.Error()
+			s.State, s.PID, s.Up = StateBackoff, 0, time.Time{}
+			s.LastError, s.LastErrorAt = err.Error(), time.Now()
 			s.Restarts++
 		})
 		log.Error("plugin is down", "error", err, "restart_in", wait)
@@ -129,7 +130,8 @@ func (p *Plugin) start(log *slog.Logger) (*process, error) {
 	p.patterns = patterns
 	p.mu.Unlock()
 	p.setStatus(func(s *Status) {
-		s.State, s.PID, s.Version = StateReady, proc.pidNumber(), proc.about.GetVersion()
+		s.State, s.PID, s.Up = StateReady, proc.pidNumber(), time.Now()
+		s.Version, s.SDK = proc.about.GetVersion(), proc.about.GetSdk()
 	})
 	log.Info("plugin is ready", "pid", proc.pidNumber(), "version", proc.about.GetVersion(),
 		"sdk", proc.about.GetSdk(), "patterns", patterns, "took", time.Since(begun).Round(time.Millisecond))

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+)
+
+// pluginsCommand has what people do with plugins: those of a running sidecar,
+// and files.
+func pluginsCommand(stdout, stderr io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "plugins", Usage: "see and steer the plugins of a sidecar", OnUsageError: onUsageError,
+		Commands: slices.Concat(
+			operatePlugins(stdout, stderr),
+		),
+	}
+}
+
+// operatePlugins are the commands about the plugins of a running sidecar.
+func operatePlugins(stdout, _ io.Writer) []*cli.Command {
+	return []*cli.Command{
+		command("list", "list the plugins and what they are doing", "", []cli.Flag{outputFlag()},
+			func(ctx context.Context, c *cli.Command, api *client) error {
+				return listPlugins(ctx, c, api, stdout)
+			}),
+		command("info", "show all that is known about a plugin", "NAME", []cli.Flag{outputFlag()},
+			func(ctx context.Context, c *cli.Command, api *client) error {
+				return pluginInfo(ctx, c, api, stdout)
+			}),
+	}
+}
+
+func listPlugins(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	var list struct {
+		Data []adminapi.Plugin `json:"data"`
+	}
+	if err := api.get(ctx, "/plugins", nil, &list); err != nil {
+		return err
+	}
+	return show(stdout, c, list.Data, func(w io.Writer) {
+		fmt.Fprintln(w, "NAME\tSTATE\tFOR\tVERSION\tDIGEST\tPID\tRESTARTS\tRATE\tP50\tP99\tEVENTS\tERROR")
+		for _, p := range list.Data {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.8s\t%s\t%d\t%.1f/s\t%s\t%s\t%s\t%s\n", p.Name, p.State, ago(p.Since), dash(p.Version), dash(p.Digest),
+				dash(number(p.PID)), p.Restarts, p.Rate, took(p.P50MS), took(p.P99MS), dash(strings.Join(p.Events, ",")), trouble(p))
+		}
+	})
+}
+
+func pluginInfo(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+	name, err := onePlugin(c)
+	if err != nil {
+		return err
+	}
+	var p adminapi.Plugin
+	if err := api.get(ctx, "/plugins/"+url.PathEscape(name), nil, &p); err != nil {
+		return err
+	}
+	return showPlugin(stdout, c, p)
+}
+
+func onePlugin(c *cli.Command) (string, error) {
+	if c.Args().Len() != 1 {
+		return "", usageError("%s: give the name of one plugin; \"plugins list\" lists them", c.Name)
+	}
+	return c.Args().First(), nil
+}
+
+func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
+	return show(stdout, c, p, func(w io.Writer) {
+		row := func(name, value string) {
+			if value != "" {
+				fmt.Fprintf(w, "%s\t%s\n", name, strings.ReplaceAll(value, "\n", " "))
+			}
+		}
+		row("plugin", p.Name)
+		row("state", fmt.Sprintf("%s for %s", p.State, ago(p.Since)))
+		row("file", p.File)
+		row("digest", p.Digest)
+		if p.Rollback {
+			row("", "an older program than the file; a new file ends that")
+		}
+		row("version", strings.TrimSpace(p.Version+" "+p.SDK))
+		row("events", strings.Join(p.Events, " "))
+		row("pid", number(p.PID))
+		if p.UpSince != nil {
+			row("up", ago(p.UpSince))
+		}
+		row("restarts", fmt.Sprint(p.Restarts))
+		row("reloads", fmt.Sprint(p.Reloads))
+		row("in flight", fmt.Sprintf("%d of %d", p.InFlight, p.Credit))
+		row("handled", fmt.Sprintf("%d done, %d to be retried, %d dead, %d lost in crashes", p.Done, p.Retried, p.Dead, p.Crashed))
+		row("rate", fmt.Sprintf("%.1f/s, p50 %s, p99 %s", p.Rate, took(p.P50MS), took(p.P99MS)))
+		if p.Suspects > 0 {
+			row("suspects", fmt.Sprintf("%d events were there when a process died", p.Suspects))
+		}
+		if p.LastError != "" {
+			row("last error", fmt.Sprintf("%s ago: %s", ago(p.LastErrorAt), p.LastError))
+		}
+		if p.UpdateFailed != nil {
+			row("update failed", fmt.Sprintf("%s ago, %.8s: %s", ago(p.UpdateFailed.At), p.UpdateFailed.Digest, p.UpdateFailed.Reason))
+		}
+	})
+}
+
+// trouble returns what keeps a plugin from being well, in one line.
+func trouble(p adminapi.Plugin) string {
+	text := ""
+	switch {
+	case p.UpdateFailed != nil:
+		text = "update failed: " + p.UpdateFailed.Reason
+	case p.State != "ready":
+		text = p.LastError
+	}
+	text, _, _ = strings.Cut(text, "\n")
+	if short := []rune(text); len(short) > 100 {
+		text = string(short[:100]) + "…"
+	}
+	return dash(text)
+}
+
+// ago returns how long ago t was, coarsely.
+func ago(t *time.Time) string {
+	if t == nil {
+		return "–"
+	}
+	switch d := time.Since(*t); {
+	case d < time.Minute:
+		return d.Truncate(time.Second).String()
+	case d < time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Hour).String(), "0m0s")
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
+	}
+}
+
+// took shows milliseconds.
+func took(ms float64) string {
+	if ms == 0 {
+		return "–"
+	}
+	return roundDuration(time.Duration(ms * float64(time.Millisecond))).String()
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return text
+}
