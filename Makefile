@@ -94,6 +94,24 @@ checkgenerate: ## fail if what is generated is not what the sources say
 	|| { echo "internal/pluginpb was not up to date; it is now: review and commit it"; exit 1; }
 	$(GO) run $(BUF) lint plugins/proto
 
+# The protocol that plugins in the field speak. What is in it can only be added
+# to, so it also has to have every addition: one that it lacks is not protected.
+BASELINE := plugins/proto/baseline.txtpb
+
+.PHONY: checkbreaking
+checkbreaking: breaking ## fail if the plugin protocol breaks plugins that exist
+	@$(GO) run $(BUF) breaking $(BASELINE) --against plugins/proto >/dev/null 2>&1 \
+	|| { echo "$(BASELINE) lacks what was added to the protocol: run make baseline, review and commit it"; exit 1; }
+
+.PHONY: breaking
+breaking:
+	$(GO) run $(BUF) breaking plugins/proto --against $(BASELINE)
+
+# To break the protocol all the same, remove the file first.
+.PHONY: baseline
+baseline: $(if $(wildcard $(BASELINE)),breaking) ## protect what was added to the plugin protocol from now on
+	$(GO) run $(BUF) build plugins/proto --as-file-descriptor-set --exclude-source-info -o $(BASELINE)
+
 .PHONY: official
 official: $(OFFICIAL)/node_modules/.package-lock.json ## run the tests that use Telnyx's own client for Node
 	HOOKSWITCH_OFFICIAL=$(OFFICIAL) $(GO) test -count=1 $$(grep -rlE --include='*_test.go' --exclude-dir='.?*' \
@@ -133,7 +151,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate fuzz official examples crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

@@ -78,9 +78,12 @@ type DescribeResponse struct {
 	Patterns     []string      `protobuf:"bytes,5,rep,name=patterns,proto3" json:"patterns,omitempty"`
 	Capabilities *Capabilities `protobuf:"bytes,6,opt,name=capabilities,proto3" json:"capabilities,omitempty"`
 	// Minimal profile only: how many calls of Handle may run at once. 0 means 1.
-	MaxInFlight   uint32 `protobuf:"varint,7,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxInFlight uint32 `protobuf:"varint,7,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	// A JSON Schema of the settings that Configure takes, for people and tools;
+	// empty if there is none. The host does not judge settings by it.
+	ConfigJsonSchema []byte `protobuf:"bytes,8,opt,name=config_json_schema,json=configJsonSchema,proto3" json:"config_json_schema,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DescribeResponse) Reset() {
@@ -160,6 +163,13 @@ func (x *DescribeResponse) GetMaxInFlight() uint32 {
 		return x.MaxInFlight
 	}
 	return 0
+}
+
+func (x *DescribeResponse) GetConfigJsonSchema() []byte {
+	if x != nil {
+		return x.ConfigJsonSchema
+	}
+	return nil
 }
 
 // Capabilities lists the optional parts of the protocol that the plugin has.
@@ -1052,8 +1062,21 @@ type Event struct {
 	// Relative, so that clocks need not agree.
 	Timeout *durationpb.Duration `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// The id of the webhook_delivery record.
-	DeliveryId    string        `protobuf:"bytes,11,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
-	Verification  *Verification `protobuf:"bytes,12,opt,name=verification,proto3" json:"verification,omitempty"`
+	DeliveryId   string        `protobuf:"bytes,11,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
+	Verification *Verification `protobuf:"bytes,12,opt,name=verification,proto3" json:"verification,omitempty"`
+	// W3C Trace Context, as in the HTTP headers of these names: the parent of
+	// what the plugin does. Empty if the host does not trace.
+	Traceparent string `protobuf:"bytes,13,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Tracestate  string `protobuf:"bytes,14,opt,name=tracestate,proto3" json:"tracestate,omitempty"`
+	// The same in every attempt and every replay, and of no other event: what
+	// the host decides duplicates by. Shapes of body without an id have one too.
+	IdempotencyKey string `protobuf:"bytes,15,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// Somebody asked for the event to be delivered again; it may be old, and it
+	// may have been handled before.
+	Replay bool `protobuf:"varint,16,opt,name=replay,proto3" json:"replay,omitempty"`
+	// In how many of the attempts just before this one the process died with the
+	// event. Above 0, the event may be what kills it.
+	CrashSuspect  uint32 `protobuf:"varint,17,opt,name=crash_suspect,json=crashSuspect,proto3" json:"crash_suspect,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1170,6 +1193,41 @@ func (x *Event) GetVerification() *Verification {
 		return x.Verification
 	}
 	return nil
+}
+
+func (x *Event) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+func (x *Event) GetTracestate() string {
+	if x != nil {
+		return x.Tracestate
+	}
+	return ""
+}
+
+func (x *Event) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *Event) GetReplay() bool {
+	if x != nil {
+		return x.Replay
+	}
+	return false
+}
+
+func (x *Event) GetCrashSuspect() uint32 {
+	if x != nil {
+		return x.CrashSuspect
+	}
+	return 0
 }
 
 type Header struct {
@@ -1573,7 +1631,7 @@ var File_hookswitch_plugin_v1_plugin_proto protoreflect.FileDescriptor
 const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"!hookswitch/plugin/v1/plugin.proto\x12\x14hookswitch.plugin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\xf6\x01\n" +
+	"\x0fDescribeRequest\"\xa4\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x10\n" +
@@ -1581,7 +1639,8 @@ const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	"\blanguage\x18\x04 \x01(\tR\blanguage\x12\x1a\n" +
 	"\bpatterns\x18\x05 \x03(\tR\bpatterns\x12F\n" +
 	"\fcapabilities\x18\x06 \x01(\v2\".hookswitch.plugin.v1.CapabilitiesR\fcapabilities\x12\"\n" +
-	"\rmax_in_flight\x18\a \x01(\rR\vmaxInFlight\"5\n" +
+	"\rmax_in_flight\x18\a \x01(\rR\vmaxInFlight\x12,\n" +
+	"\x12config_json_schema\x18\b \x01(\fR\x10configJsonSchema\"5\n" +
 	"\fCapabilities\x12%\n" +
 	"\x0edeliver_stream\x18\x01 \x01(\bR\rdeliverStream\"G\n" +
 	"\x10ConfigureRequest\x12\x12\n" +
@@ -1623,7 +1682,7 @@ const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	"\rHandleRequest\x121\n" +
 	"\x05event\x18\x01 \x01(\v2\x1b.hookswitch.plugin.v1.EventR\x05event\"F\n" +
 	"\x0eHandleResponse\x124\n" +
-	"\x06result\x18\x01 \x01(\v2\x1c.hookswitch.plugin.v1.ResultR\x06result\"\xd8\x03\n" +
+	"\x06result\x18\x01 \x01(\v2\x1c.hookswitch.plugin.v1.ResultR\x06result\"\x80\x05\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x1d\n" +
@@ -1641,7 +1700,14 @@ const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	" \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1f\n" +
 	"\vdelivery_id\x18\v \x01(\tR\n" +
 	"deliveryId\x12F\n" +
-	"\fverification\x18\f \x01(\v2\".hookswitch.plugin.v1.VerificationR\fverification\"2\n" +
+	"\fverification\x18\f \x01(\v2\".hookswitch.plugin.v1.VerificationR\fverification\x12 \n" +
+	"\vtraceparent\x18\r \x01(\tR\vtraceparent\x12\x1e\n" +
+	"\n" +
+	"tracestate\x18\x0e \x01(\tR\n" +
+	"tracestate\x12'\n" +
+	"\x0fidempotency_key\x18\x0f \x01(\tR\x0eidempotencyKey\x12\x16\n" +
+	"\x06replay\x18\x10 \x01(\bR\x06replay\x12#\n" +
+	"\rcrash_suspect\x18\x11 \x01(\rR\fcrashSuspect\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"\xab\x01\n" +

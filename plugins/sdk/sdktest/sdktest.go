@@ -10,6 +10,7 @@
 package sdktest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/plugins/sdk"
 	"github.com/hookswitch/hookswitch/plugins/sdk/internal/service"
 )
 
@@ -47,6 +49,10 @@ type Event struct {
 	Header  http.Header   // of the request; nil means a JSON content type and nothing else
 	Attempt int           // counts tries, from 1; 0 means 1
 	Timeout time.Duration // the handler's deadline; 0 means 30 s
+
+	// Delivery is what sdk.DeliveryOf returns in the handler. An ID is made up
+	// if it has none.
+	Delivery sdk.Delivery
 }
 
 // Result is what became of an event.
@@ -173,7 +179,14 @@ func (e Event) wire() *pluginpb.Event {
 		ContentType: contentType,
 		Attempt:     uint32(max(e.Attempt, 1)),
 		Timeout:     durationpb.New(timeout),
-		DeliveryId:  "00000000-0000-4000-8000-000000000000",
+		DeliveryId:  cmp.Or(e.Delivery.ID, "00000000-0000-4000-8000-000000000000"),
+
+		Traceparent:    e.Delivery.Traceparent,
+		Tracestate:     e.Delivery.Tracestate,
+		IdempotencyKey: decoded.Key(),
+		Replay:         e.Delivery.Replay,
+		CrashSuspect:   uint32(e.Delivery.Crashes),
+
 		Verification: &pluginpb.Verification{
 			Scheme:   "telnyx",
 			KeyLabel: "test",

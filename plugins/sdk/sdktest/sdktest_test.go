@@ -75,17 +75,24 @@ func TestResults(t *testing.T) {
 func TestHandlerGetsTheWholeEvent(t *testing.T) {
 	var got *webhook.Event
 	var text string
+	var delivery sdk.Delivery
+	sent := sdk.Delivery{
+		ID: "d", Replay: true, Crashes: 2,
+		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tracestate: "a=b",
+	}
 	var mux webhook.Mux
 	webhook.On(&mux, event.MessageReceived, func(ctx context.Context, e *webhook.Event, m *event.Message) error {
 		got, text = e, m.Text
+		delivery, _ = sdk.DeliveryOf(ctx)
 		sdk.Log(ctx).Debug("seen")
 		return nil
 	})
 	host := sdktest.New(t, &mux)
 	res := host.DeliverEvent(sdktest.Event{
-		Body:    []byte(received),
-		Header:  http.Header{"Content-Type": {"application/json"}, "X-Two": {"1", "2"}},
-		Attempt: 3,
+		Body:     []byte(received),
+		Header:   http.Header{"Content-Type": {"application/json"}, "X-Two": {"1", "2"}},
+		Attempt:  3,
+		Delivery: sent,
 	})
 	if res.Outcome != webhook.Done {
 		t.Fatalf("got %v", res)
@@ -98,6 +105,9 @@ func TestHandlerGetsTheWholeEvent(t *testing.T) {
 	}
 	if v := got.Header.Values("X-Two"); len(v) != 2 || v[0] != "1" || v[1] != "2" {
 		t.Errorf("handler got header values %q", v)
+	}
+	if delivery != sent {
+		t.Errorf("handler got the delivery %+v, want %+v", delivery, sent)
 	}
 	if s := got.Signature; s.Scheme != "telnyx" || s.KeyLabel != "test" || s.Timestamp.IsZero() {
 		t.Errorf("handler got signature facts %+v", s)

@@ -31,19 +31,23 @@ const (
 // Result codes that mean something to the host.
 const retryTimeout = "timeout"
 
-// wireEvent returns the event of a task as plugins get it.
-func wireEvent(t store.Task, timeout time.Duration) *pluginpb.Event {
+// wireEvent returns the event of a task as plugins get it. crashes is in how
+// many attempts just before this one the process died.
+func wireEvent(t store.Task, timeout time.Duration, crashes int) *pluginpb.Event {
 	e := t.Event
 	w := &pluginpb.Event{
-		EventId:    valid(e.ID),
-		EventType:  valid(e.Type),
-		OccurredAt: valid(e.OccurredAt),
-		ReceivedAt: timestamppb.New(e.ReceivedAt),
-		Body:       e.Body,
-		Headers:    make([]*pluginpb.Header, 0, len(e.Header)),
-		Attempt:    uint32(t.Job.Attempts + 1),
-		Timeout:    durationpb.New(timeout),
-		DeliveryId: e.DeliveryID,
+		EventId:        valid(e.ID),
+		EventType:      valid(e.Type),
+		OccurredAt:     valid(e.OccurredAt),
+		ReceivedAt:     timestamppb.New(e.ReceivedAt),
+		Body:           e.Body,
+		Headers:        make([]*pluginpb.Header, 0, len(e.Header)),
+		Attempt:        uint32(t.Job.Attempts + 1),
+		Timeout:        durationpb.New(timeout),
+		DeliveryId:     e.DeliveryID,
+		IdempotencyKey: valid(e.Key),
+		Replay:         t.Job.Round > 0,
+		CrashSuspect:   uint32(crashes),
 	}
 	for _, h := range e.Header {
 		w.Headers = append(w.Headers, &pluginpb.Header{Name: valid(h[0]), Value: valid(h[1])})
@@ -175,6 +179,16 @@ func (s *suspects) crashed(job int64, attempts int) time.Duration {
 		return 0
 	}
 	return crashRetry
+}
+
+// of returns how many crashes in a row a job has.
+func (s *suspects) of(job int64, attempts int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if attempts == 0 {
+		return 0 // it began anew
+	}
+	return s.crashes[job]
 }
 
 // cleared forgets the crashes of a job that got an answer.

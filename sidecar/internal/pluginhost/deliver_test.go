@@ -66,9 +66,12 @@ func TestResultsBecomeAttempts(t *testing.T) {
 
 func TestPluginGetsTheFactsOfTheEvent(t *testing.T) {
 	s := startSetup(t, nil, "good")
-	deliver(t, s.plugin(t, "good"), task(1, "facts"))
+	work := task(1, "facts")
+	work.Job.Round = 1
+	deliver(t, s.plugin(t, "good"), work)
 	s.log.wait(t, 1, "WARN facts", "plugin=good", "pid=",
 		"event_id=event-1", "event_type=test.facts", "attempt=1",
+		"{ID:delivery Replay:true Crashes:0 ", "} true",
 		"X-Bytes:[\uFFFD]", "KeyLabel:main", "Scheme:telnyx", "Skew:1.5e+09", `{"data":{"event_type":"test.facts"`)
 }
 
@@ -219,8 +222,10 @@ func TestPoisonReturnsBySchedule(t *testing.T) {
 	if want := []time.Duration{crashRetry, crashRetry, 0, 0, 0}; !slices.Equal(waits, want) {
 		t.Errorf("retries after %v, want %v", waits, want)
 	}
-	// An answer clears the suspicion.
-	work.Event = task(1, "retry").Event
+	// The plugin is told, and its answer clears the suspicion.
+	work.Event = task(1, "facts").Event
+	deliver(t, p, work)
+	s.log.wait(t, 1, "WARN facts", "Crashes:5 ")
 	deliver(t, p, work)
 	work.Event = task(1, "exit").Event
 	if a := deliver(t, p, work); a.RetryAfter != crashRetry {

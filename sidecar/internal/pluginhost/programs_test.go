@@ -96,7 +96,8 @@ func good(maxInFlight int) {
 		return nil
 	})
 	on("facts", func(ctx context.Context, e *webhook.Event) error {
-		sdk.Log(ctx).Warn("facts", "header", e.Header, "signature", e.Signature, "body", string(e.Raw))
+		d, ok := sdk.DeliveryOf(ctx)
+		sdk.Log(ctx).Warn("facts", "delivery", fmt.Sprintf("%+v %v", d, ok), "header", e.Header, "signature", e.Signature, "body", string(e.Raw))
 		return nil
 	})
 	on("stderr", func(context.Context, *webhook.Event) error {

@@ -27,6 +27,24 @@ func Logger(ctx context.Context) (*slog.Logger, bool) {
 	return log, ok
 }
 
+// Delivery is package sdk's type of that name.
+type Delivery struct {
+	ID          string
+	Replay      bool
+	Crashes     int
+	Traceparent string
+	Tracestate  string
+}
+
+type deliveryKey struct{}
+
+// DeliveryOf returns the delivery that a handler's context belongs to, and
+// whether there is one.
+func DeliveryOf(ctx context.Context) (Delivery, bool) {
+	d, ok := ctx.Value(deliveryKey{}).(Delivery)
+	return d, ok
+}
+
 // handle handles an event and calls done with the result, exactly once, even if
 // the handler panics or ends its goroutine.
 func (s *Service) handle(ctx context.Context, w *pluginpb.Event, done func(*pluginpb.Result)) {
@@ -37,6 +55,13 @@ func (s *Service) handle(ctx context.Context, w *pluginpb.Event, done func(*plug
 	}
 	log := s.cfg.Log.With("event_id", w.GetEventId(), "event_type", w.GetEventType(), "attempt", w.GetAttempt())
 	ctx = context.WithValue(ctx, loggerKey{}, log)
+	ctx = context.WithValue(ctx, deliveryKey{}, Delivery{
+		ID:          w.GetDeliveryId(),
+		Replay:      w.GetReplay(),
+		Crashes:     int(w.GetCrashSuspect()),
+		Traceparent: w.GetTraceparent(),
+		Tracestate:  w.GetTracestate(),
+	})
 
 	// What stays in place when the handler does not return.
 	res := retry(w.GetSeq(), "exit", "the handler ended its goroutine")

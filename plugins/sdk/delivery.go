@@ -1,0 +1,36 @@
+package sdk
+
+import (
+	"context"
+
+	"github.com/hookswitch/hookswitch/plugins/sdk/internal/service"
+)
+
+// Delivery is what the sidecar says about the delivery of an event, beyond the
+// event itself. All of it comes from the sidecar, none from Telnyx.
+type Delivery struct {
+	// ID is the id of the webhook_delivery record.
+	ID string
+
+	// Replay is set when somebody asked for the event to be delivered again:
+	// it may be old, and may have been handled before.
+	Replay bool
+
+	// Crashes is in how many of the attempts just before this one the plugin
+	// died with the event. Above 0, the event may be what kills it.
+	Crashes int
+
+	// Traceparent and Tracestate are the W3C Trace Context of the delivery, to
+	// pass on in the HTTP headers of these names. Empty if the sidecar does
+	// not trace.
+	Traceparent string
+	Tracestate  string
+}
+
+// DeliveryOf returns the delivery that the context of a handler belongs to.
+// Outside of a plugin, where there is no sidecar, it returns the zero Delivery
+// and false.
+func DeliveryOf(ctx context.Context) (Delivery, bool) {
+	d, ok := service.DeliveryOf(ctx)
+	return Delivery(d), ok
+}
