@@ -86,7 +86,7 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_ACK_BUDGET", "0s", "more than 0"},
 		{"HOOKSWITCH_MAX_DISK", "lots", "5GiB"},
 		{"HOOKSWITCH_MAX_DISK", "-1GB", "5GiB"},
-		{"HOOKSWITCH_RETENTION", "30d", "no duration"},
+		{"HOOKSWITCH_RETENTION", "30d", "did you mean 720h?"},
 		{"HOOKSWITCH_RETENTION_DEAD", "-1h", "negative"},
 		{"HOOKSWITCH_DRAIN_DELAY", "5", "did you mean 5s"},
 		{"HOOKSWITCH_RETRY_MAX_AGE", "a day", "no duration"},
@@ -133,7 +133,7 @@ func TestRoutes(t *testing.T) {
 	}
 	want := []sidecar.Route{
 		{Match: []string{"message.*", "fax.received"}, To: "http://127.0.0.1:5000/sms", Mode: "async"},
-		{Match: []string{"texml.*"}, To: "https://ivr.test/", Mode: "sync", Name: "ivr", Timeout: sidecar.Duration(3 * time.Second)},
+		{Number: 1, Match: []string{"texml.*"}, To: "https://ivr.test/", Mode: "sync", Name: "ivr", Timeout: sidecar.Duration(3 * time.Second)},
 	}
 	if diff := cmp.Diff(want, c.Routes); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)

@@ -16,7 +16,7 @@ import (
 // Validate reports everything that keeps the sidecar from starting with c, as
 // a [*ConfigError].
 func (c *Config) Validate() error {
-	problem := new(ConfigError)
+	problem := c.problems()
 	if c.PublicKey.Ring == nil {
 		problem.add("TELNYX_PUBLIC_KEY", "is not set: copy the key from Mission Control (Keys & Credentials, Public Key), or use \"hookswitch dev\" to try things out")
 	}
@@ -25,16 +25,15 @@ func (c *Config) Validate() error {
 
 // ValidateDev is Validate for [Options.Dev], where the development key is
 // enough.
-func (c *Config) ValidateDev() error { return c.validate(new(ConfigError)) }
+func (c *Config) ValidateDev() error { return c.validate(c.problems()) }
 
 func (c *Config) validate(problem *ConfigError) error {
-	if _, err := c.Dir(); err != nil {
-		problem.add("HOOKSWITCH_STORE", err.Error())
-	}
 	if url, ok := c.database(); ok {
 		if err := postgres.CheckURL(url); err != nil {
 			problem.add("HOOKSWITCH_STORE", err.Error())
 		}
+	} else if _, err := c.storeDir(); err != nil {
+		problem.join(err)
 	}
 	c.validateListen(problem)
 	c.validateForward(problem)
@@ -46,8 +45,13 @@ func (c *Config) validate(problem *ConfigError) error {
 	if c.Concurrency < 1 {
 		problem.add("HOOKSWITCH_CONCURRENCY", "must be at least 1")
 	}
-	if c.Timeout <= 0 || c.ShutdownTimeout <= 0 || c.Tolerance <= 0 || c.AckBudget <= 0 {
-		problem.add("HOOKSWITCH_TIMEOUT, HOOKSWITCH_SHUTDOWN_TIMEOUT, HOOKSWITCH_TOLERANCE and HOOKSWITCH_ACK_BUDGET", "must be more than 0")
+	for variable, d := range map[string]Duration{
+		"HOOKSWITCH_TIMEOUT": c.Timeout, "HOOKSWITCH_SHUTDOWN_TIMEOUT": c.ShutdownTimeout,
+		"HOOKSWITCH_TOLERANCE": c.Tolerance, "HOOKSWITCH_ACK_BUDGET": c.AckBudget,
+	} {
+		if d <= 0 {
+			problem.add(variable, "must be more than 0: write it like 30s")
+		}
 	}
 	if _, err := uuid.Parse(c.UserID); err != nil {
 		problem.add("HOOKSWITCH_USER_ID", "is not a UUID")
@@ -57,19 +61,16 @@ func (c *Config) validate(problem *ConfigError) error {
 	default:
 		problem.add("HOOKSWITCH_LOG_FORMAT", "is none of auto, text and json")
 	}
-	if len(problem.Problems) > 0 {
-		return problem
-	}
-	return nil
+	return problem.result(c)
 }
 
 func (c *Config) validateForward(problem *ConfigError) {
 	if c.ForwardTo != "" && !isHTTP(c.ForwardTo) {
 		problem.add("HOOKSWITCH_FORWARD_TO", "is not an http or https URL: write it like http://127.0.0.1:5000/webhooks")
 	}
-	names := map[string]int{"default": -1}
-	for i, r := range c.Routes {
-		prefix := fmt.Sprintf("HOOKSWITCH_ROUTE_%d_", i)
+	names := map[string]bool{"default": true}
+	for _, r := range c.Routes {
+		prefix := r.prefix()
 		if !isHTTP(r.To) {
 			problem.add(prefix+"TO", "is not an http or https URL: write it like http://127.0.0.1:5000/sms")
 		}
@@ -84,14 +85,14 @@ func (c *Config) validateForward(problem *ConfigError) {
 		if r.Mode != "" && r.Mode != "async" && r.Mode != "sync" {
 			problem.add(prefix+"MODE", "is none of async and sync")
 		}
-		name := r.name(i)
+		name := r.name()
 		if strings.ContainsAny(name, " ,:/") {
 			problem.add(prefix+"NAME", "has a space, comma, colon or slash: use letters, digits and dashes")
 		}
-		if _, taken := names[name]; taken {
+		if names[name] {
 			problem.add(prefix+"NAME", fmt.Sprintf("is %q, the name of another target: give each its own", name))
 		}
-		names[name] = i
+		names[name] = true
 	}
 	if _, err := c.signMode(); err != nil {
 		problem.add("HOOKSWITCH_FORWARD_SIGN", err.Error())
@@ -111,12 +112,15 @@ func isHTTP(s string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-// name returns the name of the i-th route's target.
-func (r *Route) name(i int) string {
+// prefix returns what the variables of the route begin with.
+func (r *Route) prefix() string { return fmt.Sprintf("HOOKSWITCH_ROUTE_%d_", r.Number) }
+
+// name returns the name of the route's target.
+func (r *Route) name() string {
 	if r.Name != "" {
 		return r.Name
 	}
-	return fmt.Sprintf("route%d", i)
+	return fmt.Sprintf("route%d", r.Number)
 }
 
 func (c *Config) validateListen(problem *ConfigError) {

@@ -1,12 +1,14 @@
 package sidecar
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,17 +34,31 @@ func (k *Keys) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Redacted returns the labels of the keys, and how each key ends: they are
+// public, but what was pasted here by mistake may not be.
+func (k Keys) Redacted() string {
+	var items []string
+	for _, key := range k.Ring.Keys() {
+		text := base64.StdEncoding.EncodeToString(key.Public)
+		items = append(items, key.Label+":…"+text[len(text)-5:])
+	}
+	return strings.Join(items, ",")
+}
+
 // Secret is a setting that must not be shown. It prints as stars.
 type Secret string
 
 // String hides the secret.
-func (Secret) String() string { return "***" }
+func (Secret) String() string { return stars }
+
+// MarshalText hides the secret.
+func (Secret) MarshalText() ([]byte, error) { return []byte(stars), nil }
 
 // GoString hides the secret.
-func (Secret) GoString() string { return "***" }
+func (Secret) GoString() string { return stars }
 
 // LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue("***") }
+func (Secret) LogValue() slog.Value { return slog.StringValue(stars) }
 
 // Duration is a length of time, written like 5s or 1m30s.
 type Duration time.Duration
@@ -53,6 +69,21 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	*d = Duration(v)
 	return err
 }
+
+// String returns the duration in its shortest form: 5m, not 5m0s.
+func (d Duration) String() string {
+	s := time.Duration(d).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// MarshalText returns the duration as UnmarshalText reads it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // Schedule is a list of durations separated by commas.
 type Schedule store.Schedule
@@ -67,7 +98,7 @@ func (s *Schedule) UnmarshalText(text []byte) error {
 	for item := range strings.SplitSeq(string(text), ",") {
 		wait, err := parseDuration(item)
 		if err != nil {
-			return err
+			return fmt.Errorf("has %q, which %w", strings.TrimSpace(item), err)
 		}
 		if wait == 0 {
 			return errors.New("has a wait of 0: a target that fails at once would be called without a pause")
@@ -75,6 +106,18 @@ func (s *Schedule) UnmarshalText(text []byte) error {
 		*s = append(*s, wait)
 	}
 	return nil
+}
+
+// MarshalText returns the schedule as UnmarshalText reads it.
+func (s Schedule) MarshalText() ([]byte, error) {
+	if len(s) == 0 {
+		return []byte("none"), nil
+	}
+	waits := make([]string, len(s))
+	for i, wait := range s {
+		waits[i] = Duration(wait).String()
+	}
+	return []byte(strings.Join(waits, ",")), nil
 }
 
 // ByteSize is a number of bytes, written like 5GiB, 500MB or 1048576.
@@ -101,10 +144,20 @@ func (b *ByteSize) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(n >= 0 && n*factor < 1<<62) {
-		return fmt.Errorf("has %q, which is no size: write it like 500MB or 5GiB", text)
+		return errors.New("is no size: write it like 500MB or 5GiB")
 	}
 	*b = ByteSize(n * factor)
 	return nil
+}
+
+// MarshalText returns the size in the largest unit that leaves it whole.
+func (b ByteSize) MarshalText() ([]byte, error) {
+	for i, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
+		if size := ByteSize(1) << (10 * (4 - i)); b > 0 && b%size == 0 {
+			return fmt.Appendf(nil, "%d%s", b/size, unit), nil
+		}
+	}
+	return strconv.AppendInt(nil, int64(b), 10), nil
 }
 
 // OrderBy says what the events that go in order have in common.
@@ -114,7 +167,7 @@ type OrderBy string
 func (o *OrderBy) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
 	if s != "none" && s != "entity" && (!strings.Contains(s, ".") || strings.Contains("."+s+".", "..")) {
-		return fmt.Errorf("has %q: use none, entity, or a field of the body such as payload.call_session_id", s)
+		return errors.New("is no order: use none, entity, or a field of the body such as payload.call_session_id")
 	}
 	*o = OrderBy(s)
 	return nil
@@ -192,14 +245,24 @@ func isHeaderName(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
+// Redacted returns the names of the headers.
+func (h Headers) Redacted() string {
+	var items []string
+	for name := range h.header {
+		items = append(items, name+":"+stars)
+	}
+	slices.Sort(items)
+	return strings.Join(items, ",")
+}
+
 // String hides the values.
-func (Headers) String() string { return "***" }
+func (Headers) String() string { return stars }
 
 // GoString hides the values.
-func (Headers) GoString() string { return "***" }
+func (Headers) GoString() string { return stars }
 
 // LogValue hides the values.
-func (Headers) LogValue() slog.Value { return slog.StringValue("***") }
+func (Headers) LogValue() slog.Value { return slog.StringValue(stars) }
 
 // NewLogger returns a logger in one of the formats of LogFormat, other than
 // auto.
@@ -207,16 +270,23 @@ func NewLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, erro
 	return telemetry.NewLogger(w, format, level)
 }
 
+// parseDuration does not repeat s in its errors, but for what may be meant.
 func parseDuration(s string) (time.Duration, error) {
 	s = strings.TrimSpace(s)
 	d, err := time.ParseDuration(s)
 	switch {
 	case err == nil && d < 0:
-		return 0, fmt.Errorf("has %q, which is negative", s)
+		return 0, errors.New("is negative: write it like 5s, 2m or 1h30m")
 	case err == nil:
 		return d, nil
 	case s != "" && strings.Trim(s, "0123456789.") == "":
-		return 0, fmt.Errorf("has %q, which needs a unit: did you mean %ss or %sm?", s, s, s)
+		return 0, fmt.Errorf("needs a unit: did you mean %ss or %sm?", s, s)
 	}
-	return 0, fmt.Errorf("has %q, which is no duration: write it like 5s, 2m or 1h30m", s)
+	for unit, hours := range map[string]int{"d": 24, "w": 7 * 24} {
+		number, ok := strings.CutSuffix(s, unit)
+		if n, err := strconv.Atoi(number); ok && err == nil && n >= 0 && n < 1e5 {
+			return 0, fmt.Errorf("has the unit %s, and h is the largest: did you mean %dh?", unit, n*hours)
+		}
+	}
+	return 0, errors.New("is no duration: write it like 5s, 2m or 1h30m")
 }

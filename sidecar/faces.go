@@ -47,13 +47,13 @@ func (s *Sidecar) openFaces() error {
 		AckBudget: time.Duration(s.cfg.AckBudget),
 	})
 	if err != nil {
-		return &ConfigError{Problems: []string{"HOOKSWITCH_PATHS: " + err.Error()}}
+		return newConfigError("HOOKSWITCH_PATHS", err.Error())
 	}
 	api, err := deliveryapi.New(deliveryapi.Config{
 		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
 	})
 	if err != nil {
-		return &ConfigError{Problems: []string{"HOOKSWITCH_USER_ID: " + err.Error()}}
+		return newConfigError("HOOKSWITCH_USER_ID", err.Error())
 	}
 	s.replays = replay.New(replay.Config{Store: s.store, Wake: s.dispatch.Wake, Log: s.log})
 	s.retain = retention.New(retention.Config{

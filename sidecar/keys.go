@@ -46,7 +46,7 @@ func (c *Config) LoadForwardKey(dir string) (ed25519.PrivateKey, error) {
 	}
 	key, err := parseSeed(string(c.ForwardKey))
 	if err != nil {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_FORWARD_KEY " + err.Error()}}
+		return nil, newConfigError("HOOKSWITCH_FORWARD_KEY", err.Error())
 	}
 	return key, nil
 }

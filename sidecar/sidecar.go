@@ -82,7 +82,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		}
 	}()
 	if s.dir, err = cfg.Dir(); err != nil {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
+		return nil, err
 	}
 	if err = os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sidecar: data directory: %w", err)

@@ -22,7 +22,7 @@ func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
 	}
 	dir, err := s.cfg.storeDir()
 	if err != nil {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
+		return nil, err
 	}
 	return sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log})
 }

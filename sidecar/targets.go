@@ -82,12 +82,12 @@ func (s *Sidecar) openForwards() (targets []dispatch.Target, err error) {
 		}
 		targets = append(targets, f)
 	}
-	for i, r := range s.cfg.Routes {
-		r.Name = r.name(i)
+	for _, r := range s.cfg.Routes {
+		r.Name = r.name()
 		if r.Mode == "sync" && r.Timeout == 0 {
 			r.Timeout = min(s.cfg.Timeout, Duration(syncTimeout))
 		}
-		f, err := s.openForward(key, fmt.Sprintf("HOOKSWITCH_ROUTE_%d_TO", i), r)
+		f, err := s.openForward(key, r.prefix()+"TO", r)
 		if err != nil {
 			return nil, err
 		}
@@ -103,11 +103,11 @@ func (s *Sidecar) openForwards() (targets []dispatch.Target, err error) {
 func (s *Sidecar) openForward(key ed25519.PrivateKey, variable string, r Route) (*forward.Forward, error) {
 	sign, err := s.cfg.signMode()
 	if err != nil {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_FORWARD_SIGN " + err.Error()}}
+		return nil, newConfigError("HOOKSWITCH_FORWARD_SIGN", err.Error())
 	}
 	retryOn, err := forward.ParseRetryOn(s.cfg.RetryOn)
 	if err != nil {
-		return nil, &ConfigError{Problems: []string{"HOOKSWITCH_RETRY_ON " + err.Error()}}
+		return nil, newConfigError("HOOKSWITCH_RETRY_ON", err.Error())
 	}
 	timeout := time.Duration(r.Timeout)
 	if timeout == 0 {
@@ -126,7 +126,7 @@ func (s *Sidecar) openForward(key ed25519.PrivateKey, variable string, r Route) 
 		Log:       s.log,
 	})
 	if err != nil {
-		return nil, &ConfigError{Problems: []string{variable + ": " + err.Error()}}
+		return nil, newConfigError(variable, err.Error())
 	}
 	s.forwards = append(s.forwards, f)
 	return f, nil
@@ -170,7 +170,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		RunDir:       runDir(s.dir),
 		WorkDir:      work,
 		Env:          s.cfg.PluginEnv,
-		Environ:      environment(),
+		Environ:      s.cfg.environ(),
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.opts.Plugins,
@@ -181,7 +181,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		},
 	})
 	if err != nil {
-		return &ConfigError{Problems: []string{"HOOKSWITCH_PLUGIN_DIR: " + err.Error()}}
+		return newConfigError("HOOKSWITCH_PLUGIN_DIR", err.Error())
 	}
 	return nil
 }

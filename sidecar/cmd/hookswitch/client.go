@@ -42,7 +42,7 @@ func connectFlags() []cli.Flag {
 // connect returns a client of the sidecar that the flags name, or of the one
 // that runs on this data directory.
 func connect(c *cli.Command) (*client, error) {
-	cfg, dir, err := dataDir()
+	cfg, dir, err := dataDir(c)
 	if err != nil {
 		return nil, err
 	}

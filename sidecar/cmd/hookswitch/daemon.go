@@ -27,16 +27,16 @@ func runCommand(stderr io.Writer) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			cfg, err := sidecar.LoadConfig()
-			if err == nil {
-				err = cfg.Validate()
-			}
-			if err != nil {
+			cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
+			if err := cfg.Validate(); err != nil {
 				return err
 			}
 			log, err := sidecar.NewLogger(stderr, logFormat(cfg, stderr), cfg.LogLevel)
 			if err != nil {
 				return err
+			}
+			for _, text := range cfg.Warnings() {
+				log.Warn("configuration: " + text)
 			}
 			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log})
 			if err != nil {
@@ -92,20 +92,26 @@ func devCommand(stdout, stderr io.Writer) *cli.Command {
 }
 
 func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
-	cfg, err := sidecar.LoadConfig()
-	if err != nil {
-		return err
-	}
-	for flag, setting := range map[string]*string{
-		"forward-to": &cfg.ForwardTo, "plugins": &cfg.PluginDir,
-		"listen": &cfg.Listen, "admin-listen": &cfg.AdminListen,
+	cfg, _ := loadConfig(c) // what is wrong is said by ValidateDev, with all the rest
+	for flag, setting := range map[string]struct {
+		variable string
+		value    *string
+	}{
+		"forward-to":   {"HOOKSWITCH_FORWARD_TO", &cfg.ForwardTo},
+		"plugins":      {"HOOKSWITCH_PLUGIN_DIR", &cfg.PluginDir},
+		"listen":       {"HOOKSWITCH_LISTEN", &cfg.Listen},
+		"admin-listen": {"HOOKSWITCH_ADMIN_LISTEN", &cfg.AdminListen},
 	} {
 		if c.IsSet(flag) {
-			*setting = c.String(flag)
+			*setting.value = c.String(flag)
+			cfg.Flag(setting.variable, "--"+flag)
 		}
 	}
 	if err := cfg.ValidateDev(); err != nil {
 		return err
+	}
+	for _, text := range cfg.Warnings() {
+		fmt.Fprintf(stderr, "hookswitch: warning: %s\n", text)
 	}
 	// The screen belongs to the events; of the log it shows what goes wrong,
 	// and what plugins have to say.
@@ -178,7 +184,7 @@ func keysCommand(stdout io.Writer) *cli.Command {
 				if err := noArguments(c); err != nil {
 					return err
 				}
-				cfg, dir, err := dataDir()
+				cfg, dir, err := dataDir(c)
 				if err != nil {
 					return err
 				}
@@ -205,19 +211,6 @@ func keysCommand(stdout io.Writer) *cli.Command {
 				}),
 		},
 	}
-}
-
-// dataDir returns the configuration and its data directory.
-func dataDir() (sidecar.Config, string, error) {
-	cfg, err := sidecar.LoadConfig()
-	if err != nil {
-		return cfg, "", err
-	}
-	dir, err := cfg.Dir()
-	if err != nil {
-		return cfg, "", &sidecar.ConfigError{Problems: []string{"HOOKSWITCH_STORE " + err.Error()}}
-	}
-	return cfg, dir, nil
 }
 
 // roundDuration makes a duration readable: three digits at most.

@@ -54,9 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if ce, ok := errors.AsType[*sidecar.ConfigError](err); ok {
 		code = exitConfig
 		fmt.Fprintf(stderr, "hookswitch: bad configuration\n")
-		for _, p := range ce.Problems {
-			fmt.Fprintf(stderr, "  %s\n", p)
-		}
+		printProblems(stderr, ce)
 		return code
 	}
 	fmt.Fprintf(stderr, "hookswitch: %v\n", err)
@@ -117,6 +115,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 	root := &cli.Command{
 		Name:      "hookswitch",
 		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
+		Flags:     []cli.Flag{envFileFlag()},
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{

@@ -55,7 +55,7 @@ func trigger(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, dir, err := dataDir()
+	_, dir, err := dataDir(c)
 	if err != nil {
 		return err
 	}

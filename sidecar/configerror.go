@@ -1,0 +1,119 @@
+package sidecar
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// ConfigError lists all that is wrong with a configuration.
+type ConfigError struct{ Problems []Problem }
+
+// Problem is one thing that is wrong with a configuration. It holds nothing
+// secret.
+type Problem struct {
+	Variable string // the name of a variable, or of a file of variables
+	Value    string // as it was set; empty if it was not, or may be secret
+	Text     string // what is wrong, and the fix
+}
+
+// String returns a line such as HOOKSWITCH_TOLERANCE="5" needs a unit.
+func (p Problem) String() string { return p.Subject() + " " + p.Text }
+
+// Subject returns the variable with its value, if that may be shown.
+func (p Problem) Subject() string {
+	if p.Value == "" {
+		return p.Variable
+	}
+	return fmt.Sprintf("%s=%q", p.Variable, clip(p.Value))
+}
+
+// maxShown is how much of a value is repeated.
+const maxShown = 60
+
+func clip(s string) string {
+	if runes := []rune(s); len(runes) > maxShown {
+		return string(runes[:maxShown-1]) + "…"
+	}
+	return s
+}
+
+func newConfigError(variable, text string) *ConfigError {
+	return &ConfigError{[]Problem{{Variable: variable, Text: text}}}
+}
+
+func (e *ConfigError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return "configuration: " + strings.Join(lines, "; ")
+}
+
+// add notes a problem. One variable has one: a value that cannot be read is not
+// also too small.
+func (e *ConfigError) add(variable, text string) {
+	known := func(p Problem) bool { return p.Variable == variable }
+	if !slices.ContainsFunc(e.Problems, known) {
+		e.Problems = append(e.Problems, Problem{Variable: variable, Text: text})
+	}
+}
+
+// join adds the problems of another error.
+func (e *ConfigError) join(err error) {
+	if other, ok := errors.AsType[*ConfigError](err); ok {
+		for _, p := range other.Problems {
+			e.add(p.Variable, p.Text)
+		}
+	}
+}
+
+// result returns e with the values of c that may be shown, in the order of the
+// fields, or nil if there are no problems.
+func (e *ConfigError) result(c *Config) error {
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	order := make(map[string]int)
+	for i, s := range c.settings() {
+		order[s.variable] = i + 1
+	}
+	for i := range e.Problems {
+		p := &e.Problems[i]
+		if n := order[p.Variable]; n > 0 && p.Value == "" {
+			p.Value = c.settings()[n-1].asSet(c.loaded)
+		}
+	}
+	slices.SortStableFunc(e.Problems, func(a, b Problem) int { return cmp.Compare(order[a.Variable], order[b.Variable]) })
+	return e
+}
+
+// redactURL returns a URL without the parts that may be secret: user, password,
+// query and fragment. Of what is not quite a URL it returns nothing but stars.
+func redactURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme == "" || u.Opaque != "" && u.Scheme != "file" || u.Host == "" && u.Scheme != "file" {
+		return stars
+	}
+	if u.Opaque != "" {
+		return u.Scheme + ":" + u.Opaque
+	}
+	shown := u.Scheme + "://"
+	if u.Scheme == "file" && u.Host == "" {
+		shown = u.Scheme + ":"
+	}
+	if u.User != nil {
+		shown += stars + "@"
+	}
+	shown += u.Host + u.EscapedPath()
+	if u.RawQuery != "" {
+		shown += "?" + stars
+	}
+	return shown
+}
+
+// stars stand for what is secret.
+const stars = "***"

@@ -1,0 +1,178 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// loaded is what LoadConfig knows besides the values.
+type loaded struct {
+	files    []string
+	environ  []string          // of the process, and what files add to it
+	values   map[string]string // by variable, also those of NAME_FILE
+	sources  map[string]Source // by variable
+	problems []Problem
+	warnings []string
+}
+
+// Source says where a value comes from.
+type Source struct {
+	Kind string // "environment", "file", "flag" or "default"
+	Name string // of the file or the flag
+}
+
+// String returns the kind, and the name if there is one.
+func (s Source) String() string {
+	if s.Name == "" {
+		return s.Kind
+	}
+	return s.Kind + " " + s.Name
+}
+
+// Warnings returns what is strange about the configuration but keeps nothing
+// from working, such as variables with unknown names.
+func (c *Config) Warnings() []string {
+	if c.loaded == nil {
+		return nil
+	}
+	return c.loaded.warnings
+}
+
+// Flag says that the value of a variable was replaced by that of a flag.
+func (c *Config) Flag(variable, flag string) {
+	if c.loaded != nil {
+		c.loaded.sources[variable] = Source{Kind: "flag", Name: flag}
+	}
+}
+
+// problems returns what LoadConfig has found.
+func (c *Config) problems() *ConfigError {
+	e := new(ConfigError)
+	if c.loaded != nil {
+		e.Problems = slices.Clone(c.loaded.problems)
+	}
+	return e
+}
+
+// environ returns the variables that plugins may be given.
+func (c *Config) environ() []string {
+	if c.loaded == nil {
+		return nil
+	}
+	return c.loaded.environ
+}
+
+func loadConfig(environ, files []string) (Config, error) {
+	l := &loaded{files: files, values: make(map[string]string), sources: make(map[string]Source)}
+	c := Config{loaded: l}
+	problem := new(ConfigError)
+	for _, file := range files {
+		l.readEnvFile(file, problem)
+	}
+	for _, item := range environ {
+		// A variable that is set but empty is as one that is not set, so
+		// that a compose file can pass on what may not be there.
+		if name, value, _ := strings.Cut(item, "="); value != "" || l.values[name] == "" {
+			l.values[name], l.sources[name] = value, Source{Kind: "environment"}
+		}
+	}
+	for name, value := range l.values {
+		l.environ = append(l.environ, name+"="+value)
+	}
+	slices.Sort(l.environ)
+
+	for _, n := range routeNumbers(l.values) {
+		c.Routes = append(c.Routes, Route{Number: n})
+	}
+	for _, s := range c.settings() {
+		if s.isSecret() {
+			l.readSecret(s, problem)
+		}
+	}
+	parse(&c, "", l.values, problem)
+	for i := range c.Routes {
+		parse(&c.Routes[i], c.Routes[i].prefix(), l.values, problem)
+	}
+	l.warnings = append(l.warnings, unknown(&c, l.values)...)
+	err := problem.result(&c)
+	l.problems = problem.Problems
+	return c, err
+}
+
+// routePrefix begins the variables of routes.
+const routePrefix = "HOOKSWITCH_ROUTE_"
+
+// routeNumbers returns the numbers of the routes for which something is set.
+// They need not follow each other: who comments out one route has not lost
+// those behind it.
+func routeNumbers(values map[string]string) []int {
+	numbers := make(map[int]bool)
+	for name, value := range values {
+		if n, _, ok := cutRoute(name); ok && value != "" {
+			numbers[n] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(numbers))
+}
+
+// cutRoute takes HOOKSWITCH_ROUTE_3_TO apart.
+func cutRoute(name string) (n int, rest string, ok bool) {
+	name, ok = strings.CutPrefix(name, routePrefix)
+	if !ok {
+		return 0, "", false
+	}
+	digits, rest, ok := strings.Cut(name, "_")
+	if n, err := strconv.Atoi(digits); ok && err == nil && n >= 0 && strconv.Itoa(n) == digits {
+		return n, rest, true
+	}
+	return 0, "", false
+}
+
+// maxSecret is more than any secret has.
+const maxSecret = 1 << 20
+
+// readSecret reads the file that the variable NAME_FILE of a secret names.
+func (l *loaded) readSecret(s setting, problem *ConfigError) {
+	path := strings.TrimSpace(l.values[s.fileVariable()])
+	if path == "" {
+		return
+	}
+	fail := func(text string) {
+		problem.Problems = append(problem.Problems, Problem{Variable: s.fileVariable(), Value: path, Text: text})
+	}
+	if l.values[s.variable] != "" {
+		fail("is set as well as " + s.variable + ": set one of the two")
+		return
+	}
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxSecret {
+		err = fmt.Errorf("it has %d bytes, and a secret at most %d", info.Size(), maxSecret)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		fail("cannot be read: " + cause(err) + ": give the path of a file that " + s.variable + " can be read from")
+		return
+	}
+	value := strings.TrimRight(string(text), "\r\n")
+	if value == "" {
+		fail("is an empty file: write the value of " + s.variable + " into it")
+		return
+	}
+	l.values[s.variable], l.sources[s.variable] = value, Source{Kind: "file", Name: path}
+}
+
+// cause returns an error of the file system without the path.
+func cause(err error) string {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
