@@ -73,6 +73,15 @@ type Config struct {
 	// StateDirectory is set by systemd (StateDirectory=).
 	StateDirectory string `env:"STATE_DIRECTORY" desc:"set by systemd; where the data is if HOOKSWITCH_STORE does not say" example:"/var/lib/hookswitch"`
 
+	// NotifySocket is set by systemd (Type=notify): where it is told that the
+	// sidecar is ready, reloading, stopping, alive.
+	NotifySocket string `env:"NOTIFY_SOCKET" desc:"set by systemd: where it is told how the sidecar is doing"`
+
+	// WatchdogUsec and WatchdogPID are set by systemd (WatchdogSec=): how many
+	// microseconds may pass without a sign of life, and from which process.
+	WatchdogUsec string `env:"WATCHDOG_USEC" desc:"set by systemd: microseconds in which it wants a sign of life"`
+	WatchdogPID  string `env:"WATCHDOG_PID" desc:"set by systemd: the process that it wants it from"`
+
 	// PluginDir is the folder whose executables are started as plugins. A
 	// folder that does not exist has none.
 	PluginDir string `env:"HOOKSWITCH_PLUGIN_DIR" envDefault:"plugins" desc:"folder whose executables are started as plugins" example:"/usr/lib/hookswitch/plugins"`

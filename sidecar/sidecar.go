@@ -28,6 +28,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
+	"github.com/hookswitch/hookswitch/sidecar/internal/sdnotify"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -50,6 +51,7 @@ type Sidecar struct {
 	lock     *dirlock.Lock // of dir, if the store is elsewhere
 	store    store.Store
 	health   *telemetry.Health
+	notify   *sdnotify.Notifier
 	plugins  *pluginhost.Host
 	forwards []*forward.Forward
 	sync     []syncRoute
@@ -100,6 +102,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if err = s.openFaces(); err != nil {
 		return nil, err
 	}
+	s.openNotify()
 	return s, nil
 }
 
@@ -190,7 +193,9 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	stopReplays := start(s.replays.Run)
 	stopRetention := start(s.retain.Run)
 	stopAccept := start(s.accept.Run)
+	stopNotify := start(s.notify.Run)
 	s.health.SetReady(true)
+	s.notify.Ready(s.status())
 	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir,
 		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forwards", len(s.forwards))
 
@@ -202,6 +207,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		s.log.Error("a part of the sidecar failed, stopping", "error", cause)
 	}
 	s.health.SetReady(false)
+	s.notify.Stopping("stopping: what is under way is being finished", s.stopLimit())
 	if cause == nil {
 		cause = s.drainDelay(failed)
 	}
@@ -211,6 +217,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	stopDispatch()
 	stopPlugins()
 	s.logBacklog(background)
+	stopNotify()
 	stopLocal()
 	stopAdmin()
 	close(failed)

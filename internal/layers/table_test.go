@@ -71,6 +71,7 @@ var table = []row{
 
 	{pattern: "sidecar/internal/telemetry/...", layer: aside},
 	{pattern: "sidecar/internal/dirlock", layer: aside},
+	{pattern: "sidecar/internal/sdnotify", layer: aside},
 	{pattern: "internal/testkit/...", layer: testOnly},
 	{pattern: "internal/layers", layer: testOnly, stdOnly: true},
 }

@@ -46,6 +46,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"load":      cmdLoad,
 	"allcalled": cmdAllCalled,
 	"waitgrep":  cmdWaitGrep,
+
+	"servicemanager": cmdServiceManager,
 }
 
 // until calls done every few milliseconds until it returns nil, and fails the

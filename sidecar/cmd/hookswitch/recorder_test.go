@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
@@ -29,9 +30,13 @@ type call struct {
 // recorderPlugin notes every call in files of $RECORDER_DIR. It writes to
 // started.jsonl before, and to calls.jsonl after it has waited until there is
 // no file "hold". With $RECORDER_ANSWER it answers something else than done:
-// retry, dead or panic.
+// retry, dead or panic. The names of its variables are in the file environ.
 func recorderPlugin() {
 	dir := os.Getenv("RECORDER_DIR")
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		_ = appendLine(filepath.Join(dir, "environ"), []byte(name))
+	}
 	record := func(ctx context.Context, e *webhook.Event, m *event.Message) error {
 		line, err := json.Marshal(call{
 			PID: os.Getpid(), Type: e.Type, ID: e.ID, Attempt: e.Attempt,

@@ -37,6 +37,8 @@ func checkEnvNames(names []string) error {
 			return fmt.Errorf("%q is not the name of an environment variable: give names only, without values", name)
 		case strings.HasPrefix(name, "PLUGIN_") || name == cookieKey:
 			return fmt.Errorf("the environment variable %s cannot be passed to plugins: it is part of the handshake", name)
+		case name == "NOTIFY_SOCKET" || name == "WATCHDOG_USEC" || name == "WATCHDOG_PID":
+			return fmt.Errorf("the environment variable %s cannot be passed to plugins: what they told systemd would pass for the sidecar's own word", name)
 		}
 	}
 	return nil

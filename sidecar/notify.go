@@ -1,0 +1,65 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/sdnotify"
+)
+
+// openNotify makes the way to the service manager that started this process,
+// if one did. A manager that cannot be told is no reason not to receive.
+func (s *Sidecar) openNotify() {
+	var err error
+	s.notify, err = sdnotify.New(sdnotify.Config{
+		Socket:      s.cfg.NotifySocket,
+		WatchdogUS:  s.cfg.WatchdogUsec,
+		WatchdogPID: s.cfg.WatchdogPID,
+		Alive:       s.alive(),
+		Log:         s.log,
+	})
+	if err != nil {
+		s.log.Warn("the service manager will not be told how the sidecar is doing", "error", err)
+	}
+}
+
+// alive returns a check that asks /livez over the admin socket, as another
+// process would: an answer needs the runtime, the listener and the handler.
+func (s *Sidecar) alive() func(context.Context) error {
+	path := s.socket.Addr().String()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}}
+	return func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://hookswitch/livez", nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return fmt.Errorf("liveness: %w", err)
+		}
+		defer res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("liveness: /livez answers %s", res.Status)
+		}
+		return nil
+	}
+}
+
+// status is what the service manager shows while all is well.
+func (s *Sidecar) status() string {
+	return fmt.Sprintf("receiving webhooks on %s for %d plugins and %d apps", s.public.Addr(), len(s.plugins.Plugins()), len(s.forwards))
+}
+
+// stopLimit is how long stopping may take: what the configuration allows for,
+// and a little for plugins and the store.
+func (s *Sidecar) stopLimit() time.Duration {
+	return time.Duration(s.cfg.DrainDelay) + time.Duration(s.cfg.ShutdownTimeout) + 15*time.Second
+}
