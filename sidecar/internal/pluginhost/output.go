@@ -23,8 +23,11 @@ const (
 // lineMax is cut, and what was cut is read and dropped: a plugin that never
 // writes a newline must neither fill the host's memory nor be blocked.
 // The slice is valid during the call only.
-func readLines(r io.Reader, each func(line []byte, truncated bool)) {
-	br := bufio.NewReaderSize(r, lineMax)
+func readLines(r io.Reader, each func(line []byte, truncated bool)) { readLinesOf(r, lineMax, each) }
+
+// readLinesOf is readLines for lines of another length.
+func readLinesOf(r io.Reader, most int, each func(line []byte, truncated bool)) {
+	br := bufio.NewReaderSize(r, most)
 	cut := false // inside of a line that was cut
 	for {
 		line, err := br.ReadSlice('\n')

@@ -9,26 +9,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-	goplugin "github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
-	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
 // What the host and every plugin must agree on before they can speak;
@@ -43,166 +32,50 @@ const (
 	patternsMax     = 1000
 )
 
-// process is one running plugin process, described and configured, and the
-// link to it.
+// process is one running plugin, described and configured, and the link to it.
+// Its process is the host's own, except for a remote plugin: that is whatever
+// answers at the other end of a connection, and dies when the connection does.
 type process struct {
-	*runner
-	conn  *grpc.ClientConn
+	run   *runner          // nil for a remote plugin
+	dead  <-chan struct{}  // closed when the process has ended; nil for a remote plugin
+	out   *output          // what it prints
+	conn  *grpc.ClientConn // nil if it speaks JSON lines
 	about *pluginpb.DescribeResponse
 	link  *link
 	limit limits
 
-	endStdio func()
+	shutdown bool   // it may have go-plugin's controller, to be asked to end
+	endStdio func() // waits for the end of readStdio; nil if that does not run
+}
+
+func newProcess(h *Host, r *runner) *process {
+	return &process{run: r, dead: r.dead, out: r.out, limit: h.limits}
 }
 
 // startProcess starts a plugin and sees it through until it can take events,
 // or ctx ends. Of a process that failed nothing is left.
-//
-// go-plugin does the handshake and no more. Its client would open streams for
-// a broker that is not used, make calls without deadlines, and lose the
-// connection when the process dies at the wrong moment.
-func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
-	if f.kind != kindExec {
-		return nil, fmt.Errorf("plugins of the protocol %q cannot be started yet", f.kind)
+func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
+	switch f.kind {
+	case kindJSONL:
+		return startJSONL(ctx, h, f, log)
+	case kindRemote:
+		return startRemote(ctx, h, f, log)
 	}
-	r := newRunner(f.path, h.cfg.WorkDir, environ(h.cfg.Environ, h.cfg.Env), log)
-	p := &process{runner: r, limit: h.limits}
-	defer func() {
-		if err != nil {
-			p.kill()
-		}
-	}()
-	// However far the start has come, killing the group gets it unstuck.
-	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
-	defer unwatch()
-
-	addr, err := shakeHands(r, h.run.path, 2*h.cfg.StartTimeout) // ctx ends before that
-	if err != nil {
-		return nil, r.startError(ctx, err)
-	}
-	if p.conn, err = dial(addr); err != nil {
-		return nil, err
-	}
-	if err := p.describe(ctx); err != nil {
-		return nil, p.callError(ctx, err)
-	}
-	settings, err := readSettings(h.configPath(f))
-	if err != nil {
-		return nil, err
-	}
-	if err := p.configure(ctx, f.name, settings); err != nil {
-		return nil, p.callError(ctx, err)
-	}
-	if err := p.open(ctx); err != nil {
-		return nil, p.callError(ctx, err)
-	}
-	return p, nil
+	return startExec(ctx, h, f, log)
 }
 
-// shakeHands starts the process of a runner, its socket in a directory below
-// runPath, and returns where the plugin listens.
-func shakeHands(r *runner, runPath string, timeout time.Duration) (net.Addr, error) {
-	return plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{protocolVersion: {}},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, socketDir string) (goplugin.Runner, error) {
-			r.prepare(cmd, socketDir)
-			return r, nil
-		},
-		SkipHostEnv:      true,
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: runPath},
-		StartTimeout:     timeout,
-		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Off}),
-	}).Start()
-}
-
-// open opens the way by which events go, as the plugin has described it.
-func (p *process) open(ctx context.Context) error {
-	p.link = newLink()
-	if p.about.GetCapabilities().GetDeliverStream() {
-		if err := openStream(ctx, p.link, pluginpb.NewPluginServiceClient(p.conn)); err != nil {
-			return err
-		}
-	} else {
-		openUnary(p.link, p.conn, int(p.about.GetMaxInFlight()), p.limit.grace)
+// settings returns the settings of a plugin, or nil if there are none: those
+// in its manifest, or the file beside it.
+func (h *Host) settings(f found) ([]byte, error) {
+	path := h.configPath(f)
+	settings, err := readSettings(path)
+	if err != nil || f.manifest == nil || f.manifest.Settings == nil {
+		return settings, err
 	}
-	p.readStdio()
-	return nil
-}
-
-// callError adds to the error of a call during the start what the process has
-// to do with it.
-func (p *process) callError(ctx context.Context, err error) error {
-	switch {
-	case context.Cause(ctx) != nil:
-		return p.withTail(fmt.Errorf("%w: %w", context.Cause(ctx), err))
-	case status.Code(err) == codes.Unavailable: // it has died, or is about to
-		return fmt.Errorf("%w (%s)", err, p.Diagnose(ctx))
+	if settings != nil {
+		return nil, fmt.Errorf("settings of the plugin are in %s and in %s: remove one", f.path, path)
 	}
-	return p.withTail(err)
-}
-
-func dial(addr net.Addr) (*grpc.ClientConn, error) {
-	conn, err := grpc.NewClient("passthrough:///plugin",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, addr.Network(), addr.String())
-		}),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), // the run directory is the protection
-		grpc.WithAuthority("localhost"),
-		grpc.WithIdleTimeout(0), // an idle connection cannot come back when the socket's file is gone
-		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(messageMax),
-			grpc.MaxCallSendMsgSize(messageMax)),
-	)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return conn, nil
-}
-
-// describe asks the plugin what it is, and checks what it says.
-func (p *process) describe(ctx context.Context) error {
-	about, err := pluginpb.NewPluginServiceClient(p.conn).Describe(ctx, &pluginpb.DescribeRequest{})
-	if err != nil {
-		return fmt.Errorf("describe: %w", err)
-	}
-	patterns := about.GetPatterns()
-	if len(patterns) == 0 || len(patterns) > patternsMax {
-		return fmt.Errorf("describe: the plugin declares %d event types: it must be 1 to %d", len(patterns), patternsMax)
-	}
-	for _, pattern := range patterns {
-		if err := event.CheckPattern(pattern); err != nil {
-			return fmt.Errorf("describe: %w", err)
-		}
-	}
-	p.about = about
-	return nil
-}
-
-// refusal is what a plugin has against its settings.
-type refusal struct{ errors []*pluginpb.ConfigError }
-
-func (r *refusal) Error() string {
-	var texts []string
-	for _, e := range r.errors {
-		texts = append(texts, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))
-	}
-	return "configure: the plugin refuses its settings: " + strings.Join(texts, "; ")
-}
-
-// configure gives the plugin its settings, or none.
-func (p *process) configure(ctx context.Context, name string, settings []byte) error {
-	resp, err := pluginpb.NewPluginServiceClient(p.conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
-	if err != nil {
-		return fmt.Errorf("configure: %w", err)
-	}
-	if len(resp.GetErrors()) > 0 {
-		return &refusal{resp.GetErrors()}
-	}
-	return nil
+	return f.manifest.Settings, nil
 }
 
 // readSettings returns the content of a plugin's settings file, or nil if
@@ -225,65 +98,6 @@ func readSettings(path string) ([]byte, error) {
 	return settings, nil
 }
 
-// readStdio reads what a plugin made with go-plugin prints: after the
-// handshake, its standard output and error come by a gRPC stream, and if
-// nobody reads that, the plugin blocks. It is not known to plugins that
-// were made without go-plugin.
-func (p *process) readStdio() {
-	stdout, endStdout := p.out.copyTo(p.out.stdout)
-	stderr, endStderr := p.out.copyTo(p.out.stderr)
-	finished := make(chan struct{})
-	p.endStdio = func() { <-finished }
-	go func() {
-		defer close(finished)
-		defer endStdout()
-		defer endStderr()
-		stream, err := p.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")
-		if err != nil || stream.SendMsg(&emptypb.Empty{}) != nil || stream.CloseSend() != nil {
-			return
-		}
-		for {
-			// The message type is private to go-plugin. What an empty
-			// message does not know it keeps as raw fields.
-			var msg emptypb.Empty
-			if stream.RecvMsg(&msg) != nil {
-				return
-			}
-			switch channel, data := stdioData(msg.ProtoReflect().GetUnknown()); channel {
-			case 1:
-				_, _ = stdout.Write(data)
-			case 2:
-				_, _ = stderr.Write(data)
-			}
-		}
-	}()
-}
-
-// stdioData reads go-plugin's message StdioData: field 1 is the channel, 1 for
-// stdout and 2 for stderr, and field 2 the bytes.
-func stdioData(raw []byte) (channel uint64, data []byte) {
-	for len(raw) > 0 {
-		num, typ, n := protowire.ConsumeTag(raw)
-		if n < 0 {
-			return 0, nil
-		}
-		raw = raw[n:]
-		switch {
-		case num == 1 && typ == protowire.VarintType:
-			channel, n = protowire.ConsumeVarint(raw)
-		case num == 2 && typ == protowire.BytesType:
-			data, n = protowire.ConsumeBytes(raw)
-		default:
-			n = protowire.ConsumeFieldValue(num, typ, raw)
-		}
-		if n < 0 {
-			return 0, nil
-		}
-		raw = raw[n:]
-	}
-	return channel, data
-}
-
 // stop ends the process in good order, and with force where it does not
 // comply. Every step is bounded. It returns what went wrong, for the log.
 func (p *process) stop(drain time.Duration) error {
@@ -294,17 +108,19 @@ func (p *process) stop(drain time.Duration) error {
 	cancel()
 	// 2. Close the stream; whoever still waits is told that the event is lost.
 	p.link.end(errors.New("plugin was stopped"))
+	if p.run == nil { // who else uses the server is not known: it goes on
+		p.kill()
+		return problem
+	}
 	// 3. Ask it to end, in go-plugin's way.
-	ctx, cancel = context.WithTimeout(context.Background(), p.limit.shutdown)
-	err := p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
-	hung := err != nil && ctx.Err() != nil
-	cancel()
+	hung := p.shutdown && !p.askToEnd()
 	// 4. Ask again, by the lifeline, then by signal. A process that does not
-	// answer at all is not asked again.
-	p.cut()
-	if !hung && !p.waitDone(p.limit.lifeline) {
+	// answer at all is not asked again. To one that reads lines the end of the
+	// lifeline was the drain.
+	p.run.cut()
+	if asked := p.conn == nil && problem != nil; !hung && (asked || !p.run.waitDone(p.limit.lifeline)) {
 		p.signal(syscall.SIGTERM)
-		hung = !p.waitDone(p.limit.term)
+		hung = !p.run.waitDone(p.limit.term)
 	}
 	if hung {
 		problem = cmp.Or(problem, errors.New("the plugin did not end by itself"))
@@ -314,6 +130,15 @@ func (p *process) stop(drain time.Duration) error {
 	return problem
 }
 
+// askToEnd makes the call by which go-plugin ends its plugins. It reports false
+// if there was no answer, not even that there is no such call.
+func (p *process) askToEnd() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), p.limit.shutdown)
+	defer cancel()
+	err := p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+	return err == nil || ctx.Err() == nil
+}
+
 // end says how the process ended or, if it has not, how the link to it did. It
 // is called when the link has ended, which a dying process is a moment behind.
 func (p *process) end() error {
@@ -321,7 +146,7 @@ func (p *process) end() error {
 	defer timer.Stop()
 	select {
 	case <-p.dead:
-		return p.Wait(context.Background())
+		return p.run.Wait(context.Background())
 	case <-timer.C:
 		return p.link.cause
 	}
@@ -334,21 +159,51 @@ func (p *process) kill() {
 		p.link.end(errors.New("plugin was killed"))
 	}
 	p.signal(syscall.SIGKILL)
-	if p.ID() != "" {
-		p.waitDone(p.limit.reap)
-	}
+	p.waitDone(p.limit.reap)
 	if p.conn != nil {
 		p.conn.Close() // and with it all calls and streams
 	}
 	if p.endStdio != nil {
 		p.endStdio()
 	}
-	if p.socket != "" {
-		_ = os.RemoveAll(p.socket) // swept at the next start if it fails
+	if p.run != nil && p.run.socket != "" {
+		_ = os.RemoveAll(p.run.socket) // swept at the next start if it fails
 	}
 }
 
+// signal sends sig to all processes of the plugin, if the host has any.
+func (p *process) signal(sig syscall.Signal) {
+	if p.run != nil {
+		p.run.signal(sig)
+	}
+}
+
+// waitDone waits until nothing is left of the process, for at most d.
+func (p *process) waitDone(d time.Duration) bool {
+	return p.run == nil || p.run.ID() == "" || p.run.waitDone(d)
+}
+
+// Diagnose says how the process ended, if it did, and its last words.
+func (p *process) Diagnose(ctx context.Context) string {
+	if p.run == nil {
+		return p.link.cause.Error()
+	}
+	return p.run.Diagnose(ctx)
+}
+
+// withTail adds the last words of the process to an error.
+func (p *process) withTail(err error) error {
+	if p.run == nil {
+		return err
+	}
+	return p.run.withTail(err)
+}
+
+// pidNumber returns the id of the process, or 0 for a remote plugin.
 func (p *process) pidNumber() int {
-	n, _ := strconv.Atoi(p.ID())
+	if p.run == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(p.run.ID())
 	return n
 }

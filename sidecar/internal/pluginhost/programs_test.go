@@ -43,6 +43,9 @@ var programs = map[string]func(){
 	"stingy":                 func() { mute(0) },
 	"nothing":                func() { describeOnly() },
 	"badpattern":             func() { describeOnly("message.*.sent") },
+	"lines":                  lines,
+	"plain":                  plain,
+	"far":                    far,
 }
 
 // The standard streams as they were before the SDK, which the test binary has

@@ -37,10 +37,15 @@ import (
 // It implements go-plugin's runner.Runner.
 type runner struct {
 	path   string   // of the executable
+	args   []string // argv
 	dir    string   // working directory of the process; empty for the host's
 	env    []string // complete environment; go-plugin's part is added by prepare
 	socket string   // the directory for the plugin's socket, set by prepare
 	out    *output  // where the lines that the plugin writes end up
+
+	// readOut reads stdout until its end. By default it looks for the
+	// handshake of go-plugin.
+	readOut func(stdout *os.File)
 
 	lifeline  *os.File // write end of the child's stdin
 	handshake *io.PipeReader
@@ -78,6 +83,8 @@ func newRunner(path, dir string, env []string, log *slog.Logger) *runner {
 		done: make(chan struct{}),
 	}
 	r.handshake, r.toPlugin = io.Pipe()
+	r.args = []string{path}
+	r.readOut = r.readStdout
 	return r
 }
 
@@ -137,7 +144,7 @@ func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*ex
 	for try := 1; ; try++ {
 		cmd := &exec.Cmd{
 			Path:        r.path,
-			Args:        []string{r.path},
+			Args:        r.args,
 			Dir:         r.dir,
 			Env:         r.env,
 			Stdin:       stdin,
@@ -160,7 +167,7 @@ func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*ex
 // own sees the process through to its end.
 func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 	var pumps sync.WaitGroup
-	pumps.Go(func() { r.readStdout(stdout) })
+	pumps.Go(func() { r.readOut(stdout) })
 	pumps.Go(func() { readLines(stderr, r.out.stderr) })
 
 	// While the dead leader is not reaped nobody else can get its pid, and so

@@ -110,7 +110,7 @@ func TestPluginEndsWithItsLifeline(t *testing.T) {
 	go func() { done <- deliver(t, p, task(1, "slow")) }()
 	s.log.wait(t, 1, "begun")
 	p.mu.Lock()
-	p.ready.cut()
+	p.ready.run.cut()
 	p.mu.Unlock()
 	if a := <-done; a.Outcome != store.OutcomeDone {
 		t.Errorf("the event that it had: got %+v", a)
@@ -122,7 +122,7 @@ func TestPluginEndsWithItsLifeline(t *testing.T) {
 	go func() { done <- deliver(t, p, task(2, "hang")) }()
 	s.log.wait(t, 2, "begun")
 	p.mu.Lock()
-	p.ready.cut()
+	p.ready.run.cut()
 	p.mu.Unlock()
 	if a := <-done; a.Outcome != store.OutcomeRetry || a.FinishedAt.Sub(a.StartedAt) > 5*time.Second {
 		t.Errorf("the event that hung: got %+v", a)

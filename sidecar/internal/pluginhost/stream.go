@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
@@ -23,7 +22,7 @@ const (
 // frames and another receives them.
 type stream struct {
 	link *link
-	rpc  grpc.BidiStreamingClient[pluginpb.DeliverRequest, pluginpb.DeliverResponse]
+	rpc  frames
 
 	wake    chan struct{} // has room for one: there is something to send
 	credit  chan struct{} // closed by the first Credit
@@ -42,14 +41,17 @@ type stream struct {
 	stray     int
 }
 
-// openStream opens the stream of a plugin and waits for its first Credit. The
-// stream lives until the connection or the plugin closes it, and then ends the
-// link.
-func openStream(ctx context.Context, l *link, client pluginpb.PluginServiceClient) error {
-	rpc, err := client.Deliver(context.Background())
-	if err != nil {
-		return fmt.Errorf("open the stream: %w", err)
-	}
+// frames is what a stream runs on: gRPC, or lines on pipes. Send and Recv may
+// be called at the same time.
+type frames interface {
+	Send(*pluginpb.DeliverRequest) error
+	Recv() (*pluginpb.DeliverResponse, error)
+	CloseSend() error
+}
+
+// openStream waits for the first Credit of a plugin. The stream lives until the
+// connection or the plugin closes it, and then ends the link.
+func openStream(ctx context.Context, l *link, rpc frames) error {
 	s := &stream{
 		link:    l,
 		rpc:     rpc,
@@ -197,7 +199,12 @@ func (s *stream) drain(ctx context.Context, idle time.Duration) error {
 	case <-s.drained:
 		return nil
 	case <-s.link.done:
-		return s.link.cause
+		select {
+		case <-s.drained: // a program may end with it
+			return nil
+		default:
+			return s.link.cause
+		}
 	case <-ctx.Done():
 		return errors.New("no answer to the drain")
 	}

@@ -14,7 +14,9 @@ const windowMax = 1024
 // use.
 type window struct {
 	mu      sync.Mutex
-	limit   int             // the plugin's last Credit, at most windowMax
+	limit   int             // the plugin's last Credit, at most most
+	most    int             // the operator's; 0 means windowMax
+	credit  int             // the plugin's last Credit
 	used    int             // events out
 	waiting []chan struct{} // closed when its place is granted, oldest first
 }
@@ -54,7 +56,24 @@ func (w *window) release() {
 func (w *window) resize(limit int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.limit = min(limit, windowMax)
+	w.credit = limit
+	w.adjust()
+}
+
+// capAt sets the most that the operator allows, whatever the plugin grants.
+func (w *window) capAt(most int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.most = most
+	w.adjust()
+}
+
+// adjust makes the limit follow. The caller holds the lock.
+func (w *window) adjust() {
+	w.limit = min(w.credit, windowMax)
+	if w.most > 0 {
+		w.limit = min(w.limit, w.most)
+	}
 	w.grant()
 }
 

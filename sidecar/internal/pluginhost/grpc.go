@@ -1,0 +1,130 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/middleware/event"
+)
+
+// introduce makes the calls that come before the first event, and opens the way
+// by which events go.
+func (p *process) introduce(ctx context.Context, h *Host, f found) error {
+	if err := p.describe(ctx); err != nil {
+		return err
+	}
+	settings, err := h.settings(f)
+	if err != nil {
+		return err
+	}
+	if err := p.configure(ctx, f.name, settings); err != nil {
+		return err
+	}
+	return p.open(ctx)
+}
+
+// describe asks the plugin what it is, and checks what it says.
+func (p *process) describe(ctx context.Context) error {
+	about, err := pluginpb.NewPluginServiceClient(p.conn).Describe(ctx, &pluginpb.DescribeRequest{})
+	if err != nil {
+		return fmt.Errorf("describe: %w", err)
+	}
+	patterns := about.GetPatterns()
+	if len(patterns) == 0 || len(patterns) > patternsMax {
+		return fmt.Errorf("describe: the plugin declares %d event types: it must be 1 to %d", len(patterns), patternsMax)
+	}
+	for _, pattern := range patterns {
+		if err := event.CheckPattern(pattern); err != nil {
+			return fmt.Errorf("describe: %w", err)
+		}
+	}
+	p.about = about
+	return nil
+}
+
+// refusal is what a plugin has against its settings.
+type refusal struct{ errors []*pluginpb.ConfigError }
+
+func (r *refusal) Error() string {
+	var texts []string
+	for _, e := range r.errors {
+		texts = append(texts, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))
+	}
+	return "configure: the plugin refuses its settings: " + strings.Join(texts, "; ")
+}
+
+// configure gives the plugin its settings, or none.
+func (p *process) configure(ctx context.Context, name string, settings []byte) error {
+	resp, err := pluginpb.NewPluginServiceClient(p.conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
+	if err != nil {
+		return fmt.Errorf("configure: %w", err)
+	}
+	if len(resp.GetErrors()) > 0 {
+		return &refusal{resp.GetErrors()}
+	}
+	return nil
+}
+
+// open opens the way by which events go, as the plugin has described it.
+func (p *process) open(ctx context.Context) error {
+	p.link = newLink()
+	if !p.about.GetCapabilities().GetDeliverStream() {
+		openUnary(p.link, p.conn, int(p.about.GetMaxInFlight()), p.limit.grace)
+		return nil
+	}
+	rpc, err := pluginpb.NewPluginServiceClient(p.conn).Deliver(context.Background())
+	if err != nil {
+		return fmt.Errorf("open the stream: %w", err)
+	}
+	return openStream(ctx, p.link, rpc)
+}
+
+// callError adds to the error of a call during the start what the process has
+// to do with it.
+func (p *process) callError(ctx context.Context, err error) error {
+	switch {
+	case context.Cause(ctx) != nil:
+		return p.withTail(fmt.Errorf("%w: %w", context.Cause(ctx), err))
+	case status.Code(err) == codes.Unavailable && p.run != nil: // it has died, or is about to
+		return fmt.Errorf("%w (%s)", err, p.Diagnose(ctx))
+	}
+	return p.withTail(err)
+}
+
+func dial(network, address string, creds credentials.TransportCredentials, more ...grpc.DialOption) (*grpc.ClientConn, error) {
+	opts := append([]grpc.DialOption{
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, address)
+		}),
+		grpc.WithTransportCredentials(creds),
+		grpc.WithIdleTimeout(0), // an idle connection cannot come back when the socket's file is gone
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(messageMax),
+			grpc.MaxCallSendMsgSize(messageMax)),
+	}, more...)
+	conn, err := grpc.NewClient("passthrough:///"+authority(network, address), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return conn, nil
+}
+
+// authority is what a server is told to be. A path is no name of a host.
+func authority(network, address string) string {
+	if network == "unix" {
+		return "localhost"
+	}
+	return address
+}

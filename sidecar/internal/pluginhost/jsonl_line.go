@@ -1,0 +1,204 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+)
+
+// jsonEvent is an event as a line. The fields are those of the protocol's
+// Event.
+type jsonEvent struct {
+	Seq          uint64            `json:"seq"`
+	EventID      string            `json:"event_id"`
+	EventType    string            `json:"event_type"`
+	OccurredAt   string            `json:"occurred_at"`
+	ReceivedAt   time.Time         `json:"received_at"`
+	Attempt      uint32            `json:"attempt"`
+	TimeoutMS    int64             `json:"timeout_ms"`
+	DeliveryID   string            `json:"delivery_id"`
+	ContentType  string            `json:"content_type"`
+	Body         *string           `json:"body,omitempty"`        // exactly the bytes that were signed
+	BodyBase64   []byte            `json:"body_base64,omitempty"` // instead, if they are no UTF-8
+	Headers      [][2]string       `json:"headers"`
+	Traceparent  string            `json:"traceparent,omitempty"`
+	Tracestate   string            `json:"tracestate,omitempty"`
+	Idempotency  string            `json:"idempotency_key"`
+	Replay       bool              `json:"replay,omitempty"`
+	CrashSuspect uint32            `json:"crash_suspect,omitempty"`
+	Verification *jsonVerification `json:"verification,omitempty"`
+}
+
+type jsonVerification struct {
+	Scheme   string    `json:"scheme"`
+	KeyLabel string    `json:"key_label"`
+	SignedAt time.Time `json:"signed_at"`
+	SkewMS   int64     `json:"skew_ms"`
+}
+
+func eventLine(e *pluginpb.Event) jsonEvent {
+	line := jsonEvent{
+		Seq:         e.GetSeq(),
+		EventID:     e.GetEventId(),
+		EventType:   e.GetEventType(),
+		OccurredAt:  e.GetOccurredAt(),
+		ReceivedAt:  e.GetReceivedAt().AsTime(),
+		Attempt:     e.GetAttempt(),
+		TimeoutMS:   e.GetTimeout().AsDuration().Milliseconds(),
+		DeliveryID:  e.GetDeliveryId(),
+		ContentType: e.GetContentType(),
+		Headers:     make([][2]string, 0, len(e.GetHeaders())),
+
+		Traceparent:  e.GetTraceparent(),
+		Tracestate:   e.GetTracestate(),
+		Idempotency:  e.GetIdempotencyKey(),
+		Replay:       e.GetReplay(),
+		CrashSuspect: e.GetCrashSuspect(),
+	}
+	if body := e.GetBody(); utf8.Valid(body) {
+		text := string(body)
+		line.Body = &text
+	} else {
+		line.BodyBase64 = body
+	}
+	for _, h := range e.GetHeaders() {
+		line.Headers = append(line.Headers, [2]string{h.GetName(), h.GetValue()})
+	}
+	if v := e.GetVerification(); v != nil {
+		line.Verification = &jsonVerification{
+			Scheme:   v.GetScheme(),
+			KeyLabel: v.GetKeyLabel(),
+			SignedAt: v.GetSignedAt().AsTime(),
+			SkewMS:   v.GetSkew().AsDuration().Milliseconds(),
+		}
+	}
+	return line
+}
+
+// jsonReply is a line of the program: a result, or one of the others.
+type jsonReply struct {
+	Seq          *uint64  `json:"seq"`
+	OK           bool     `json:"ok"`
+	Text         string   `json:"text"`
+	RetryAfterMS *float64 `json:"retry_after_ms"`
+	Error        string   `json:"error"`
+	Code         string   `json:"code"`
+	Fail         *string  `json:"fail"`
+
+	Pong       *uint64     `json:"pong"`
+	Hello      *hello      `json:"hello"`
+	Configured *configured `json:"configured"`
+}
+
+// read reads the program's stdout until its end.
+func (l *jsonLines) read(stdout *os.File) {
+	readLinesOf(stdout, resultMax, l.line)
+	l.push(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
+	close(l.eof)
+}
+
+// line takes one line of stdout. What is no word of the protocol is output like
+// any other, and logged.
+func (l *jsonLines) line(text []byte, truncated bool) {
+	trimmed := bytes.TrimSpace(text)
+	if truncated || len(trimmed) == 0 || trimmed[0] != '{' {
+		l.run.out.stdout(text[:min(len(text), lineMax)], truncated)
+		return
+	}
+	var reply jsonReply
+	err := json.Unmarshal(trimmed, &reply)
+	switch {
+	case err != nil:
+		l.misread(trimmed, err)
+	case reply.Hello != nil:
+		l.greeting(*reply.Hello)
+	case reply.Configured != nil:
+		select {
+		case l.configured <- reply.Configured:
+		default: // a second answer
+		}
+		l.speak()
+	case reply.Pong != nil:
+		l.push(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Pong{Pong: &pluginpb.Pong{Id: *reply.Pong}}})
+	case reply.Seq != nil:
+		l.speak()
+		l.result(resultOf(&reply))
+	default: // a logger that writes JSON to stdout
+		l.run.out.stdout(text[:min(len(text), lineMax)], len(text) > lineMax)
+	}
+}
+
+// misread takes a line that has the wrong types or is broken. If it can be told
+// which event it answers, the event need not wait for its timeout.
+func (l *jsonLines) misread(text []byte, err error) {
+	l.run.out.write("stdout", record{level: slog.LevelWarn,
+		message: fmt.Sprintf("line on stdout is not understood: %v: %s", err, strings.ToValidUTF8(string(text[:min(len(text), tailWidth)]), "\uFFFD"))}, false)
+	var reply struct{ Seq uint64 }
+	if json.Unmarshal(text, &reply) == nil && reply.Seq != 0 {
+		l.result(&pluginpb.Result{Seq: reply.Seq, Outcome: &pluginpb.Result_Retry{
+			Retry: &pluginpb.Retry{Reason: fmt.Sprintf("the plugin's answer is not understood: %v", err)}}})
+	}
+}
+
+func (l *jsonLines) result(res *pluginpb.Result) {
+	l.push(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Results{
+		Results: &pluginpb.ResultBatch{Results: []*pluginpb.Result{res}}}})
+}
+
+// greeting takes what the program says of itself. What it says later replaces
+// what it said before.
+func (l *jsonLines) greeting(h hello) {
+	l.mu.Lock()
+	l.about, l.spoken = h, true
+	l.mu.Unlock()
+	l.grant()
+	l.greet()
+}
+
+// speak notes that the program works, and so gets all of its credit.
+func (l *jsonLines) speak() {
+	l.mu.Lock()
+	first := !l.spoken
+	l.spoken = true
+	l.mu.Unlock()
+	if first {
+		l.grant()
+	}
+}
+
+// retryMax is the longest wait that an answer can ask for.
+const retryMax = 366 * 24 * time.Hour
+
+// resultOf understands an answer. One that says several things, or nothing,
+// is a retry: that can be wrong only once.
+func resultOf(r *jsonReply) *pluginpb.Result {
+	res := &pluginpb.Result{Seq: *r.Seq}
+	retry := r.RetryAfterMS != nil || r.Error != ""
+	switch {
+	case r.OK && (retry || r.Fail != nil), r.Fail != nil && r.RetryAfterMS != nil:
+		res.Outcome = &pluginpb.Result_Retry{Retry: &pluginpb.Retry{Reason: "the plugin's answer contradicts itself"}}
+	case r.OK:
+		res.Outcome = &pluginpb.Result_Ack{Ack: &pluginpb.Ack{Text: r.Text}}
+	case r.Fail != nil:
+		res.Outcome = &pluginpb.Result_Fail{Fail: &pluginpb.Fail{Code: r.Code, Reason: *r.Fail}}
+	default:
+		out := &pluginpb.Retry{Code: r.Code, Reason: r.Error}
+		if r.RetryAfterMS != nil {
+			ms := min(max(*r.RetryAfterMS, 0), float64(retryMax/time.Millisecond))
+			out.After = durationpb.New(time.Duration(ms * float64(time.Millisecond)))
+		}
+		res.Outcome = &pluginpb.Result_Retry{Retry: out}
+	}
+	return res
+}

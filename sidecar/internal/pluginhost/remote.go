@@ -1,0 +1,119 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// tokenMax is the most that a file with a token may have.
+const tokenMax = 16 << 10
+
+// startRemote connects to a plugin that runs elsewhere. The supervisor takes the
+// loss of the connection for the death of a process: it connects again, with
+// the same pauses, and events that had no answer come again. Certificates and
+// token are read anew each time, as they are rotated.
+func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
+	m := f.manifest
+	network, address := "tcp", m.Address
+	if path, ok := strings.CutPrefix(m.Address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	creds, err := m.transport()
+	if err != nil {
+		return nil, err
+	}
+	token, err := m.token()
+	if err != nil {
+		return nil, err
+	}
+	if host, _, err := net.SplitHostPort(address); network == "tcp" && err == nil && !m.TLS && !isLoopback(host) {
+		log.Warn(`events travel to a remote plugin in the clear: add "tls": true to its manifest`, "address", m.Address)
+	}
+	var opts []grpc.DialOption
+	if token != "" {
+		opts = append(opts, grpc.WithPerRPCCredentials(token))
+	}
+	p := &process{limit: h.limits, out: newOutput(log)}
+	defer func() {
+		if err != nil {
+			p.kill()
+			err = fmt.Errorf("remote plugin at %s: %w", m.Address, err)
+		}
+	}()
+	if p.conn, err = dial(network, address, creds, opts...); err != nil {
+		return nil, err
+	}
+	if err := p.introduce(ctx, h, f); err != nil {
+		return nil, p.callError(ctx, err)
+	}
+	if m.MaxInFlight > 0 {
+		p.link.window.capAt(m.MaxInFlight)
+	}
+	return p, nil
+}
+
+// transport returns how the connection is protected.
+func (m *manifest) transport() (credentials.TransportCredentials, error) {
+	if !m.TLS {
+		return insecure.NewCredentials(), nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if m.CAFile != "" {
+		pem, err := os.ReadFile(m.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf(`read the "ca_file" of the manifest: %w`, err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf(`read the "ca_file" of the manifest: %s has no certificate in PEM form`, m.CAFile)
+		}
+	}
+	return credentials.NewTLS(cfg), nil
+}
+
+// bearer is a token, sent with every call.
+type bearer string
+
+// token reads the token, if there is to be one. Its errors do not repeat it.
+func (m *manifest) token() (bearer, error) {
+	if m.TokenFile == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(m.TokenFile)
+	if err != nil {
+		return "", fmt.Errorf(`read the "token_file" of the manifest: %w`, err)
+	}
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || len(text) > tokenMax {
+		return "", fmt.Errorf(`read the "token_file" of the manifest: %s must have 1 to %d bytes`, m.TokenFile, tokenMax)
+	}
+	for _, c := range text {
+		if c <= ' ' || c > '~' {
+			return "", errors.New(`read the "token_file" of the manifest: ` + m.TokenFile + " must have one line of printable ASCII")
+		}
+	}
+	return bearer(text), nil
+}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+// RequireTransportSecurity is false because the manifest was checked: without
+// TLS a token stays on this machine.
+func (b bearer) RequireTransportSecurity() bool { return false }
