@@ -81,8 +81,15 @@ fuzz: ## fuzz each fuzz target for FUZZTIME (5s)
 	done
 
 .PHONY: generate
-generate: ## generate internal/pluginpb from plugins/proto
+generate: reference ## generate internal/pluginpb from plugins/proto, and the reference of the settings
 	$(GO) run $(BUF) generate plugins/proto --template plugins/proto/buf.gen.yaml
+
+.PHONY: reference
+reference: ## write the reference of the settings from sidecar.Config
+	@mkdir -p .tmp && $(GO) build -o .tmp/hookswitch ./sidecar/cmd/hookswitch
+	.tmp/hookswitch config docs --format md > sidecar/CONFIG.md
+	.tmp/hookswitch config docs --format env > sidecar/hookswitch.env.example
+	.tmp/hookswitch config docs --format jsonschema > sidecar/config.schema.json
 
 # Compared with the files as they were, committed or not, so that it passes as
 # soon as they are right.

@@ -31,7 +31,7 @@ type Config struct {
 	// PublicKey are the keys that webhooks are signed with, as shown in
 	// Mission Control. Several are separated by commas, each with an optional
 	// label ("new:KEY,old:KEY"). Required.
-	PublicKey Keys `env:"TELNYX_PUBLIC_KEY" desc:"keys that Telnyx signs webhooks with, as Mission Control shows them" example:"new:KEY,old:KEY" reload:"true" secret:"true"`
+	PublicKey Keys `env:"TELNYX_PUBLIC_KEY" desc:"keys that Telnyx signs webhooks with, as Mission Control shows them; required" example:"new:KEY,old:KEY" reload:"true" secret:"true"`
 
 	// Listen is the address that receives webhooks. Port 0 picks a free one.
 	Listen string `env:"HOOKSWITCH_LISTEN" envDefault:":8080" desc:"address that receives webhooks" example:"127.0.0.1:8080"`

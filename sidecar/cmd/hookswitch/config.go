@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"unicode/utf8"
@@ -9,6 +11,121 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar"
 )
+
+// configCommand looks at the configuration, without starting anything.
+func configCommand(stdout io.Writer) *cli.Command {
+	dev := &cli.BoolFlag{Name: "dev", Usage: "as for \"hookswitch dev\", which needs no key"}
+	format := &cli.StringFlag{Name: "format", Value: "md", Usage: "`FORMAT`: md, env or jsonschema"}
+	return &cli.Command{
+		Name: "config", Usage: "check, show and describe the configuration", OnUsageError: onUsageError,
+		Commands: []*cli.Command{
+			{
+				Name: "check", Usage: "say all that is wrong with the configuration; exit 78 if anything is",
+				Flags: []cli.Flag{dev, outputFlag()}, OnUsageError: onUsageError,
+				Action: func(_ context.Context, c *cli.Command) error {
+					if err := noArguments(c); err != nil {
+						return err
+					}
+					return checkConfig(c, stdout)
+				},
+			},
+			{
+				Name: "show", Usage: "print every setting in effect and where it comes from; secrets are not shown",
+				Flags: []cli.Flag{outputFlag()}, OnUsageError: onUsageError,
+				Action: func(_ context.Context, c *cli.Command) error {
+					if err := noArguments(c); err != nil {
+						return err
+					}
+					cfg, err := loadConfig(c)
+					return errors.Join(showConfig(c, stdout, cfg.Settings()), err)
+				},
+			},
+			{
+				Name: "docs", Usage: "print the reference of all settings",
+				Flags: []cli.Flag{format}, OnUsageError: onUsageError,
+				Action: func(_ context.Context, c *cli.Command) error {
+					if err := noArguments(c); err != nil {
+						return err
+					}
+					text, err := sidecar.Reference(c.String("format"))
+					if err != nil {
+						return usageError("--format: use md, env or jsonschema")
+					}
+					_, err = io.WriteString(stdout, text)
+					return err
+				},
+			},
+		},
+	}
+}
+
+// checkConfig prints what is wrong and what is strange.
+func checkConfig(c *cli.Command, stdout io.Writer) error {
+	cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
+	validate := cfg.Validate
+	if c.Bool("dev") {
+		validate = cfg.ValidateDev
+	}
+	bad, _ := errors.AsType[*sidecar.ConfigError](validate())
+	if bad == nil {
+		bad = new(sidecar.ConfigError)
+	}
+	report := struct {
+		Problems []sidecar.Problem `json:"problems"`
+		Warnings []string          `json:"warnings"`
+	}{append([]sidecar.Problem{}, bad.Problems...), append([]string{}, cfg.Warnings()...)}
+	err := show(stdout, c, report, func(w io.Writer) {
+		switch n := len(bad.Problems); n {
+		case 0:
+			fmt.Fprintln(w, "✓ the configuration is good")
+		default:
+			fmt.Fprintf(w, "✗ %s\n", count(n, "problem"))
+			printProblems(w, bad)
+		}
+		if n := len(report.Warnings); n > 0 {
+			fmt.Fprintf(w, "! %s\n", count(n, "warning"))
+		}
+		for _, text := range report.Warnings {
+			fmt.Fprintf(w, "  %s\n", text)
+		}
+	})
+	if err == nil && len(bad.Problems) > 0 {
+		return &exitError{exitConfig, errSaid}
+	}
+	return err
+}
+
+// errSaid ends a command that has printed what is wrong.
+var errSaid = errors.New("")
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// showConfig prints settings. -o json has them whole.
+func showConfig(c *cli.Command, stdout io.Writer, settings []sidecar.Setting) error {
+	return show(stdout, c, map[string]any{"data": settings}, func(w io.Writer) {
+		fmt.Fprintln(w, "VARIABLE\tVALUE\tSOURCE")
+		for _, s := range settings {
+			source := s.Source
+			if s.From != "" {
+				source += " " + s.From
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, dash(cut(s.Value, 34)), source)
+		}
+	})
+}
+
+// cut shortens a text to n characters.
+func cut(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
 
 // envFileFlag is a flag of every command.
 func envFileFlag() cli.Flag {

@@ -57,7 +57,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		printProblems(stderr, ce)
 		return code
 	}
-	fmt.Fprintf(stderr, "hookswitch: %v\n", err)
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintf(stderr, "hookswitch: %v\n", err)
+	}
 	return code
 }
 
@@ -123,6 +125,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 			devCommand(stdout, stderr),
 			triggerCommand(stdout),
 			keysCommand(stdout),
+			configCommand(stdout),
 			{
 				Name:  "version",
 				Usage: "print the version",

@@ -1,0 +1,159 @@
+package sidecar
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Reference returns the description of all settings: "md" for people, "env" as
+// a file to fill in, "jsonschema" for editors and checkers.
+func Reference(format string) (string, error) {
+	switch format {
+	case "md":
+		return referenceMarkdown(), nil
+	case "env":
+		return referenceEnv(), nil
+	case "jsonschema":
+		return referenceSchema(), nil
+	}
+	return "", fmt.Errorf("sidecar: reference in format %q: use md, env or jsonschema", format)
+}
+
+const generated = "Made by \"hookswitch config docs\" from sidecar.Config: change that, then run \"make reference\"."
+
+const markdownHead = `# Configuration
+
+<!-- ` + generated + ` -->
+
+The sidecar is configured by environment variables. ` + "`--env-file FILE`" + ` reads lines of ` + "`NAME=VALUE`" + ` for those that the environment does not set; a variable that is set but empty counts as not set.
+
+` + "`hookswitch config check`" + ` says what is wrong, all of it at once, and exits 78 then. ` + "`hookswitch config show`" + ` prints what is in effect and where it comes from.
+
+- **secret**: never shown. ` + "`NAME_FILE`" + ` may be set instead, to the path of a file with the value; newlines at its end do not count. In URLs only user, password and query are secret.
+- **reload**: a change in an ` + "`--env-file`" + ` or in the file of a secret is applied by SIGHUP, ` + "`hookswitch config reload`" + ` or ` + "`POST /api/v1/reload`" + `. A configuration that is wrong is refused as a whole, and the old one stays. Other changes need a restart. The environment of a process cannot change.
+- Durations are written ` + "`5s`, `2m`, `1h30m`" + `, sizes ` + "`500MB`, `5GiB`" + `, lists with commas. Routes are numbered, ` + "`HOOKSWITCH_ROUTE_0_MATCH`" + ` and so on; numbers may be left out.
+
+| variable | default | meaning | |
+|---|---|---|---|
+`
+
+func referenceMarkdown() string {
+	var b strings.Builder
+	b.WriteString(markdownHead)
+	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+	code := func(s string) string {
+		if s == "" {
+			return ""
+		}
+		return "`" + cell(s) + "`"
+	}
+	for _, s := range reference() {
+		var marks []string
+		if s.isSecret() {
+			marks = append(marks, "secret")
+		}
+		if s.tag("reload") != "" {
+			marks = append(marks, "reload")
+		}
+		meaning := cell(s.tag("desc"))
+		if example := s.tag("example"); example != "" {
+			meaning += "; such as " + code(example)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(s.variable), code(s.tag("envDefault")), meaning, strings.Join(marks, ", "))
+	}
+	return b.String()
+}
+
+func referenceEnv() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Settings of hookswitch, for --env-file. %s\n# What is commented out shows the default, or an example.\n", generated)
+	for _, s := range reference() {
+		fmt.Fprintf(&b, "\n# %s", s.tag("desc"))
+		if s.isSecret() {
+			fmt.Fprintf(&b, " (or %s)", strings.Replace(s.fileVariable(), "<n>", "0", 1))
+		}
+		comment, value := "#", s.tag("envDefault")
+		if s.variable == "TELNYX_PUBLIC_KEY" {
+			comment = "" // the one that must be filled in
+		} else if example := s.tag("example"); value == "" && example != "" {
+			value = example
+			fmt.Fprint(&b, "; for example")
+		}
+		fmt.Fprintf(&b, "\n%s%s=%s\n", comment, strings.Replace(s.variable, "<n>", "0", 1), value)
+	}
+	return b.String()
+}
+
+// property describes the values of one variable in JSON Schema. All of them
+// are texts, as variables are.
+type property struct {
+	Type        string   `json:"type"`
+	Description string   `json:"description"`
+	Default     string   `json:"default,omitempty"`
+	Examples    []string `json:"examples,omitempty"`
+	Pattern     string   `json:"pattern,omitempty"`
+	Enum        []string `json:"enum,omitempty"`
+	WriteOnly   bool     `json:"writeOnly,omitempty"` // secret
+	Reload      bool     `json:"x-reload,omitempty"`
+}
+
+func referenceSchema() string {
+	plain, patterns := make(map[string]property), make(map[string]property)
+	add := func(variable string, p property) {
+		if strings.Contains(variable, "<n>") {
+			patterns["^"+strings.Replace(variable, "<n>", "(0|[1-9][0-9]*)", 1)+"$"] = p
+			return
+		}
+		plain[variable] = p
+	}
+	for _, s := range reference() {
+		p := property{Type: "string", Description: s.tag("desc"), Default: s.tag("envDefault"),
+			WriteOnly: s.isSecret(), Reload: s.tag("reload") != ""}
+		if e := s.tag("example"); e != "" {
+			p.Examples = []string{e}
+		}
+		p.Pattern, p.Enum = form(s.field.Type)
+		add(s.variable, p)
+		if s.isSecret() {
+			add(s.fileVariable(), property{Type: "string", Reload: p.Reload,
+				Description: "path of a file with the value of " + s.variable})
+		}
+	}
+	text, err := json.MarshalIndent(struct {
+		Schema     string              `json:"$schema"`
+		Comment    string              `json:"$comment"`
+		Title      string              `json:"title"`
+		Type       string              `json:"type"`
+		Properties map[string]property `json:"properties"`
+		Patterns   map[string]property `json:"patternProperties"`
+	}{"https://json-schema.org/draft/2020-12/schema", generated, "environment variables of hookswitch", "object", plain, patterns}, "", "  ")
+	if err != nil {
+		panic(err) // texts only
+	}
+	text = []byte(strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(text)))
+	return string(text) + "\n"
+}
+
+// form returns what values of a type look like, as a pattern or a list.
+func form(t reflect.Type) (pattern string, enum []string) {
+	const duration = `([0-9]+(\.[0-9]*)?(h|m|s|ms|us|µs|ns))+|0`
+	switch t {
+	case reflect.TypeFor[Duration]():
+		return "^(" + duration + ")?$", nil
+	case reflect.TypeFor[Schedule]():
+		return "^(none|(" + duration + ")( *, *(" + duration + "))*)?$", nil
+	case reflect.TypeFor[ByteSize]():
+		return `^( *[0-9]+(\.[0-9]*)? *([KkMmGgTt]?([Ii]?[Bb])?) *)?$`, nil
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "", []string{"", "true", "false", "yes", "no", "on", "off", "1", "0"}
+	case reflect.Int, reflect.Int64:
+		if !isText(t) {
+			return "^-?[0-9]*$", nil
+		}
+	}
+	return "", nil
+}

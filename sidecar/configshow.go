@@ -1,0 +1,50 @@
+package sidecar
+
+import (
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+)
+
+// Setting is one setting as it is in effect, without what is secret.
+type Setting = adminapi.Setting
+
+// Settings returns every setting with its value and where that comes from.
+func (c *Config) Settings() []Setting {
+	derived := c.derived()
+	var list []Setting
+	for _, s := range c.settings() {
+		source := Source{Kind: "default"}
+		if c.loaded != nil && (c.loaded.values[s.variable] != "" || c.loaded.sources[s.variable].Kind == "flag") {
+			source = c.loaded.sources[s.variable]
+		}
+		value := derived[s.variable]
+		switch {
+		case s.value.IsZero() && source.Kind != "default":
+			value = s.asSet(c.loaded) // 0, or what could not be read
+		case !s.value.IsZero() || s.tag("envDefault") != "":
+			value = s.current()
+		}
+		list = append(list, Setting{
+			Name:        s.variable,
+			Value:       value,
+			Source:      source.Kind,
+			From:        source.Name,
+			Secret:      s.isSecret(),
+			Reload:      s.tag("reload") != "",
+			Description: s.tag("desc"),
+		})
+	}
+	return list
+}
+
+// derived returns what follows for settings that are not set.
+func (c *Config) derived() map[string]string {
+	dir, err := c.Dir()
+	if err != nil {
+		return nil
+	}
+	return map[string]string{
+		"HOOKSWITCH_STORE":        "file:" + dir,
+		"HOOKSWITCH_DATA_DIR":     dir,
+		"HOOKSWITCH_ADMIN_SOCKET": adminSocket(dir),
+	}
+}
