@@ -1516,7 +1516,8 @@ type Retry struct {
 	// For machines. "timeout" and "panic" are known to the host; others are
 	// kept in the record.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	// For people.
+	// For people. The first line is the summary; the record has the rest too,
+	// such as a stack.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

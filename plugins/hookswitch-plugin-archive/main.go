@@ -2,13 +2,12 @@
 // in JSON Lines files: one line for each event, with exactly the bytes that
 // were signed.
 //
-// Settings come from the environment. The sidecar passes on the variables that
-// it is told to:
+// It needs no settings. archive.json beside it may have:
 //
-//	HOOKSWITCH_PLUGIN_ENV=HOOKSWITCH_ARCHIVE_DIR,HOOKSWITCH_ARCHIVE_MAX_SIZE
-//
-//	HOOKSWITCH_ARCHIVE_DIR       where the files are; "hookswitch-archive" in the plugins' working directory
-//	HOOKSWITCH_ARCHIVE_MAX_SIZE  when a file is full, such as 500MiB; 64MiB
+//	{
+//	  "dir":      "hookswitch-archive", // where the files are; relative to the plugins' working directory
+//	  "max_size": "64MiB"               // when a file is full
+//	}
 //
 // The file that grows is events.jsonl. A full one is renamed after the time,
 // events-20261102T222527.521000000Z.jsonl, and never touched again. Nothing
@@ -23,7 +22,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -32,6 +30,11 @@ import (
 	"github.com/hookswitch/hookswitch/plugins/sdk"
 )
 
+type settings struct {
+	Dir     string `json:"dir" default:"hookswitch-archive" desc:"where the files are"`
+	MaxSize size   `json:"max_size" default:"64MiB" desc:"when a file is full, such as 500MiB"`
+}
+
 func main() {
 	var files *archive
 	var mux webhook.Mux
@@ -39,15 +42,10 @@ func main() {
 	sdk.Plugin{
 		Name: "archive",
 		Mux:  &mux,
-		Configure: func(context.Context, []byte) error {
-			dir := cmp.Or(os.Getenv("HOOKSWITCH_ARCHIVE_DIR"), "hookswitch-archive")
-			maxSize, err := parseSize(cmp.Or(os.Getenv("HOOKSWITCH_ARCHIVE_MAX_SIZE"), "64MiB"))
-			if err != nil {
-				return fmt.Errorf("HOOKSWITCH_ARCHIVE_MAX_SIZE: %w", err)
-			}
-			files, err = openArchive(dir, maxSize)
+		Configure: sdk.Settings(func(_ context.Context, s *settings) (err error) {
+			files, err = openArchive(s.Dir, int64(s.MaxSize))
 			return err
-		},
+		}),
 	}.Serve()
 	if files == nil {
 		return // stopped before it was configured

@@ -63,6 +63,16 @@ func encode(e *webhook.Event) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// size is a number of bytes in the settings.
+type size int64
+
+// UnmarshalText reads what parseSize does.
+func (s *size) UnmarshalText(text []byte) error {
+	n, err := parseSize(string(text))
+	*s = size(n)
+	return err
+}
+
 // parseSize reads a number of bytes, of at least one, with one of the units B,
 // KiB, MiB and GiB, or none.
 func parseSize(text string) (int64, error) {

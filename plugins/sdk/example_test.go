@@ -39,10 +39,14 @@ func ExamplePlugin_Serve() {
 		Version:     "1.2.0",
 		Mux:         &mux,
 		MaxInFlight: 1, // one fax after the other
-		Configure: func(context.Context, []byte) (err error) {
-			spool, err = os.OpenFile("faxes.jsonl", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-			return err
-		},
+		Configure: sdk.Settings(func(_ context.Context, s *struct {
+			Spool string `json:"spool" default:"faxes.jsonl" desc:"where faxes are kept"`
+		}) (err error) {
+			if spool, err = os.OpenFile(s.Spool, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+				return sdk.Invalid("spool", "%v", err)
+			}
+			return nil
+		}),
 	}.Serve()
 	spool.Close()
 }

@@ -24,6 +24,7 @@ package sdk
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -32,10 +33,6 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/plugins/sdk/internal/service"
 )
-
-// defaultInFlight is how many events a plugin handles at once. Handlers mostly
-// wait for others; a plugin for which that is too many says so.
-const defaultInFlight = 64
 
 // Plugin is a plugin that sets more than its handlers. Only Mux is required.
 type Plugin struct {
@@ -53,12 +50,8 @@ type Plugin struct {
 	// 64; 1 means one after the other.
 	MaxInFlight int
 
-	// Configure, if set, is called once before the first event with the
-	// content of the plugin's settings file, NAME.json in the plugin
-	// directory, or nil if there is none. It is the place to open what the
-	// handlers need. With an error the plugin gets no events; the text goes
-	// to the operator, and the sidecar tries again later.
-	Configure func(ctx context.Context, settings []byte) error
+	// Configure takes the plugin's settings; see [Settings]. Nil: it has none.
+	Configure *Configuration
 }
 
 // Serve is the main function of a plugin with the handlers of mux. See
@@ -68,7 +61,8 @@ func Serve(mux *webhook.Mux) { Plugin{Mux: mux}.Serve() }
 // Serve is the main function of a plugin. Run by the sidecar, it returns when
 // the sidecar has stopped the plugin or is gone; main can then clean up, for
 // about a second. Run by hand, it explains the plugin and exits: with the
-// argument "describe" in JSON, with "version" in a word.
+// argument "describe" in JSON, with "version" in a word, and with "run" by
+// handling one event.
 //
 // It panics if there are no handlers.
 func (p Plugin) Serve() {
@@ -80,16 +74,31 @@ func (p Plugin) Serve() {
 	}
 	p = p.withDefaults()
 	if !hosted() {
-		os.Exit(p.runByHand(os.Args[1:], os.Stdout, os.Stderr))
+		os.Exit(p.runByHand(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	serveHost(service.New(service.Config{
+	serveHost(p.service(hostLogger()))
+}
+
+// service returns the plugin's side of the protocol.
+func (p Plugin) service(log *slog.Logger) *service.Service {
+	cfg := service.Config{
 		Name:        p.Name,
 		Version:     p.Version,
 		Mux:         p.Mux,
 		MaxInFlight: p.MaxInFlight,
-		Configure:   p.Configure,
-		Log:         hostLogger(),
-	}))
+		Log:         log,
+	}
+	if p.Configure != nil {
+		cfg.Schema = p.Configure.Schema()
+		cfg.Configure = func(ctx context.Context, settings []byte) []service.FieldError {
+			var all []service.FieldError
+			for _, e := range FieldErrors(p.Configure.Apply(ctx, settings)) {
+				all = append(all, service.FieldError(e))
+			}
+			return all
+		}
+	}
+	return service.New(cfg)
 }
 
 func (p Plugin) withDefaults() Plugin {
@@ -99,9 +108,6 @@ func (p Plugin) withDefaults() Plugin {
 	}
 	if p.Version == "" {
 		p.Version = buildVersion()
-	}
-	if p.MaxInFlight == 0 {
-		p.MaxInFlight = defaultInFlight
 	}
 	return p
 }

@@ -42,7 +42,7 @@ func TestRunByHand(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := testPlugin().withDefaults().runByHand(tt.args, &stdout, &stderr); code != tt.code {
+			if code := testPlugin().withDefaults().runByHand(tt.args, strings.NewReader(""), &stdout, &stderr); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
 			for _, s := range []struct {
@@ -64,12 +64,12 @@ func TestRunByHand(t *testing.T) {
 
 func TestDescribeIsJSON(t *testing.T) {
 	var stdout bytes.Buffer
-	testPlugin().withDefaults().runByHand([]string{"describe"}, &stdout, os.Stderr)
+	testPlugin().withDefaults().runByHand([]string{"describe"}, nil, &stdout, os.Stderr)
 	var got description
 	if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Name != "crm" || got.Version != "1.2.0" || got.MaxInFlight != defaultInFlight || got.Protocol != 1 ||
+	if got.Name != "crm" || got.Version != "1.2.0" || got.MaxInFlight != 64 || got.Protocol != 1 ||
 		!slices.Equal(got.Patterns, []string{"call.hangup", "message.*"}) {
 		t.Errorf("got %+v", got)
 	}
@@ -84,7 +84,7 @@ func TestDefaults(t *testing.T) {
 		"hookswitch-plugin-crm.exe":      "crm",
 	} {
 		os.Args = []string{arg}
-		if got := (Plugin{}).withDefaults(); got.Name != want || got.Version == "" || got.MaxInFlight != defaultInFlight {
+		if got := (Plugin{}).withDefaults(); got.Name != want || got.Version == "" {
 			t.Errorf("%s: got %+v", arg, got)
 		}
 	}

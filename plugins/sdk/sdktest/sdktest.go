@@ -1,17 +1,21 @@
 // Package sdktest runs a plugin's handlers in a test as the sidecar would: over
-// the plugin protocol, with its deadlines and results, but without a process.
+// the plugin protocol, with its credit, deadlines and results, but without a
+// process.
 //
 //	host := sdktest.New(t, &mux)
 //	if res := host.Deliver(body); res.Outcome != webhook.Done {
 //		t.Errorf("got %v", res)
 //	}
 //
-// Bodies to deliver come from event.Sample, or are your own.
+// Bodies to deliver come from event.Sample, or are your own. [Start] takes a
+// whole plugin, with its settings; [Host.Attempts] tries as often as the sidecar
+// would; [Host.Log] is what the handlers logged.
 package sdktest
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -32,15 +36,24 @@ import (
 	"github.com/hookswitch/hookswitch/plugins/sdk/internal/service"
 )
 
+// grace is how long the sidecar waits for the result of an event after it has
+// told the plugin to stop.
+const grace = 2 * time.Second
+
 // Host plays the sidecar for one plugin. It is safe for concurrent use, and
 // closed when the test ends.
 type Host struct {
 	t      testing.TB
 	stream grpc.BidiStreamingClient[pluginpb.DeliverRequest, pluginpb.DeliverResponse]
+	log    logText
 
-	mu      sync.Mutex // also: one frame at a time
-	seq     uint64
-	waiting map[uint64]chan *pluginpb.Result // seq → where the result goes
+	places  chan struct{} // the plugin's credit: one for each event without result
+	drained chan struct{} // closed when the plugin says so
+
+	mu       sync.Mutex // also: one frame at a time
+	seq      uint64
+	draining bool
+	waiting  map[uint64]chan *pluginpb.Result // seq → where the result goes
 }
 
 // Event is an event to deliver. Only Body is required.
@@ -59,7 +72,7 @@ type Event struct {
 type Result struct {
 	Outcome webhook.Outcome
 	After   time.Duration // of a retry, not before this; 0 leaves it to the sidecar
-	Reason  string        // the text of the handler's error; empty when done
+	Reason  string        // the text of the handler's error; empty when done. After a panic the stack follows.
 }
 
 // String returns the result in a form for failure messages.
@@ -74,19 +87,96 @@ func (r Result) String() string {
 // protocol breaks down, which is never the handlers' fault.
 func New(t testing.TB, mux *webhook.Mux) *Host {
 	t.Helper()
+	return Start(t, sdk.Plugin{Mux: mux}, "")
+}
+
+// Start returns a host for a plugin that has been given the settings, in JSON.
+// It fails the test when the plugin refuses them.
+func Start(t testing.TB, p sdk.Plugin, settings string) *Host {
+	t.Helper()
+	h, err := start(t, p, settings)
+	if err != nil {
+		t.Fatalf("sdktest: the plugin refuses its settings: %v", err)
+	}
+	return h
+}
+
+// Refusal returns what a plugin has against the settings, as sdk.FieldErrors
+// takes it apart, or nil if it takes them.
+func Refusal(t testing.TB, p sdk.Plugin, settings string) error {
+	t.Helper()
+	_, err := start(t, p, settings)
+	return err
+}
+
+func start(t testing.TB, p sdk.Plugin, settings string) (*Host, error) {
+	t.Helper()
+	h := &Host{t: t, waiting: make(map[uint64]chan *pluginpb.Result), drained: make(chan struct{})}
+	svc := h.service(p)
+	conn := serve(t, svc)
+	client := pluginpb.NewPluginServiceClient(conn)
+	resp, err := client.Configure(context.Background(), &pluginpb.ConfigureRequest{Name: p.Name, ConfigJson: []byte(settings)})
+	if err != nil {
+		return nil, err
+	}
+	var refused []error
+	for _, e := range resp.GetErrors() {
+		refused = append(refused, &sdk.FieldError{Field: e.GetField(), Message: e.GetMessage()})
+	}
+	if refused != nil {
+		return nil, errors.Join(refused...)
+	}
+	if h.stream, err = client.Deliver(context.Background()); err != nil {
+		t.Fatalf("sdktest: open the stream: %v", err)
+	}
+	received := make(chan struct{})
+	credit := make(chan int, 1)
+	go func() {
+		defer close(received)
+		h.receive(credit)
+	}()
+	h.places = make(chan struct{}, <-credit)
+	t.Cleanup(func() {
+		svc.Stop()
+		conn.Close()
+		<-received
+		if t.Failed() {
+			t.Logf("sdktest: the plugin logged:\n%s", h.Log())
+		}
+	})
+	return h, nil
+}
+
+// service returns the plugin's side, as package sdk makes it.
+func (h *Host) service(p sdk.Plugin) *service.Service {
+	cfg := service.Config{
+		Name:        cmp.Or(p.Name, "test"),
+		Version:     p.Version,
+		Mux:         p.Mux,
+		MaxInFlight: p.MaxInFlight,
+		Log:         slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if p.Configure != nil {
+		cfg.Configure = func(ctx context.Context, settings []byte) []service.FieldError {
+			var all []service.FieldError
+			for _, e := range sdk.FieldErrors(p.Configure.Apply(ctx, settings)) {
+				all = append(all, service.FieldError(e))
+			}
+			return all
+		}
+	}
+	return service.New(cfg)
+}
+
+// serve serves a plugin for the length of the test, and connects to it.
+func serve(t testing.TB, svc *service.Service) *grpc.ClientConn {
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(service.MessageMax),
 		grpc.MaxSendMsgSize(service.MessageMax))
-	svc := service.New(service.Config{
-		Name:        "test",
-		Mux:         mux,
-		MaxInFlight: 64,
-		Log:         slog.Default(),
-	})
 	pluginpb.RegisterPluginServiceServer(server, svc)
 	go func() { _ = server.Serve(listener) }() // returns an error only before Stop
-
+	t.Cleanup(server.Stop)
 	conn, err := grpc.NewClient("passthrough:///plugin",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return listener.DialContext(ctx)
@@ -95,26 +185,13 @@ func New(t testing.TB, mux *webhook.Mux) *Host {
 	if err != nil {
 		t.Fatalf("sdktest: connect: %v", err)
 	}
-	stream, err := pluginpb.NewPluginServiceClient(conn).Deliver(context.Background())
-	if err != nil {
-		t.Fatalf("sdktest: open the stream: %v", err)
-	}
-	h := &Host{t: t, stream: stream, waiting: make(map[uint64]chan *pluginpb.Result)}
-	received := make(chan struct{})
-	credit := make(chan struct{})
-	go func() {
-		defer close(received)
-		h.receive(sync.OnceFunc(func() { close(credit) }))
-	}()
-	<-credit
-	t.Cleanup(func() {
-		svc.Stop()
-		conn.Close()
-		server.Stop()
-		<-received
-	})
-	return h
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
+
+// Log returns what the plugin has logged so far, a line of text for each
+// record, that of every event with its id, type and attempt.
+func (h *Host) Log() string { return h.log.String() }
 
 // Deliver delivers a body as the first attempt, and waits for the result.
 func (h *Host) Deliver(body []byte) Result {
@@ -122,24 +199,95 @@ func (h *Host) Deliver(body []byte) Result {
 	return h.DeliverEvent(Event{Body: body})
 }
 
-// DeliverEvent delivers an event and waits for the result.
+// DeliverEvent delivers an event and waits for the result, at most for its
+// timeout and two seconds more.
 func (h *Host) DeliverEvent(e Event) Result {
 	h.t.Helper()
-	w := e.wire()
-	result := make(chan *pluginpb.Result, 1)
-	h.mu.Lock()
-	h.seq++
-	w.Seq = h.seq
-	h.waiting[w.Seq] = result
-	err := h.stream.Send(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Events{
-		Events: &pluginpb.EventBatch{Events: []*pluginpb.Event{w}},
-	}})
-	h.mu.Unlock()
+	return h.DeliverContext(context.Background(), e)
+}
+
+// Attempts delivers an event again until it is done or dead, at most n times,
+// and returns the results. It does not wait between them.
+func (h *Host) Attempts(e Event, n int) []Result {
+	h.t.Helper()
+	var all []Result
+	for e.Attempt = max(e.Attempt, 1); len(all) < n; e.Attempt++ {
+		res := h.DeliverEvent(e)
+		all = append(all, res)
+		if res.Outcome != webhook.Retry {
+			break
+		}
+	}
+	return all
+}
+
+// DeliverContext is DeliverEvent for a sidecar that gives up when ctx ends: it
+// tells the plugin so, which ends the context of the handler, and waits for the
+// result.
+func (h *Host) DeliverContext(ctx context.Context, e Event) Result {
+	h.t.Helper()
+	h.places <- struct{}{}
+	timeout := cmp.Or(e.Timeout, 30*time.Second)
+	seq, result, err := h.send(e.wire(timeout))
 	if err != nil {
 		h.t.Errorf("sdktest: send the event: %v", err)
 		return Result{Outcome: webhook.Retry, Reason: err.Error()}
 	}
-	res, ok := <-result
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case res, ok := <-result:
+		return h.result(res, ok)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	h.frame(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Cancel{Cancel: &pluginpb.Cancel{Seq: seq}}})
+	timer.Reset(grace)
+	select {
+	case res, ok := <-result:
+		return h.result(res, ok)
+	case <-timer.C:
+		return Result{Outcome: webhook.Retry, Reason: "the handler went on although its context had ended"}
+	}
+}
+
+// send sends an event for which there is a place.
+func (h *Host) send(w *pluginpb.Event) (uint64, <-chan *pluginpb.Result, error) {
+	result := make(chan *pluginpb.Result, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return 0, nil, errors.New("the plugin has been drained")
+	}
+	h.seq++
+	w.Seq = h.seq
+	h.waiting[w.Seq] = result
+	return w.Seq, result, h.stream.Send(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Events{
+		Events: &pluginpb.EventBatch{Events: []*pluginpb.Event{w}},
+	}})
+}
+
+// frame sends a frame, and leaves it to receive to notice a broken stream.
+func (h *Host) frame(f *pluginpb.DeliverRequest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_ = h.stream.Send(f)
+}
+
+// Drain tells the plugin that no event follows, as when the sidecar stops or
+// replaces it, and waits until it has answered all that it has. Nothing can be
+// delivered after that.
+func (h *Host) Drain() {
+	h.t.Helper()
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	h.frame(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Drain{Drain: &pluginpb.Drain{}}})
+	<-h.drained
+}
+
+func (h *Host) result(res *pluginpb.Result, ok bool) Result {
+	h.t.Helper()
 	if !ok {
 		h.t.Error("sdktest: the stream broke before the result")
 		return Result{Outcome: webhook.Retry, Reason: "the stream broke"}
@@ -158,14 +306,10 @@ func (h *Host) DeliverEvent(e Event) Result {
 }
 
 // wire returns the event as the sidecar would send it.
-func (e Event) wire() *pluginpb.Event {
+func (e Event) wire(timeout time.Duration) *pluginpb.Event {
 	header := e.Header
 	if header == nil {
 		header = http.Header{"Content-Type": {"application/json"}}
-	}
-	timeout := e.Timeout
-	if timeout == 0 {
-		timeout = 30 * time.Second
 	}
 	contentType := header.Get("Content-Type")
 	decoded := webhook.Decode(contentType, e.Body)
@@ -202,13 +346,17 @@ func (e Event) wire() *pluginpb.Event {
 	return w
 }
 
-// receive hands results to those who wait for them until the stream ends.
-func (h *Host) receive(ready func()) {
-	defer ready()
+// receive hands results to those who wait for them until the stream ends. The
+// first credit, or 0 if there is none, goes to the channel.
+func (h *Host) receive(credit chan<- int) {
+	defer close(credit)
+	credited := false
+	drained := sync.OnceFunc(func() { close(h.drained) })
+	defer drained()
 	for {
 		frame, err := h.stream.Recv()
-		h.mu.Lock()
 		if err != nil {
+			h.mu.Lock()
 			for seq, result := range h.waiting {
 				close(result)
 				delete(h.waiting, seq)
@@ -217,14 +365,40 @@ func (h *Host) receive(ready func()) {
 			return
 		}
 		for _, res := range frame.GetResults().GetResults() {
-			if result, ok := h.waiting[res.GetSeq()]; ok {
-				delete(h.waiting, res.GetSeq())
+			h.mu.Lock()
+			result := h.waiting[res.GetSeq()]
+			delete(h.waiting, res.GetSeq())
+			h.mu.Unlock()
+			if result != nil {
+				<-h.places // before anybody sees the result
 				result <- res
 			}
 		}
-		h.mu.Unlock()
-		if frame.GetCredit() != nil {
-			ready()
+		if c := frame.GetCredit(); c != nil && !credited {
+			credited = true
+			credit <- int(c.GetInFlight())
+		}
+		if frame.GetDrained() != nil {
+			drained()
 		}
 	}
+}
+
+// logText collects a log. It is safe for concurrent use.
+type logText struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,6 +67,7 @@ func TestResults(t *testing.T) {
 			mux.Handle("*", tt.handler)
 			host := sdktest.New(t, &mux)
 			got := host.DeliverEvent(sdktest.Event{Body: []byte(received), Timeout: tt.timeout})
+			got.Reason, _, _ = strings.Cut(got.Reason, "\n\n") // the stack of a panic
 			if got != tt.want {
 				t.Errorf("got %.200v, want %.200v", got, tt.want)
 			}
@@ -128,6 +131,151 @@ func TestConcurrentDeliveriesGetTheirOwnResults(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestAPanicComesWithItsStack(t *testing.T) {
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error { return explode() })
+	reason := sdktest.New(t, &mux).Deliver([]byte(received)).Reason
+	if !strings.HasPrefix(reason, "handler panicked: oops\n\n") || !strings.Contains(reason, "sdktest_test.go:") {
+		t.Errorf("got %s", reason)
+	}
+	if _, stack, _ := strings.Cut(reason, "\n\n"); !strings.HasPrefix(stack, "github.com/hookswitch/hookswitch/plugins/sdk/sdktest_test.explode(") {
+		t.Errorf("the stack does not begin where the panic was:\n%s", stack)
+	}
+}
+
+//go:noinline
+func explode() error { panic("oops") }
+
+type settings struct {
+	Greeting string `json:"greeting" required:"true"`
+}
+
+func greeter(got *string) sdk.Plugin {
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error { return nil })
+	return sdk.Plugin{Mux: &mux, MaxInFlight: 1, Configure: sdk.Settings(func(_ context.Context, s *settings) error {
+		*got = s.Greeting
+		return nil
+	})}
+}
+
+func TestSettings(t *testing.T) {
+	var got string
+	host := sdktest.Start(t, greeter(&got), `{"greeting":"hi"}`)
+	if res := host.Deliver([]byte(received)); res.Outcome != webhook.Done || got != "hi" {
+		t.Errorf("got %v with the greeting %q", res, got)
+	}
+	wrong := sdk.FieldErrors(sdktest.Refusal(t, greeter(&got), `{"greting":"hi"}`))
+	want := []sdk.FieldError{
+		{Field: "greting", Message: `unknown setting, did you mean "greeting"?`},
+		{Field: "greeting", Message: "is required"},
+	}
+	if !slices.Equal(wrong, want) {
+		t.Errorf("got %q, want %q", wrong, want)
+	}
+	if err := sdktest.Refusal(t, greeter(&got), `{"greeting":"hi"}`); err != nil {
+		t.Errorf("good settings: %v", err)
+	}
+}
+
+func TestAttempts(t *testing.T) {
+	var mux webhook.Mux
+	mux.Handle("*", func(ctx context.Context, e *webhook.Event) error {
+		if e.Attempt < 3 {
+			sdk.Log(ctx).Warn("not yet")
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	host := sdktest.New(t, &mux)
+	notYet := sdktest.Result{Outcome: webhook.Retry, Reason: "not yet"}
+	if got, want := host.Attempts(sdktest.Event{Body: []byte(received)}, 5), []sdktest.Result{notYet, notYet, {}}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got, want := host.Attempts(sdktest.Event{Body: []byte(received)}, 1), []sdktest.Result{notYet}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if log := host.Log(); strings.Count(log, "level=WARN msg=\"not yet\" event_id=7b0e2a9a-") != 3 || !strings.Contains(log, "attempt=2") {
+		t.Errorf("the log is\n%s", log)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	begun := make(chan struct{})
+	var mux webhook.Mux
+	mux.Handle("*", func(ctx context.Context, _ *webhook.Event) error {
+		close(begun)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	host := sdktest.New(t, &mux)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-begun; cancel() }()
+	want := sdktest.Result{Outcome: webhook.Retry, Reason: "context canceled"}
+	if got := host.DeliverContext(ctx, sdktest.Event{Body: []byte(received)}); got != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestAHandlerThatIgnoresItsContext(t *testing.T) {
+	end := make(chan struct{})
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error { <-end; return nil })
+	host := sdktest.New(t, &mux)
+	got := host.DeliverEvent(sdktest.Event{Body: []byte(received), Timeout: time.Millisecond})
+	if got.Outcome != webhook.Retry || !strings.Contains(got.Reason, "went on") {
+		t.Errorf("got %v", got)
+	}
+	close(end)
+	host.Drain() // waits for the handler
+}
+
+func TestDrainWaitsForWhatIsUnderWay(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error { close(begun); <-end; return nil })
+	host := sdktest.New(t, &mux)
+	result := make(chan sdktest.Result, 1)
+	go func() { result <- host.Deliver([]byte(received)) }()
+	<-begun
+	drained := make(chan struct{})
+	go func() { host.Drain(); close(drained) }()
+	select {
+	case <-drained:
+		t.Error("drained with an event under way")
+	default:
+	}
+	close(end)
+	<-drained
+	if res := <-result; res.Outcome != webhook.Done {
+		t.Errorf("got %v", res)
+	}
+}
+
+func TestMaxInFlightIsKept(t *testing.T) {
+	var running, most atomic.Int32
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error {
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		runtime.Gosched()
+		return nil
+	})
+	host := sdktest.Start(t, sdk.Plugin{Mux: &mux, MaxInFlight: 1}, "")
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if res := host.Deliver([]byte(received)); res.Outcome != webhook.Done {
+				t.Errorf("got %v", res)
+			}
+		})
+	}
+	wg.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d events were handled at the same time", most.Load())
+	}
 }
 
 func TestLargestEventFits(t *testing.T) {

@@ -97,7 +97,7 @@ func setup(e *testscript.Env) error {
 		"HOOKSWITCH_STORE":        "file:" + filepath.Join(e.WorkDir, "data"),
 		"HOOKSWITCH_DATA_DIR":     filepath.Join(e.WorkDir, "data"),
 		"HOOKSWITCH_PLUGIN_DIR":   filepath.Join(e.WorkDir, "plugins"),
-		"HOOKSWITCH_PLUGIN_ENV":   "RECORDER_DIR,RECORDER_ANSWER,HOOKSWITCH_ARCHIVE_DIR",
+		"HOOKSWITCH_PLUGIN_ENV":   "RECORDER_DIR,RECORDER_ANSWER",
 		"RECORDER_DIR":            filepath.Join(e.WorkDir, "calls"),
 		"HOOKSWITCH_LOG_FORMAT":   "text",
 	} {

@@ -96,7 +96,7 @@ func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.D
 		a.Outcome, a.ResponseStatus = store.OutcomeDead, statusFail
 		a.ResponseBody = clip(reason)
 		a.ErrorCodes = []int{codeFail}
-		a.Error = "plugin failed the event for good: " + string(clip(reason))
+		a.Error = "plugin failed the event for good: " + firstLine(reason)
 		return
 	}
 	a.Outcome = store.OutcomeRetry
@@ -130,7 +130,14 @@ func because(what, reason string) string {
 	if reason == "" {
 		return what
 	}
-	return what + ": " + string(clip(reason))
+	return what + ": " + firstLine(reason)
+}
+
+// firstLine is what the summary of an attempt says. The whole, perhaps with a
+// stack, is in its response body.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return string(clip(line))
 }
 
 func clip(text string) []byte {

@@ -48,10 +48,17 @@ func TestResultsBecomeAttempts(t *testing.T) {
 			work := task(int64(i), tt.do)
 			work.Job.Attempts = 4
 			got := deliver(t, p, work)
+			body, stack, _ := strings.Cut(string(got.ResponseBody), "\n\n")
+			if tt.want.ResponseBody != nil {
+				got.ResponseBody = []byte(body)
+			}
 			tt.want.JobID, tt.want.N, tt.want.Target = int64(i), 5, "plugin:good"
 			tt.want.RequestURL, tt.want.RequestHeader = "plugin://good", work.Event.Header
 			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(store.Attempt{}, "StartedAt", "FinishedAt")); diff != "" {
 				t.Errorf("attempt (-want +got):\n%s", diff)
+			}
+			if tt.do == "panic" && !strings.Contains(stack, "programs_test.go:") {
+				t.Errorf("the record has no stack: %q", stack)
 			}
 			if got.StartedAt.IsZero() || got.FinishedAt.Before(got.StartedAt) {
 				t.Errorf("attempt from %v to %v", got.StartedAt, got.FinishedAt)

@@ -161,12 +161,10 @@ func leaveChild(ctx context.Context, seconds string, escape bool) error {
 func fussy() {
 	var mux webhook.Mux
 	mux.Handle("*", func(context.Context, *webhook.Event) error { return nil })
-	sdk.Plugin{Mux: &mux, Configure: func(_ context.Context, settings []byte) error {
-		if string(settings) != `{"dsn":"x"}` {
-			return fmt.Errorf("dsn is missing in %q", settings)
-		}
-		return nil
-	}}.Serve()
+	type settings struct {
+		DSN string `json:"dsn" required:"true"`
+	}
+	sdk.Plugin{Mux: &mux, Configure: sdk.Settings(func(context.Context, *settings) error { return nil })}.Serve()
 }
 
 func exits() {

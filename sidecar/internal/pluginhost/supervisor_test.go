@@ -45,7 +45,7 @@ func TestStart(t *testing.T) {
 		{"stingy", "a plugin that never grants credit is not ready", StateBackoff,
 			[]string{"plugin was not ready within 1s", "grants no credit"}},
 		{"fussy", "settings that the plugin refuses are explained", StateBackoff,
-			[]string{"refuses its settings", `dsn is missing in ""`}},
+			[]string{"refuses its settings", `dsn: is required`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -77,19 +77,18 @@ func (s *Service) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverReques
 	}
 }
 
-// begin starts the handler of an event. Events beyond the credit, which a
-// correct host does not send, are turned away.
+// begin starts the handler of an event. Events beyond the credit are turned
+// away.
 func (d *delivery) begin(e *pluginpb.Event) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.cancel) >= d.service.cfg.MaxInFlight {
-		go d.answer(retry(e.GetSeq(), "overload", "more events than the plugin has granted"))
+	if !d.service.enter() {
+		go d.answer(overload(e.GetSeq()))
 		return
 	}
 	ctx, cancel := context.WithCancel(d.base)
+	d.mu.Lock()
 	d.cancel[e.GetSeq()] = cancel
+	d.mu.Unlock()
 	d.running.Add(1)
-	d.service.running.Add(1)
 	go func() {
 		defer d.service.running.Done()
 		defer d.running.Done()
@@ -100,6 +99,7 @@ func (d *delivery) begin(e *pluginpb.Event) {
 			delete(d.cancel, e.GetSeq())
 			d.mu.Unlock()
 			cancel()
+			<-d.service.places
 			d.answer(res)
 		})
 	}()

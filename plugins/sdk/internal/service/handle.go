@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -67,7 +68,7 @@ func (s *Service) handle(ctx context.Context, w *pluginpb.Event, done func(*plug
 	res := retry(w.GetSeq(), "exit", "the handler ended its goroutine")
 	defer func() {
 		if v := recover(); v != nil { // the Mux lets one through
-			res = retry(w.GetSeq(), "panic", fmt.Sprintf("handler panicked: %v", v))
+			res = retry(w.GetSeq(), "panic", withStack(fmt.Sprintf("handler panicked: %v", v), debug.Stack()))
 		}
 		done(res)
 	}()
@@ -112,17 +113,31 @@ func toResult(ctx context.Context, seq uint64, err error) *pluginpb.Result {
 			Fail: &pluginpb.Fail{Reason: valid(err.Error())},
 		}}
 	}
-	_, panicked := errors.AsType[*webhook.PanicError](err)
-	code := ""
+	code, reason := "", err.Error()
+	p, panicked := errors.AsType[*webhook.PanicError](err)
 	switch {
 	case panicked:
-		code = "panic"
+		code, reason = "panic", withStack(reason, p.Stack)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		code = "timeout"
 	}
-	res := retry(seq, code, err.Error())
+	res := retry(seq, code, reason)
 	res.GetRetry().After = afterOrNil(after)
 	return res
+}
+
+// withStack returns the reason and below it the frames from the one that
+// panicked to the handler: those around them are the same for every panic.
+func withStack(reason string, stack []byte) string {
+	_, frames, found := strings.Cut(string(stack), "\npanic(")
+	for range 2 { // the rest of that line, and where it is
+		_, frames, _ = strings.Cut(frames, "\n")
+	}
+	frames, _, _ = strings.Cut(frames, "github.com/hookswitch/hookswitch/middleware/webhook.(*Mux).")
+	if !found || frames == "" {
+		frames = string(stack)
+	}
+	return reason + "\n\n" + strings.TrimSpace(frames)
 }
 
 func afterOrNil(d time.Duration) *durationpb.Duration {
@@ -130,6 +145,10 @@ func afterOrNil(d time.Duration) *durationpb.Duration {
 		return nil
 	}
 	return durationpb.New(d)
+}
+
+func overload(seq uint64) *pluginpb.Result {
+	return retry(seq, "overload", "more events than the plugin has granted")
 }
 
 func retry(seq uint64, code, reason string) *pluginpb.Result {

@@ -6,6 +6,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -19,15 +20,28 @@ import (
 // MessageMax is the size in bytes of the largest gRPC message on either side.
 const MessageMax = 16 << 20
 
+// defaultInFlight is how many events a plugin handles at once. Handlers mostly
+// wait for others; a plugin for which that is too many says so.
+const defaultInFlight = 64
+
 // Config is what a [Service] is made from. All fields are required except
-// Configure.
+// those that say so.
 type Config struct {
 	Name        string
 	Version     string
 	Mux         *webhook.Mux
-	MaxInFlight int // events handled at the same time
-	Configure   func(ctx context.Context, settings []byte) error
+	MaxInFlight int // events handled at the same time; 0 means 64
 	Log         *slog.Logger
+
+	// Configure and Schema are nil for a plugin without settings.
+	Configure func(ctx context.Context, settings []byte) []FieldError
+	Schema    []byte
+}
+
+// FieldError is package sdk's type of that name.
+type FieldError struct {
+	Field   string
+	Message string
 }
 
 // Service implements the plugin service. It is safe for concurrent use.
@@ -39,12 +53,23 @@ type Service struct {
 	endOnce sync.Once
 
 	running sync.WaitGroup // handlers
+	places  chan struct{}  // holds one for each running handler
 }
 
 // New returns a Service.
 func New(cfg Config) *Service {
-	return &Service{cfg: cfg, stop: make(chan struct{})}
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = defaultInFlight
+	}
+	return &Service{
+		cfg:    cfg,
+		stop:   make(chan struct{}),
+		places: make(chan struct{}, cfg.MaxInFlight),
+	}
 }
+
+// MaxInFlight returns how many events are handled at the same time.
+func (s *Service) MaxInFlight() int { return s.cfg.MaxInFlight }
 
 // Describe says what the plugin is.
 func (s *Service) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
@@ -56,6 +81,8 @@ func (s *Service) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginp
 		Patterns:     s.cfg.Mux.Patterns(),
 		Capabilities: &pluginpb.Capabilities{DeliverStream: true},
 		MaxInFlight:  uint32(s.cfg.MaxInFlight),
+
+		ConfigJsonSchema: s.cfg.Schema,
 	}, nil
 }
 
@@ -71,29 +98,47 @@ func (s *Service) Configure(ctx context.Context, req *pluginpb.ConfigureRequest)
 	}
 	defer func() {
 		if v := recover(); v != nil {
+			s.cfg.Log.Error("configure panicked", "panic", v, "stack", string(debug.Stack()))
 			err = status.Errorf(codes.Internal, "configure panicked: %v", v)
 		}
 	}()
-	if err := s.cfg.Configure(ctx, req.GetConfigJson()); err != nil {
-		resp.Errors = append(resp.Errors, &pluginpb.ConfigError{Message: valid(err.Error())})
+	for _, e := range s.cfg.Configure(ctx, req.GetConfigJson()) {
+		resp.Errors = append(resp.Errors, &pluginpb.ConfigError{Field: valid(e.Field), Message: valid(e.Message)})
 	}
 	return resp, nil
 }
 
 // Handle handles one event: the minimal profile, for hosts that want no stream.
 func (s *Service) Handle(ctx context.Context, req *pluginpb.HandleRequest) (*pluginpb.HandleResponse, error) {
-	s.running.Add(1)
-	defer s.running.Done()
+	if !s.enter() {
+		return &pluginpb.HandleResponse{Result: overload(req.GetEvent().GetSeq())}, nil
+	}
 	ctx, cancel := s.withStop(ctx)
 	defer cancel()
 	var res *pluginpb.Result
 	finished := make(chan struct{})
 	go func() { // a handler that ends its goroutine must not end the server's
 		defer close(finished)
+		defer s.running.Done()
+		defer func() { <-s.places }()
 		s.handle(ctx, req.GetEvent(), func(r *pluginpb.Result) { res = r })
 	}()
 	<-finished
 	return &pluginpb.HandleResponse{Result: res}, nil
+}
+
+// enter takes a place for a handler, and reports whether there was one. A host
+// that keeps to the protocol never finds none, except after a broken stream,
+// whose handlers still have theirs. The caller receives from places when the
+// handler has ended, and says so to running when nothing is left to do.
+func (s *Service) enter() bool {
+	select {
+	case s.places <- struct{}{}:
+		s.running.Add(1)
+		return true
+	default:
+		return false
+	}
 }
 
 // Stop cancels the contexts of all events. It may be called again.
