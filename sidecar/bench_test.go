@@ -191,6 +191,12 @@ func startAccept(b *testing.B, db store.Store, mode string, d *dispatch.Dispatch
 	if d != nil {
 		cfg.Wake = d.Wake
 	}
+	// As the sidecar counts.
+	metrics := telemetry.NewMetrics("bench")
+	cfg.OnAnswer = metrics.Answered
+	cfg.OnAccept = func(e *store.Event, a store.Accepted, _ []string) {
+		metrics.Event(e.Type, e.KeyLabel, e.ReceivedAt.Sub(e.SignedAt), a.Duplicate)
+	}
 	server, err := accept.New(cfg)
 	if err != nil {
 		b.Fatal(err)

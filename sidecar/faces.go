@@ -41,8 +41,10 @@ func (s *Sidecar) openFaces() error {
 		Wake:     s.dispatch.Wake,
 		Health:   s.health,
 		Log:      s.log,
-		OnAccept: s.opts.Observe.accept,
-		OnReject: s.opts.Observe.reject,
+		OnAccept: s.onAccept,
+		OnReject: s.onReject,
+		OnPass:   s.onPass,
+		OnAnswer: s.metrics.Answered,
 
 		AckBudget: time.Duration(s.cfg.AckBudget),
 	})
@@ -73,13 +75,15 @@ func (s *Sidecar) openFaces() error {
 	s.health.Register(mux)
 	mux.Handle("/v2/", api.Handler())
 	mux.Handle("/api/v1/", operate.Handler())
+	local := http.NewServeMux()
+	s.openGauges()
+	s.serveMetrics(mux, local, operate)
 	var handler http.Handler = mux
 	if s.cfg.AdminToken == "" {
 		handler = loopbackOnly(mux)
 	}
 	s.admin = s.server(handler)
 
-	local := http.NewServeMux()
 	s.health.Register(local)
 	local.Handle("/api/v1/", operate.LocalHandler())
 	s.local = s.server(local)

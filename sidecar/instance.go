@@ -22,6 +22,7 @@ type Instance struct {
 	Webhooks string `json:"webhooks"` // URL that webhooks are POSTed to
 	Admin    string `json:"admin"`    // base URL of the admin listener
 	Socket   string `json:"socket"`   // path of the admin socket
+	Metrics  string `json:"metrics"`  // URL of the metrics
 	Dev      bool   `json:"dev"`      // it accepts events signed with the development key
 }
 

@@ -52,6 +52,8 @@ type Sidecar struct {
 	store    store.Store
 	health   *telemetry.Health
 	notify   *sdnotify.Notifier
+	metrics  *telemetry.Metrics
+	gauges   *telemetry.Gauges
 	plugins  *pluginhost.Host
 	forwards []*forward.Forward
 	sync     []syncRoute
@@ -65,6 +67,9 @@ type Sidecar struct {
 	adminNet net.Listener
 	socket   net.Listener
 
+	scraped    *http.Server // on metricsNet
+	metricsNet net.Listener // nil without Config.MetricsListen
+
 	forwardKey, devKey string // public halves
 }
 
@@ -77,7 +82,8 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if opts.Plugins == nil {
 		opts.Plugins = opts.Log
 	}
-	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log}
+	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log,
+		metrics: telemetry.NewMetrics(opts.Version)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -92,6 +98,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if s.store, err = s.openStore(ctx); err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
+	s.store = meteredStore{s.store, s.metrics}
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
@@ -115,6 +122,11 @@ func (s *Sidecar) listen() (err error) {
 	if s.adminNet, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_ADMIN_LISTEN", err)
 	}
+	if s.cfg.MetricsListen != "" {
+		if s.metricsNet, err = net.Listen("tcp", s.cfg.MetricsListen); err != nil {
+			return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_METRICS_LISTEN", err)
+		}
+	}
 	path := s.cfg.AdminSocket
 	if path == "" {
 		path = adminSocket(s.dir)
@@ -127,13 +139,18 @@ func (s *Sidecar) listen() (err error) {
 
 // Addresses returns where the sidecar can be reached from this machine.
 func (s *Sidecar) Addresses() Instance {
-	return Instance{
+	here := Instance{
 		PID:      os.Getpid(),
 		Webhooks: baseURL(s.public.Addr()) + s.cfg.Paths[0],
 		Admin:    baseURL(s.adminNet.Addr()),
 		Socket:   s.socket.Addr().String(),
 		Dev:      s.opts.Dev,
+		Metrics:  baseURL(s.adminNet.Addr()) + "/metrics",
 	}
+	if s.metricsNet != nil {
+		here.Metrics = baseURL(s.metricsNet.Addr()) + "/metrics"
+	}
+	return here
 }
 
 // Dir returns the data directory.
@@ -188,6 +205,10 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	}
 	stopAdmin := start(func(ctx context.Context) error { return serve(ctx, s.admin, s.adminNet) })
 	stopLocal := start(func(ctx context.Context) error { return serve(ctx, s.local, s.socket) })
+	stopScraped := func() {}
+	if s.scraped != nil {
+		stopScraped = start(func(ctx context.Context) error { return serve(ctx, s.scraped, s.metricsNet) })
+	}
 	stopPlugins := start(s.plugins.Run)
 	stopDispatch := start(s.dispatch.Run)
 	stopReplays := start(s.replays.Run)
@@ -218,6 +239,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	stopPlugins()
 	s.logBacklog(background)
 	stopNotify()
+	stopScraped()
 	stopLocal()
 	stopAdmin()
 	close(failed)
@@ -263,7 +285,7 @@ func (s *Sidecar) close() {
 	for _, f := range s.forwards {
 		f.Close()
 	}
-	for _, l := range []net.Listener{s.public, s.adminNet, s.socket} {
+	for _, l := range []net.Listener{s.public, s.adminNet, s.metricsNet, s.socket} {
 		if l != nil {
 			_ = l.Close()
 		}

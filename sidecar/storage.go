@@ -24,7 +24,7 @@ func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log})
+	return sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log, OnCommit: s.metrics.Commit})
 }
 
 // openDatabase opens a store that other sidecars may share. The data directory
@@ -40,7 +40,7 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 	if s.cfg.ForwardKey == "" && s.signs() {
 		s.log.Warn("sidecars that share a database should sign with one key: set HOOKSWITCH_FORWARD_KEY, or the app has to trust the key of each", "data", s.dir)
 	}
-	return postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log})
+	return postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.metrics.Commit})
 }
 
 // signs reports whether requests are forwarded with a signature of our own.

@@ -54,7 +54,7 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 		Concurrency:  s.cfg.Concurrency,
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.log,
-		OnAttempt:    s.opts.Observe.attempt,
+		OnAttempt:    s.onAttempt,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)

@@ -66,6 +66,12 @@ type Config struct {
 	// the answer is sent and must be quick.
 	OnAccept func(*store.Event, store.Accepted, []string)
 	OnReject func(*http.Request, *webhook.Error)
+
+	// OnPass, unless nil, observes the attempt of a Passer, and OnAnswer every
+	// request to Paths when its answer is written: what became of it, one of
+	// the results of package telemetry, and how long it took.
+	OnPass   func(*store.Event, store.Attempt)
+	OnAnswer func(result string, took time.Duration)
 }
 
 // Server accepts webhooks over HTTP.
@@ -160,7 +166,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	// Not the request's own context: a client that hangs up after sending
 	// everything has sent an event, and storing it makes its retry cheap.
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), arrival(r).Add(s.cfg.AckBudget))
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), of(r).arrived.Add(s.cfg.AckBudget))
 	defer cancel()
 	accepted, err := s.cfg.Store.Accept(ctx, e, targets)
 	if err != nil {
@@ -169,9 +175,12 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 		}
 		s.cfg.Log.Error("event not accepted, the sender is asked to retry", "event_id", e.ID, "event_type", e.Type, "error", err)
 		busy(w, "the event could not be stored")
-		return
+		return // of(r).result is that of a failure
 	}
 	s.accepted(e, accepted, targets, received.Ambiguous)
+	if of(r).result = telemetry.Accepted; accepted.Duplicate {
+		of(r).result = telemetry.Duplicate
+	}
 	// Exactly 200 and no body: Telnyx has an error code (75299) for other 2xx.
 	w.WriteHeader(http.StatusOK)
 }
@@ -244,5 +253,6 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	if s.cfg.OnReject != nil {
 		s.cfg.OnReject(r, denial)
 	}
+	of(r).result = telemetry.Rejected
 	webhook.Deny(w, r)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // DefaultMaxConns is how many connections may be open at the same time.
@@ -68,11 +70,21 @@ func largeBytes(length int64) int64 {
 	return length
 }
 
-type arrivalKey struct{}
+// request is what is noted about a request under way.
+type request struct {
+	arrived time.Time
+	result  string // as telemetry counts it
+}
+
+type requestKey struct{}
 
 // admit lets a request in, or sheds it, and notes when it came.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		noted := &request{arrived: time.Now(), result: telemetry.Failed}
+		if s.cfg.OnAnswer != nil {
+			defer func() { s.cfg.OnAnswer(noted.result, time.Since(noted.arrived)) }()
+		}
 		if s.load.draining.Load() {
 			w.Header().Set("Connection", "close")
 			busy(w, "stopping")
@@ -84,13 +96,14 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			return
 		}
 		defer s.load.give(r.ContentLength)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), arrivalKey{}, time.Now())))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, noted)))
 	})
 }
 
-func arrival(r *http.Request) time.Time {
-	at, _ := r.Context().Value(arrivalKey{}).(time.Time) // admit has put it there
-	return at
+// of returns what is noted about a request, by admit.
+func of(r *http.Request) *request {
+	noted, _ := r.Context().Value(requestKey{}).(*request)
+	return noted
 }
 
 // busy asks the sender to retry: Telnyx does after any answer but 2xx.

@@ -61,7 +61,7 @@ func TestLargeBodiesLeaveRoomForSmallOnes(t *testing.T) {
 func TestShedding(t *testing.T) {
 	s := &Server{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
 	h := s.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if arrival(r).IsZero() {
+		if of(r).arrived.IsZero() {
 			t.Error("no time of arrival")
 		}
 	}))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Passer is a target that answers an event itself, because the sender wants
@@ -45,7 +46,11 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 	}
 	attempt, answer := p.Pass(r.Context(), e)
 	attempt.Target = p.Name()
+	if s.cfg.OnPass != nil {
+		s.cfg.OnPass(e, attempt)
+	}
 	if answer != nil {
+		of(r).result = telemetry.Passed
 		giveAnswer(w, answer)
 	} else {
 		http.Error(w, "the application did not answer", http.StatusBadGateway)

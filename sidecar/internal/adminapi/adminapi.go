@@ -116,14 +116,7 @@ func (a *API) Handler() http.Handler {
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, problem(http.StatusForbidden, "cross-origin", "the request comes from a page of another origin"))
 	}))
-	return protection.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.authorized(r) {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			a.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "send the token that HOOKSWITCH_ADMIN_TOKEN sets as Authorization: Bearer TOKEN"))
-			return
-		}
-		a.mux.ServeHTTP(w, r)
-	}))
+	return protection.Handler(a.Protect(a.mux))
 }
 
 // LocalHandler serves the API where the listener itself lets in only those who

@@ -43,7 +43,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	}
 	l.report(task, a, state, nextAt)
 	if l.d.onAttempt != nil {
-		l.d.onAttempt(task.Event, a, state, nextAt)
+		l.d.onAttempt(task, a, state, nextAt)
 	}
 }
 
@@ -55,6 +55,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 		if p := recover(); p != nil {
 			l.d.log.Error("target panicked", "target", l.name, "delivery_id", task.Event.DeliveryID, "panic", p, "stack", string(debug.Stack()))
 			a, err = failed(fmt.Sprintf("target panicked: %v", p)), nil
+			a.Cause = store.CausePanic
 		}
 		a.JobID, a.Target, a.N = task.Job.ID, l.name, task.Job.Attempts+1
 		if a.StartedAt.IsZero() {

@@ -84,7 +84,7 @@ type Config struct {
 	// the state its job is in now and, if that is Pending, when the job is
 	// due again. It is called concurrently and holds up a slot of its
 	// target until it returns.
-	OnAttempt func(e *store.Event, a store.Attempt, state store.State, nextAt time.Time)
+	OnAttempt func(t store.Task, a store.Attempt, state store.State, nextAt time.Time)
 }
 
 // Policy is how one target is treated. A zero field is as in [Config].
@@ -100,7 +100,7 @@ type Dispatcher struct {
 	cfg       Config // for the policies
 	drain     time.Duration
 	log       *slog.Logger
-	onAttempt func(*store.Event, store.Attempt, store.State, time.Time)
+	onAttempt func(store.Task, store.Attempt, store.State, time.Time)
 
 	loopsMu sync.RWMutex
 	loops   []*loop // guarded by loopsMu: one for each target, in the order of Config.Targets and Add

@@ -87,10 +87,10 @@ func start(t *testing.T, s store.Store, cfg dispatch.Config) *bench {
 	b := &bench{t: t, store: s, ended: make(chan error, 1)}
 	began := time.Now()
 	cfg.Store = s
-	cfg.OnAttempt = func(e *store.Event, a store.Attempt, state store.State, nextAt time.Time) {
+	cfg.OnAttempt = func(task store.Task, a store.Attempt, state store.State, nextAt time.Time) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		r := report{event: e.ID, n: a.N, state: state, after: time.Since(began)}
+		r := report{event: task.Event.ID, n: a.N, state: state, after: time.Since(began)}
 		if state == store.Pending {
 			r.nextIn = time.Until(nextAt)
 		}

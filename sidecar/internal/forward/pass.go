@@ -3,6 +3,7 @@ package forward
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,6 +41,9 @@ func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *htt
 	}
 	if err != nil {
 		code, text := failure(err, context.Cause(sending), progress.phase.Load(), f.timeout)
+		if errors.Is(context.Cause(sending), errTimeout) {
+			a.Cause = store.CauseTimeout
+		}
 		a.ErrorCodes, a.Error = []int{code}, text
 		a.FinishedAt = time.Now()
 		return a, nil

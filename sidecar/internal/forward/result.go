@@ -89,6 +89,9 @@ func (p *progress) connected() bool { return p.phase.Load() == sent }
 func (f *Forward) fail(a *store.Attempt, err, cause error, p *progress) {
 	code, text := failure(err, cause, p.phase.Load(), f.timeout)
 	timedOut := errors.Is(cause, errTimeout)
+	if timedOut {
+		a.Cause = store.CauseTimeout
+	}
 	a.Outcome, a.ErrorCodes, a.Error = store.OutcomeRetry, []int{code}, text
 	a.Unavailable = cause == nil || timedOut
 	if a.Unavailable && !f.retryOn.failure(code, timedOut) {

@@ -29,7 +29,10 @@ const (
 )
 
 // Result codes that mean something to the host.
-const retryTimeout = "timeout"
+const (
+	retryTimeout = "timeout"
+	retryPanic   = "panic"
+)
 
 // wireEvent returns the event of a task as plugins get it. crashes is in how
 // many attempts just before this one the process died.
@@ -104,7 +107,7 @@ func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.D
 	a.ResponseBody = clip(reason)
 	switch {
 	case how == timedOut || res.GetRetry().GetCode() == retryTimeout:
-		a.ErrorCodes = []int{codeTimeout}
+		a.ErrorCodes, a.Cause = []int{codeTimeout}, store.CauseTimeout
 		a.Error = because(fmt.Sprintf("plugin was not done after %v", timeout), reason)
 	case how == interrupted:
 		a.ErrorCodes = []int{codeTimeout}
@@ -113,6 +116,9 @@ func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.D
 		a.ResponseStatus = statusRetry
 		a.RetryAfter = max(0, res.GetRetry().GetAfter().AsDuration())
 		a.ErrorCodes = []int{codeRetry}
+		if res.GetRetry().GetCode() == retryPanic {
+			a.Cause = store.CausePanic
+		}
 		a.Error = because("plugin asks for a retry", reason)
 	}
 }

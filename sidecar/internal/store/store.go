@@ -112,9 +112,19 @@ type Attempt struct {
 	// event: nobody there, or overloaded. It is not stored.
 	Unavailable bool
 
+	// Cause says that a failure was one of these, which are counted apart:
+	// [CauseTimeout] or [CausePanic]. It is not stored.
+	Cause string
+
 	ErrorCodes []int  // Telnyx delivery error codes 75xxx; empty when delivered
 	Error      string // for people; empty when delivered
 }
+
+// The causes of failures that are told apart.
+const (
+	CauseTimeout = "timeout"
+	CausePanic   = "panic"
+)
 
 // RecordLimit caps the headers and the body kept of a request or response of
 // an attempt (Telnyx API v2, webhook_deliveries: 10 kB each).

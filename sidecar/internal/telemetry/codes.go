@@ -1,0 +1,31 @@
+package telemetry
+
+// A Code names a kind of warning or error in the log: the value of "code". It
+// never changes its meaning, so that people can search and alert by it.
+type Code string
+
+// Info is what there is to know about a Code.
+type Info struct {
+	Code Code
+	What string // happened
+	Why  string // it happens
+	Fix  string
+}
+
+// The codes of the log.
+const (
+	CodeBacklogUncounted  Code = "backlog-uncounted"
+	CodeMetricsIncomplete Code = "metrics-incomplete"
+)
+
+// Codes returns all of them with their explanations, in the order of a manual.
+func Codes() []Info {
+	return []Info{
+		{CodeBacklogUncounted, "The backlog could not be counted, for the metrics or for an alert.",
+			"The store failed to answer within five seconds, or at all.",
+			"Look for errors of the store just before. The metrics come back by themselves."},
+		{CodeMetricsIncomplete, "A page of metrics was served without some of them.",
+			"Something could not be read while Prometheus was asking; the error says what.",
+			"See the error. The next scrape tries again."},
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !(linux || darwin || freebsd)
+
+package telemetry
+
+import "errors"
+
+// DiskFree returns [errors.ErrUnsupported]: nobody has needed it here.
+func DiskFree(string) (uint64, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,11 @@
+package telemetry
+
+import "strings"
+
+// maxLabel bounds a label whose value is what a plugin says of itself.
+const maxLabel = 64
+
+// label makes a label of what a stranger says.
+func label(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxLabel)], "")
+}

@@ -1,0 +1,250 @@
+package telemetry
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+)
+
+// Results of requests, as [Metrics.Answered] counts them.
+const (
+	Accepted  = "accepted"  // stored, 200
+	Duplicate = "duplicate" // known, 200
+	Passed    = "passed"    // answered by the target of a sync route
+	Rejected  = "rejected"  // 4xx
+	Failed    = "error"     // our own trouble, 5xx
+)
+
+// Outcomes of attempts, as [Metrics.Attempt] counts them.
+const (
+	OutcomeOK      = "ok"
+	OutcomeRetry   = "retry"
+	OutcomeDead    = "dead"
+	OutcomeTimeout = "timeout"
+	OutcomePanic   = "panic"
+)
+
+// Metrics is what one sidecar counts, in a registry of its own, so that two can
+// run in one process. Every label has a bounded set of values: names of
+// targets, plugins and keys come from the configuration, event types from
+// package event. Its methods are safe for concurrent use, and quick: they are
+// in the path of the work.
+type Metrics struct {
+	registry *prometheus.Registry
+	known    map[string]bool // event types
+
+	received   *prometheus.CounterVec
+	rejected   *prometheus.CounterVec
+	ack        *prometheus.HistogramVec
+	skew       prometheus.Histogram
+	keyMatches *prometheus.CounterVec
+	events     *prometheus.CounterVec
+
+	attempts        *prometheus.CounterVec
+	attemptDuration *prometheus.HistogramVec
+	latency         *prometheus.HistogramVec
+	dead            *prometheus.CounterVec
+
+	commits     prometheus.Histogram
+	storeErrors *prometheus.CounterVec
+
+	reloadTime, reloadOK prometheus.Gauge
+}
+
+// Buckets in seconds. An acknowledgement has two seconds; an attempt has half a
+// minute by default; a delivery may wait for a day.
+var (
+	ackBuckets     = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 5}
+	attemptBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	latencyBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400}
+	skewBuckets    = []float64{-300, -60, -10, -1, 0, .1, .25, .5, 1, 2, 5, 10, 30, 60, 120, 300}
+	commitBuckets  = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+)
+
+// NewMetrics returns Metrics at zero, for a program of this version.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), known: make(map[string]bool)}
+	for _, name := range event.Names() {
+		m.known[name] = true
+	}
+	m.receiving()
+	m.delivering()
+
+	m.commits = m.histogram("store_fsync_duration_seconds",
+		"How long commits of the store took; most of it is the sync to disk, or the way to the database.", commitBuckets)
+	m.storeErrors = m.counters("store_errors_total", "Operations of the store that failed.", "op")
+	m.reloadTime = m.gauge("config_last_reload_success_timestamp_seconds", "When a configuration last took effect, the one of the start included.")
+	m.reloadOK = m.gauge("config_last_reload_successful", "Whether the last attempt to read the configuration succeeded.")
+	m.Reloaded(nil)
+
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "The program that is running; always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "commit": commit(), "go_version": runtime.Version()},
+	})
+	info.Set(1)
+	m.registry.MustRegister(info, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// commit returns what the program was built from, as the Go command notes it.
+func commit() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
+			}
+		}
+	}
+	return "unknown"
+}
+
+func (m *Metrics) receiving() {
+	m.received = m.counters("webhooks_received_total", "Requests to the webhook paths by what became of them.", "result")
+	for _, result := range []string{Accepted, Duplicate, Passed, Rejected, Failed} {
+		m.received.WithLabelValues(result) // so that a rate is there from the first one on
+	}
+	m.rejected = m.counters("webhooks_rejected_total", "Requests that were not let in, by reason.", "reason")
+	m.ack = m.histograms("ack_duration_seconds", "Time from the header of a request to its answer.", ackBuckets, "result")
+	m.skew = m.histogram("timestamp_skew_seconds", "Time of receipt minus the signer's timestamp, of verified events.", skewBuckets)
+	m.keyMatches = m.counters("verify_key_matches_total", "Signatures that a key verified, by its label: a key without any can be removed.", "key")
+	m.events = m.counters("events_total", "Events that were accepted, by type; other: types that are not modelled.", "event_type")
+}
+
+func (m *Metrics) delivering() {
+	m.attempts = m.counters("attempts_total", "Attempts at targets by outcome: ok, retry, dead, timeout or panic.", "target", "outcome")
+	m.attemptDuration = m.histograms("attempt_duration_seconds", "How long attempts took.", attemptBuckets, "target")
+	m.latency = m.histograms("delivery_latency_seconds", "Time from the receipt of an event, or the beginning of its replay, until a target had it.", latencyBuckets, "target")
+	m.dead = m.counters("dead_letters_total", "Jobs that became dead letters.", "target")
+}
+
+const namespace = "hookswitch"
+
+func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) gauge(name, help string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+	m.registry.MustRegister(g)
+	return g
+}
+
+func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(histogramOpts(name, help, buckets))
+	m.registry.MustRegister(h)
+	return h
+}
+
+func (m *Metrics) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(histogramOpts(name, help, buckets), labels)
+	m.registry.MustRegister(h)
+	return h
+}
+
+// histogramOpts asks for native histograms too, for the servers that can read
+// them. Their number of buckets is bounded.
+func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+// Answered counts a request to a webhook path and how long its answer took.
+func (m *Metrics) Answered(result string, took time.Duration) {
+	m.received.WithLabelValues(result).Inc()
+	m.ack.WithLabelValues(result).Observe(took.Seconds())
+}
+
+// Rejected counts a request that was not let in. The reason must be one of a
+// few words.
+func (m *Metrics) Rejected(reason string) { m.rejected.WithLabelValues(reason).Inc() }
+
+// Event counts a verified event. A duplicate counts for the key only.
+func (m *Metrics) Event(eventType, key string, skew time.Duration, duplicate bool) {
+	m.keyMatches.WithLabelValues(key).Inc()
+	m.skew.Observe(skew.Seconds())
+	if duplicate {
+		return
+	}
+	if !m.known[eventType] {
+		eventType = "other" // a stranger with a key could make up as many as it likes
+	}
+	m.events.WithLabelValues(eventType).Inc()
+}
+
+// Attempt counts an attempt at a target.
+func (m *Metrics) Attempt(target, outcome string, took time.Duration) {
+	m.attempts.WithLabelValues(target, outcome).Inc()
+	m.attemptDuration.WithLabelValues(target).Observe(took.Seconds())
+}
+
+// Delivered tells how long after its receipt, or the beginning of its replay,
+// a target had an event.
+func (m *Metrics) Delivered(target string, after time.Duration) {
+	m.latency.WithLabelValues(target).Observe(after.Seconds())
+}
+
+// Dead counts a dead letter.
+func (m *Metrics) Dead(target string) { m.dead.WithLabelValues(target).Inc() }
+
+// Target makes the series of a target appear, at zero: a rule over a counter
+// that appears with its first increment would miss that one.
+func (m *Metrics) Target(name string) {
+	m.dead.WithLabelValues(name)
+	for _, outcome := range []string{OutcomeOK, OutcomeRetry, OutcomeDead, OutcomeTimeout, OutcomePanic} {
+		m.attempts.WithLabelValues(name, outcome)
+	}
+}
+
+// Commit is told how long a commit of the store took.
+func (m *Metrics) Commit(took time.Duration, err error) {
+	m.commits.Observe(took.Seconds())
+	if err != nil {
+		m.StoreFailed("commit")
+	}
+}
+
+// StoreFailed counts a failure of the store in one of its operations.
+func (m *Metrics) StoreFailed(op string) { m.storeErrors.WithLabelValues(op).Inc() }
+
+// Reloaded tells whether reading the configuration again worked.
+func (m *Metrics) Reloaded(err error) {
+	if err != nil {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadTime.SetToCurrentTime()
+}
+
+// Handler serves the metrics in the formats that Prometheus reads. A gauge that
+// cannot be read at the moment is missing, and the log says why.
+func (m *Metrics) Handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		ErrorLog:            scrapeLog{log},
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: 4, // a scraper that is stuck must not pile up
+		EnableOpenMetrics:   true,
+	})
+}
+
+type scrapeLog struct{ log *slog.Logger }
+
+func (l scrapeLog) Println(v ...any) {
+	l.log.Warn("metrics are incomplete", "code", CodeMetricsIncomplete, "error", fmt.Sprint(v...))
+}

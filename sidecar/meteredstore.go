@@ -1,0 +1,78 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// meteredStore counts what fails in the operations that events pass through.
+type meteredStore struct {
+	store.Store
+	metrics *telemetry.Metrics
+}
+
+// failed counts an error that is the store's own, and returns it: that a
+// caller has gone, or that there is no such thing, is no failure.
+func (m meteredStore) failed(op string, err error) error {
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrClosed) &&
+		!errors.Is(err, store.ErrElsewhere) && !errors.Is(err, context.Canceled) {
+		m.metrics.StoreFailed(op)
+	}
+	return err
+}
+
+func (m meteredStore) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+	got, err := m.Store.Accept(ctx, e, targets)
+	return got, m.failed("accept", err)
+}
+
+func (m meteredStore) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
+	got, err := m.Store.Record(ctx, e, a, others)
+	return got, m.failed("record", err)
+}
+
+func (m meteredStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
+	tasks, err := m.Store.Claim(ctx, target, now, limit)
+	return tasks, m.failed("claim", err)
+}
+
+func (m meteredStore) NextDue(ctx context.Context, target string) (time.Time, bool, error) {
+	at, ok, err := m.Store.NextDue(ctx, target)
+	return at, ok, m.failed("next_due", err)
+}
+
+func (m meteredStore) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+	return m.failed("finish", m.Store.Finish(ctx, a, state, nextAt))
+}
+
+func (m meteredStore) Release(ctx context.Context, jobID int64) error {
+	return m.failed("release", m.Store.Release(ctx, jobID))
+}
+
+func (m meteredStore) Deliveries(ctx context.Context, f store.Filter) ([]store.Delivery, int, error) {
+	list, total, err := m.Store.Deliveries(ctx, f)
+	return list, total, m.failed("read", err)
+}
+
+func (m meteredStore) Events(ctx context.Context, q store.Query, before int64, limit int) (store.Page, error) {
+	page, err := m.Store.Events(ctx, q, before, limit)
+	return page, m.failed("read", err)
+}
+
+func (m meteredStore) StepReplay(ctx context.Context, id string, limit int) (store.Replay, []string, error) {
+	r, targets, err := m.Store.StepReplay(ctx, id, limit)
+	return r, targets, m.failed("replay", err)
+}
+
+func (m meteredStore) Prune(ctx context.Context, r store.Retention, limit int) (store.Pruned, error) {
+	pruned, err := m.Store.Prune(ctx, r, limit)
+	return pruned, m.failed("prune", err)
+}
+
+func (m meteredStore) Ping(ctx context.Context) error {
+	return m.failed("ping", m.Store.Ping(ctx))
+}

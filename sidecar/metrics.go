@@ -1,0 +1,132 @@
+package sidecar
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// openGauges makes what is measured when somebody looks.
+func (s *Sidecar) openGauges() {
+	for _, name := range s.targetNames() {
+		s.metrics.Target(name)
+	}
+	s.gauges = telemetry.NewGauges(s.metrics, telemetry.Sources{
+		Levels:   s.levels,
+		Plugins:  s.pluginGauges,
+		Targets:  s.targetNames,
+		DiskFree: func() (uint64, error) { return telemetry.DiskFree(s.dir) },
+		Log:      s.log,
+	})
+}
+
+func (s *Sidecar) levels(ctx context.Context) (telemetry.Levels, error) {
+	stats, err := s.store.Stats(ctx)
+	levels := telemetry.Levels{Dead: make(map[string]int), StoreBytes: stats.Bytes}
+	for _, j := range stats.Jobs {
+		if j.Status == store.StatusDead {
+			levels.Dead[j.Target] = j.Count
+			continue
+		}
+		levels.Backlog = append(levels.Backlog, telemetry.Backlog{
+			Target: j.Target, State: string(j.Status), Events: j.Count, Oldest: j.Oldest,
+		})
+	}
+	return levels, err
+}
+
+func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
+	for _, p := range s.plugins.Plugins() {
+		status := p.Status()
+		list = append(list, telemetry.Plugin{
+			Name: p.Name()[len("plugin:"):], Version: status.Version, State: string(status.State),
+			Up: status.State == pluginhost.StateReady, Restarts: status.Restarts, InFlight: status.InFlight,
+		})
+	}
+	return list
+}
+
+// serveMetrics adds /metrics to the admin listeners. On the network it wants
+// the token, as everything there does; HOOKSWITCH_METRICS_LISTEN is for
+// scrapers that have none.
+func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API) {
+	page := s.metrics.Handler(s.log)
+	network.Handle("GET /metrics", api.Protect(page))
+	local.Handle("GET /metrics", page)
+	if s.metricsNet != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", page)
+		s.health.Register(mux)
+		s.scraped = s.server(mux)
+	}
+}
+
+// onAccept, onReject, onPass and onAttempt hear of everything that happens.
+func (s *Sidecar) onAccept(e *store.Event, a store.Accepted, targets []string) {
+	s.metrics.Event(e.Type, e.KeyLabel, e.ReceivedAt.Sub(e.SignedAt), a.Duplicate)
+	s.opts.Observe.accept(e, a, targets)
+}
+
+func (s *Sidecar) onReject(r *http.Request, denial *webhook.Error) {
+	s.metrics.Rejected(denial.Reason)
+	s.opts.Observe.reject(r, denial)
+}
+
+func (s *Sidecar) onPass(e *store.Event, a store.Attempt) {
+	state := store.Dead
+	if a.Outcome == store.OutcomeDone {
+		state = store.Done
+	}
+	s.count(a, state, e.ReceivedAt)
+}
+
+func (s *Sidecar) onAttempt(t store.Task, a store.Attempt, state store.State, next time.Time) {
+	s.count(a, state, t.Job.RoundAt)
+	s.opts.Observe.attempt(t.Event, a, state, next)
+}
+
+// count counts an attempt at an event that waited since a time.
+func (s *Sidecar) count(a store.Attempt, state store.State, since time.Time) {
+	s.metrics.Attempt(a.Target, outcome(a, state), a.FinishedAt.Sub(a.StartedAt))
+	switch state {
+	case store.Done:
+		s.metrics.Delivered(a.Target, max(0, a.FinishedAt.Sub(since)))
+	case store.Dead:
+		s.metrics.Dead(a.Target)
+	}
+}
+
+// outcome returns what an attempt is counted as: a timeout stays one when it
+// was the last, since dead letters are counted by themselves.
+func outcome(a store.Attempt, state store.State) string {
+	switch {
+	case a.Outcome == store.OutcomeDone:
+		return telemetry.OutcomeOK
+	case a.Cause == store.CauseTimeout:
+		return telemetry.OutcomeTimeout
+	case a.Cause == store.CausePanic:
+		return telemetry.OutcomePanic
+	case state == store.Dead:
+		return telemetry.OutcomeDead
+	}
+	return telemetry.OutcomeRetry
+}
+
+// validateObserve checks the settings of what the sidecar tells about itself.
+func (c *Config) validateObserve(problem *ConfigError) {
+	if c.MetricsListen != "" && !isAddress(c.MetricsListen) {
+		problem.add("HOOKSWITCH_METRICS_LISTEN", "is not an address: write it like :9464 or 127.0.0.1:9464")
+	}
+}
+
+func isAddress(s string) bool {
+	_, _, err := net.SplitHostPort(s)
+	return err == nil
+}
