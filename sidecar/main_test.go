@@ -18,6 +18,9 @@ func TestMain(m *testing.M) {
 		servePlugin()
 		return
 	}
+	if os.Getenv("PLUGIN_PROTOCOL_VERSIONS") != "" {
+		os.Exit(2) // started as a plugin by a test that did not say so: tests would start tests
+	}
 	os.Exit(m.Run())
 }
 

@@ -43,10 +43,9 @@ func (s *Sidecar) levels(ctx context.Context) (telemetry.Levels, error) {
 }
 
 func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
-	for _, p := range s.plugins.Plugins() {
-		status := p.Status()
+	for _, status := range s.plugins.Status() {
 		list = append(list, telemetry.Plugin{
-			Name: p.Name()[len("plugin:"):], Version: status.Version, State: string(status.State),
+			Name: status.Name, Version: status.Version, SHA256: status.Digest, State: string(status.State),
 			Up: status.State == pluginhost.StateReady, Restarts: status.Restarts, InFlight: status.InFlight,
 		})
 	}

@@ -53,7 +53,9 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 	r := &running{t: t, key: private, log: new(lines)}
 	app := httptest.NewServer(http.HandlerFunc(r.serveApp))
 	t.Cleanup(app.Close)
+	t.Setenv(asPlugin, "1")
 	cfg, err := sidecar.LoadConfig()
+	os.Unsetenv(asPlugin)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +69,9 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 	if edit != nil {
 		edit(&cfg)
 	}
-	t.Setenv(asPlugin, "1")
 	ctx, cancel := context.WithCancel(context.Background())
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: "test", Log: log})
-	os.Unsetenv(asPlugin)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -35,7 +35,7 @@ type Plugin struct {
 }
 
 // PluginStates are all values of Plugin.State.
-var PluginStates = []string{"starting", "ready", "backoff", "failed", "draining", "stopped", "disabled"}
+var PluginStates = []string{"verifying", "starting", "ready", "backoff", "failed", "disabled", "draining", "stopped"}
 
 // Sources are where gauges come from when somebody looks.
 type Sources struct {
