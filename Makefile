@@ -18,6 +18,9 @@ ARGS ?=
 # Telnyx's client for Node is installed here, for "make official".
 OFFICIAL := $(CURDIR)/.tmp/official
 
+# A copy of examples/express and its packages, for "make apps".
+EXPRESS := $(CURDIR)/.tmp/express
+
 GO      ?= go
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
@@ -138,6 +141,17 @@ examples: ## build the examples and run their tests
 	$(GO) test ./examples/...
 	cd examples/routers && $(GO) vet ./... && $(GO) test ./...
 
+.PHONY: apps
+apps: $(EXPRESS)/node_modules/.package-lock.json ## run the Flask and the Express app behind the sidecar
+	cp examples/express/app.mjs $(EXPRESS)
+	HOOKSWITCH_APPS=1 HOOKSWITCH_EXPRESS=$(EXPRESS) $(GO) test -count=1 ./internal/testkit/apps
+
+$(EXPRESS)/node_modules/.package-lock.json: examples/express/package.json examples/express/package-lock.json
+	mkdir -p $(EXPRESS)
+	cp examples/express/package.json examples/express/package-lock.json $(EXPRESS)
+	cd $(EXPRESS) && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 # How many times the sidecar is killed in "make crash".
 KILLS ?= 200
 
@@ -158,7 +172,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

@@ -1,0 +1,284 @@
+// Package apps runs the example apps behind the real sidecar, as a user would:
+// a Flask app, which checks signatures with a general library, and an Express
+// app, which lets Telnyx's own SDK do it.
+//
+//	make apps
+//
+// They need Python and Node, so without HOOKSWITCH_APPS=1, which make apps sets,
+// they are skipped.
+package apps
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+const root = "../../.."
+
+// patience bounds every wait. It is only spent on failure.
+const patience = 60 * time.Second
+
+func TestFlask(t *testing.T) {
+	asked(t)
+	python := ""
+	for _, candidate := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(candidate, "-c", "import flask, cryptography").Run() == nil {
+			python = candidate
+			break
+		}
+	}
+	if python == "" {
+		t.Fatal("no python3 here has flask and cryptography (Debian: python3-flask python3-cryptography)")
+	}
+	app, err := filepath.Abs(root + "/examples/flask/app.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "flask", python, app)
+}
+
+func TestExpress(t *testing.T) {
+	asked(t)
+	installed := os.Getenv("HOOKSWITCH_EXPRESS") // where make apps ran npm ci
+	run(t, "express", "node", filepath.Join(installed, "app.mjs"))
+}
+
+func asked(t *testing.T) {
+	t.Helper()
+	if os.Getenv("HOOKSWITCH_APPS") == "" {
+		t.Skip("needs Python and Node: run it with make apps")
+	}
+}
+
+// run is the story of an app: events reach it once each, also those that were
+// sent while it was down, and nothing else does.
+func run(t *testing.T, name string, command ...string) {
+	dir := t.TempDir()
+	hookswitch := filepath.Join(dir, "hookswitch")
+	build := exec.Command("go", "build", "-o", hookswitch, "./sidecar/cmd/hookswitch")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	port := freePort(t)
+	url := "http://127.0.0.1:" + port
+	s := &stage{t: t, dir: dir, hookswitch: hookswitch, url: url}
+
+	sidecar := s.start("sidecar", append(os.Environ(), "HOOKSWITCH_RETRY_SCHEDULE=50ms,100ms,100ms,200ms,200ms,500ms,500ms,1s,1s,2s,2s,5s,5s,5s", "HOOKSWITCH_STORE=file:"+dir+"/data"),
+		hookswitch, "dev", "--forward-to", url+"/webhooks", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--plugins", dir+"/none")
+	s.until("the sidecar", s.sidecarReady)
+	key := strings.TrimSpace(s.run("keys", "forward"))
+	env := append(os.Environ(), "TELNYX_PUBLIC_KEY="+key, "PORT="+port, "INBOX="+filepath.Join(dir, "inbox"))
+	app := s.start(name, env, command...)
+	s.until("the app", s.appReady)
+
+	s.run("trigger", "message.received", "--set", "payload.text=one")
+	s.run("trigger", "call.hangup") // of no interest to the app, which says 200
+	s.until("the first message", s.inbox("one"))
+
+	stop(t, app)
+	s.run("trigger", "message.received", "--set", "payload.text=two")
+	s.run("trigger", "message.received", "--set", "payload.text=three")
+	s.until("a failed attempt", func() error {
+		if out := s.run("events", "list", "--status", "retrying", "-o", "json"); !strings.Contains(out, "message.received") {
+			return errors.New("no event is being retried")
+		}
+		return nil
+	})
+	app = s.start(name, env, command...)
+	s.until("what came while the app was down", s.inbox("one", "three", "two"))
+
+	// All of them once more: nothing changes.
+	s.run("replay", "--filter", "type=message.received")
+	s.until("the replay", func() error {
+		if n := s.attempts(); n < 6 {
+			return fmt.Errorf("%d attempts at messages that succeeded, want 6", n)
+		}
+		return nil
+	})
+	if err := s.inbox("one", "three", "two")(); err != nil {
+		t.Errorf("after the replay: %v", err)
+	}
+	// Who is not the sidecar is not heard.
+	res, err := http.Post(url+"/webhooks", "application/json", strings.NewReader(`{"data":{"event_type":"message.received"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("an unsigned webhook is answered %d", res.StatusCode)
+	}
+	stop(t, app)
+	stop(t, sidecar)
+}
+
+// stage is where a story takes place.
+type stage struct {
+	t          *testing.T
+	dir        string // of everything
+	hookswitch string // path
+	url        string // of the app
+}
+
+// run runs a command of hookswitch and returns its output.
+func (s *stage) run(args ...string) string {
+	s.t.Helper()
+	cmd := exec.Command(s.hookswitch, args...)
+	cmd.Env = append(os.Environ(), "HOOKSWITCH_STORE=file:"+s.dir+"/data")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if ee, ok := errors.AsType[*exec.ExitError](err); ok && ee.ExitCode() == 3 {
+		return "" // found nothing
+	}
+	if err != nil {
+		s.t.Fatalf("hookswitch %v: %v\n%s", args, err, stderr.String())
+	}
+	return string(out)
+}
+
+// start starts a program, whose output is shown if the test fails.
+func (s *stage) start(name string, env []string, command ...string) *exec.Cmd {
+	s.t.Helper()
+	log := new(lockedBuffer)
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		if s.t.Failed() {
+			s.t.Logf("%s:\n%s", name, log)
+		}
+	})
+	return cmd
+}
+
+func stop(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the server of Flask is ended by the signal itself
+}
+
+func (s *stage) until(what string, done func() error) {
+	s.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			s.t.Fatalf("waiting for %s: %v", what, err)
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *stage) sidecarReady() error {
+	here, err := sidecar.FindInstance(s.dir + "/data")
+	if err != nil {
+		return err
+	}
+	return get(here.Admin+"/readyz", nil)
+}
+
+func (s *stage) appReady() error { return get(s.url+"/", nil) }
+
+// inbox returns a check that the app has exactly these texts, in any order:
+// want is sorted.
+func (s *stage) inbox(want ...string) func() error {
+	return func() error {
+		var inbox struct{ Messages []struct{ Text string } }
+		if err := get(s.url+"/messages", &inbox); err != nil {
+			return err
+		}
+		got := make(map[string]int)
+		for _, m := range inbox.Messages {
+			got[m.Text]++
+		}
+		if len(inbox.Messages) != len(want) {
+			return fmt.Errorf("the inbox has %v, want each of %v once", got, want)
+		}
+		for _, text := range want {
+			if got[text] != 1 {
+				return fmt.Errorf("the inbox has %v, want each of %v once", got, want)
+			}
+		}
+		return nil
+	}
+}
+
+// attempts counts the attempts at messages that the app took.
+func (s *stage) attempts() (n int) {
+	s.t.Helper()
+	for line := range strings.Lines(s.run("events", "export", "--type", "message.received")) {
+		var e struct{ Attempts []struct{ Outcome string } }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			s.t.Fatalf("events export: %v: %s", err, line)
+		}
+		for _, a := range e.Attempts {
+			if a.Outcome == "done" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func get(url string, into any) error {
+	res, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s: %s", url, res.Status, body)
+	}
+	if into == nil {
+		return nil
+	}
+	return json.Unmarshal(body, into)
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // an app keeps its port when it is restarted
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
