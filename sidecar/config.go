@@ -271,3 +271,7 @@ func describe(err error) string {
 	}
 	return pe.Err.Error()
 }
+
+// Environ returns the variables of this process, for what is around the
+// sidecar: what starts the app, and what looks for NO_COLOR.
+func Environ() []string { return os.Environ() }

@@ -30,10 +30,11 @@ func (s *Sidecar) openFaces() error {
 		}
 	}
 	var err error
+	verifier := &webhook.Verifier{Keys: ring, Tolerance: time.Duration(s.cfg.Tolerance)}
 	s.accept, err = accept.New(accept.Config{
 		Listener: s.public,
 		Paths:    s.cfg.Paths,
-		Verifier: &webhook.Verifier{Keys: ring, Tolerance: time.Duration(s.cfg.Tolerance)},
+		Verifier: verifier,
 		Store:    s.store,
 		Route:    s.route,
 		Sync:     s.passer,
@@ -67,6 +68,7 @@ func (s *Sidecar) openFaces() error {
 	})
 	operate, err := adminapi.New(adminapi.Config{
 		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
+		Feed: s.feed, Rejects: &s.rejects, Verify: verifier.ExplainAt,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)

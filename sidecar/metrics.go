@@ -70,12 +70,12 @@ func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API)
 // onAccept, onReject, onPass and onAttempt hear of everything that happens.
 func (s *Sidecar) onAccept(e *store.Event, a store.Accepted, targets []string) {
 	s.metrics.Event(e.Type, e.KeyLabel, e.ReceivedAt.Sub(e.SignedAt), a.Duplicate)
-	s.opts.Observe.accept(e, a, targets)
+	s.observeAccept(e, a, targets)
 }
 
 func (s *Sidecar) onReject(r *http.Request, denial *webhook.Error) {
 	s.metrics.Rejected(denial.Reason)
-	s.opts.Observe.reject(r, denial)
+	s.observeReject(r, denial)
 }
 
 func (s *Sidecar) onPass(e *store.Event, a store.Attempt) {
@@ -84,11 +84,13 @@ func (s *Sidecar) onPass(e *store.Event, a store.Attempt) {
 		state = store.Done
 	}
 	s.count(a, state, e.ReceivedAt)
+	a.N = max(a.N, 1)
+	s.observeAttempt(e, a, state, time.Time{}) // whoever asked has had the answer: there is no second try
 }
 
 func (s *Sidecar) onAttempt(t store.Task, a store.Attempt, state store.State, next time.Time) {
 	s.count(a, state, t.Job.RoundAt)
-	s.opts.Observe.attempt(t.Event, a, state, next)
+	s.observeAttempt(t.Event, a, state, next)
 }
 
 // count counts an attempt at an event that waited since a time.

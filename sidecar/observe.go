@@ -1,70 +1,103 @@
 package sidecar
 
 import (
+	"io"
+	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Observer is told what happens, for a display such as that of "hookswitch
-// dev". Nil functions are skipped. They are called from many goroutines, in
-// the path of the work, and must be quick.
-type Observer struct {
-	Accepted func(Accepted)
-	Rejected func(Rejected)
-	Attempt  func(Attempt)
-}
+// Live returns what the sidecar tells of its work while it does it.
+func (s *Sidecar) Live() *live.Feed { return s.feed }
 
-// Accepted is a webhook that was verified, stored and acknowledged.
-type Accepted struct {
-	At        time.Time
-	ID, Type  string
-	KeyLabel  string
-	Skew      time.Duration // time of receipt minus the signer's timestamp
-	Duplicate bool
-	Targets   []string // empty if nobody wants it
-}
+// The observers run in the path of the work. Whoever looks at the feed does so
+// elsewhere, and at their own pace.
 
-// Rejected is a request that was not let in.
-type Rejected struct {
-	At     time.Time
-	Status int
-	Reason string // word, such as "bad_signature"
-	Detail string
-}
-
-// Attempt is one finished attempt at a target.
-type Attempt struct {
-	At       time.Time
-	ID, Type string // of the event
-	Target   string
-	N        int
-	Took     time.Duration
-	Status   int    // HTTP status, 0 if there was no answer
-	Error    string // empty if delivered
-	State    string // of the job now: done, pending or dead
-	NextAt   time.Time
-}
-
-func (o Observer) accept(e *store.Event, a store.Accepted, targets []string) {
-	if o.Accepted != nil {
-		o.Accepted(Accepted{At: e.ReceivedAt, ID: e.ID, Type: e.Type, KeyLabel: e.KeyLabel,
-			Skew: e.ReceivedAt.Sub(e.SignedAt), Duplicate: a.Duplicate, Targets: targets})
+func (s *Sidecar) observeAccept(e *store.Event, a store.Accepted, targets []string) {
+	kind := live.Accepted
+	if a.Duplicate {
+		kind = live.Duplicate
 	}
+	if p := s.passer(e.Type); p != nil { // it has had the event already
+		targets = append([]string{p.Name()}, targets...)
+	}
+	s.feed.Publish(live.Message{
+		Kind: kind, At: e.ReceivedAt.UTC(), ID: e.ID, DeliveryID: a.DeliveryID, Type: e.Type,
+		KeyLabel: e.KeyLabel, Skew: seconds(e.ReceivedAt.Sub(e.SignedAt)), Targets: slices.Clone(targets),
+	})
 }
 
-func (o Observer) reject(_ *http.Request, err *webhook.Error) {
-	if o.Rejected != nil {
-		o.Rejected(Rejected{At: time.Now(), Status: err.Status, Reason: err.Reason, Detail: err.Error()})
+func (s *Sidecar) observeAttempt(e *store.Event, a store.Attempt, state store.State, next time.Time) {
+	m := live.Message{
+		Kind: live.Tried, At: a.FinishedAt.UTC(), ID: e.ID, DeliveryID: e.DeliveryID, Type: e.Type,
+		Target: a.Target, N: a.N, Duration: seconds(a.FinishedAt.Sub(a.StartedAt)),
+		Status: a.ResponseStatus, Error: a.Error, State: string(state),
 	}
+	switch state {
+	case store.Dead:
+		m.Kind = live.Dead
+	case store.Pending:
+		next = next.UTC()
+		m.NextAt = &next
+	}
+	s.feed.Publish(m)
 }
 
-func (o Observer) attempt(e *store.Event, a store.Attempt, state store.State, next time.Time) {
-	if o.Attempt != nil {
-		o.Attempt(Attempt{At: a.FinishedAt, ID: e.ID, Type: e.Type, Target: a.Target, N: a.N,
-			Took: a.FinishedAt.Sub(a.StartedAt), Status: a.ResponseStatus, Error: a.Error,
-			State: string(state), NextAt: next})
+func (s *Sidecar) observeReject(r *http.Request, err *webhook.Error) {
+	now := time.Now().UTC()
+	m := live.Message{
+		Kind: live.Rejected, At: now, Status: err.Status, Reason: err.Reason,
+		Error: strings.TrimPrefix(err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr,
 	}
+	if s.rejects.Admit(now) {
+		q := live.Request{
+			At: now, Status: err.Status, Reason: err.Reason, Detail: m.Error, Method: r.Method,
+			URI: clipURI(r.RequestURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
+		}
+		q.Body, q.Whole = bodyOf(r, err)
+		m.ID = s.rejects.Add(q)
+	}
+	s.feed.Publish(m)
 }
+
+// bodyOf reads the body of a rejected request, if it is small and says
+// something: one that was refused for its method or size does not.
+func bodyOf(r *http.Request, err *webhook.Error) (body []byte, whole bool) {
+	switch err.Status {
+	case http.StatusUnauthorized, http.StatusServiceUnavailable:
+	default:
+		return nil, false
+	}
+	if r.ContentLength < 0 || r.ContentLength > live.MaxRejectBody {
+		return nil, false
+	}
+	body = make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, false
+	}
+	return body, true
+}
+
+// headerOf lists the header of a request by name. net/http keeps the host
+// apart.
+func headerOf(r *http.Request) [][2]string {
+	pairs := [][2]string{{"Host", r.Host}}
+	for name, values := range r.Header {
+		for _, v := range values {
+			pairs = append(pairs, [2]string{name, v})
+		}
+	}
+	slices.SortStableFunc(pairs[1:], func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return pairs
+}
+
+func clipURI(uri string) string { return uri[:min(len(uri), 2048)] }
+
+// seconds returns a duration in seconds, to the microsecond.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }

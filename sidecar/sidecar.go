@@ -25,6 +25,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
+	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
@@ -39,7 +40,6 @@ type Options struct {
 	Log     *slog.Logger // required
 	Plugins *slog.Logger // what plugins do and print; nil means Log
 	Dev     bool         // also accept events signed with the development key
-	Observe Observer
 }
 
 // Sidecar is a daemon that [New] has made ready to [Sidecar.Run].
@@ -61,6 +61,8 @@ type Sidecar struct {
 	replays  *replay.Runner
 	retain   *retention.Keeper
 	accept   *accept.Server
+	feed     *live.Feed // what happens at the moment
+	rejects  live.Rejects
 	admin    *http.Server // on adminNet
 	local    *http.Server // on socket
 	public   net.Listener
@@ -83,7 +85,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		opts.Plugins = opts.Log
 	}
 	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log,
-		metrics: telemetry.NewMetrics(opts.Version)}
+		metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -240,6 +242,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	s.logBacklog(background)
 	stopNotify()
 	stopScraped()
+	s.feed.Close() // who watches has seen the end, and need not be waited for
 	stopLocal()
 	stopAdmin()
 	close(failed)
@@ -279,6 +282,7 @@ func (s *Sidecar) logBacklog(ctx context.Context) {
 // close releases what New has opened, in the opposite order. It may be called
 // again.
 func (s *Sidecar) close() {
+	s.feed.Close()
 	if s.plugins != nil {
 		s.plugins.Stop()
 	}

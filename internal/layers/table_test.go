@@ -63,6 +63,7 @@ var table = []row{
 	// 2: state. The contract of stores stays free of what implements it.
 	{pattern: "sidecar/internal/store", layer: 2, stdOnly: true},
 	{pattern: "sidecar/internal/store/...", layer: 2},
+	{pattern: "sidecar/internal/live", layer: 2, stdOnly: true},
 	{pattern: "internal/pluginpb/...", layer: 2},
 
 	// 1 and 0: what everybody imports.

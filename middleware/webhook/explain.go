@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -59,7 +60,13 @@ func (x Explanation) String() string {
 // It makes up to some thousand signature checks: use it on demand, not for
 // every rejected request. The names of headers may be in any case.
 func (v *Verifier) Explain(h http.Header, body []byte) Explanation {
-	x := &explainer{v: v, body: body, now: time.Now(), keys: v.Keys.load()}
+	return v.ExplainAt(time.Now(), h, body)
+}
+
+// ExplainAt is [Verifier.Explain] with the clock at another time: that at which
+// a saved request arrived.
+func (v *Verifier) ExplainAt(at time.Time, h http.Header, body []byte) Explanation {
+	x := &explainer{v: v, body: body, now: at, keys: v.Keys.load()}
 	header := make(http.Header, len(h)) // canonical names: the headers may come from a file
 	for name, values := range h {
 		for _, value := range values {
@@ -172,7 +179,7 @@ func (x *explainer) explainKeys() bool {
 	genuine := false
 	for i := range x.keys {
 		k := &x.keys[i]
-		name := "key " + k.Label
+		name := fmt.Sprintf("key %s (…%s)", k.Label, keyEnd(k.Public))
 		switch matches := x.verify(k, message); {
 		case matches && k.validAt(x.now):
 			genuine = x.step(true, name, "matches")
@@ -374,6 +381,13 @@ func (x *explainer) otherTime() string {
 		}
 	}
 	return ""
+}
+
+// keyEnd returns the last characters of a key as Telnyx shows it: enough to
+// compare it with the one in Mission Control.
+func keyEnd(key ed25519.PublicKey) string {
+	text := base64.StdEncoding.EncodeToString(key)
+	return text[max(0, len(text)-4):]
 }
 
 // clip shortens text that a stranger has sent.

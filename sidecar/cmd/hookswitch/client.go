@@ -26,16 +26,20 @@ const exitNothing = 3
 
 // client talks to the admin API of a running sidecar.
 type client struct {
+	name  string // where it is, for people
 	http  *http.Client
 	base  string
 	token string
 }
 
-// connectFlags say which sidecar is meant.
-func connectFlags() []cli.Flag {
+// globalFlags are those of every command: which sidecar is meant, and how its
+// answers look.
+func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one that runs on HOOKSWITCH_STORE"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the admin token, for http addresses", DefaultText: "HOOKSWITCH_ADMIN_TOKEN"},
+		envFileFlag(),
+		&cli.BoolFlag{Name: "no-color", Usage: "no colours; NO_COLOR=1 and FORCE_COLOR=1 are heeded too"},
 	}
 }
 
@@ -69,18 +73,23 @@ func connect(c *cli.Command) (*client, error) {
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
-		return &client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://hookswitch"}, nil
+		return &client{name: addr, http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://hookswitch"}, nil
 	}
 	u, err := url.Parse(addr)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usageError("--addr: write it like http://127.0.0.1:9080 or unix:///run/hookswitch/admin.sock")
 	}
-	return &client{http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
+	return &client{name: u.Redacted(), http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
 }
 
 // do sends a request and returns the answer, whose body the caller closes. An
 // answer that is a problem is an error.
 func (c *client) do(ctx context.Context, method, path string, query url.Values, body any) (*http.Response, error) {
+	return c.send(ctx, method, path, query, body, nil)
+}
+
+// send is do with headers.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*http.Response, error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -96,6 +105,9 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	req, err := http.NewRequestWithContext(ctx, method, target, content)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)

@@ -1,76 +1,171 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/fatih/color"
-
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 )
 
-// console prints a line for every event, rejection and attempt, in colour on
-// a terminal (NO_COLOR is honoured). It shows no phone numbers and no text of
-// messages, so that a screen can be shared.
+// console prints what happens, a line for each event, rejection and attempt.
+// It shows no phone numbers and no text of messages, so that a screen can be
+// shared.
 type console struct {
 	mu      sync.Mutex // keeps lines whole
 	out     io.Writer
-	retries int // waits in the retry schedule
+	palette palette
+	form    string // pretty, compact or json
+	retries int    // waits in the retry schedule; 0 if it is not known
 }
 
-var (
-	green  = color.New(color.FgGreen).SprintFunc()
-	red    = color.New(color.FgRed).SprintFunc()
-	yellow = color.New(color.FgYellow).SprintFunc()
-	bold   = color.New(color.Bold).SprintFunc()
-	faint  = color.New(color.Faint).SprintFunc()
-)
-
-func (c *console) line(at time.Time, format string, args ...any) {
+// print prints one message.
+func (c *console) print(m live.Message) error {
+	var line string
+	switch {
+	case c.form == "json":
+		text, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		line = string(text)
+	case c.form == "compact":
+		line = c.compact(m)
+	default:
+		line = c.pretty(m)
+	}
+	if line == "" {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintf(c.out, "%s  %s\n", faint(at.Format("15:04:05.000")), strings.TrimRight(fmt.Sprintf(format, args...), " "))
+	_, err := io.WriteString(c.out, line+"\n")
+	return err
 }
 
-func (c *console) accepted(a sidecar.Accepted) {
-	note := ""
-	switch {
-	case a.Duplicate:
-		note = yellow("duplicate, not delivered again")
-	case len(a.Targets) == 0:
-		note = yellow("nobody handles it: kept")
-	}
-	c.line(a.At, "→ %s  %s  verified key=%s skew=%.1fs  %s", bold(pad(typeName(a.Type), 20)), short(a.ID), a.KeyLabel, a.Skew.Seconds(), note)
-}
-
-func (c *console) rejected(r sidecar.Rejected) {
-	c.line(r.At, "%s %s", red(fmt.Sprintf("✗ rejected %d", r.Status)), strings.TrimPrefix(r.Detail, "webhook: "))
-}
-
-func (c *console) attempt(a sidecar.Attempt) {
-	target := strings.Replace(a.Target, ":", " ", 1)
-	took := roundDuration(a.Took).String()
-	status := ""
-	if a.Status != 0 {
-		status = fmt.Sprintf(" %d", a.Status)
-	}
-	head := fmt.Sprintf("  └ %s  %s", pad(target, 18), short(a.ID))
-	switch a.State {
-	case "done":
-		again := ""
-		if a.N > 1 {
-			again = fmt.Sprintf("  (attempt %d)", a.N)
+// follow prints what v sees until the end of its feed, or of the output.
+func (c *console) follow(v *live.Viewer) {
+	for {
+		messages, lost, err := v.Next(context.Background())
+		if err != nil {
+			return
 		}
-		c.line(a.At, "%s  %s  %s%s", head, green("✓"+status), took, again)
-	case "dead":
-		c.line(a.At, "%s  %s  %s  %s", head, red("✗"+status), a.Error, red(fmt.Sprintf("dead after %d attempt(s)", a.N)))
-	default:
-		wait := roundDuration(a.NextAt.Sub(a.At))
-		c.line(a.At, "%s  %s  %s  %s", head, red("✗"+status), a.Error, yellow(fmt.Sprintf("retry %d/%d in %s", a.N, c.retries, wait)))
+		if lost > 0 {
+			messages = append([]live.Message{{Kind: live.Lost, At: messages[0].At, Lost: lost}}, messages...)
+		}
+		for _, m := range messages {
+			if c.print(m) != nil {
+				return
+			}
+		}
 	}
+}
+
+// pretty shows all there is to know, over two lines if need be.
+func (c *console) pretty(m live.Message) string {
+	p := &c.palette
+	pieces := []piece{{m.At.Local().Format("15:04:05.000") + "  ", p.faint, false}}
+	add := func(paint paint, format string, args ...any) {
+		pieces = append(pieces, piece{fmt.Sprintf(format, args...), paint, false})
+	}
+	switch m.Kind {
+	case live.Accepted, live.Duplicate:
+		add(nil, "→ ")
+		add(p.bold, "%s", pad(typeName(m.Type), 20))
+		add(nil, "  %s  verified key=%s skew=%.1fs  ", short(m.ID), m.KeyLabel, m.Skew)
+		switch {
+		case m.Kind == live.Duplicate:
+			add(p.yellow, "duplicate, not delivered again")
+		case len(m.Targets) == 0:
+			add(p.yellow, "nobody handles it: kept")
+		}
+	case live.Rejected:
+		add(p.red, "✗ rejected %d", m.Status)
+		add(nil, " %s", m.Error)
+		if m.ID != "" {
+			add(nil, "  ")
+			pieces = append(pieces, piece{"hookswitch verify --event " + m.ID, p.faint, true})
+		}
+	case live.Tried, live.Dead:
+		add(nil, "  └ %s  %s  ", pad(strings.Replace(m.Target, ":", " ", 1), 18), short(m.ID))
+		pieces = append(pieces, c.result(m)...)
+	case live.Lost:
+		add(p.yellow, "… lost %d messages: they came faster than they could be shown", m.Lost)
+	default:
+		return ""
+	}
+	return fold(screenWidth, strings.Repeat(" ", 18), pieces...)
+}
+
+// result says how an attempt ended.
+func (c *console) result(m live.Message) []piece {
+	p := &c.palette
+	status := ""
+	if m.Status != 0 {
+		status = fmt.Sprintf(" %d", m.Status)
+	}
+	took := roundDuration(time.Duration(m.Duration * float64(time.Second))).String()
+	switch {
+	case m.State == "done":
+		again := ""
+		if m.N > 1 {
+			again = fmt.Sprintf("  (attempt %d)", m.N)
+		}
+		return []piece{{"✓" + status, p.green, false}, {"  " + took + again, nil, false}}
+	case m.Kind == live.Dead:
+		return []piece{{"✗" + status, p.red, false}, {"  " + m.Error + "  ", nil, false}, {fmt.Sprintf("dead after %d attempt(s)", m.N), p.red, false}}
+	}
+	return []piece{{"✗" + status, p.red, false}, {"  " + m.Error + "  ", nil, false}, {c.retry(m), p.yellow, false}}
+}
+
+func (c *console) retry(m live.Message) string {
+	text := fmt.Sprintf("retry %d", m.N)
+	if c.retries > 0 {
+		text += fmt.Sprintf("/%d", c.retries)
+	}
+	if m.NextAt == nil {
+		return text
+	}
+	return text + " in " + roundDuration(max(0, m.NextAt.Sub(m.At))).String()
+}
+
+// compact shows one short line.
+func (c *console) compact(m live.Message) string {
+	p := &c.palette
+	mark, paint, text := "→", p.bold, ""
+	switch m.Kind {
+	case live.Accepted, live.Duplicate:
+		text = short(m.ID) + " " + typeName(m.Type)
+		if m.Kind == live.Duplicate {
+			mark, paint = "⧉", p.yellow
+		}
+	case live.Rejected:
+		mark, paint = "⊘", p.red
+		text = pad(m.ID, 12) + fmt.Sprintf(" %d %s", m.Status, m.Reason)
+	case live.Tried, live.Dead:
+		mark, paint = "✓", p.green
+		answer := m.Error
+		if m.Status != 0 {
+			answer = fmt.Sprint(m.Status)
+		}
+		switch {
+		case m.Kind == live.Dead:
+			mark, paint, answer = "✗", p.red, answer+" dead"
+		case m.State == "pending":
+			mark, paint, answer = "↻", p.yellow, answer+" "+c.retry(m)
+		}
+		text = short(m.ID) + " " + m.Target + " " + answer
+	case live.Lost:
+		mark, paint, text = "…", p.yellow, fmt.Sprintf("lost %d messages", m.Lost)
+	default:
+		return ""
+	}
+	at := m.At.Local().Format("15:04:05")
+	return p.faint(at) + " " + paint(mark) + " " + clip(text, screenWidth-len(at)-3)
 }
 
 func typeName(t string) string {
@@ -87,8 +182,4 @@ func short(id string) string {
 		return "(no id) "
 	}
 	return pad(id[:min(len(id), 8)], 8)
-}
-
-func pad(s string, n int) string {
-	return s + strings.Repeat(" ", max(0, n-len(s)))
 }

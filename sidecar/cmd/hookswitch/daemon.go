@@ -123,16 +123,25 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	screen := &console{out: stdout, retries: len(cfg.RetrySchedule)}
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{
 		Version: version, Log: log, Plugins: plugins, Dev: true,
-		Observe: sidecar.Observer{Accepted: screen.accepted, Rejected: screen.rejected, Attempt: screen.attempt},
 	})
 	if err != nil {
 		return err
 	}
 	printBanner(stdout, s, cfg, c.Root().Name)
-	if err := s.Run(ctx); err != nil {
+	screen := &console{out: stdout, palette: newPalette(c, stdout), form: "pretty", retries: len(cfg.RetrySchedule)}
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		screen.follow(s.Live().Watch())
+	}()
+	err = s.Run(ctx)
+	select {
+	case <-shown:
+	case <-time.After(time.Second): // a terminal that takes nothing holds up nobody
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintln(stdout, "\nstopped; what was not delivered is kept for the next start")
@@ -213,11 +222,13 @@ func keysCommand(stdout io.Writer) *cli.Command {
 	}
 }
 
-// roundDuration makes a duration readable: three digits at most.
+// roundDuration makes a duration readable: three digits of less than a
+// minute, and else whole seconds.
 func roundDuration(d time.Duration) time.Duration {
-	for unit := time.Microsecond; ; unit *= 10 {
+	for unit := time.Microsecond; unit < time.Second; unit *= 10 {
 		if d < 1000*unit {
 			return d.Round(unit)
 		}
 	}
+	return d.Round(time.Second)
 }

@@ -117,7 +117,6 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 	root := &cli.Command{
 		Name:      "hookswitch",
 		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
-		Flags:     []cli.Flag{envFileFlag()},
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Commands: []*cli.Command{
@@ -135,6 +134,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 				},
 			},
 		},
+		Flags:       globalFlags(),
 		Suggest:     true,
 		HideVersion: true,
 		// Errors are printed, and exit codes chosen, in run alone.
@@ -147,7 +147,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
-	root.Commands = append(root.Commands, operateCommands(stdout)...)
+	root.Commands = append(root.Commands, operateCommands(stdout, stderr)...)
 	root.Commands = append(root.Commands, pluginsCommand(stdout, stderr))
 	for _, c := range root.Commands {
 		c.OnUsageError = onUsageError

@@ -20,15 +20,15 @@ import (
 )
 
 // operateCommands are those that work on the events of a running sidecar.
-func operateCommands(stdout io.Writer) []*cli.Command {
-	return []*cli.Command{eventsCommand(stdout), replayCommand(stdout), deadCommand(stdout)}
+func operateCommands(stdout, stderr io.Writer) []*cli.Command {
+	return []*cli.Command{tailCommand(stdout, stderr), eventsCommand(stdout), replayCommand(stdout), deadCommand(stdout)}
 }
 
 // command makes a command whose action has a client.
 func command(name, usage, args string, flags []cli.Flag, action func(context.Context, *cli.Command, *client) error) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, ArgsUsage: args, OnUsageError: onUsageError,
-		Flags: slices.Concat(flags, connectFlags()),
+		Flags: flags,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			client, err := connect(c)
 			if err != nil {

@@ -63,7 +63,8 @@ type Config struct {
 	MaxConns int
 
 	// OnAccept and OnReject, unless nil, observe every decision. They run before
-	// the answer is sent and must be quick.
+	// the answer is sent and must be quick. OnReject may read the body of the
+	// request, which is unread, or can be read again from the start.
 	OnAccept func(*store.Event, store.Accepted, []string)
 	OnReject func(*http.Request, *webhook.Error)
 

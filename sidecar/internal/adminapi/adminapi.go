@@ -14,7 +14,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -36,6 +40,13 @@ type Config struct {
 	// for, and the listener must be out of reach of strangers.
 	Token string
 
+	// Feed and Rejects are what happens at the moment, and Verify explains
+	// the signature of a request with the sidecar's keys as if it were at.
+	// Any may be nil; then there is none of that.
+	Feed    *live.Feed
+	Rejects *live.Rejects
+	Verify  func(at time.Time, h http.Header, body []byte) webhook.Explanation
+
 	Log *slog.Logger // nil discards
 }
 
@@ -44,6 +55,8 @@ type API struct {
 	cfg   Config
 	token *[sha256.Size]byte // digest of the token, nil when none is asked for
 	mux   *http.ServeMux
+
+	viewers atomic.Int32 // of the stream
 }
 
 // New returns an API.
@@ -96,6 +109,10 @@ func (a *API) routes() []route {
 		{"GET", "/api/v1/events/export", a.exportEvents},
 		{"GET", "/api/v1/events/{id}", a.getEvent},
 		{"GET", "/api/v1/events/{id}/payload", a.getPayload},
+		{"GET", "/api/v1/stream", a.stream},
+		{"GET", "/api/v1/rejected", a.listRejected},
+		{"GET", "/api/v1/rejected/{id}", a.getRejected},
+		{"POST", "/api/v1/verify", a.verify},
 		{"GET", "/api/v1/replays", a.listReplays},
 		{"POST", "/api/v1/replays", a.createReplay},
 		{"GET", "/api/v1/replays/{id}", a.getReplay},

@@ -3,6 +3,7 @@ package adminapi_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,9 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -33,6 +36,11 @@ type fixture struct {
 	spec   *openapi3.T
 	router routers.Router
 	met    map[string]bool // operations of the file that were answered well
+
+	feed    *live.Feed
+	rejects *live.Rejects
+	signer  *webhook.KeyRing
+	private ed25519.PrivateKey
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -42,19 +50,28 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	api, err := adminapi.New(adminapi.Config{Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Plugins: newPlugins(t), Token: "t0ken"})
+	f := &fixture{store: db, met: make(map[string]bool), feed: live.NewFeed(8), rejects: new(live.Rejects)}
+	f.private = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	f.signer, err = webhook.NewKeyRing(webhook.Key{Label: "prod", Public: f.private.Public().(ed25519.PublicKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := openapi3.NewLoader().LoadFromFile("openapi.json")
+	f.api, err = adminapi.New(adminapi.Config{
+		Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Plugins: newPlugins(t), Token: "t0ken",
+		Feed: f.feed, Rejects: f.rejects, Verify: (&webhook.Verifier{Keys: f.signer}).ExplainAt,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	router, err := gorillamux.NewRouter(spec)
+	f.spec, err = openapi3.NewLoader().LoadFromFile("openapi.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{store: db, api: api, spec: spec, router: router, met: make(map[string]bool)}
+	f.router, err = gorillamux.NewRouter(f.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 // event stores an event and brings it to an end, or leaves it pending.
@@ -121,7 +138,7 @@ func (f *fixture) call(t *testing.T, method, path, body string, want int) []byte
 		}
 		f.met[method+" "+route.Path] = true
 	}
-	if strings.HasSuffix(route.Path, "/payload") || strings.HasSuffix(route.Path, "/export") {
+	if strings.HasSuffix(route.Path, "/payload") || strings.HasSuffix(route.Path, "/export") || strings.HasSuffix(route.Path, "/stream") {
 		return answer // not JSON
 	}
 	err = openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
@@ -190,6 +207,11 @@ func TestEveryOperation(t *testing.T) {
 	if list := decode[struct{ Data []adminapi.Replay }](t, f.call(t, "GET", "/api/v1/replays", "", 200)).Data; len(list) != 1 {
 		t.Errorf("replays %+v", list)
 	}
+	f.signatures(t, done)
+	f.feed.Close() // ends a stream
+	if body := f.call(t, "GET", "/api/v1/stream?type=call.*&status=failed&since=1h", "", 200); !bytes.Contains(body, []byte("event: stopping\n")) {
+		t.Errorf("stream %q", body)
+	}
 	f.call(t, "POST", "/api/v1/dead-letters/discard", `{"all":true,"dry_run":true}`, 200)
 	if n := decode[map[string]int](t, f.call(t, "POST", "/api/v1/dead-letters/discard", `{"ids":["`+dead+`"]}`, 200))["discarded"]; n != 1 {
 		t.Errorf("discarded %d, want 1", n)
@@ -232,6 +254,19 @@ func TestProblems(t *testing.T) {
 		{"GET", "/api/v1/events?type=a*b", "", 400, "type"},
 		{"GET", "/api/v1/events?since=yesterday", "", 400, "since"},
 		{"GET", "/api/v1/events?a=%zz", "", 400, "query"},
+		{"GET", "/api/v1/stream?status=lost", "", 400, "accepted"},
+		{"GET", "/api/v1/stream?text=hello", "", 400, "export"},
+		{"GET", "/api/v1/stream?until=1h", "", 400, "export"},
+		{"GET", "/api/v1/stream?type=a*b", "", 400, "type"},
+		{"GET", "/api/v1/stream?since=soon", "", 400, "since"},
+		{"GET", "/api/v1/stream?limit=1", "", 400, "limit"},
+		{"GET", "/api/v1/rejected?limit=1", "", 400, "parameters"},
+		{"GET", "/api/v1/rejected/r_nobody", "", 404, "restart"},
+		{"POST", "/api/v1/verify", "{}", 400, "either"},
+		{"POST", "/api/v1/verify", `{"id":"a","headers":[]}`, 400, "either"},
+		{"POST", "/api/v1/verify", `{"id":"nobody"}`, 404, "id"},
+		{"POST", "/api/v1/verify", `{"id":"r_nobody"}`, 404, "r_nobody"},
+		{"POST", "/api/v1/verify", `{"id":"a","at":"then"}`, 400, "at"},
 		{"POST", "/api/v1/replays", "{}", 400, "all"},
 		{"POST", "/api/v1/replays", "", 400, "JSON"},
 		{"POST", "/api/v1/replays", `{"all":true} {}`, 400, "behind"},

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fatih/color"
+	"github.com/mattn/go-isatty"
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+// screenWidth is what every output fits into.
+const screenWidth = 80
+
+// paint colours a text, or does not.
+type paint func(...any) string
+
+// palette has the colours of an output.
+type palette struct {
+	green, red, yellow, bold, faint paint
+}
+
+// newPalette returns the colours for w: those of a terminal, unless NO_COLOR,
+// FORCE_COLOR or --no-color say otherwise.
+func newPalette(c *cli.Command, w io.Writer) palette {
+	on := wantsColor(w, variables(sidecar.Environ()))
+	if c != nil && c.Bool("no-color") {
+		on = false
+	}
+	make := func(attribute color.Attribute) paint {
+		style := color.New(attribute)
+		if style.DisableColor(); on {
+			style.EnableColor()
+		}
+		return style.SprintFunc()
+	}
+	return palette{
+		green: make(color.FgGreen), red: make(color.FgRed), yellow: make(color.FgYellow),
+		bold: make(color.Bold), faint: make(color.Faint),
+	}
+}
+
+// wantsColor decides by no-color.org and force-color.org, and then by what w
+// is.
+func wantsColor(w io.Writer, env map[string]string) bool {
+	if env["NO_COLOR"] != "" {
+		return false
+	}
+	if force := env["FORCE_COLOR"]; force != "" {
+		return force != "0" && force != "false"
+	}
+	return isTerminal(w) && env["TERM"] != "dumb"
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// variables returns an environment by name.
+func variables(environ []string) map[string]string {
+	env := make(map[string]string, len(environ))
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		env[name] = value
+	}
+	return env
+}
+
+// piece is a part of a line, in one colour.
+type piece struct {
+	text  string
+	paint paint // nil: plain
+	whole bool  // not to be broken: a command that can be copied
+}
+
+// fold sets pieces one behind the other in lines of at most width columns.
+// Further lines begin with an indent. Words are kept whole: an id or a URL can
+// be copied.
+func fold(width int, indent string, pieces ...piece) string {
+	var out strings.Builder
+	column, pending := 0, ""
+	for _, p := range pieces {
+		words := []string{p.text}
+		if !p.whole {
+			words = strings.SplitAfter(p.text, " ")
+		}
+		for _, word := range words {
+			bare := strings.TrimRight(word, " ")
+			if bare == "" {
+				pending += word
+				continue
+			}
+			n := utf8.RuneCountInString(bare)
+			if column > 0 && column+len(pending)+n > width {
+				out.WriteString("\n" + indent)
+				column, pending = len(indent), ""
+			}
+			out.WriteString(pending)
+			if column += len(pending) + n; p.paint != nil {
+				bare = p.paint(bare)
+			}
+			out.WriteString(bare)
+			pending = word[len(strings.TrimRight(word, " ")):]
+		}
+	}
+	return out.String()
+}
+
+// clip shortens a text to n characters.
+func clip(text string, n int) string {
+	if utf8.RuneCountInString(text) <= n {
+		return text
+	}
+	return string([]rune(text)[:n-1]) + "…"
+}
+
+// pad fills a text up to n characters.
+func pad(s string, n int) string {
+	return s + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s)))
+}
