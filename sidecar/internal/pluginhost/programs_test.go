@@ -27,6 +27,7 @@ var programs = map[string]func(){
 	"good":                   func() { good(0) },
 	"hookswitch-plugin-good": func() { good(0) },
 	"single":                 func() { good(1) },
+	"same":                   same,
 	"fussy":                  fussy,
 	"exits":                  exits,
 	"silent":                 func() { select {} },
