@@ -266,7 +266,7 @@ func (Headers) LogValue() slog.Value { return slog.StringValue(stars) }
 
 // NewLogger returns a logger in one of the formats of LogFormat, other than
 // auto.
-func NewLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
 	return telemetry.NewLogger(w, format, level)
 }
 

@@ -60,11 +60,9 @@ func (s *Sidecar) openFaces() error {
 	}
 	s.replays = replay.New(replay.Config{Store: s.store, Wake: s.dispatch.Wake, Log: s.log})
 	s.retain = retention.New(retention.Config{
-		Store:    s.store,
-		Keep:     time.Duration(s.cfg.Retention),
-		KeepDead: time.Duration(s.cfg.RetentionDead),
-		MaxBytes: int64(s.cfg.MaxDisk),
-		Log:      s.log,
+		Store:  s.store,
+		Limits: s.cfg.limits(),
+		Log:    s.log,
 	})
 	operate, err := adminapi.New(adminapi.Config{
 		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
@@ -90,6 +88,15 @@ func (s *Sidecar) openFaces() error {
 	local.Handle("/api/v1/", operate.LocalHandler())
 	s.local = s.server(local)
 	return nil
+}
+
+// limits returns what is kept.
+func (c *Config) limits() retention.Limits {
+	return retention.Limits{
+		Keep:     time.Duration(c.Retention),
+		KeepDead: time.Duration(c.RetentionDead),
+		MaxBytes: int64(c.MaxDisk),
+	}
 }
 
 // server returns the server of an admin listener. It has no WriteTimeout: an

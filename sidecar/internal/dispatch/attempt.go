@@ -35,7 +35,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	case closed:
 		l.d.log.Info("target is available again", "target", l.name)
 	}
-	state, nextAt := store.Next(task.Job, a, l.policy, store.Jitter())
+	state, nextAt := store.Next(task.Job, a, *l.policy.Load(), store.Jitter())
 	if err := l.record(results, task, a, state, nextAt); err != nil {
 		l.d.unrecorded.Add(1)
 		l.d.log.Error("the result of an attempt is not recorded", "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "outcome", a.Outcome, "error", err)
@@ -73,7 +73,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 	// Releasing costs nothing and schedules nothing: a target that returns
 	// an error while ctx lasts, which it should not, would be called again
 	// at once, for ever. So that counts as an attempt.
-	if a, err = l.target.Deliver(ctx, task); err != nil && ctx.Err() == nil && !l.d.draining.Load() {
+	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !l.d.draining.Load() {
 		a, err = failed(err.Error()), nil
 	}
 	return a, err

@@ -31,9 +31,8 @@ const (
 //	                                   ▲                        │ a failure
 //	                                   └────────────────────────┘
 type breaker struct {
-	slots int // attempts that may be in flight when closed
-
 	mu        sync.Mutex
+	slots     int       // attempts that may be in flight when closed
 	failures  int       // in a row
 	since     time.Time // not zero: open or recovering
 	pause     time.Duration
@@ -41,6 +40,20 @@ type breaker struct {
 	limit     int       // recovering: slots; 0: open or closed
 	successes int       // recovering: since limit was set
 	last      string    // error
+}
+
+// setSlots changes how many attempts may be in flight.
+func (b *breaker) setSlots(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slots = n
+}
+
+// reset closes the breaker: it is another target now.
+func (b *breaker) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failures, b.since, b.pause, b.until, b.limit, b.last = 0, time.Time{}, 0, time.Time{}, 0, ""
 }
 
 // free returns how many attempts may begin, and, if none may because the target

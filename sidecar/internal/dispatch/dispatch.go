@@ -97,7 +97,7 @@ type Policy struct {
 // Dispatcher carries jobs to targets. Its methods are safe for concurrent use.
 type Dispatcher struct {
 	store     store.Store
-	cfg       Config // for the policies
+	cfg       Config // for the policies, guarded by loopsMu
 	drain     time.Duration
 	log       *slog.Logger
 	onAttempt func(store.Task, store.Attempt, store.State, time.Time)
@@ -112,6 +112,8 @@ type Dispatcher struct {
 	draining   atomic.Bool  // Run was told to stop
 	unrecorded atomic.Int64 // results that did not reach the store
 }
+
+const defaultConcurrency = 16
 
 // After the attempts were cancelled their results get resultTimeout to be
 // recorded, and then every goroutine abandonTimeout to end. Both are short
@@ -140,7 +142,7 @@ func New(cfg Config) (*Dispatcher, error) {
 		}
 	}
 	if cfg.Concurrency == 0 {
-		cfg.Concurrency = 16
+		cfg.Concurrency = defaultConcurrency
 	}
 	d := &Dispatcher{
 		store:     cfg.Store,
@@ -214,7 +216,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		close(done)
 	}()
 	for _, l := range d.all() {
-		l.target.Drain()
+		l.to().Drain()
 	}
 	ended := endsWithin(done, d.drain)
 	if !ended {

@@ -22,19 +22,22 @@ const (
 
 // loop works for one target, so that a slow one does not hold up the others.
 type loop struct {
-	d      *Dispatcher
-	target Target
-	name   string
-	policy store.Policy
-	slots  int           // attempts that may be in flight
-	wake   chan struct{} // of capacity 1: work may have become due, or a slot free
+	d    *Dispatcher
+	name string
+	wake chan struct{} // of capacity 1: work may have become due, or a slot free
 
-	breaker breaker
+	target atomic.Pointer[Target]
+	policy atomic.Pointer[store.Policy]
+
+	breaker breaker            // with the attempts that may be in flight
 	stop    context.CancelFunc // nil until it runs; guarded by Dispatcher.loopsMu
 	ended   chan struct{}      // closed when it does not run any more
 
 	inFlight atomic.Int32
 }
+
+// to returns the target that the next attempt is made at.
+func (l *loop) to() Target { return *l.target.Load() }
 
 func (l *loop) poke() {
 	select {

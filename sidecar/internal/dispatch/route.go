@@ -17,7 +17,7 @@ import (
 func (d *Dispatcher) Route(eventType string) []string {
 	var names []string
 	for _, l := range d.all() {
-		patterns := l.target.Patterns()
+		patterns := l.to().Patterns()
 		if len(patterns) == 0 {
 			patterns = d.remembered(l.name)
 		}
@@ -72,7 +72,7 @@ func (d *Dispatcher) loadRoutes() error {
 // only after the next start, so it does not keep events from flowing.
 func (d *Dispatcher) rememberAll(ctx context.Context) {
 	for _, l := range d.all() {
-		if err := d.Remember(ctx, l.name, l.target.Patterns()); err != nil {
+		if err := d.Remember(ctx, l.name, l.to().Patterns()); err != nil {
 			d.log.Warn("patterns are not remembered", "target", l.name, "error", err)
 		}
 	}

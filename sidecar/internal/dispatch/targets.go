@@ -36,29 +36,65 @@ func (d *Dispatcher) Add(t Target) error {
 		return fmt.Errorf("dispatch: target name %q is empty or used twice: give each target a name of its own", name)
 	}
 	l := &loop{
-		d: d, target: t, name: name,
-		policy: store.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge},
-		slots:  d.cfg.Concurrency,
-		wake:   make(chan struct{}, 1),
-		ended:  make(chan struct{}),
+		d: d, name: name,
+		wake:  make(chan struct{}, 1),
+		ended: make(chan struct{}),
 	}
-	if p, ok := d.cfg.Policies[name]; ok {
-		if p.Schedule != nil {
-			l.policy.Schedule = p.Schedule
-		}
-		if p.MaxAge > 0 {
-			l.policy.MaxAge = p.MaxAge
-		}
-		if p.Concurrency > 0 {
-			l.slots = p.Concurrency
-		}
-	}
-	l.breaker = breaker{slots: l.slots}
+	l.target.Store(&t)
+	d.treat(l)
 	d.loops = append(d.loops, l)
 	if d.running != nil {
 		d.running.start(l)
 	}
 	return nil
+}
+
+// treat sets how a target is treated. The caller holds loopsMu.
+func (d *Dispatcher) treat(l *loop) {
+	policy, slots := store.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge}, d.cfg.Concurrency
+	if p, ok := d.cfg.Policies[l.name]; ok {
+		if p.Schedule != nil {
+			policy.Schedule = p.Schedule
+		}
+		if p.MaxAge > 0 {
+			policy.MaxAge = p.MaxAge
+		}
+		if p.Concurrency > 0 {
+			slots = p.Concurrency
+		}
+	}
+	l.policy.Store(&policy)
+	l.breaker.setSlots(slots)
+}
+
+// Replace puts t in the place of the target of its name, also while the
+// dispatcher runs. Attempts under way end with the target that they were begun
+// with, which is not drained; the next ones are made at t, as if it had always
+// been available.
+func (d *Dispatcher) Replace(t Target) error {
+	l := d.loop(t.Name())
+	if l == nil {
+		return fmt.Errorf("dispatch: there is no target %q to replace", t.Name())
+	}
+	l.target.Store(&t)
+	l.breaker.reset()
+	l.poke()
+	return nil
+}
+
+// SetPolicy changes what Config says of all targets, also while the dispatcher
+// runs: a zero Concurrency means 16 again. Jobs that wait keep their time.
+func (d *Dispatcher) SetPolicy(p Policy) {
+	if p.Concurrency <= 0 {
+		p.Concurrency = defaultConcurrency
+	}
+	d.loopsMu.Lock()
+	defer d.loopsMu.Unlock()
+	d.cfg.Schedule, d.cfg.MaxAge, d.cfg.Concurrency = p.Schedule, p.MaxAge, p.Concurrency
+	for _, l := range d.loops {
+		d.treat(l)
+		l.poke()
+	}
 }
 
 // Remove takes a target away and waits until its attempts under way have ended
@@ -77,7 +113,7 @@ func (d *Dispatcher) Remove(ctx context.Context, name string) error {
 	if l.stop == nil {
 		return nil // it never ran
 	}
-	l.target.Drain()
+	l.to().Drain()
 	l.stop()
 	select {
 	case <-l.ended:

@@ -5,6 +5,7 @@ package retention
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -20,10 +21,16 @@ const (
 	DefaultEvery = time.Minute
 )
 
-// Config says what is kept. Store is required.
+// Config is what a Keeper needs. Store is required.
 type Config struct {
-	Store store.Operator
+	Store  store.Operator
+	Limits               // see Keeper.Set
+	Every  time.Duration // 0 means DefaultEvery
+	Log    *slog.Logger  // nil discards
+}
 
+// Limits say what is kept.
+type Limits struct {
 	// Keep is how long events are kept that were delivered, discarded or
 	// unhandled, and KeepDead those with a dead letter, from when they were
 	// received. 0 keeps them for ever.
@@ -32,13 +39,15 @@ type Config struct {
 	// MaxBytes is how large the store may become; see store.Retention. 0
 	// means no limit.
 	MaxBytes int64
-
-	Every time.Duration // 0 means DefaultEvery
-	Log   *slog.Logger  // nil discards
 }
 
+func (l Limits) none() bool { return l.Keep <= 0 && l.KeepDead <= 0 && l.MaxBytes <= 0 }
+
 // Keeper removes old events.
-type Keeper struct{ cfg Config }
+type Keeper struct {
+	cfg    Config
+	limits atomic.Pointer[Limits]
+}
 
 // New returns a Keeper that [Keeper.Run] starts.
 func New(cfg Config) *Keeper {
@@ -48,17 +57,20 @@ func New(cfg Config) *Keeper {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{cfg}
+	k := &Keeper{cfg: cfg}
+	k.Set(cfg.Limits)
+	return k
 }
+
+// Set changes what is kept. It may be called while the Keeper runs.
+func (k *Keeper) Set(l Limits) { k.limits.Store(&l) }
 
 // Run works until ctx ends, and returns nil.
 func (k *Keeper) Run(ctx context.Context) error {
-	if k.cfg.Keep <= 0 && k.cfg.KeepDead <= 0 && k.cfg.MaxBytes <= 0 {
-		<-ctx.Done()
-		return nil
-	}
 	for sleep(ctx, k.cfg.Every) {
-		k.round(ctx)
+		if !k.limits.Load().none() {
+			k.round(ctx)
+		}
 	}
 	return nil
 }
@@ -68,12 +80,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) round(ctx context.Context) {
 	began, removed := time.Now(), 0
 	for {
-		r := store.Retention{MaxBytes: k.cfg.MaxBytes}
-		if k.cfg.Keep > 0 {
-			r.Before = time.Now().Add(-k.cfg.Keep)
+		limits := *k.limits.Load()
+		r := store.Retention{MaxBytes: limits.MaxBytes}
+		if limits.Keep > 0 {
+			r.Before = time.Now().Add(-limits.Keep)
 		}
-		if k.cfg.KeepDead > 0 {
-			r.DeadBefore = time.Now().Add(-k.cfg.KeepDead)
+		if limits.KeepDead > 0 {
+			r.DeadBefore = time.Now().Add(-limits.KeepDead)
 		}
 		got, err := k.cfg.Store.Prune(ctx, r, stepEvents)
 		removed += got.Events
@@ -84,7 +97,7 @@ func (k *Keeper) round(ctx context.Context) {
 			return
 		}
 		if !got.More {
-			k.report(removed, got.Bytes, time.Since(began))
+			k.report(removed, got.Bytes, limits.MaxBytes, time.Since(began))
 			return
 		}
 		if !sleep(ctx, rest) {
@@ -93,13 +106,13 @@ func (k *Keeper) round(ctx context.Context) {
 	}
 }
 
-func (k *Keeper) report(removed int, size int64, took time.Duration) {
+func (k *Keeper) report(removed int, size, most int64, took time.Duration) {
 	if removed > 0 {
 		k.cfg.Log.Info("old events removed", "events", removed, "store_bytes", size, "took", took.Round(time.Millisecond))
 	}
-	if k.cfg.MaxBytes > 0 && size > k.cfg.MaxBytes {
+	if most > 0 && size > most {
 		k.cfg.Log.Warn("the store is larger than it should be, with events that are pending or dead: deliver, requeue or discard them, or raise HOOKSWITCH_MAX_DISK",
-			"store_bytes", size, "max_bytes", k.cfg.MaxBytes)
+			"store_bytes", size, "max_bytes", most)
 	}
 }
 

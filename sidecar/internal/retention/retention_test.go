@@ -60,12 +60,12 @@ func TestOldEventsAreRemoved(t *testing.T) {
 		during  time.Duration
 		want    int
 	}{
-		{"before their time all are kept", retention.Config{Keep: day}, nil, day - time.Hour, 500},
-		{"after it none", retention.Config{Keep: day}, nil, day + time.Hour, 0},
-		{"pending ones are kept", retention.Config{Keep: day}, []string{"plugin:a"}, 3 * day, 500},
-		{"another age says nothing about them", retention.Config{KeepDead: day}, nil, 3 * day, 500},
+		{"before their time all are kept", retention.Config{Limits: retention.Limits{Keep: day}}, nil, day - time.Hour, 500},
+		{"after it none", retention.Config{Limits: retention.Limits{Keep: day}}, nil, day + time.Hour, 0},
+		{"pending ones are kept", retention.Config{Limits: retention.Limits{Keep: day}}, []string{"plugin:a"}, 3 * day, 500},
+		{"another age says nothing about them", retention.Config{Limits: retention.Limits{KeepDead: day}}, nil, 3 * day, 500},
 		{"without a limit all are kept", retention.Config{}, nil, 1000 * day, 500},
-		{"a store that is too large is emptied", retention.Config{MaxBytes: 1}, nil, time.Hour, 0},
+		{"a store that is too large is emptied", retention.Config{Limits: retention.Limits{MaxBytes: 1}}, nil, time.Hour, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			left, log := keep(t, 500, tt.targets, tt.cfg, tt.during)
@@ -80,8 +80,45 @@ func TestOldEventsAreRemoved(t *testing.T) {
 }
 
 func TestAStoreThatCannotShrinkIsReported(t *testing.T) {
-	left, log := keep(t, 10, []string{"plugin:a"}, retention.Config{MaxBytes: 1000}, time.Hour)
+	left, log := keep(t, 10, []string{"plugin:a"}, retention.Config{Limits: retention.Limits{MaxBytes: 1000}}, time.Hour)
 	if left != 10 || !strings.Contains(log, "HOOKSWITCH_MAX_DISK") {
 		t.Errorf("%d events are left; log:\n%s", left, log)
 	}
+}
+
+// TestLimitsChange: what is kept can be changed while the Keeper runs.
+func TestLimitsChange(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if _, err := s.Accept(t.Context(), &store.Event{Key: "a", ReceivedAt: time.Now(), PayloadLen: -1}, nil); err != nil {
+			t.Fatal(err)
+		}
+		left := func() int {
+			time.Sleep(48 * time.Hour)
+			p, err := s.PreviewReplay(t.Context(), store.Query{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p.Events
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		keeper, done := retention.New(retention.Config{Store: s}), make(chan error)
+		go func() { done <- keeper.Run(ctx) }()
+		if n := left(); n != 1 {
+			t.Errorf("%d events are left without a limit", n)
+		}
+		keeper.Set(retention.Limits{Keep: time.Hour})
+		if n := left(); n != 0 {
+			t.Errorf("%d events are left with a limit of an hour", n)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // NewLogger returns a logger that writes to w, as "text" or "json".
-func NewLogger(w io.Writer, format string, level slog.Level) (*slog.Logger, error) {
+func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch format {
 	case "text":
