@@ -45,7 +45,7 @@ func (s *Sidecar) openFaces() error {
 		OnAccept: s.onAccept,
 		OnReject: s.onReject,
 		OnPass:   s.onPass,
-		OnAnswer: s.metrics.Answered,
+		OnAnswer: s.onAnswer,
 
 		AckBudget: time.Duration(s.cfg.AckBudget),
 	})
@@ -66,7 +66,7 @@ func (s *Sidecar) openFaces() error {
 	})
 	operate, err := adminapi.New(adminapi.Config{
 		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
-		Feed: s.feed, Rejects: &s.rejects, Verify: verifier.ExplainAt,
+		Feed: s.feed, Rejects: &s.rejects, Verify: verifier.ExplainAt, Status: s.report,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)

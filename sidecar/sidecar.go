@@ -63,6 +63,8 @@ type Sidecar struct {
 	accept   *accept.Server
 	feed     *live.Feed // what happens at the moment
 	rejects  live.Rejects
+	meter    live.Meter
+	started  time.Time
 	admin    *http.Server // on adminNet
 	local    *http.Server // on socket
 	public   net.Listener
@@ -85,7 +87,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		opts.Plugins = opts.Log
 	}
 	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log,
-		metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing)}
+		metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing), started: time.Now()}
 	defer func() {
 		if err != nil {
 			s.close()

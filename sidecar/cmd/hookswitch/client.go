@@ -21,9 +21,6 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-// exitNothing says that a command which works on events has found none.
-const exitNothing = 3
-
 // client talks to the admin API of a running sidecar.
 type client struct {
 	name  string // where it is, for people

@@ -165,6 +165,7 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	age := flags.Duration("age", 0, "how long ago it was signed")
 	wrongKey := flags.Bool("wrongkey", false, "sign with another key")
 	flip := flags.Bool("flip", false, "flip a bit of the body after signing")
+	reformat := flags.Bool("reformat", false, "print the JSON on one line after signing")
 	drop := flags.String("drop", "", "leave out a header")
 	method := flags.String("method", http.MethodPost, "")
 	pad := flags.Int("pad", 0, "add so many spaces to the body before signing")
@@ -183,6 +184,11 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 		body = bytes.Clone(body)
 		body[len(body)/2] ^= 1
 		req.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	if *reformat {
+		var out bytes.Buffer
+		ts.Check(json.Compact(&out, body))
+		req.Body, req.ContentLength = io.NopCloser(&out), int64(out.Len())
 	}
 	if *drop != "" {
 		req.Header.Del(*drop)

@@ -165,7 +165,7 @@ func (c *console) compact(m live.Message) string {
 		return ""
 	}
 	at := m.At.Local().Format("15:04:05")
-	return p.faint(at) + " " + paint(mark) + " " + clip(text, screenWidth-len(at)-3)
+	return p.faint(at) + " " + paint(mark) + " " + cut(text, screenWidth-len(at)-3)
 }
 
 func typeName(t string) string {

@@ -12,8 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -30,6 +29,8 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
+	exitNothing     = 3  // a command that works on events has found none
+	exitInvalid     = 4  // verify: the signature is not valid
 	exitUnreachable = 69 // EX_UNAVAILABLE: no sidecar answers
 	exitConfig      = 78 // EX_CONFIG: systemd should not restart it (RestartPreventExitStatus)
 	exitInterrupted = 130
@@ -43,7 +44,11 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signalContext(ctx)
 	defer stop()
-	err := newCommand(stdout, stderr).Run(ctx, args)
+	root, unknown := newCommand(stdout, stderr)
+	err := root.Run(ctx, args)
+	if err == nil {
+		err = *unknown
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -113,60 +118,44 @@ func signalContext(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-func newCommand(stdout, stderr io.Writer) *cli.Command {
-	root := &cli.Command{
+// newCommand returns the command line, and where it leaves an error of asking
+// for help on a command that there is not, for which the library has no other
+// way out.
+func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
+	root = &cli.Command{
 		Name:      "hookswitch",
 		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
 		Writer:    stdout,
 		ErrWriter: stderr,
-		Commands: []*cli.Command{
-			runCommand(stderr),
-			devCommand(stdout, stderr),
-			triggerCommand(stdout),
-			keysCommand(stdout),
-			configCommand(stdout),
-			{
-				Name:  "version",
-				Usage: "print the version",
-				Action: func(context.Context, *cli.Command) error {
-					fmt.Fprintln(stdout, versionText())
-					return nil
-				},
+		Flags:     globalFlags(),
+		Commands: slices.Concat(
+			[]*cli.Command{runCommand(stderr), devCommand(stdout, stderr), triggerCommand(stdout), tailCommand(stdout, stderr)},
+			operateCommands(stdout),
+			[]*cli.Command{
+				pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),
+				statusCommand(stdout), healthCommand(), versionCommand(stdout),
 			},
+		),
+		HideVersion:           true,
+		EnableShellCompletion: true,
+		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			c.Hidden, c.Usage = false, "print a script for the shell that completes commands"
 		},
-		Flags:       globalFlags(),
-		Suggest:     true,
-		HideVersion: true,
 		// Errors are printed, and exit codes chosen, in run alone.
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
-		OnUsageError:   onUsageError,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if name := c.Args().First(); name != "" {
-				return usageError("there is no command %q; \"hookswitch help\" lists them", name)
+				return unknownCommand(c, name)
 			}
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
-	root.Commands = append(root.Commands, operateCommands(stdout, stderr)...)
-	root.Commands = append(root.Commands, pluginsCommand(stdout, stderr))
-	for _, c := range root.Commands {
-		c.OnUsageError = onUsageError
-	}
-	return root
+	cli.HelpPrinter = printHelp // the library has no other place for it
+	unknown = new(error)
+	finish(root, func(err error) { *unknown = err })
+	return root, unknown
 }
 
 func onUsageError(_ context.Context, c *cli.Command, err error, _ bool) error {
 	return usageError("%w; see \"%s --help\"", err, c.FullName())
-}
-
-func versionText() string {
-	text := "hookswitch " + version
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				text += " " + s.Value[:12]
-			}
-		}
-	}
-	return fmt.Sprintf("%s %s %s/%s", text, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

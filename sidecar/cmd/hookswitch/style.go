@@ -111,14 +111,6 @@ func fold(width int, indent string, pieces ...piece) string {
 	return out.String()
 }
 
-// clip shortens a text to n characters.
-func clip(text string, n int) string {
-	if utf8.RuneCountInString(text) <= n {
-		return text
-	}
-	return string([]rune(text)[:n-1]) + "…"
-}
-
 // pad fills a text up to n characters.
 func pad(s string, n int) string {
 	return s + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s)))

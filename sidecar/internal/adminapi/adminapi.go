@@ -7,6 +7,7 @@
 package adminapi
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	_ "embed"
@@ -46,6 +47,9 @@ type Config struct {
 	Feed    *live.Feed
 	Rejects *live.Rejects
 	Verify  func(at time.Time, h http.Header, body []byte) webhook.Explanation
+
+	// Status says how the sidecar is doing. nil: nobody can.
+	Status func(context.Context) (Status, error)
 
 	Log *slog.Logger // nil discards
 }
@@ -120,6 +124,7 @@ func (a *API) routes() []route {
 		{"GET", "/api/v1/rejected", a.listRejected},
 		{"GET", "/api/v1/rejected/{id}", a.getRejected},
 		{"POST", "/api/v1/verify", a.verify},
+		{"GET", "/api/v1/status", a.status},
 		{"GET", "/api/v1/replays", a.listReplays},
 		{"POST", "/api/v1/replays", a.createReplay},
 		{"GET", "/api/v1/replays/{id}", a.getReplay},

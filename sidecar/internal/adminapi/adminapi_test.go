@@ -59,6 +59,14 @@ func newFixture(t *testing.T) *fixture {
 	f.api, err = adminapi.New(adminapi.Config{
 		Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Plugins: newPlugins(t), Token: "t0ken",
 		Feed: f.feed, Rejects: f.rejects, Verify: (&webhook.Verifier{Keys: f.signer}).ExplainAt,
+		Status: func(context.Context) (adminapi.Status, error) {
+			now := time.Now()
+			return adminapi.Status{
+				Version: "1", Ready: true, StartedAt: &now, Keys: []string{"prod"},
+				Targets: []adminapi.TargetStatus{{Target: target, Dead: 1}},
+				Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}},
+			}, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +174,9 @@ func TestEveryOperation(t *testing.T) {
 	f.event(t, 4, "fax.received", "")
 
 	f.call(t, "GET", "/api/v1/openapi.json", "", 200)
+	if s := decode[adminapi.Status](t, f.call(t, "GET", "/api/v1/status", "", 200)); !s.Ready {
+		t.Errorf("status %+v", s)
+	}
 	first := decode[adminapi.EventPage](t, f.call(t, "GET", "/api/v1/events?limit=3", "", 200))
 	rest := decode[adminapi.EventPage](t, f.call(t, "GET", "/api/v1/events?limit=3&cursor="+first.NextCursor, "", 200))
 	if len(first.Data) != 3 || len(rest.Data) != 1 || rest.Data[0].ID != done || rest.NextCursor != "" {

@@ -29,6 +29,9 @@ func NewHealth(check func(context.Context) error) *Health {
 // listeners are open and from the beginning of the shutdown.
 func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
 
+// Ready reports what SetReady was told last.
+func (h *Health) Ready() bool { return h.ready.Load() }
+
 // Register adds GET /livez and GET /readyz to mux. Their answers are not
 // logged.
 func (h *Health) Register(mux *http.ServeMux) {

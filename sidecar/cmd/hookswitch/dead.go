@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+)
+
+func deadCommand(stdout io.Writer) *cli.Command {
+	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show `N` events at most"}
+	dry := &cli.BoolFlag{Name: "dry-run", Usage: "only say what would happen"}
+	return &cli.Command{
+		Name: "dead", Usage: "list dead letters, try them again or discard them", OnUsageError: onUsageError,
+		Commands: []*cli.Command{
+			command("list", "list events with a dead letter", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}),
+				func(ctx context.Context, c *cli.Command, api *client) error {
+					return listEvents(ctx, c, api, stdout, "/dead-letters")
+				}),
+			command("groups", "count dead letters that look alike", "", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}),
+				func(ctx context.Context, c *cli.Command, api *client) error { return deadGroups(ctx, c, api, stdout) }),
+			command("requeue", "try dead letters again", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
+				allFlag("requeue"), dry, outputFlag(),
+				&cli.StringFlag{Name: "rate", Usage: "at most `N/s`"},
+				&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end"},
+			}), func(ctx context.Context, c *cli.Command, api *client) error {
+				return startReplay(ctx, c, api, stdout, "/dead-letters/requeue")
+			}),
+			command("discard", "give dead letters up; a replay can bring them back", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
+				allFlag("discard"), dry, outputFlag(),
+			}), func(ctx context.Context, c *cli.Command, api *client) error { return discard(ctx, c, api, stdout) }),
+		},
+	}
+}
+
+func deadGroups(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+	f, err := readFilter(c)
+	if err != nil {
+		return err
+	}
+	var list struct{ Data []adminapi.DeadGroup }
+	if err := api.get(ctx, "/dead-letters/groups", values(f), &list); err != nil {
+		return err
+	}
+	if len(list.Data) == 0 {
+		return errNothing
+	}
+	return show(stdout, c, list.Data, func(w io.Writer) {
+		fmt.Fprintln(w, "COUNT\tTARGET\tTYPE\tOLDEST\tNEWEST\tERROR")
+		for _, g := range list.Data {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", g.Count, g.Target, g.EventType, clock(g.Oldest), clock(g.Newest), g.Error)
+		}
+	})
+}
+
+func discard(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+	f, err := readFilter(c)
+	if err != nil {
+		return err
+	}
+	req := adminapi.DiscardRequest{Filter: f, DryRun: c.Bool("dry-run")}
+	if req.DryRun {
+		return dryRun(ctx, c, api, stdout, "/dead-letters/discard", req, "discard")
+	}
+	var got struct {
+		Discarded int `json:"discarded"`
+	}
+	if err := api.call(ctx, http.MethodPost, "/dead-letters/discard", nil, req, &got); err != nil {
+		return err
+	}
+	if got.Discarded == 0 {
+		return errNothing
+	}
+	return show(stdout, c, got, func(w io.Writer) { fmt.Fprintf(w, "discarded %d dead letters\n", got.Discarded) })
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+func healthCommand() *cli.Command {
+	return &cli.Command{
+		Name: "health", Usage: "exit 0 if the sidecar is ready, and 1 if not",
+		Description: "For health checks in images without a shell. It asks the sidecar that runs on\n" +
+			"this data directory, and says nothing unless something is wrong.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "live", Usage: "ask whether it is alive (/livez) instead of ready (/readyz)"},
+			&cli.StringFlag{Name: "url", Usage: "ask this `URL`, such as http://127.0.0.1:8080/readyz"},
+			&cli.DurationFlag{Name: "timeout", Value: 3 * time.Second, Usage: "take no answer within `TIME` for no"},
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+			defer cancel()
+			return health(ctx, c)
+		},
+	}
+}
+
+// health asks over the socket: it is there whatever the ports are.
+func health(ctx context.Context, c *cli.Command) error {
+	target, client := c.String("url"), new(http.Client)
+	if target == "" {
+		_, dir, err := dataDir(c)
+		if err != nil {
+			return err
+		}
+		here, err := sidecar.FindInstance(dir)
+		if err != nil {
+			return fmt.Errorf("not running on %s", dir)
+		}
+		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", here.Socket)
+		}}
+		if target = "http://hookswitch/readyz"; c.Bool("live") {
+			target = "http://hookswitch/livez"
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return usageError("--url: %w", err)
+	}
+	res, err := client.Do(req)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %s", c.Duration("timeout"))
+	}
+	if err != nil {
+		return fmt.Errorf("no answer: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 500)) // only shown
+		return fmt.Errorf("%s: %s", res.Status, strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+// build is what "hookswitch version -o json" prints.
+type build struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Time     string `json:"time,omitempty"` // of the commit
+	Modified bool   `json:"modified,omitempty"`
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+}
+
+func buildInfo() build {
+	b := build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.time":
+			b.Time = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
+}
+
+func versionCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print the version",
+		Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			b := buildInfo()
+			switch c.String("output") {
+			case "json":
+				e := json.NewEncoder(stdout)
+				e.SetIndent("", "  ")
+				return e.Encode(b)
+			case "text":
+				fmt.Fprintln(stdout, b)
+				return nil
+			}
+			return usageError("--output: use text or json")
+		},
+	}
+}
+
+func (b build) String() string {
+	commit := b.Commit
+	if len(commit) > 12 {
+		commit = commit[:12]
+	}
+	if commit != "" {
+		commit = " " + commit
+	}
+	return fmt.Sprintf("hookswitch %s%s %s %s/%s", b.Version, commit, b.Go, b.OS, b.Arch)
+}

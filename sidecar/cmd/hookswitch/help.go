@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v3"
+)
+
+// exitCodes is what "hookswitch help" says of the exit codes, for scripts and
+// service managers.
+const exitCodes = `  0    it has worked
+  1    it has failed
+  2    the command line is wrong
+  3    nothing matches, or there is nothing with this id
+  4    the signature is invalid (verify)
+  69   the sidecar, or the receiver, does not answer
+  78   the configuration is wrong
+  130  interrupted by a second Ctrl-C
+`
+
+// examples are shown in the help of a command, by its name. They are run, or
+// at least parsed, by a test.
+var examples = map[string][]string{
+	"hookswitch": {"hookswitch dev --forward-to http://127.0.0.1:5000/webhooks"},
+	"run": {
+		"TELNYX_PUBLIC_KEY=… HOOKSWITCH_FORWARD_TO=http://127.0.0.1:5000 hookswitch run",
+	},
+	"dev":             {"hookswitch dev --forward-to http://127.0.0.1:5000/webhooks"},
+	"trigger":         {"hookswitch trigger message.received --set payload.text='hi there'"},
+	"verify":          {"hookswitch verify --event r_k3v9w2hc7q"},
+	"tail":            {"hookswitch tail --type 'call.*' --status failed"},
+	"status":          {"hookswitch status -o json"},
+	"health":          {"hookswitch health && echo ready"},
+	"version":         {"hookswitch version -o json"},
+	"completion":      {"source <(hookswitch completion bash)"},
+	"completion bash": {"source <(hookswitch completion bash)"},
+	"completion zsh":  {"source <(hookswitch completion zsh)"},
+	"completion fish": {"hookswitch completion fish > ~/.config/fish/completions/hookswitch.fish"},
+	"completion pwsh": {"hookswitch completion pwsh > hookswitch.ps1"},
+
+	"keys":         {"hookswitch keys forward --export"},
+	"keys forward": {"eval \"$(hookswitch keys forward --export)\""},
+	"keys dev":     {"hookswitch keys dev"},
+
+	"config":       {"hookswitch config check"},
+	"config check": {"hookswitch --env-file production.env config check"},
+	"config show":  {"hookswitch config show -o json"},
+	"config docs":  {"hookswitch config docs --format env > hookswitch.env"},
+
+	"events":         {"hookswitch events list --status dead --since 1h"},
+	"events list":    {"hookswitch events list --type 'message.*' --status retrying"},
+	"events get":     {"hookswitch events get 86f58db9"},
+	"events payload": {"hookswitch events payload 86f58db9 > body.json"},
+	"events export":  {"hookswitch events export --since 24h > events.jsonl"},
+	"events types":   {"hookswitch events types --since 24h"},
+
+	"replay":        {"hookswitch replay --filter 'status=dead since=2h' --dry-run", "hookswitch replay 86f58db9 --to plugin:crm"},
+	"replay list":   {"hookswitch replay list"},
+	"replay status": {"hookswitch replay status 01a2132d"},
+	"replay cancel": {"hookswitch replay cancel 01a2132d"},
+
+	"dead":         {"hookswitch dead groups"},
+	"dead list":    {"hookswitch dead list --target forward:default"},
+	"dead groups":  {"hookswitch dead groups --since 24h"},
+	"dead requeue": {"hookswitch dead requeue --type message.finalized --rate 20/s"},
+	"dead discard": {"hookswitch dead discard --type 'call.*' --dry-run"},
+
+	"plugins":      {"hookswitch plugins list"},
+	"plugins list": {"hookswitch plugins list -o json"},
+	"plugins info": {"hookswitch plugins info archive"},
+}
+
+// printHelp writes the help of a command. It takes the place of the template
+// of the library, which knows no 80 columns.
+func printHelp(w io.Writer, _ string, data any) {
+	c, ok := data.(*cli.Command)
+	if !ok {
+		return
+	}
+	h := helpText{w: w}
+	h.line("%s", fold(screenWidth, "  ", piece{text: c.FullName() + " - " + c.Usage}))
+	h.section("USAGE", usageLine(c))
+	if c.Description != "" {
+		h.section("DESCRIPTION", strings.TrimSpace(strings.ReplaceAll(c.Description, "$COMMAND", c.Root().Name)))
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(c.FullName(), c.Root().Name), " ")
+	if list := examples[helpKey(c, name)]; len(list) > 0 && !strings.Contains(c.Description, "Examples:") {
+		h.section("EXAMPLES", strings.Join(list, "\n"))
+	}
+	var commands [][2]string
+	for _, sub := range c.VisibleCommands() {
+		if sub.Name != "help" {
+			commands = append(commands, [2]string{sub.Name, sub.Usage})
+		}
+	}
+	h.columns("COMMANDS", commands)
+	h.columns("OPTIONS", flagLines(c.VisibleFlags(), c))
+	if c != c.Root() {
+		h.columns("GLOBAL OPTIONS", flagLines(c.VisiblePersistentFlags(), nil))
+		return
+	}
+	h.line("\nEXIT CODES")
+	fmt.Fprint(w, exitCodes)
+	h.line("\nhookswitch help COMMAND tells more about one.")
+}
+
+func helpKey(c *cli.Command, name string) string {
+	if c == c.Root() {
+		return c.Name
+	}
+	return name
+}
+
+// usageLine is how a command is written.
+func usageLine(c *cli.Command) string {
+	line := c.FullName()
+	if len(c.VisibleFlags()) > 0 || c != c.Root() {
+		line += " [options]"
+	}
+	if len(c.VisibleCommands()) > 1 {
+		line += " [command]"
+	}
+	if c.ArgsUsage != "" {
+		line += " " + c.ArgsUsage
+	}
+	return line
+}
+
+type helpText struct{ w io.Writer }
+
+func (h helpText) line(format string, args ...any) { fmt.Fprintf(h.w, format+"\n", args...) }
+
+// section prints a text, whose lines are broken where they are too long.
+func (h helpText) section(title, text string) {
+	h.line("\n%s", title)
+	for line := range strings.SplitSeq(text, "\n") {
+		h.line("%s", strings.TrimRight(fold(screenWidth, "      ", piece{"  ", nil, true}, piece{text: line}), " "))
+	}
+}
+
+// columns prints names and what they mean.
+func (h helpText) columns(title string, rows [][2]string) {
+	if len(rows) == 0 {
+		return
+	}
+	h.line("\n%s", title)
+	wide := 0
+	for _, row := range rows {
+		if n := utf8.RuneCountInString(row[0]); n <= 28 {
+			wide = max(wide, n)
+		}
+	}
+	indent := strings.Repeat(" ", wide+4)
+	for _, row := range rows {
+		head := "  " + pad(row[0], wide+2)
+		if utf8.RuneCountInString(row[0]) > wide {
+			h.line("  %s", row[0])
+			head = indent
+		}
+		h.line("%s", fold(screenWidth, indent, piece{head, nil, true}, piece{text: row[1]}))
+	}
+}
+
+// flagLines returns flags and what they mean. Those of the root are global:
+// they are shown once.
+func flagLines(flags []cli.Flag, c *cli.Command) (rows [][2]string) {
+	for _, f := range flags {
+		if c != nil && c != c.Root() && slices.Contains(c.VisiblePersistentFlags(), f) || f.Names()[0] == "help" {
+			continue
+		}
+		// The library writes "--name VALUE, -n VALUE", a tab, and the text.
+		names, text, _ := strings.Cut(f.String(), "\t")
+		names, _, _ = strings.Cut(names, " [ ") // it may be repeated
+		rows = append(rows, [2]string{strings.TrimSpace(names), strings.TrimSpace(text)})
+	}
+	return rows
+}
+
+// finish gives every command of a tree what they have in common: errors of
+// usage that name the way out, and suggestions.
+func finish(c *cli.Command, notFound func(error)) {
+	c.OnUsageError = onUsageError
+	c.CommandNotFound = func(_ context.Context, c *cli.Command, name string) { notFound(unknownCommand(c, name)) }
+	if c.Action == nil && len(c.Commands) > 0 {
+		c.Action = func(ctx context.Context, c *cli.Command) error {
+			if name := c.Args().First(); name != "" {
+				return unknownCommand(c, name)
+			}
+			return cli.ShowSubcommandHelp(c)
+		}
+	}
+	for _, sub := range c.Commands {
+		finish(sub, notFound)
+	}
+}
+
+// unknownCommand says what may have been meant.
+func unknownCommand(c *cli.Command, name string) error {
+	var names []string
+	for _, sub := range c.VisibleCommands() {
+		names = append(names, sub.Name)
+	}
+	hint := fmt.Sprintf("\"%s help\" lists them", c.FullName())
+	if near := nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return usageError("there is no command %q: %s", c.FullName()+" "+name, hint)
+}
+
+// nearest returns the name that a misspelt word is closest to, and "" if none
+// is close.
+func nearest(word string, names []string) string {
+	best, distance := "", 1+max(1, len(word)/3)
+	for _, name := range names {
+		if d := edits(strings.ToLower(word), name); d < distance {
+			best, distance = name, d
+		}
+	}
+	return best
+}
+
+// edits returns how many letters have to be changed, added, left out or
+// swapped with the next to make a of b.
+func edits(a, b string) int {
+	before, row := []int(nil), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		next := make([]int, len(b)+1)
+		next[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			next[j] = min(next[j-1]+1, row[j]+1, row[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+)
+
+func allFlag(what string) cli.Flag {
+	return &cli.BoolFlag{Name: "all", Usage: what + " everything: needed if no filter is given"}
+}
+
+func replayCommand(stdout io.Writer) *cli.Command {
+	flags := slices.Concat(filterFlags(), []cli.Flag{
+		allFlag("replay"), outputFlag(),
+		&cli.StringSliceFlag{Name: "to", Usage: "deliver to `TARGET`, also if it has not had the event; repeatable"},
+		&cli.StringFlag{Name: "rate", Usage: "at most `N/s`"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be replayed"},
+		&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end; the sidecar goes on by itself"},
+	})
+	replay := command("replay", "deliver events again", "[ID...]", flags, func(ctx context.Context, c *cli.Command, api *client) error {
+		return startReplay(ctx, c, api, stdout, "/replays")
+	})
+	one := func(name, usage, method string) *cli.Command {
+		return command(name, usage, "ID", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
+			if c.Args().Len() != 1 {
+				return usageError("replay %s: give the id of one replay; \"hookswitch replay list\" shows them", name)
+			}
+			var r adminapi.Replay
+			if err := api.call(ctx, method, "/replays/"+url.PathEscape(c.Args().First()), nil, nil, &r); err != nil {
+				return err
+			}
+			return showReplays(stdout, c, r)
+		})
+	}
+	replay.Commands = []*cli.Command{
+		command("list", "list the latest replays", "", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
+			var list struct{ Data []adminapi.Replay }
+			if err := api.get(ctx, "/replays", nil, &list); err != nil {
+				return err
+			}
+			return showReplays(stdout, c, list.Data...)
+		}),
+		one("status", "say how far a replay is", http.MethodGet),
+		one("cancel", "stop a replay; what is due already is still delivered", http.MethodDelete),
+	}
+	return replay
+}
+
+func showReplays(stdout io.Writer, c *cli.Command, list ...adminapi.Replay) error {
+	return show(stdout, c, list, func(w io.Writer) {
+		fmt.Fprintln(w, "REPLAY\tSTATE\tCREATED\tSEEN\tQUEUED\tSKIPPED")
+		for _, r := range list {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d/%d\t%d\t%d\n", r.ID, r.State, clock(r.CreatedAt), r.Seen, r.Total, r.Queued, r.Skipped)
+		}
+	})
+}
+
+// replayRequest reads what is to be replayed from the flags.
+func replayRequest(c *cli.Command) (adminapi.ReplayRequest, error) {
+	f, err := readFilter(c)
+	if err != nil {
+		return adminapi.ReplayRequest{}, err
+	}
+	req := adminapi.ReplayRequest{Filter: f, DryRun: c.Bool("dry-run"), To: c.StringSlice("to")}
+	if text := c.String("rate"); text != "" {
+		if req.Rate, err = adminapi.ParseRate(text); err != nil {
+			return req, usageError("%w", err)
+		}
+	}
+	return req, nil
+}
+
+// startReplay orders a replay, and waits for its end.
+func startReplay(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string) error {
+	req, err := replayRequest(c)
+	if err != nil {
+		return err
+	}
+	if req.DryRun {
+		return dryRun(ctx, c, api, stdout, path, req, "replay")
+	}
+	var r adminapi.Replay
+	if err := api.call(ctx, http.MethodPost, path, nil, req, &r); err != nil {
+		return err
+	}
+	if r.Total == 0 {
+		return errNothing
+	}
+	for shown := -1; r.State == "running" && !c.Bool("no-wait"); {
+		if c.String("output") == "table" && r.Seen != shown {
+			fmt.Fprintf(stdout, "replay %s: %d of %d events\n", r.ID, r.Seen, r.Total)
+			shown = r.Seen
+		}
+		select {
+		case <-ctx.Done():
+			return &exitError{exitInterrupted, fmt.Errorf("the sidecar goes on with replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
+		case <-time.After(time.Second / 2):
+		}
+		if err := api.get(ctx, "/replays/"+r.ID, nil, &r); err != nil {
+			return err
+		}
+	}
+	return showReplays(stdout, c, r)
+}
+
+// dryRun says what a request would do.
+func dryRun(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string, req any, verb string) error {
+	var p adminapi.Preview
+	if err := api.call(ctx, http.MethodPost, path, nil, req, &p); err != nil {
+		return err
+	}
+	if p.Events == 0 {
+		return errNothing
+	}
+	return show(stdout, c, p, func(w io.Writer) {
+		to := ""
+		if len(p.Targets) > 0 {
+			to = " → " + strings.Join(p.Targets, ", ")
+		}
+		fmt.Fprintf(w, "would %s %d events%s\n", verb, p.Events, to)
+		types := make([]string, 0, len(p.Types))
+		for name, n := range p.Types {
+			types = append(types, fmt.Sprintf("%s %d", name, n))
+		}
+		slices.Sort(types)
+		fmt.Fprintf(w, "  %s · oldest %s · newest %s\n", strings.Join(types, " · "), clock(p.Oldest), clock(p.Newest))
+	})
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+)
+
+func statusCommand(stdout io.Writer) *cli.Command {
+	c := command("status", "say on one screen how a sidecar is doing", "", []cli.Flag{outputFlag()},
+		func(ctx context.Context, c *cli.Command, api *client) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			var s adminapi.Status
+			if err := api.get(ctx, "/status", nil, &s); err != nil {
+				return err
+			}
+			if c.String("output") == "table" {
+				printStatus(stdout, newPalette(c, stdout), s)
+				return nil
+			}
+			return show(stdout, c, s, nil)
+		})
+	c.Description = "Whether it is ready, what waits where, what is dead, how fast webhooks are\n" +
+		"acknowledged, and how large the store is. Fields of its JSON are only added."
+	return c
+}
+
+func printStatus(w io.Writer, p palette, s adminapi.Status) {
+	ready := p.green("ready")
+	if !s.Ready {
+		ready = p.red("not ready") + " (starting or stopping)"
+	}
+	mode := ""
+	if s.Dev {
+		mode = " dev"
+	}
+	fmt.Fprintf(w, "hookswitch %s%s  %s  up %s\n\n", s.Version, mode, ready, age(time.Duration(s.Uptime*float64(time.Second))))
+	fmt.Fprintf(w, "  receives   %s   keys %s\n", s.Webhooks, strings.Join(s.Keys, ", "))
+	fmt.Fprintf(w, "  accepted   %.1f/s   ack p50 %s  p99 %s   (last minute; Telnyx waits 2 s)\n", s.Ack.Rate, millis(s.Ack.P50), millis(s.Ack.P99))
+	refused := fmt.Sprintf("%.1f/s", s.Ack.RejectedRate)
+	fmt.Fprintf(w, "  rejected   %s   %d kept: hookswitch tail --status rejected --since 1h\n", refused, s.RejectedKept)
+	disk := ""
+	if s.Store.DiskFree > 0 {
+		disk = "   disk " + byteSize(s.Store.DiskFree) + " free"
+	}
+	fmt.Fprintf(w, "  store      %s%s\n\n", byteSize(uint64(max(0, s.Store.Bytes))), disk)
+
+	width := len("TARGET")
+	for _, t := range s.Targets {
+		width = max(width, min(len(t.Target), 32))
+	}
+	fmt.Fprintf(w, "  %s  PENDING  RETRYING  DEAD  OLDEST\n", pad("TARGET", width))
+	for _, t := range s.Targets {
+		oldest := "–"
+		if t.Oldest != nil {
+			oldest = age(time.Since(*t.Oldest))
+		}
+		dead := pad(fmt.Sprint(t.Dead), 4)
+		if t.Dead > 0 {
+			dead = p.red(dead)
+		}
+		fmt.Fprintf(w, "  %s  %s  %s  %s  %s\n", pad(cut(t.Target, width), width), pad(fmt.Sprint(t.Pending), 7), pad(fmt.Sprint(t.Retrying), 8), dead, oldest)
+	}
+	if len(s.Targets) == 0 {
+		fmt.Fprintln(w, p.yellow("  nobody handles events yet"))
+	}
+	if len(s.Plugins) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	for _, pl := range s.Plugins {
+		state := p.green(pl.State)
+		if pl.State != "ready" {
+			state = p.yellow(pl.State)
+		}
+		fmt.Fprintln(w, fold(screenWidth, "             ", piece{"  plugin     " + pl.Name + " " + pl.Version + "  ", nil, true}, piece{state, nil, true}, piece{text: "  " + pl.LastError}))
+	}
+}
+
+// age shows a duration in its two largest units.
+func age(d time.Duration) string {
+	d = d.Round(time.Second)
+	switch days := d / (24 * time.Hour); {
+	case d < time.Minute:
+		return d.String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case days == 0:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	default:
+		return fmt.Sprintf("%dd%dh", days, d%(24*time.Hour)/time.Hour)
+	}
+}
+
+// millis shows seconds as a time, and nothing measured as a dash.
+func millis(seconds float64) string {
+	if seconds == 0 {
+		return "–"
+	}
+	return roundDuration(time.Duration(seconds * float64(time.Second))).String()
+}
+
+// byteSize shows a size with three digits.
+func byteSize(n uint64) string {
+	size, unit := float64(n), 0
+	for size >= 1000 && unit < 5 {
+		size /= 1024
+		unit++
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.3g %ciB", size, "?KMGTP"[unit])
+}

@@ -1,0 +1,68 @@
+package adminapi
+
+import (
+	"net/http"
+	"time"
+)
+
+// Status is how the sidecar is doing. Fields are only ever added.
+type Status struct {
+	Version      string         `json:"version"`
+	Ready        bool           `json:"ready"`
+	Dev          bool           `json:"dev"`
+	StartedAt    *time.Time     `json:"started_at"`
+	Uptime       float64        `json:"uptime_seconds"`
+	Webhooks     string         `json:"webhooks"` // URL that webhooks are POSTed to
+	Keys         []string       `json:"keys"`     // labels
+	Ack          AckStatus      `json:"ack"`
+	RejectedKept int            `json:"rejected_kept"` // requests that /api/v1/rejected has
+	Targets      []TargetStatus `json:"targets"`
+	Plugins      []PluginStatus `json:"plugins"`
+	Store        StoreStatus    `json:"store"`
+}
+
+// AckStatus is how webhooks were answered in the last minute. Times are those
+// of accepted ones, and 0 if there were none.
+type AckStatus struct {
+	Rate         float64 `json:"accepted_per_second"`
+	RejectedRate float64 `json:"rejected_per_second"`
+	P50          float64 `json:"p50_seconds"`
+	P99          float64 `json:"p99_seconds"`
+}
+
+// TargetStatus counts the jobs of a target that are not done.
+type TargetStatus struct {
+	Target   string     `json:"target"`
+	Pending  int        `json:"pending"` // not attempted in this round
+	Retrying int        `json:"retrying"`
+	Dead     int        `json:"dead"`
+	Oldest   *time.Time `json:"oldest"` // since when the oldest of those that wait does
+}
+
+// PluginStatus is a plugin in short; /api/v1/plugins has more.
+type PluginStatus struct {
+	Name      string `json:"name"`
+	State     string `json:"state"`
+	Version   string `json:"version"`
+	LastError string `json:"last_error"`
+}
+
+// StoreStatus is how large the store is.
+type StoreStatus struct {
+	Bytes    int64  `json:"bytes"`
+	DiskFree uint64 `json:"disk_free_bytes"` // of the data directory; 0 if it is not known
+}
+
+func (a *API) status(w http.ResponseWriter, r *http.Request) error {
+	if err := noParameters(r); err != nil {
+		return err
+	}
+	if a.cfg.Status == nil {
+		return problem(http.StatusNotFound, "not-found", "this sidecar does not say how it is doing")
+	}
+	s, err := a.cfg.Status(r.Context())
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, s)
+}

@@ -1,0 +1,89 @@
+package sidecar
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/live"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// onAnswer hears of every answer to a webhook.
+func (s *Sidecar) onAnswer(result string, took time.Duration) {
+	s.metrics.Answered(result, took)
+	switch result {
+	case telemetry.Accepted, telemetry.Duplicate:
+		s.meter.Accepted(time.Now(), took)
+	case telemetry.Rejected:
+		s.meter.Rejected(time.Now())
+	}
+}
+
+// report says how the sidecar is doing, for people.
+func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
+	stats, err := s.store.Stats(ctx)
+	if err != nil {
+		return adminapi.Status{}, err
+	}
+	now := time.Now()
+	started := s.started.UTC()
+	ring := s.cfg.PublicKey.Ring.Labels()
+	if s.devKey != "" {
+		ring = append(ring, "dev")
+	}
+	free, _ := telemetry.DiskFree(s.dir) // 0 says that it is not known
+	r := adminapi.Status{
+		Version: s.opts.Version, Ready: s.health.Ready(), Dev: s.opts.Dev,
+		StartedAt: &started, Uptime: now.Sub(s.started).Seconds(),
+		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, ring...),
+		Ack: ackStatus(s.meter.Read(now)), RejectedKept: len(s.rejects.List(now)),
+		Targets: s.targetStatus(stats), Plugins: []adminapi.PluginStatus{},
+		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
+	}
+	for _, p := range s.plugins.Status() {
+		r.Plugins = append(r.Plugins, adminapi.PluginStatus{Name: p.Name, State: string(p.State), Version: p.Version, LastError: p.LastError})
+	}
+	return r, nil
+}
+
+func ackStatus(m live.Reading) adminapi.AckStatus {
+	return adminapi.AckStatus{Rate: m.Accepted, RejectedRate: m.Rejected, P50: m.P50.Seconds(), P99: m.P99.Seconds()}
+}
+
+// targetStatus counts what waits at every target, those that have gone and left
+// something included.
+func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
+	names := s.targetNames()
+	for _, j := range stats.Jobs {
+		if !slices.Contains(names, j.Target) {
+			names = append(names, j.Target)
+		}
+	}
+	slices.Sort(names)
+	list := make([]adminapi.TargetStatus, 0, len(names))
+	for _, name := range names {
+		t := adminapi.TargetStatus{Target: name}
+		for _, j := range stats.Jobs {
+			if j.Target != name {
+				continue
+			}
+			switch j.Status {
+			case store.StatusDead:
+				t.Dead += j.Count
+				continue
+			case store.StatusRetrying:
+				t.Retrying += j.Count
+			default:
+				t.Pending += j.Count
+			}
+			if oldest := j.Oldest.UTC(); t.Oldest == nil || oldest.Before(*t.Oldest) {
+				t.Oldest = &oldest
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
