@@ -18,9 +18,10 @@ import (
 // and files.
 func pluginsCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
-		Name: "plugins", Usage: "see and steer the plugins of a sidecar", OnUsageError: onUsageError,
+		Name: "plugins", Usage: "see and steer the plugins of a sidecar; make, check and try one", OnUsageError: onUsageError,
 		Commands: slices.Concat(
 			operatePlugins(stdout, stderr),
+			authorPlugins(stdout),
 		),
 	}
 }

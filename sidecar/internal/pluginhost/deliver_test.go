@@ -38,7 +38,7 @@ func TestResultsBecomeAttempts(t *testing.T) {
 				ErrorCodes: []int{75499}, Error: "plugin failed the event for good: no such user"}},
 		{"a panic is a retry and hurts nobody else", "panic",
 			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, ResponseBody: []byte("handler panicked: oops"),
-				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: handler panicked: oops"}},
+				Cause: store.CausePanic, ErrorCodes: []int{75599}, Error: "plugin asks for a retry: handler panicked: oops"}},
 		{"a type without a handler is done", "other",
 			store.Attempt{Outcome: store.OutcomeDone, ResponseStatus: 200}},
 	}

@@ -234,5 +234,8 @@ func (h *Host) isStopping() bool {
 
 // configPath returns where the settings of a plugin would be.
 func (h *Host) configPath(f found) string {
+	if f.settings != "" {
+		return f.settings
+	}
 	return filepath.Join(filepath.Dir(f.path), f.name+".json")
 }

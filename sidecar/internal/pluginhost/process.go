@@ -69,7 +69,7 @@ func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (*pro
 func (h *Host) settings(f found) ([]byte, error) {
 	path := h.configPath(f)
 	settings, err := readSettings(path)
-	if err != nil || f.manifest == nil || f.manifest.Settings == nil {
+	if err != nil || f.settings != "" || f.manifest == nil || f.manifest.Settings == nil {
 		return settings, err
 	}
 	if settings != nil {

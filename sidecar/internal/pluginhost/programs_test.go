@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
@@ -47,6 +48,9 @@ var programs = map[string]func(){
 	"lines":                  lines,
 	"plain":                  plain,
 	"far":                    far,
+	"panics":                 func() { panic("no DSN") },
+	"stranger":               stranger,
+	"falls":                  falls,
 }
 
 // The standard streams as they were before the SDK, which the test binary has
@@ -263,6 +267,22 @@ func unaryOnly(extra string) {
 // describeOnly gets no further than its description.
 func describeOnly(patterns ...string) {
 	(&bare{about: &pluginpb.DescribeResponse{Patterns: patterns}}).serve("")
+}
+
+// stranger is a plugin of another program.
+func stranger() {
+	plugin.Serve(&plugin.ServeConfig{HandshakeConfig: plugin.HandshakeConfig{MagicCookieKey: "OTHER_PLUGIN", MagicCookieValue: "1"}})
+}
+
+// falls ends when it is configured.
+func falls() {
+	var mux webhook.Mux
+	mux.Handle("*", func(context.Context, *webhook.Event) error { return nil })
+	sdk.Plugin{Mux: &mux, Configure: sdk.Settings(func(context.Context, *struct{}) error {
+		fmt.Fprintln(rawStderr, "cannot take them")
+		os.Exit(9)
+		return nil
+	})}.Serve()
 }
 
 // mute takes events and answers nothing, pings neither. Without a credit it does

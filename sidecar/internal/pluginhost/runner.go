@@ -54,11 +54,11 @@ type runner struct {
 	dead chan struct{} // closed when the process has ended and its group was killed
 	done chan struct{} // closed when, besides, all output has been read
 
-	mu     sync.Mutex
-	pid    int   // 0 before the start
-	reaped bool  // the pid may belong to somebody else now
-	exit   error // how it ended; valid once dead is closed
-	shook  bool  // the line of the handshake was seen
+	mu       sync.Mutex
+	pid      int    // 0 before the start
+	reaped   bool   // the pid may belong to somebody else now
+	exit     error  // how it ended; valid once dead is closed
+	greeting string // the line of the handshake, once it was seen
 }
 
 const (
@@ -250,7 +250,7 @@ func (r *runner) readStdout(f *os.File) {
 		}
 		if !truncated && handshakeLine.Match(line) {
 			r.mu.Lock()
-			r.shook = true
+			r.greeting = cutFields(string(line))
 			r.mu.Unlock()
 			_, _ = io.WriteString(r.toPlugin, cutFields(string(line))+"\n")
 			r.toPlugin.Close()
@@ -295,10 +295,17 @@ func (r *runner) Diagnose(context.Context) string {
 	return b.String()
 }
 
+// hasShaken reports whether the line of the handshake was seen.
+func (r *runner) hasShaken() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.greeting != ""
+}
+
 // startError explains a failure of go-plugin's Start in terms of the process.
 func (r *runner) startError(ctx context.Context, err error) error {
 	r.mu.Lock()
-	started, shook := r.pid != 0, r.shook
+	started, shook := r.pid != 0, r.greeting != ""
 	r.mu.Unlock()
 	switch {
 	case !started:

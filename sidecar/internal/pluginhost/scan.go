@@ -25,6 +25,7 @@ type found struct {
 	kind kind
 
 	manifest *manifest // of those that have one
+	settings string    // file with settings that count in place of all others; usually empty
 	// err says why the plugin cannot run until its file changes. The others
 	// are not affected.
 	err error

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+)
+
+// authorPlugins are the commands about files that are, or will be, plugins.
+// They need no sidecar.
+func authorPlugins(stdout io.Writer) []*cli.Command {
+	return []*cli.Command{checkPluginCommand(stdout)}
+}
+
+// probeFlags are those of commands that start a plugin themselves.
+func probeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "settings", Usage: "give the plugin the settings in `FILE`", DefaultText: "NAME.json beside the plugin, if it is there"},
+		&cli.DurationFlag{Name: "start-timeout", Value: 10 * time.Second, Usage: "how long it may take to start"},
+		outputFlag(),
+	}
+}
+
+// probeConfig returns how a plugin is started: as the sidecar would.
+func probeConfig(c *cli.Command) (pluginhost.ProbeConfig, error) {
+	if form := c.String("output"); form != "table" && form != "json" {
+		return pluginhost.ProbeConfig{}, usageError("--output: use table or json")
+	}
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return pluginhost.ProbeConfig{}, err
+	}
+	probe := cfg.ProbeConfig()
+	probe.Settings = c.String("settings")
+	probe.StartTimeout = c.Duration("start-timeout")
+	return probe, nil
+}
+
+func checkPluginCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "check", Usage: "say whether a file can be loaded as a plugin, and if not, why", ArgsUsage: "FILE...",
+		Description: "Looks at the file, starts it as the sidecar would, asks it what it is, gives it\n" +
+			"its settings and stops it. It gets no event. Exits 1 if it cannot be loaded.",
+		Flags: probeFlags(), OnUsageError: onUsageError,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if !c.Args().Present() {
+				return usageError("plugins check: name the file of a plugin")
+			}
+			cfg, err := probeConfig(c)
+			if err != nil {
+				return err
+			}
+			bad := false
+			for _, file := range c.Args().Slice() {
+				report := checkPlugin(ctx, file, cfg)
+				bad = bad || !report.OK
+				err := show(stdout, c, report, func(w io.Writer) { printReport(w, newPalette(c, stdout), report) })
+				if err != nil {
+					return err
+				}
+			}
+			if bad {
+				return errSaid
+			}
+			return nil
+		},
+	}
+}
+
+// checkPlugin starts and stops a plugin.
+func checkPlugin(ctx context.Context, file string, cfg pluginhost.ProbeConfig) pluginhost.Report {
+	probe := pluginhost.StartProbe(ctx, file, cfg)
+	report := probe.Report
+	begun := time.Now()
+	if err := probe.Stop(); err != nil {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("when it was stopped: %v (after %s); sdk.Serve ends by itself, and so must a plugin without it: see plugins/PROTOCOL.md",
+			err, roundDuration(time.Since(begun))))
+	}
+	return report
+}
+
+func printReport(w io.Writer, p palette, r pluginhost.Report) {
+	if r.Problem != nil {
+		fmt.Fprintf(w, "%s %s cannot be loaded\n  %s\n", p.red("✗"), r.File, r.Problem.What)
+		for _, line := range r.Problem.Detail {
+			fmt.Fprintf(w, "      %s\n", strings.ReplaceAll(line, "\t", "    "))
+		}
+		if r.Problem.Fix != "" {
+			fmt.Fprintf(w, "  fix: %s\n", r.Problem.Fix)
+		}
+	} else {
+		fmt.Fprintf(w, "%s %s can be loaded\n", p.green("✓"), r.File)
+		fmt.Fprintf(w, "  plugin\t%s\n", pluginTitle(r))
+		fmt.Fprintf(w, "  speaks\t%s\n", pluginSpeech(r))
+		fmt.Fprintf(w, "  events\t%s\n", strings.Join(r.Patterns, " "))
+		if r.Settings != "" {
+			fmt.Fprintf(w, "  settings\t%s\n", r.Settings)
+		}
+		fmt.Fprintf(w, "  started\tin %s (handshake %s)\n", shortly(r.StartTook), shortly(r.HandshakeTook))
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "%s %s\n", p.yellow("!"), warning)
+	}
+}
+
+// pluginTitle is the name under which the sidecar would know a plugin, and what
+// it calls itself.
+func pluginTitle(r pluginhost.Report) string {
+	title := strings.TrimSpace(r.Name + " " + r.Version)
+	if r.Described != "" && r.Described != r.Name {
+		title += fmt.Sprintf(" (it calls itself %s)", r.Described)
+	}
+	return title
+}
+
+// pluginSpeech says how a plugin talks to the sidecar.
+func pluginSpeech(r pluginhost.Report) string {
+	how := fmt.Sprintf("protocol %d, minimal profile, %d calls at once", r.Protocol, r.InFlight)
+	if r.Stream {
+		how = fmt.Sprintf("protocol %d, stream, up to %d events at once", r.Protocol, r.InFlight)
+	}
+	if sdk := strings.TrimSpace(r.SDK + " " + r.Language); sdk != "" {
+		how += "; made with " + sdk
+	}
+	return how
+}
+
+func shortly(m pluginhost.Millis) time.Duration { return roundDuration(time.Duration(m)) }

@@ -1,0 +1,203 @@
+package pluginhost
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// headSize is how much of a file is read to tell what it is. A kernel reads no
+// more than 256 bytes of a script's first line.
+const headSize = 4 << 10
+
+// inspect looks at a file without running it, and returns why it cannot be a
+// plugin. What the system says about another processor or system comes as
+// foreign, which is a reason only if it does not run: machines can be told to
+// run the programs of others. environ is that of the plugin.
+func inspect(path string, environ []string) (bad, foreign *Problem) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return missing(path), nil
+	case err != nil:
+		return &Problem{Kind: ProblemHost, What: err.Error()}, nil
+	case info.IsDir():
+		return &Problem{Kind: ProblemNotFile, What: "it is a directory",
+			Fix: "name the plugin's file, such as " + filepath.Join(path, "hookswitch-plugin-NAME")}, nil
+	case !info.Mode().IsRegular():
+		return &Problem{Kind: ProblemNotFile, What: "it is no regular file (mode " + info.Mode().String() + ")"}, nil
+	case info.Size() == 0:
+		return &Problem{Kind: ProblemFormat, What: "the file is empty",
+			Fix: "build or copy it again; copy to a name that ends in .tmp first, then rename it"}, nil
+	}
+	head, err := readHead(path)
+	if err != nil {
+		fix := ""
+		if errors.Is(err, fs.ErrPermission) {
+			fix = "chmod u+rx " + quote(path)
+		}
+		return &Problem{Kind: ProblemMode, What: "it cannot be read: " + err.Error(), Fix: fix}, nil
+	}
+	if bad, foreign = inspectFormat(path, head, info.Size(), environ); bad != nil && bad.Kind == ProblemFormat {
+		return bad, foreign // an executable bit would not help
+	}
+	if info.Mode().Perm()&0o111 == 0 {
+		return &Problem{Kind: ProblemMode, Fix: "chmod +x " + quote(path),
+			What: fmt.Sprintf("it is not executable (mode %#o), so the sidecar passes it over", info.Mode().Perm())}, nil
+	}
+	if bad == nil {
+		bad = badName(strings.TrimPrefix(filepath.Base(path), filePrefix))
+	}
+	return bad, foreign
+}
+
+// missing tells a file that is not there from a link that leads nowhere, and
+// says what there is instead.
+func missing(path string) *Problem {
+	if to, err := os.Readlink(path); err == nil {
+		return &Problem{Kind: ProblemMissing, What: fmt.Sprintf("it is a link to %s, which does not exist", to),
+			Fix: "ln -sf FILE " + quote(path)}
+	}
+	p := &Problem{Kind: ProblemMissing, What: "there is no such file"}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		p.What = "its directory cannot be read: " + err.Error()
+		return p
+	}
+	want := strings.TrimPrefix(filepath.Base(path), filePrefix)
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		if name := strings.TrimPrefix(e.Name(), filePrefix); strings.EqualFold(name, want) || strings.TrimSuffix(name, filepath.Ext(name)) == want {
+			p.Fix = "did you mean " + filepath.Join(filepath.Dir(path), e.Name()) + "?"
+			return p
+		}
+	}
+	return p
+}
+
+// badName says why the host would not load a plugin of this name. A name by
+// which it would only be passed over is a warning, not a problem: see
+// passedOver.
+func badName(name string) *Problem {
+	if validName.MatchString(name) {
+		return nil
+	}
+	return &Problem{Kind: ProblemName, What: fmt.Sprintf("its name %q cannot be that of a plugin: letters, digits, '.', '_' and '-' only", name),
+		Fix: "rename it"}
+}
+
+func readHead(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head, err := io.ReadAll(io.LimitReader(f, headSize))
+	return head, err
+}
+
+// inspectFormat tells binaries, scripts and other files apart.
+func inspectFormat(path string, head []byte, size int64, environ []string) (bad, foreign *Problem) {
+	switch {
+	case bytes.HasPrefix(head, []byte("\x7fELF")), isMachO(head), bytes.HasPrefix(head, []byte("MZ")):
+		return inspectBinary(path, head, size)
+	case bytes.HasPrefix(head, []byte("\x00asm")):
+		return nil, &Problem{Kind: ProblemPlatform, What: "it is a WebAssembly module, not a program for this machine", Fix: buildFor()}
+	case bytes.HasPrefix(head, []byte("#!")):
+		return inspectScript(path, head, environ), nil
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
+		return &Problem{Kind: ProblemFormat, What: "it begins with a byte order mark, so the system does not see the #! behind it",
+			Fix: `sed -i '1s/^\xef\xbb\xbf//' ` + quote(path)}, nil
+	case !bytes.ContainsRune(head, 0):
+		return &Problem{Kind: ProblemFormat, What: "it is a text file that does not begin with #!, so the system does not know what runs it",
+			Fix: "begin it with a line such as #!" + interpreterFor(path)}, nil
+	}
+	return &Problem{Kind: ProblemFormat, What: fmt.Sprintf("it is no program that the system knows (it begins with %q)", head[:min(len(head), 8)]),
+		Fix: "build it again: " + strings.TrimPrefix(buildFor(), "build it with ")}, nil
+}
+
+func interpreterFor(path string) string {
+	name := map[string]string{".js": "node", ".mjs": "node", ".cjs": "node", ".rb": "ruby", ".php": "php", ".sh": "sh", ".pl": "perl"}[filepath.Ext(path)]
+	if name == "" {
+		name = "python3"
+	}
+	return "/usr/bin/env " + name
+}
+
+// inspectScript looks for what runs a script.
+func inspectScript(path string, head []byte, environ []string) *Problem {
+	line, _, whole := bytes.Cut(head[2:], []byte("\n"))
+	if !whole && len(head) == headSize {
+		return &Problem{Kind: ProblemFormat, What: "its first line is too long", Fix: "shorten the #! line"}
+	}
+	if bytes.HasSuffix(line, []byte("\r")) {
+		return &Problem{Kind: ProblemInterpreter, What: "its lines end as on Windows, so the system looks for an interpreter whose name ends in a carriage return",
+			Fix: `sed -i 's/\r$//' ` + quote(path)}
+	}
+	words := strings.Fields(string(line))
+	if len(words) == 0 {
+		return &Problem{Kind: ProblemInterpreter, What: "nothing follows the #! of its first line", Fix: "begin it with a line such as #!" + interpreterFor(path)}
+	}
+	interpreter := words[0]
+	info, err := os.Stat(interpreter)
+	switch {
+	case err != nil:
+		return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it is run by %s, which is not there (%v)", interpreter, errors.Unwrap(err)),
+			Fix: "install " + filepath.Base(interpreter) + ", or name another in its first line"}
+	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
+		return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it is run by %s, which is no program", interpreter), Fix: "name another in its first line"}
+	case filepath.Base(interpreter) != "env":
+		return nil
+	}
+	for _, word := range words[1:] {
+		if strings.HasPrefix(word, "-") || strings.Contains(word, "=") {
+			continue // an option of env, or a variable
+		}
+		if lookPath(word, environ) == "" {
+			return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it is run by %q, which is in no directory of PATH (%s)", word, variable(environ, "PATH")),
+				Fix: "install " + word + ", or name its full path in the first line"}
+		}
+		return nil
+	}
+	return nil
+}
+
+// lookPath finds a program in the PATH of the plugin, not in our own.
+func lookPath(name string, environ []string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	for _, dir := range filepath.SplitList(variable(environ, "PATH")) {
+		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return p
+		}
+	}
+	return ""
+}
+
+func variable(environ []string, name string) string {
+	for _, v := range environ {
+		if n, value, _ := strings.Cut(v, "="); n == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// quote makes a path safe to be typed into a shell.
+func quote(path string) string {
+	if strings.IndexFunc(path, func(r rune) bool {
+		return !strings.ContainsRune("/._-+:@%", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

@@ -1,0 +1,337 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// ProbeConfig says how a [Probe] starts a plugin: as a [Host] would. The fields
+// mean what they mean in [Config].
+type ProbeConfig struct {
+	// Settings is the file with the plugin's settings. Empty: NAME.json beside
+	// the plugin, if it is there.
+	Settings string
+
+	// WorkDir is the working directory of the plugin. Empty: one that is
+	// removed at the end.
+	WorkDir string
+
+	Env          []string
+	Environ      []string
+	Timeout      time.Duration // for one event; 0 means 30 s
+	StartTimeout time.Duration // 0 means 10 s
+
+	// Log gets what the plugin prints. Nil: nobody does.
+	Log *slog.Logger
+}
+
+// Report is what a [Probe] has found out about a plugin.
+type Report struct {
+	File     string   `json:"file"`
+	Name     string   `json:"name"` // by which the host would know it
+	OK       bool     `json:"ok"`
+	Problem  *Problem `json:"problem,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+
+	Described     string   `json:"described,omitempty"` // its own name
+	Version       string   `json:"version,omitempty"`
+	SDK           string   `json:"sdk,omitempty"`
+	Language      string   `json:"language,omitempty"`
+	Protocol      int      `json:"protocol,omitempty"`
+	Stream        bool     `json:"stream"` // false: the minimal profile
+	InFlight      int      `json:"in_flight,omitempty"`
+	Patterns      []string `json:"patterns,omitempty"`
+	Settings      string   `json:"settings,omitempty"` // the file that was used
+	HandshakeTook Millis   `json:"handshake_ms,omitempty"`
+	StartTook     Millis   `json:"start_ms,omitempty"` // up to the first event that it could take
+}
+
+// Millis is a duration that is milliseconds in JSON.
+type Millis time.Duration
+
+// MarshalJSON writes the milliseconds with three digits after the point.
+func (m Millis) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, "%.3f", time.Duration(m).Seconds()*1000), nil
+}
+
+// Probe is one process of a plugin, started to find out about it. It is not
+// supervised: when the process is gone, so is the probe.
+type Probe struct {
+	Report Report
+
+	cfg     ProbeConfig
+	host    *Host // never started: it has what starts a plugin
+	proc    *process
+	witness *witness
+	lab     *lab
+	jobs    int64
+}
+
+// StartProbe starts the plugin of a file in the way of a [Host], and returns it
+// ready for events, or with the problem in its report. Stop must be called.
+func StartProbe(ctx context.Context, path string, cfg ProbeConfig) *Probe {
+	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, 10*time.Second)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &Probe{cfg: cfg, Report: Report{File: path, Name: strings.TrimPrefix(filepath.Base(path), filePrefix)}}
+	p.Report.Problem = p.start(ctx, path)
+	p.Report.OK = p.Report.Problem == nil
+	return p
+}
+
+func orElse(d, or time.Duration) time.Duration {
+	if d <= 0 {
+		return or
+	}
+	return d
+}
+
+func (p *Probe) start(ctx context.Context, path string) *Problem {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return hostProblem(err)
+	}
+	f := found{name: p.Report.Name, path: abs, kind: kindExec, settings: p.cfg.Settings}
+	if p.cfg.Settings != "" {
+		if f.settings, err = filepath.Abs(p.cfg.Settings); err == nil {
+			_, err = os.Stat(f.settings) // it was asked for, so it must be there
+		}
+		if err != nil {
+			return &Problem{Kind: ProblemSettings, What: "its settings cannot be read: " + err.Error()}
+		}
+	}
+	if p.lab, err = openLab(p.cfg.WorkDir); err != nil {
+		return hostProblem(err)
+	}
+	p.witness = newWitness(p.cfg.Log)
+	p.host = &Host{
+		cfg:    Config{WorkDir: p.lab.work, Env: p.cfg.Env, Environ: p.cfg.Environ, Timeout: p.cfg.Timeout, StartTimeout: p.cfg.StartTimeout}.withDefaults(),
+		limits: defaultLimits(),
+		run:    &runDir{path: p.lab.run},
+	}
+	begin := p.startExec
+	if strings.HasSuffix(path, manifestSuffix) {
+		begin = p.startManifest
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.StartTimeout, errTooSlow)
+	defer cancel()
+	begun := time.Now()
+	if problem := begin(ctx, path, f); problem != nil {
+		return problem
+	}
+	p.describe(p.proc.about)
+	p.Report.InFlight, _ = p.proc.link.window.state()
+	p.Report.StartTook = Millis(time.Since(begun))
+	return nil
+}
+
+// startExec takes the steps of a host's startExec, and says of each why it
+// failed. path is the file as it was named.
+func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
+	env := environ(p.cfg.Environ, p.cfg.Env)
+	bad, foreign := inspect(path, env)
+	if bad != nil {
+		return bad
+	}
+	p.Report.Warnings = append(p.Report.Warnings, passedOver(path)...)
+	begun := time.Now()
+	r := newRunner(f.path, p.lab.work, env, slog.New(p.witness))
+	p.witness.runner = r
+	p.proc = newProcess(p.host, r)
+	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
+	defer unwatch()
+	c := cause{ctx: ctx, proc: p.proc, witness: p.witness, cfg: p.cfg, foreign: foreign}
+	addr, err := shakeHands(r, p.lab.run, 2*p.cfg.StartTimeout)
+	if err != nil {
+		return c.handshake(err)
+	}
+	p.Report.HandshakeTook = Millis(time.Since(begun))
+	p.proc.shutdown = true
+	if noise := p.witness.noise(); len(noise) > 0 {
+		p.Report.Warnings = append(p.Report.Warnings, "it prints to standard output before the handshake, which other hosts of go-plugin do not forgive: "+quoteSome(noise))
+	}
+	if p.proc.conn, err = dial(addr.Network(), addr.String(), insecure.NewCredentials()); err != nil {
+		return hostProblem(err)
+	}
+	if err := p.proc.describe(ctx); err != nil {
+		return c.call(ProblemDescribe, err)
+	}
+	settings, problem := p.settings(f)
+	if problem != nil {
+		return problem
+	}
+	if err := p.proc.configure(ctx, f.name, settings); err != nil {
+		return c.configure(err, p.Report.Settings, p.host.configPath(f))
+	}
+	if err := p.proc.open(ctx); err != nil {
+		return c.call(ProblemDeliver, err)
+	}
+	p.proc.readStdio()
+	return nil
+}
+
+// startManifest starts what a manifest declares.
+func (p *Probe) startManifest(ctx context.Context, path string, f found) *Problem {
+	f.name = strings.TrimSuffix(f.name, manifestSuffix)
+	p.Report.Name = f.name
+	if _, err := os.Stat(path); err != nil {
+		return missing(path)
+	}
+	if bad := badName(f.name); bad != nil {
+		return bad
+	}
+	m, err := readManifest(f.path)
+	if err != nil {
+		return &Problem{Kind: ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.path+": "), Fix: "mend " + quote(path)}
+	}
+	f.kind, f.manifest = m.Protocol, m
+	if _, problem := p.settings(f); problem != nil {
+		return problem
+	}
+	p.proc, err = startProcess(ctx, p.host, f, slog.New(p.witness))
+	if err == nil {
+		return nil
+	}
+	problem := &Problem{Kind: ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.kind, err)}
+	if _, ok := errors.AsType[*refusal](err); ok {
+		return cause{}.configure(err, p.Report.Settings, p.host.configPath(f))
+	}
+	if problem.Detail, _ = p.witness.lastWords(); problem.Detail != nil {
+		problem.Fix = cause{cfg: p.cfg}.missingVariable(strings.Join(problem.Detail, "\n"))
+	}
+	return problem
+}
+
+func hostProblem(err error) *Problem {
+	return &Problem{Kind: ProblemHost, What: "it could not be tried: " + err.Error()}
+}
+
+func (p *Probe) describe(about *pluginpb.DescribeResponse) {
+	r := &p.Report
+	r.Described, r.Version, r.SDK, r.Language = about.GetName(), about.GetVersion(), about.GetSdk(), about.GetLanguage()
+	r.Protocol, r.Patterns = protocolVersion, about.GetPatterns()
+	r.Stream = about.GetCapabilities().GetDeliverStream() || p.proc.conn == nil // lines are one
+}
+
+// settings reads the plugin's settings, and notes where they are from.
+func (p *Probe) settings(f found) ([]byte, *Problem) {
+	settings, err := p.host.settings(f)
+	if err != nil {
+		return nil, &Problem{Kind: ProblemSettings, What: err.Error()}
+	}
+	if settings != nil {
+		p.Report.Settings = p.host.configPath(f)
+		if f.settings == "" && f.manifest != nil && f.manifest.Settings != nil {
+			p.Report.Settings = f.path
+		}
+	}
+	return settings, nil
+}
+
+// passedOver warns of names that the host does not look at.
+func passedOver(path string) []string {
+	if why := notPlugin(path); why != "" {
+		return []string{fmt.Sprintf("in a plugin directory the sidecar would pass it over: its name is %s", why)}
+	}
+	return nil
+}
+
+// Deliver delivers an event to the plugin and returns what came of it. The
+// error is that of ctx.
+func (p *Probe) Deliver(ctx context.Context, e *store.Event) (store.Attempt, error) {
+	if err := p.proc.link.acquire(ctx); err != nil && !errors.Is(err, errMoved) {
+		return store.Attempt{}, err
+	}
+	p.jobs++
+	t := store.Task{Job: store.Job{ID: p.jobs, Target: "plugin:" + p.Report.Name}, Event: e}
+	a := newAttempt(t, p.Report.Name)
+	res, how := p.proc.link.exchange(ctx, wireEvent(t, p.cfg.Timeout, 0), p.cfg.Timeout, p.proc.limit.grace)
+	switch how {
+	case lost, moved:
+		concludeLost(&a, p.proc.end(), 0)
+	case unsent:
+		return a, ctx.Err()
+	default:
+		conclude(&a, res, how, p.cfg.Timeout)
+	}
+	return a, nil
+}
+
+// Left returns the names of the files that the plugin has made in a working
+// directory that will be removed.
+func (p *Probe) Left() []string {
+	if p.lab == nil || p.cfg.WorkDir != "" {
+		return nil
+	}
+	var names []string
+	entries, _ := os.ReadDir(p.lab.work) // what cannot be listed is not worth a word
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// Stop ends the plugin and removes what the probe has made. A plugin that has
+// to be killed is an error.
+func (p *Probe) Stop() (err error) {
+	if p.proc != nil {
+		if p.proc.link != nil {
+			err = p.proc.stop(p.proc.limit.idle)
+		}
+		p.proc.kill()
+	}
+	if p.lab != nil {
+		p.lab.close()
+	}
+	return err
+}
+
+// lab is where a process works that is only tried.
+type lab struct {
+	base string // removed in the end
+	run  string // for the socket
+	work string
+}
+
+// openLab makes the directories.
+func openLab(work string) (*lab, error) {
+	base, err := os.MkdirTemp("", "hookswitch")
+	if err == nil && len(base)+len("/run") > runDirMax() {
+		_ = os.Remove(base) // empty
+		base, err = os.MkdirTemp("/tmp", "hookswitch")
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{base: base, run: filepath.Join(base, "run"), work: filepath.Join(base, "work")}
+	if work != "" {
+		if l.work, err = filepath.Abs(work); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	for _, dir := range []string{l.run, l.work} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func (l *lab) close() { _ = os.RemoveAll(l.base) } // in the system's place for what may stay

@@ -1,0 +1,279 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// probeFile returns a plugin directory's file: a link to the test binary, which
+// is the program of that name, or a file with that content.
+func probeFile(t *testing.T, name string, content []byte, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if content != nil {
+		if err := os.WriteFile(path, content, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	exe, err := os.Executable()
+	if err == nil {
+		err = os.Symlink(exe, path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func probeConfig() ProbeConfig {
+	return ProbeConfig{Env: []string{"GORACE"}, Environ: os.Environ(), StartTimeout: soon}
+}
+
+// probe starts a plugin and stops it.
+func probe(t *testing.T, path string, cfg ProbeConfig) Report {
+	t.Helper()
+	p := StartProbe(t.Context(), path, cfg)
+	err := p.Stop()
+	if err != nil && p.Report.OK {
+		t.Logf("stop: %v", err)
+	}
+	if p.lab != nil {
+		if _, err := os.Stat(p.lab.base); err == nil {
+			t.Errorf("%s was left", p.lab.base)
+		}
+	}
+	return p.Report
+}
+
+// TestProbeSaysWhy: each way not to be a plugin has its words.
+func TestProbeSaysWhy(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := func(lines ...string) []byte { return []byte(strings.Join(lines, "\n") + "\n") }
+	for _, test := range []struct {
+		name    string
+		content []byte      // nil: the program of that name
+		mode    os.FileMode // 0: 0700
+		timeout time.Duration
+		kind    string
+		what    string
+		detail  string
+		fix     string
+	}{
+		{name: "empty", content: []byte{}, kind: ProblemFormat, what: "the file is empty", fix: "copy it again"},
+		{name: "text", content: script("hello"), kind: ProblemFormat, what: "does not begin with #!", fix: "#!/usr/bin/env python3"},
+		{name: "app.mjs", content: script("hello"), kind: ProblemFormat, fix: "#!/usr/bin/env node"},
+		{name: "bytes", content: []byte{0, 1, 2, 3}, kind: ProblemFormat, what: `it begins with "\x00\x01\x02\x03"`},
+		{name: "bom", content: []byte("\xef\xbb\xbf#!/bin/sh\n"), kind: ProblemFormat, what: "byte order mark", fix: "sed -i"},
+		{name: "mode", content: script("#!/bin/sh"), mode: 0o644, kind: ProblemMode, what: "not executable (mode 0644)", fix: "chmod +x "},
+		{name: "text", content: script("hello"), mode: 0o600, kind: ProblemFormat},
+		{name: "a b", content: script("#!/bin/sh"), kind: ProblemName, what: `its name "a b"`, fix: "rename it"},
+		{name: "half", content: self[:len(self)/2], kind: ProblemFormat, what: "is not complete", fix: "copy it again"},
+		{name: "half", content: self[:len(self)/2], mode: 0o600, kind: ProblemFormat, what: "is not complete"},
+		{name: "stub", content: self[:100], kind: ProblemFormat, what: "is not complete"},
+		{name: "wasm", content: []byte("\x00asm\x01\x00\x00\x00"), kind: ProblemPlatform, what: "WebAssembly"},
+		{name: "none", content: script("#!/no/such/program"), kind: ProblemInterpreter, what: "/no/such/program, which is not there (no such file"},
+		{name: "env", content: script("#!/usr/bin/env -S pyton3 -u"), kind: ProblemInterpreter, what: `run by "pyton3", which is in no directory of PATH`, fix: "install pyton3"},
+		{name: "crlf", content: script("#!/bin/sh\r"), kind: ProblemInterpreter, what: "carriage return", fix: "sed -i"},
+		{name: "blank", content: script("#!"), kind: ProblemInterpreter, what: "nothing follows the #!"},
+		{name: "quits", content: script("#!/bin/sh", "exit 0"), kind: ProblemHandshake, what: "ended before the handshake, as if all were well", fix: "sdk.Serve"},
+		{name: "wants", content: script("#!/bin/sh", "echo BILLING_DSN is not set >&2", "exit 4"), kind: ProblemCrash,
+			what: "ended before the handshake (exit status 4)", detail: "BILLING_DSN is not set", fix: "set BILLING_DSN here, and pass it with HOOKSWITCH_PLUGIN_ENV=BILLING_DSN"},
+		{name: "closes", content: script("#!/bin/sh", "exec >&-", "read x"), kind: ProblemHandshake, what: "closed its standard output"},
+		{name: "core", content: script("#!/bin/sh", "echo '2|1|unix|/x|grpc'", "read x"), kind: ProblemProtocol, what: "version 2 of go-plugin's handshake, and this host version 1"},
+		{name: "exits", kind: ProblemCrash, what: "exit status 3", detail: "cannot open the database"},
+		{name: "panics", kind: ProblemCrash, what: "panicked before the handshake", detail: "panic: no DSN", fix: ""},
+		{name: "silent", timeout: 200 * time.Millisecond, kind: ProblemSlow, what: "no handshake within 200ms"},
+		{name: "chatty", kind: ProblemHandshake, what: "printed 64 lines to standard output, and no handshake", detail: "still loading"},
+		{name: "stranger", kind: ProblemProtocol, what: "plugin of another program", fix: `MagicCookieKey to "HOOKSWITCH_PLUGIN"`},
+		{name: "future", kind: ProblemProtocol, what: "version 99 of the plugin protocol, and this hookswitch version 1", detail: "1|99|unix"},
+		{name: "netrpc", kind: ProblemProtocol, what: "does not speak gRPC", detail: "netrpc"},
+		{name: "elsewhere", kind: ProblemProtocol, what: "192.0.2.1", fix: "PLUGIN_UNIX_SOCKET_DIR"},
+		{name: "nothing", kind: ProblemDescribe, what: "declares 0 event types", fix: "message.*"},
+		{name: "badpattern", kind: ProblemDescribe, what: `pattern "message.*.sent"`},
+		{name: "fussy", kind: ProblemSettings, what: "there is no fussy.json beside it", detail: "dsn: is required", fix: "--settings"},
+		{name: "stingy", timeout: time.Second, kind: ProblemSlow, what: "Credit within 1s"},
+		{name: "falls", kind: ProblemCrash, what: "when it was asked to take its settings (exit status 9)", detail: "cannot take them"},
+	} {
+		t.Run(test.name+" "+test.what, func(t *testing.T) {
+			if test.mode == 0 {
+				test.mode = 0o700
+			}
+			cfg := probeConfig()
+			if test.timeout > 0 {
+				cfg.StartTimeout = test.timeout
+			}
+			r := probe(t, probeFile(t, test.name, test.content, test.mode), cfg)
+			if r.OK || r.Problem == nil {
+				t.Fatalf("no problem: %+v", r)
+			}
+			p := r.Problem
+			if p.Kind != test.kind || !strings.Contains(p.What, test.what) || !strings.Contains(strings.Join(p.Detail, "\n"), test.detail) || !strings.Contains(p.Fix, test.fix) {
+				t.Errorf("got kind  %s\nwhat   %s\ndetail %q\nfix    %s", p.Kind, p.What, p.Detail, p.Fix)
+			}
+		})
+	}
+	for path, want := range map[string]string{
+		"/no/such":                             "its directory cannot be read",
+		filepath.Join(t.TempDir(), "nothing"):  "there is no such file",
+		t.TempDir():                            "it is a directory",
+		os.DevNull:                             "it is no regular file",
+		probeFile(t, "x.bin", nil, 0) + ".bin": "there is no such file",
+	} {
+		if r := probe(t, path, probeConfig()); r.Problem == nil || !strings.Contains(r.Problem.What, want) {
+			t.Errorf("%s: %+v", path, r.Problem)
+		}
+	}
+}
+
+// TestProbeForeignBinaries: headers say what a program was built for.
+func TestProbeForeignBinaries(t *testing.T) {
+	if runtime.GOOS != "linux" || runtime.GOARCH == "s390x" {
+		t.Skip("the binary of this test is patched, which is ELF and little-endian on Linux")
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := binary.LittleEndian.AppendUint32(nil, 0xfeedfacf)                 // 64 bits
+	mac = binary.LittleEndian.AppendUint32(mac, 0x0100000c)                  // arm64
+	mac = append(binary.LittleEndian.AppendUint32(mac, 0), 2)                // a program
+	mac = append(mac, make([]byte, 100)...)                                  // without load commands
+	win := append([]byte("MZ"), make([]byte, 0x5e)...)                       // the header of DOS
+	win[0x3c] = 0x60                                                         // where that of Windows is
+	win = append(append(win, "PE\x00\x00\x64\x86"...), make([]byte, 200)...) // amd64
+	patched := func(offset int, value uint16) []byte {
+		body := slices.Clone(self)
+		binary.LittleEndian.PutUint16(body[offset:], value)
+		return body
+	}
+	const machine, system = 18, 7 // offsets in the header of ELF
+	for name, test := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"s390": {patched(machine, uint16(elf.EM_S390)), "built for linux/s390x, and this machine is linux/" + runtime.GOARCH},
+		"mips": {patched(machine, uint16(elf.EM_MIPS)), "built for linux/mips"},
+		"mac":  {mac, "built for darwin/arm64"},
+		"win":  {win, "built for windows/amd64"},
+		"obj":  {patched(16, uint16(elf.ET_REL)), "object file"},
+	} {
+		r := probe(t, probeFile(t, name, test.content, 0o700), probeConfig())
+		if r.Problem == nil || !strings.Contains(r.Problem.What, test.want) || r.Problem.Fix == "" {
+			t.Errorf("%s: %+v", name, r.Problem)
+		}
+	}
+	// Its headers are read before it runs, so only they are of FreeBSD.
+	path := probeFile(t, "bsd", patched(system, uint16(elf.ELFOSABI_FREEBSD)), 0o700)
+	if _, foreign := inspect(path, nil); foreign == nil || !strings.Contains(foreign.What, "built for freebsd/") {
+		t.Errorf("bsd: %+v", foreign)
+	}
+}
+
+// TestProbe: what a plugin says of itself is in the report, events reach it, and
+// nothing of it is left.
+func TestProbe(t *testing.T) {
+	path := probeFile(t, "hookswitch-plugin-good", nil, 0)
+	p := StartProbe(t.Context(), path, probeConfig())
+	t.Cleanup(func() { _ = p.Stop() })
+	if r := p.Report; !r.OK || r.Name != "good" || r.Version != "1.2.3" || r.SDK != "hookswitch-go" || !r.Stream || r.InFlight == 0 ||
+		r.Protocol != 1 || r.HandshakeTook <= 0 || r.StartTook < r.HandshakeTook || !slices.Contains(r.Patterns, "test.ack") || r.Warnings != nil {
+		t.Fatalf("%+v %v", p.Report, p.Report.Problem)
+	}
+	for do, want := range map[string]store.Outcome{"ack": store.OutcomeDone, "after": store.OutcomeRetry, "permanent": store.OutcomeDead, "panic": store.OutcomeRetry} {
+		a, err := p.Deliver(t.Context(), task(1, do).Event)
+		if err != nil || a.Outcome != want {
+			t.Errorf("%s: %+v, %v", do, a, err)
+		}
+	}
+	if a, err := p.Deliver(t.Context(), task(1, "exit").Event); err != nil || a.Outcome != store.OutcomeRetry || !strings.Contains(a.Error, "exit status 7") {
+		t.Errorf("exit: %+v, %v", a, err)
+	}
+	if a, err := p.Deliver(t.Context(), task(1, "ack").Event); err != nil || !strings.Contains(a.Error, "exit status 7") {
+		t.Errorf("after exit: %+v, %v", a, err)
+	}
+
+	t.Run("noise, settings and a name that is passed over", func(t *testing.T) {
+		if r := probe(t, probeFile(t, "noisy", nil, 0), probeConfig()); !r.OK || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], `"loading part 0 | of 20", "loading part 1`) {
+			t.Errorf("%+v", r)
+		}
+		path := probeFile(t, "fussy", nil, 0)
+		beside := filepath.Join(filepath.Dir(path), "fussy.json")
+		if err := os.WriteFile(beside, []byte(`{"dsn":"x"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := probe(t, path, probeConfig()); !r.OK || r.Settings != beside {
+			t.Errorf("%+v", r)
+		}
+		cfg := probeConfig()
+		cfg.Settings = filepath.Join(t.TempDir(), "other.json")
+		if r := probe(t, path, cfg); r.OK || r.Problem.Kind != ProblemSettings || !strings.Contains(r.Problem.What, "no such file") {
+			t.Errorf("%+v", r)
+		}
+		if err := os.WriteFile(cfg.Settings, []byte(`{}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := probe(t, path, cfg); r.OK || !strings.Contains(r.Problem.What, "it refuses its settings, "+cfg.Settings) {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("a minimal one, in JSON", func(t *testing.T) {
+		text, err := json.Marshal(probe(t, probeFile(t, "unary", nil, 0), probeConfig()))
+		if err != nil || !strings.Contains(string(text), `"stream":false,"in_flight":2,"patterns":["*"]`) {
+			t.Errorf("%s, %v", text, err)
+		}
+	})
+	t.Run("what a manifest declares", func(t *testing.T) {
+		for text, want := range map[string]string{
+			`{"protocol":"jsonl","command":["lines"],"events":["test.*"]}`: "",
+			`{"protocol":"jsonl","command":["lines"]}`:                     `key "events"`,
+			`{"protocol":"jsonl","command":["no-such"],"events":["*"]}`:    `"no-such"`,
+			`{"protocol":"jsonl","command":["false"],"events":["*"]}`:      "the program ended at once",
+			`{"protocol":"remote","address":"unix:/no/such/socket"}`:       "remote plugin at unix:/no/such/socket",
+		} {
+			path := filepath.Join(filepath.Dir(probeFile(t, "lines", nil, 0)), "crm.plugin.json")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := StartProbe(t.Context(), path, probeConfig())
+			switch r := p.Report; {
+			case want != "":
+				if r.OK || !strings.Contains(r.Problem.What, want) {
+					t.Errorf("%s: %+v", text, r.Problem)
+				}
+			case !r.OK || r.Name != "crm" || !r.Stream:
+				t.Errorf("%s: %+v %+v", text, r, r.Problem)
+			default:
+				if a, err := p.Deliver(t.Context(), task(1, "permanent").Event); err != nil || a.Outcome != store.OutcomeDead {
+					t.Errorf("%+v, %v", a, err)
+				}
+			}
+			if err := p.Stop(); err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	})
+}
