@@ -84,10 +84,7 @@ fuzz: ## fuzz each fuzz target for FUZZTIME (5s)
 	done
 
 .PHONY: generate
-generate: protocol reference ## generate internal/pluginpb from plugins/proto, and the reference of the settings
-
-.PHONY: protocol
-protocol:
+generate: reference ## generate internal/pluginpb from plugins/proto, and the reference of the settings
 	$(GO) run $(BUF) generate plugins/proto --template plugins/proto/buf.gen.yaml
 
 .PHONY: reference

@@ -90,6 +90,20 @@ type Config struct {
 	// else but PATH, HOME and their like.
 	PluginEnv []string `env:"HOOKSWITCH_PLUGIN_ENV" desc:"names of variables that plugins may see" example:"CRM_URL,CRM_TOKEN"`
 
+	// PluginMemory is how much memory a plugin may have, together with the
+	// processes that it starts. One that has more is killed and started
+	// again. 0 means no limit.
+	PluginMemory ByteSize `env:"HOOKSWITCH_PLUGIN_MEMORY" envDefault:"512MiB" desc:"memory that a plugin may have; 0 for no limit"`
+
+	// PluginOpenFiles is how many files a process of a plugin may have open. 0
+	// means as many as the sidecar.
+	PluginOpenFiles int `env:"HOOKSWITCH_PLUGIN_OPEN_FILES" envDefault:"4096" desc:"files that a plugin may have open; 0 for as many as the sidecar"`
+
+	// PluginUser is whom plugins run as, if the sidecar runs as root: a user,
+	// or user:group. Without it a sidecar of root refuses to start plugins;
+	// "root" allows it. The user must be able to reach the data directory.
+	PluginUser string `env:"HOOKSWITCH_PLUGIN_USER" desc:"user that plugins run as, if the sidecar runs as root" example:"nobody"`
+
 	// ForwardTo is the URL of an HTTP app that events are POSTed to: all that
 	// no route takes.
 	ForwardTo string `env:"HOOKSWITCH_FORWARD_TO" desc:"URL of the app that gets the events no route takes" example:"http://127.0.0.1:5000/webhooks" reload:"true" secret:"url"`

@@ -63,6 +63,9 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 	cfg.Store = "file:" + t.TempDir()
 	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.PluginDir, cfg.PluginEnv = pluginDir(t), []string{asPlugin}
+	if os.Geteuid() == 0 {
+		cfg.PluginUser = "root"
+	}
 	cfg.ForwardTo = app.URL
 	cfg.RetrySchedule = nil
 	cfg.ShutdownTimeout = sidecar.Duration(5 * time.Second)

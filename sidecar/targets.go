@@ -171,6 +171,10 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		WorkDir:      work,
 		Env:          s.cfg.PluginEnv,
 		Environ:      s.cfg.environ(),
+		Memory:       int64(s.cfg.PluginMemory),
+		OpenFiles:    s.cfg.PluginOpenFiles,
+		User:         s.cfg.PluginUser,
+		RefuseRoot:   !s.opts.Dev, // who develops as root knows it
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.opts.Plugins,
@@ -180,6 +184,9 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 			}
 		},
 	})
+	if _, ok := errors.AsType[*pluginhost.UserError](err); ok {
+		return newConfigError("HOOKSWITCH_PLUGIN_USER", err.Error())
+	}
 	if err != nil {
 		return newConfigError("HOOKSWITCH_PLUGIN_DIR", err.Error())
 	}

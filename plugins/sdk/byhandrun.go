@@ -126,8 +126,7 @@ func (p Plugin) configureByHand(ctx context.Context, path string, stderr io.Writ
 	if p.Configure == nil {
 		return 0
 	}
-	_, err := p.Configure.Apply(ctx, settings)
-	wrong := FieldErrors(err)
+	wrong := FieldErrors(p.Configure.Apply(ctx, settings))
 	if len(wrong) == 0 {
 		return 0
 	}

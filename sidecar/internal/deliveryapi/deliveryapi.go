@@ -31,7 +31,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -69,7 +68,7 @@ type Config struct {
 type API struct {
 	store  Reader
 	userID string
-	token  atomic.Pointer[[sha256.Size]byte] // digest of the token, nil when any is accepted
+	token  *[sha256.Size]byte // digest of the token, nil when any is accepted
 	log    *slog.Logger
 }
 
@@ -87,21 +86,14 @@ func New(c Config) (*API, error) {
 	if len(a.userID) != 36 || uuid.Validate(a.userID) != nil {
 		return nil, fmt.Errorf("deliveryapi: user id %q is not a UUID such as %s", c.UserID, uuid.Nil)
 	}
-	a.SetToken(c.Token)
+	if c.Token != "" {
+		sum := sha256.Sum256([]byte(c.Token))
+		a.token = &sum
+	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	return a, nil
-}
-
-// SetToken changes Config.Token, for requests from now on.
-func (a *API) SetToken(token string) {
-	if token == "" {
-		a.token.Store(nil)
-		return
-	}
-	sum := sha256.Sum256([]byte(token))
-	a.token.Store(&sum)
 }
 
 const collection = "/v2/webhook_deliveries"
@@ -144,14 +136,13 @@ func (a *API) authenticate(r *http.Request) *apiError {
 			"unless HOOKSWITCH_ADMIN_TOKEN is set, or send the header Authorization: Bearer KEY.")
 		return &e
 	}
-	want := a.token.Load()
-	if want == nil {
+	if a.token == nil {
 		return nil
 	}
 	// Digests are compared so that not even the length of the token shows in
 	// the time that this takes.
 	sum := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
+	if subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
 		e := unauthenticated("The bearer token is not the one that HOOKSWITCH_ADMIN_TOKEN sets.")
 		return &e
 	}

@@ -25,7 +25,7 @@ import (
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
 func startExec(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
-	r := newRunner(f.path, h.cfg.WorkDir, environ(h.cfg.Environ, h.cfg.Env), log)
+	r := h.newRunner(f.path, environ(h.cfg.Environ, h.cfg.Env), log)
 	p := newProcess(h, r)
 	defer func() {
 		if err != nil {
@@ -59,8 +59,7 @@ func shakeHands(r *runner, runPath string, timeout time.Duration) (net.Addr, err
 		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
 		VersionedPlugins: map[int]plugin.PluginSet{protocolVersion: {}},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, socketDir string) (goplugin.Runner, error) {
-			r.prepare(cmd, socketDir)
-			return r, nil
+			return r, r.prepare(cmd, socketDir)
 		},
 		SkipHostEnv:      true,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},

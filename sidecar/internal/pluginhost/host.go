@@ -54,6 +54,24 @@ type Config struct {
 	// os.Environ. Empty: plugins have no PATH either.
 	Environ []string
 
+	// Memory is how many bytes a plugin may have, with the processes that it
+	// has started. One that has more is killed. 0 means no limit. Only Linux
+	// can measure it.
+	Memory int64
+
+	// OpenFiles is how many files each process of a plugin may have open, on
+	// Linux. 0 means as many as the host's own.
+	OpenFiles int
+
+	// User is whom plugins run as: a name, or "user:group", or numbers. It
+	// takes a host that runs as root. Empty: as the host does. The user must
+	// be able to reach WorkDir, which is given to it, RunDir and Dir.
+	User string
+
+	// RefuseRoot keeps a host of root from starting plugins as root, unless
+	// User says "root".
+	RefuseRoot bool
+
 	// Timeout is how long a plugin may take for one event. 0 means 30 s.
 	Timeout time.Duration
 
@@ -96,6 +114,7 @@ func (c Config) withDefaults() Config {
 type Host struct {
 	cfg     Config
 	limits  limits
+	res     resources
 	plugins []*Plugin
 	runPath string // of the run directory, checked
 
@@ -128,7 +147,13 @@ func New(cfg Config) (*Host, error) {
 	if h.runPath, err = checkRunDir(cfg.RunDir); err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
+	if h.res, err = cfg.resources(); err != nil {
+		return nil, &UserError{err}
+	}
 	for _, f := range files {
+		if err := h.res.permit(f); err != nil {
+			return nil, &UserError{err}
+		}
 		h.plugins = append(h.plugins, newPlugin(h, f))
 	}
 	return h, nil
@@ -184,7 +209,11 @@ func (h *Host) startAll() error {
 	if len(h.plugins) == 0 {
 		return nil
 	}
-	run, err := openRunDir(h.runPath)
+	if err := h.res.account.own(h.cfg.WorkDir); err != nil {
+		h.startErr = fmt.Errorf("pluginhost: %w", err)
+		return h.startErr
+	}
+	run, err := openRunDir(h.runPath, h.res.account)
 	if err != nil {
 		h.startErr = fmt.Errorf("pluginhost: %w", err)
 		return h.startErr

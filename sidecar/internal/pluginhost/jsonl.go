@@ -81,7 +81,7 @@ func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *pro
 	if err != nil {
 		return nil, err
 	}
-	r := newRunner(path, h.cfg.WorkDir, env, log)
+	r := h.newRunner(path, env, log)
 	r.args = f.manifest.Command
 	lines := newJSONLines(r, f.manifest.MaxInFlight)
 	r.readOut = lines.read

@@ -261,7 +261,6 @@ func TestHungLineProgramIsReplaced(t *testing.T) {
 		s.limits.pingEvery = 20 * time.Millisecond
 		s.limits.pingWait = 50 * time.Millisecond
 		s.limits.dump = 10 * time.Millisecond
-		s.limits.settle = 10 * time.Millisecond
 		s.limits.backoffBase = time.Millisecond
 		s.limits.idle, s.limits.term = 50*time.Millisecond, 50*time.Millisecond
 	}

@@ -128,18 +128,18 @@ func TestRunDir(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		d, err := openRunDir(path)
+		d, err := openRunDir(path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if left := ls(t, path); !slices.Equal(left, []string{"lock", "mine"}) {
 			t.Errorf("after the sweep: %q", left)
 		}
-		if _, err := openRunDir(path); err == nil || !strings.Contains(err.Error(), "another sidecar") {
+		if _, err := openRunDir(path, nil); err == nil || !strings.Contains(err.Error(), "another sidecar") {
 			t.Errorf("a second host: %v", err)
 		}
 		d.close()
-		d, err = openRunDir(path)
+		d, err = openRunDir(path, nil)
 		if err != nil {
 			t.Fatalf("after the first host: %v", err)
 		}
@@ -150,7 +150,7 @@ func TestRunDir(t *testing.T) {
 		if err := os.Chmod(path, 0o750); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openRunDir(path); err == nil || !strings.Contains(err.Error(), "chmod 700 "+path) {
+		if _, err := openRunDir(path, nil); err == nil || !strings.Contains(err.Error(), "chmod 700 "+path) {
 			t.Errorf("got %v", err)
 		}
 	})

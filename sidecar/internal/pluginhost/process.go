@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,16 +54,37 @@ func newProcess(h *Host, r *runner) *process {
 	return &process{run: r, dead: r.dead, out: r.out, limit: h.limits}
 }
 
+// newRunner returns a runner with what all plugins of the host have in common.
+func (h *Host) newRunner(path string, env []string, log *slog.Logger) *runner {
+	if a := h.res.account; a != nil && a.home != "" {
+		env = append(slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+a.home)
+	}
+	r := newRunner(path, h.cfg.WorkDir, append(env, h.res.environment(env)...), log)
+	r.res = h.res
+	r.res.every = h.limits.memory
+	return r
+}
+
 // startProcess starts a plugin and sees it through until it can take events,
 // or ctx ends. Of a process that failed nothing is left.
 func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
+	if err := h.res.permit(f); err != nil {
+		return nil, err
+	}
+	start := startExec
 	switch f.kind {
 	case kindJSONL:
-		return startJSONL(ctx, h, f, log)
+		start = startJSONL
 	case kindRemote:
-		return startRemote(ctx, h, f, log)
+		start = startRemote
 	}
-	return startExec(ctx, h, f, log)
+	p, err := start(ctx, h, f, log)
+	if err == nil && p.run != nil {
+		// Again: a Go program raises its limit of files as it begins, and may
+		// have read the old one.
+		p.run.res.limit(p.pidNumber(), log)
+	}
+	return p, err
 }
 
 // settings returns the settings of a plugin, or nil if there are none: those

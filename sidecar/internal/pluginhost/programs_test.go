@@ -45,6 +45,8 @@ var programs = map[string]func(){
 	"stingy":                 func() { mute(0) },
 	"nothing":                func() { describeOnly() },
 	"badpattern":             func() { describeOnly("message.*.sent") },
+	"hogger":                 hog,
+	"dialer":                 dialer,
 	"lines":                  lines,
 	"plain":                  plain,
 	"far":                    far,
@@ -137,6 +139,15 @@ func good(maxInFlight int) {
 		sdk.Log(ctx).Info("environ", "names", strings.Join(names, ","))
 		return nil
 	})
+	on("hog", func(context.Context, *webhook.Event) error { hog(); return nil })
+	on("child-hog", func(context.Context, *webhook.Event) error {
+		exe, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return (&exec.Cmd{Path: exe, Args: []string{"hogger"}}).Run() // in the group, and of the same environment
+	})
+	on("limits", reportLimits)
 	on("child", func(ctx context.Context, _ *webhook.Event) error { return leaveChild(ctx, "1000", false) })
 	on("escape", func(ctx context.Context, _ *webhook.Event) error { return leaveChild(ctx, "8", true) })
 	sdk.Plugin{Version: "1.2.3", Mux: &mux, MaxInFlight: maxInFlight}.Serve()
@@ -166,16 +177,11 @@ func leaveChild(ctx context.Context, seconds string, escape bool) error {
 func fussy() {
 	var mux webhook.Mux
 	mux.Handle("*", func(context.Context, *webhook.Event) error { return nil })
-	sdk.Plugin{Mux: &mux, Configure: sdk.Settings[fussySettings](nil)}.Serve()
+	type settings struct {
+		DSN string `json:"dsn" required:"true"`
+	}
+	sdk.Plugin{Mux: &mux, Configure: sdk.Settings(func(context.Context, *settings) error { return nil })}.Serve()
 }
-
-type fussySettings struct {
-	DSN string `json:"dsn" required:"true"`
-}
-
-// Events and MaxInFlight replace what the plugin has described.
-func (fussySettings) Events() []string { return []string{"fax.*"} }
-func (fussySettings) MaxInFlight() int { return 5 }
 
 func exits() {
 	fmt.Fprintln(os.Stderr, "cannot open the database")

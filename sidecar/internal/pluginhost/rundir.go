@@ -55,9 +55,19 @@ func checkRunDir(dir string) (string, error) {
 
 // openRunDir makes the directory if it is not there, locks it and removes what
 // a host that was killed has left in it.
-func openRunDir(path string) (*runDir, error) {
+//
+// If plugins run as another user, that user may pass through it, to a directory
+// that is its own.
+func openRunDir(path string, a *account) (*runDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("make the run directory: %w", err)
+	}
+	closed := os.FileMode(0o077)
+	if a != nil {
+		closed = 0o066
+		if err := os.Chmod(path, 0o711); err != nil {
+			return nil, fmt.Errorf("open the run directory for the user of plugins: %w", err)
+		}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -66,7 +76,7 @@ func openRunDir(path string) (*runDir, error) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Getuid() {
 		return nil, fmt.Errorf("run directory %s belongs to user %d, not to %d: choose another", path, stat.Uid, os.Getuid())
 	}
-	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+	if perm := info.Mode().Perm(); perm&closed != 0 {
 		return nil, fmt.Errorf("run directory %s is open to others (mode %#o), who could then talk to plugins: chmod 700 %s", path, perm, path)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)

@@ -3,6 +3,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type runner struct {
 	env    []string // complete environment; go-plugin's part is added by prepare
 	socket string   // the directory for the plugin's socket, set by prepare
 	out    *output  // where the lines that the plugin writes end up
+	res    resources
 
 	// readOut reads stdout until its end. By default it looks for the
 	// handshake of go-plugin.
@@ -58,6 +60,7 @@ type runner struct {
 	pid      int    // 0 before the start
 	reaped   bool   // the pid may belong to somebody else now
 	exit     error  // how it ended; valid once dead is closed
+	verdict  error  // why the host killed it, if it did so for a reason
 	greeting string // the line of the handshake, once it was seen
 }
 
@@ -89,9 +92,10 @@ func newRunner(path, dir string, env []string, log *slog.Logger) *runner {
 }
 
 // prepare takes over what go-plugin wants the plugin to know.
-func (r *runner) prepare(cmd *exec.Cmd, socketDir string) {
+func (r *runner) prepare(cmd *exec.Cmd, socketDir string) error {
 	r.env = append(r.env, cmd.Env...)
 	r.socket = socketDir
+	return r.res.account.own(socketDir)
 }
 
 // Start starts the process. ctx bounds only that, not the life of the process.
@@ -131,6 +135,7 @@ func (r *runner) Start(ctx context.Context) error {
 		r.pid = cmd.Process.Pid
 		r.mu.Unlock()
 		r.out.log = r.out.log.With("pid", cmd.Process.Pid) // nobody writes to it yet
+		r.res.limit(cmd.Process.Pid, r.out.log)
 		started <- nil
 		r.own(cmd, out.r, errs.r)
 	}()
@@ -150,9 +155,12 @@ func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*ex
 			Stdin:       stdin,
 			Stdout:      stdout,
 			Stderr:      stderr,
-			SysProcAttr: processAttr(),
+			SysProcAttr: processAttr(r.res.account),
 		}
 		err := cmd.Start()
+		if a := r.res.account; a != nil && errors.Is(err, syscall.EACCES) {
+			return nil, fmt.Errorf("%w: may user %s run it, and reach its directory and %q?", err, a.name, r.dir)
+		}
 		if err == nil || !errors.Is(err, syscall.ETXTBSY) || try == busyTries {
 			return cmd, err
 		}
@@ -169,6 +177,7 @@ func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 	var pumps sync.WaitGroup
 	pumps.Go(func() { r.readOut(stdout) })
 	pumps.Go(func() { readLines(stderr, r.out.stderr) })
+	pumps.Go(r.watchMemory)
 
 	// While the dead leader is not reaped nobody else can get its pid, and so
 	// killing its group hits the right one.
@@ -184,7 +193,7 @@ func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 		err = errors.New("exit status 0")
 	}
 	r.mu.Lock()
-	r.exit = err
+	r.exit = cmp.Or(r.verdict, err)
 	r.mu.Unlock()
 	close(r.dead)
 	r.lifeline.Close()

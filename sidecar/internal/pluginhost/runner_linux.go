@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func processAttr() *syscall.SysProcAttr {
+func processAttr(a *account) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
-		Setpgid:   true,
-		Pdeathsig: syscall.SIGKILL,
+		Setpgid:    true,
+		Pdeathsig:  syscall.SIGKILL,
+		Credential: a.credential(),
 	}
 }
 

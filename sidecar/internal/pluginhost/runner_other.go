@@ -6,8 +6,8 @@ import "syscall"
 
 // processAttr has no parent-death signal: only Linux and FreeBSD know it. The
 // lifeline is what ends plugins here.
-func processAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true}
+func processAttr(a *account) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Credential: a.credential()}
 }
 
 // awaitExit cannot tell without reaping the process.

@@ -160,7 +160,7 @@ func TestKilledHostLeavesNoProcess(t *testing.T) {
 	if left := ls(t, run); len(left) != 3 {
 		t.Errorf("the run directory has %q, want the lock and two sockets", left)
 	}
-	d, err := openRunDir(run)
+	d, err := openRunDir(run, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type limits struct {
 	reap     time.Duration // for the kernel to end it after SIGKILL
 	dump     time.Duration // for the goroutine dump after SIGQUIT
 	obituary time.Duration // for the exit status after the stream broke
+	memory   time.Duration // between measurements of its memory
 	settle   time.Duration // without a hello, until a program that reads lines is taken to have started
 
 	pingEvery  time.Duration
@@ -46,6 +47,7 @@ func defaultLimits() limits {
 		reap:        2 * time.Second,
 		dump:        time.Second,
 		obituary:    200 * time.Millisecond,
+		memory:      time.Second,
 		settle:      500 * time.Millisecond,
 		pingEvery:   5 * time.Second,
 		pingWait:    2 * time.Second,

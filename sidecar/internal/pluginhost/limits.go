@@ -1,0 +1,146 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// resources are what a plugin may use of the machine. The zero value leaves it
+// all but core dumps, which would hold what events say.
+type resources struct {
+	memory  int64    // bytes of all processes of its group together; 0 for no limit
+	files   uint64   // open files of each process; 0 for those of the host
+	account *account // whose processes they are; nil for the host's own
+	noRoot  bool     // they must not be root's
+
+	groups *groups       // measures memory
+	every  time.Duration // how often
+}
+
+// resources returns what the configuration says of them, or why it cannot be.
+func (c Config) resources() (resources, error) {
+	a, err := lookUpAccount(c.User)
+	if err != nil {
+		return resources{}, err
+	}
+	for _, path := range []string{c.RunDir, c.WorkDir} {
+		// Of the directory itself the host makes what it has to be.
+		if err := a.reaches(path); err != nil {
+			return resources{}, err
+		}
+	}
+	return resources{
+		memory:  c.Memory,
+		files:   uint64(max(c.OpenFiles, 0)),
+		account: a,
+		noRoot:  c.RefuseRoot && c.User == "" && os.Geteuid() == 0,
+		groups:  new(groups),
+	}, nil
+}
+
+// permit returns an error if a plugin would run as root and must not.
+func (r resources) permit(f found) error {
+	if r.noRoot && f.kind != kindRemote {
+		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: name a user that has nothing else (HOOKSWITCH_PLUGIN_USER), or root to allow it", f.name)
+	}
+	return nil
+}
+
+// environment returns the variables that tell a plugin of its limits, but for
+// those that it has.
+//
+// Go programs collect garbage more eagerly when they come near to GOMEMLIMIT,
+// instead of growing until they are killed. A limit on address space
+// (RLIMIT_AS) is no use to them: an idle one has reserved more than a gigabyte.
+func (r resources) environment(has []string) (add []string) {
+	set := func(name, value string) {
+		if !slices.ContainsFunc(has, func(v string) bool { return strings.HasPrefix(v, name+"=") }) {
+			add = append(add, name+"="+value)
+		}
+	}
+	if r.memory > 0 {
+		set("GOMEMLIMIT", strconv.FormatInt(r.memory/10*9, 10))
+	}
+	return add
+}
+
+// limit applies the limits to a process that has just been started. What the
+// system does not permit is logged, and left.
+func (r resources) limit(pid int, log *slog.Logger) {
+	if err := setLimits(pid, r.files); err != nil {
+		log.Warn("limits of a plugin could not be set", "error", err)
+	}
+	if err := offerToOOM(pid); err != nil {
+		log.Debug("the kernel could not be told to kill the plugin before the sidecar", "error", err)
+	}
+}
+
+// watchMemory kills the process group when it has too much, until the process
+// has ended.
+func (r *runner) watchMemory() {
+	if r.res.memory <= 0 || r.res.groups == nil {
+		return
+	}
+	ticker := time.NewTicker(r.res.every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.dead:
+			return
+		case <-ticker.C:
+		}
+		if used := r.res.groups.memory(r.pid); used > r.res.memory {
+			r.condemn(fmt.Errorf("killed by the host: memory: it had %d MiB, and plugins may have %d MiB", used>>20, r.res.memory>>20))
+			return
+		}
+	}
+}
+
+// condemn kills the process group, and makes why the way in which it ended.
+func (r *runner) condemn(why error) {
+	r.mu.Lock()
+	r.verdict = why
+	r.mu.Unlock()
+	r.signal(syscall.SIGKILL)
+}
+
+// groupsAge is how old the list of who belongs to which group may be. To make it
+// every process of the machine has to be looked at.
+const groupsAge = 2 * time.Second
+
+// groups measures process groups. One serves all plugins of a host. It is safe
+// for concurrent use.
+type groups struct {
+	mu      sync.Mutex
+	at      time.Time     // of members
+	members map[int][]int // process group → its processes
+}
+
+// memory returns how many bytes of memory the processes of a group occupy. What
+// several of them share counts for each.
+func (g *groups) memory(pgid int) (sum int64) {
+	g.mu.Lock()
+	if now := time.Now(); now.Sub(g.at) > groupsAge {
+		g.members, g.at = processGroups(), now
+	}
+	members := g.members[pgid]
+	g.mu.Unlock()
+	leader := false
+	for _, pid := range members {
+		leader = leader || pid == pgid
+		sum += residentMemory(pid, pgid)
+	}
+	if !leader { // younger than the list
+		sum += residentMemory(pgid, pgid)
+	}
+	return sum
+}
