@@ -15,7 +15,7 @@ import (
 // authorPlugins are the commands about files that are, or will be, plugins.
 // They need no sidecar.
 func authorPlugins(stdout io.Writer) []*cli.Command {
-	return []*cli.Command{checkPluginCommand(stdout)}
+	return []*cli.Command{checkPluginCommand(stdout), testPluginCommand(stdout)}
 }
 
 // probeFlags are those of commands that start a plugin themselves.
@@ -121,9 +121,9 @@ func pluginTitle(r pluginhost.Report) string {
 
 // pluginSpeech says how a plugin talks to the sidecar.
 func pluginSpeech(r pluginhost.Report) string {
-	how := fmt.Sprintf("protocol %d, minimal profile, %d calls at once", r.Protocol, r.InFlight)
+	how := fmt.Sprintf("protocol %d, minimal profile, calls at once: %d", r.Protocol, r.InFlight)
 	if r.Stream {
-		how = fmt.Sprintf("protocol %d, stream, up to %d events at once", r.Protocol, r.InFlight)
+		how = fmt.Sprintf("protocol %d, stream, events at once: %d", r.Protocol, r.InFlight)
 	}
 	if sdk := strings.TrimSpace(r.SDK + " " + r.Language); sdk != "" {
 		how += "; made with " + sdk

@@ -121,15 +121,27 @@ func trigger(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 
 // triggerBody returns what to send: a file, or a sample that is made new.
 func triggerBody(c *cli.Command) (body []byte, contentType string, err error) {
-	changes, err := parseChanges(c.StringSlice("set"))
+	name := ""
+	switch {
+	case c.String("from") != "" && c.Args().Present():
+		return nil, "", usageError("trigger: give EVENT or --from, not both")
+	case c.String("from") != "":
+	case c.Args().Len() != 1:
+		return nil, "", usageError("trigger: name one event, such as message.received; \"hookswitch trigger --list\" shows them all")
+	default:
+		name = c.Args().First()
+	}
+	return eventBody(name, c.String("from"), c.StringSlice("set"))
+}
+
+// eventBody returns the body of an event: a file, byte for byte unless there are
+// settings, or the sample of that name, made new.
+func eventBody(name, file string, settings []string) (body []byte, contentType string, err error) {
+	changes, err := parseChanges(settings)
 	if err != nil {
 		return nil, "", err
 	}
-	file, name := c.String("from"), c.Args().First()
-	switch {
-	case file != "" && c.Args().Present():
-		return nil, "", usageError("trigger: give EVENT or --from, not both")
-	case file != "":
+	if file != "" {
 		if body, err = os.ReadFile(file); err != nil {
 			return nil, "", err
 		}
@@ -140,9 +152,7 @@ func triggerBody(c *cli.Command) (body []byte, contentType string, err error) {
 		if len(changes) == 0 {
 			return body, contentType, nil
 		}
-	case c.Args().Len() != 1:
-		return nil, "", usageError("trigger: name one event, such as message.received; \"hookswitch trigger --list\" shows them all")
-	default:
+	} else {
 		var ok bool
 		if body, ok = event.Sample(name); !ok {
 			return nil, "", noSample(name)
@@ -151,7 +161,7 @@ func triggerBody(c *cli.Command) (body []byte, contentType string, err error) {
 		changes = slices.Concat(fresh(contentType, body), changes)
 	}
 	if body, err = event.Edit(body, contentType, changes...); err != nil {
-		return nil, "", usageError("trigger: %w", err)
+		return nil, "", usageError("--set: %w", err)
 	}
 	return body, contentType, nil
 }
@@ -195,7 +205,7 @@ func fresh(contentType string, body []byte) []event.Change {
 // noSample says what else there is.
 func noSample(name string) error {
 	if use, wrong := event.Misnomer(name); wrong {
-		return usageError("trigger: Telnyx never sends %q: use %q", name, use)
+		return usageError("Telnyx never sends %q: use %q", name, use)
 	}
 	product, _, _ := strings.Cut(name, ".")
 	var near []string
@@ -205,7 +215,7 @@ func noSample(name string) error {
 		}
 	}
 	if len(near) > 0 {
-		return usageError("trigger: there is no sample for %q; for %s there are: %s. Send a body of your own with --from FILE", name, product, strings.Join(near, ", "))
+		return usageError("there is no sample for %q; for %s there are: %s. Send a body of your own with --from FILE", name, product, strings.Join(near, ", "))
 	}
-	return usageError("trigger: there is no sample for %q; \"hookswitch trigger --list\" shows them all. Send a body of your own with --from FILE", name)
+	return usageError("there is no sample for %q; \"hookswitch trigger --list\" shows them all. Send a body of your own with --from FILE", name)
 }
