@@ -168,6 +168,8 @@ type Config struct {
 	// to scrapers without a token. They are on AdminListen in any case.
 	MetricsListen string `env:"HOOKSWITCH_METRICS_LISTEN" desc:"address that serves /metrics to scrapers without a token"`
 
+	Tracing
+
 	// UserID is the user_id of delivery records: a UUID.
 	UserID string `env:"HOOKSWITCH_USER_ID" envDefault:"00000000-0000-0000-0000-000000000000" desc:"user_id in the delivery records" example:"c9c0797e-901d-4349-a33c-c2c8f31a92c2"`
 

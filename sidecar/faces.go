@@ -46,6 +46,7 @@ func (s *Sidecar) openFaces() error {
 		OnReject: s.onReject,
 		OnPass:   s.onPass,
 		OnAnswer: s.onAnswer,
+		Tracer:   s.tracer,
 
 		AckBudget: time.Duration(s.cfg.AckBudget),
 	})

@@ -2,6 +2,7 @@ package sidecar_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -27,7 +28,11 @@ func TestMain(m *testing.M) {
 // servePlugin handles calls and refuses faxes.
 func servePlugin() {
 	var mux webhook.Mux
-	mux.Handle("call.*", func(context.Context, *webhook.Event) error { return nil })
+	mux.Handle("call.*", func(ctx context.Context, _ *webhook.Event) error {
+		d, _ := sdk.DeliveryOf(ctx)
+		fmt.Fprintf(os.Stderr, "plugin sees traceparent=%s\n", d.Traceparent)
+		return nil
+	})
 	mux.Handle("fax.*", func(_ context.Context, e *webhook.Event) error {
 		if e.Type == "fax.failed" {
 			panic("told to")

@@ -2,7 +2,6 @@ package sidecar
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"time"
 
@@ -118,16 +117,4 @@ func outcome(a store.Attempt, state store.State) string {
 		return telemetry.OutcomeDead
 	}
 	return telemetry.OutcomeRetry
-}
-
-// validateObserve checks the settings of what the sidecar tells about itself.
-func (c *Config) validateObserve(problem *ConfigError) {
-	if c.MetricsListen != "" && !isAddress(c.MetricsListen) {
-		problem.add("HOOKSWITCH_METRICS_LISTEN", "is not an address: write it like :9464 or 127.0.0.1:9464")
-	}
-}
-
-func isAddress(s string) bool {
-	_, _, err := net.SplitHostPort(s)
-	return err == nil
 }

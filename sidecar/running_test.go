@@ -73,7 +73,10 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 		edit(&cfg)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log, err := sidecar.NewLogger(r.log, "json", slog.LevelDebug)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: "test", Log: log})
 	if err != nil {
 		cancel()

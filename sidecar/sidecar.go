@@ -54,6 +54,7 @@ type Sidecar struct {
 	notify   *sdnotify.Notifier
 	metrics  *telemetry.Metrics
 	gauges   *telemetry.Gauges
+	tracer   *telemetry.Tracer // nil unless spans go somewhere
 	plugins  *pluginhost.Host
 	forwards []*forward.Forward
 	sync     []syncRoute
@@ -103,6 +104,9 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
 	s.store = meteredStore{s.store, s.metrics}
+	if err = s.openTracer(); err != nil {
+		return nil, err
+	}
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
@@ -302,6 +306,7 @@ func (s *Sidecar) close() {
 		}
 		s.store = nil
 	}
+	s.tracer.Close() // last: what is above may still have something to tell
 	if s.lock != nil {
 		_ = s.lock.Close()
 		s.lock = nil

@@ -55,6 +55,7 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.log,
 		OnAttempt:    s.onAttempt,
+		Tracer:       s.tracer,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)

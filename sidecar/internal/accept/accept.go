@@ -73,6 +73,8 @@ type Config struct {
 	// the results of package telemetry, and how long it took.
 	OnPass   func(*store.Event, store.Attempt)
 	OnAnswer func(result string, took time.Duration)
+
+	Tracer *telemetry.Tracer // nil: nothing is traced
 }
 
 // Server accepts webhooks over HTTP.
@@ -158,6 +160,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	received, _ := webhook.FromContext(r.Context()) // put there by the Verifier
 	e := s.event(r, received)
+	of(r).span.Event(e.ID, e.Type)
 	targets := s.cfg.Route(e.Type)
 	if s.cfg.Sync != nil {
 		if p := s.cfg.Sync(e.Type); p != nil {
@@ -169,16 +172,19 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	// everything has sent an event, and storing it makes its retry cheap.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), of(r).arrived.Add(s.cfg.AckBudget))
 	defer cancel()
-	accepted, err := s.cfg.Store.Accept(ctx, e, targets)
+	storing, span := s.cfg.Tracer.Start(ctx, "hookswitch.store")
+	accepted, err := s.cfg.Store.Accept(storing, e, targets)
+	span.End(err)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			s.cfg.Wake(targets) // it may be stored all the same, if its commit was under way
 		}
-		s.cfg.Log.Error("event not accepted, the sender is asked to retry", "event_id", e.ID, "event_type", e.Type, "error", err)
+		s.cfg.Log.ErrorContext(ctx, "event not accepted, the sender is asked to retry", "event_id", e.ID, "event_type", e.Type, "error", err)
 		busy(w, "the event could not be stored")
 		return // of(r).result is that of a failure
 	}
-	s.accepted(e, accepted, targets, received.Ambiguous)
+	of(r).span.Delivery(accepted.DeliveryID)
+	s.accepted(ctx, e, accepted, targets, received.Ambiguous)
 	if of(r).result = telemetry.Accepted; accepted.Duplicate {
 		of(r).result = telemetry.Duplicate
 	}
@@ -187,15 +193,15 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 }
 
 // accepted logs an event that is in the store and wakes the dispatcher.
-func (s *Server) accepted(e *store.Event, accepted store.Accepted, targets []string, ambiguous string) {
+func (s *Server) accepted(ctx context.Context, e *store.Event, accepted store.Accepted, targets []string, ambiguous string) {
 	log := s.cfg.Log.With("event_id", e.ID, "event_type", e.Type, "delivery_id", accepted.DeliveryID)
 	switch {
 	case accepted.Duplicate:
-		log.Info("duplicate acknowledged")
+		log.InfoContext(ctx, "duplicate acknowledged")
 	case ambiguous != "":
-		log.Warn("event accepted, but parsers may disagree about it: it goes to catch-all targets only", "reason", ambiguous, "targets", targets)
+		log.WarnContext(ctx, "event accepted, but parsers may disagree about it: it goes to catch-all targets only", "reason", ambiguous, "targets", targets)
 	default:
-		log.Info("event accepted", "targets", targets, "key", e.KeyLabel)
+		log.InfoContext(ctx, "event accepted", "targets", targets, "key", e.KeyLabel)
 	}
 	if s.cfg.OnAccept != nil {
 		s.cfg.OnAccept(e, accepted, targets)
@@ -221,6 +227,8 @@ func (s *Server) event(r *http.Request, received *webhook.Event) *store.Event {
 		PayloadLen: -1,
 		KeyLabel:   received.Signature.KeyLabel,
 		SignedAt:   received.Signature.Timestamp,
+
+		Traceparent: telemetry.Traceparent(r.Context()),
 	}
 	if s.cfg.Entity != nil {
 		e.Entity, e.OrderAt = s.cfg.Entity(received), received.OccurredAt.Time
@@ -249,7 +257,7 @@ func headerPairs(h http.Header) [][2]string {
 // only; the answer is the Verifier's own.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	denial := webhook.Denial(r.Context())
-	s.cfg.Log.Warn("request rejected", "reason", denial.Reason, "status", denial.Status,
+	s.cfg.Log.WarnContext(r.Context(), "request rejected", "reason", denial.Reason, "status", denial.Status,
 		"remote", r.RemoteAddr, "path", r.URL.Path, "error", denial)
 	if s.cfg.OnReject != nil {
 		s.cfg.OnReject(r, denial)

@@ -74,6 +74,7 @@ func largeBytes(length int64) int64 {
 type request struct {
 	arrived time.Time
 	result  string // as telemetry counts it
+	span    *telemetry.Span
 }
 
 type requestKey struct{}
@@ -82,9 +83,13 @@ type requestKey struct{}
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noted := &request{arrived: time.Now(), result: telemetry.Failed}
-		if s.cfg.OnAnswer != nil {
-			defer func() { s.cfg.OnAnswer(noted.result, time.Since(noted.arrived)) }()
-		}
+		r, noted.span = s.cfg.Tracer.Receive(r)
+		defer func() {
+			noted.span.Answered(noted.result)
+			if s.cfg.OnAnswer != nil {
+				s.cfg.OnAnswer(noted.result, time.Since(noted.arrived))
+			}
+		}()
 		if s.load.draining.Load() {
 			w.Header().Set("Connection", "close")
 			busy(w, "stopping")

@@ -44,8 +44,10 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 			others = append(others, name)
 		}
 	}
-	attempt, answer := p.Pass(r.Context(), e)
+	ctx, span := s.cfg.Tracer.Attempt(r.Context(), telemetry.Try{Target: p.Name(), EventID: e.ID, EventType: e.Type, N: 1})
+	attempt, answer := p.Pass(ctx, e)
 	attempt.Target = p.Name()
+	span.Attempted(string(attempt.Outcome), attempt.ResponseStatus, attempt.Error)
 	if s.cfg.OnPass != nil {
 		s.cfg.OnPass(e, attempt)
 	}
@@ -61,11 +63,11 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 	defer cancel()
 	accepted, err := s.cfg.Store.Record(ctx, e, attempt, others)
 	if err != nil {
-		s.cfg.Log.Error("an event was passed through, but could not be recorded", "event_id", e.ID,
+		s.cfg.Log.ErrorContext(ctx, "an event was passed through, but could not be recorded", "event_id", e.ID,
 			"event_type", e.Type, "target", p.Name(), "status", attempt.ResponseStatus, "error", err)
 		return
 	}
-	s.accepted(e, accepted, others, "")
+	s.accepted(ctx, e, accepted, others, "")
 }
 
 func giveAnswer(w http.ResponseWriter, answer *http.Response) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // codeGeneric is Telnyx's delivery error code for what has no code of its own.
@@ -22,8 +23,13 @@ const codeGeneric = 75000
 //     not;
 //  3. OnAttempt is told.
 func (l *loop) attempt(attempts, results context.Context, task store.Task) {
+	attempts, span := l.d.cfg.Tracer.Attempt(attempts, telemetry.Try{
+		Target: l.name, EventID: task.Event.ID, EventType: task.Event.Type, DeliveryID: task.Event.DeliveryID,
+		N: task.Job.Attempts + 1, Traceparent: task.Event.Traceparent,
+	})
 	a, err := l.deliver(attempts, task)
 	if err != nil {
+		span.Attempted("released", 0, "")
 		if err := l.d.store.Release(results, task.Job.ID); err != nil && !errors.Is(err, store.ErrClosed) {
 			l.d.log.Error("cannot release a job: it waits for the next start", "target", l.name, "delivery_id", task.Event.DeliveryID, "error", err)
 		}
@@ -35,13 +41,14 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	case closed:
 		l.d.log.Info("target is available again", "target", l.name)
 	}
+	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
 	state, nextAt := store.Next(task.Job, a, *l.policy.Load(), store.Jitter())
 	if err := l.record(results, task, a, state, nextAt); err != nil {
 		l.d.unrecorded.Add(1)
 		l.d.log.Error("the result of an attempt is not recorded", "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "outcome", a.Outcome, "error", err)
 		return
 	}
-	l.report(task, a, state, nextAt)
+	l.report(attempts, task, a, state, nextAt)
 	if l.d.onAttempt != nil {
 		l.d.onAttempt(task, a, state, nextAt)
 	}
@@ -103,11 +110,12 @@ func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, sta
 	}
 }
 
-func (l *loop) report(task store.Task, a store.Attempt, state store.State, nextAt time.Time) {
+func (l *loop) report(ctx context.Context, task store.Task, a store.Attempt, state store.State, nextAt time.Time) {
 	level, message := slog.LevelDebug, "delivered"
 	attrs := []slog.Attr{
 		slog.String("target", l.name),
 		slog.String("delivery_id", task.Event.DeliveryID),
+		slog.String("event_id", task.Event.ID),
 		slog.String("event_type", task.Event.Type),
 		slog.Int("attempt", a.N),
 		slog.Duration("took", a.FinishedAt.Sub(a.StartedAt)),
@@ -120,5 +128,5 @@ func (l *loop) report(task store.Task, a store.Attempt, state store.State, nextA
 		level, message = slog.LevelWarn, "gave up: the event is a dead letter"
 		attrs = append(attrs, slog.String("error", a.Error))
 	}
-	l.d.log.LogAttrs(context.Background(), level, message, attrs...)
+	l.d.log.LogAttrs(ctx, level, message, attrs...)
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Target is a destination of events. All methods may be called concurrently.
@@ -78,7 +79,8 @@ type Config struct {
 	// told to stop, before they are cancelled. 0 means 20 seconds.
 	DrainTimeout time.Duration
 
-	Log *slog.Logger // nil discards
+	Log    *slog.Logger      // nil discards
+	Tracer *telemetry.Tracer // nil: nothing is traced
 
 	// OnAttempt, if not nil, is called after each attempt is recorded, with
 	// the state its job is in now and, if that is Pending, when the job is

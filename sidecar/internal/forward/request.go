@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // passedOn reports whether a received header is sent to the application. It
@@ -41,6 +42,7 @@ func isSignature(name string) bool {
 //	webhook-id                      the event's id, the same on every attempt
 //	hookswitch-delivery-id          what webhook_deliveries knows it by
 //	hookswitch-attempt              1, 2, ...
+//	traceparent                     of this attempt, if the sidecar traces
 //	hookswitch-original-timestamp   when Telnyx signed it, Unix seconds
 func (f *Forward) newRequest(ctx context.Context, t store.Task, now time.Time) (*http.Request, error) {
 	e := t.Event
@@ -56,6 +58,11 @@ func (f *Forward) newRequest(ctx context.Context, t store.Task, now time.Time) (
 		if passedOn(h[0]) && isText(h[1]) {
 			req.Header.Add(h[0], h[1])
 		}
+	}
+	if parent := telemetry.Traceparent(ctx); parent != "" {
+		// What the sender said stands for nothing in our trace.
+		req.Header.Set("Traceparent", parent)
+		req.Header.Del("Tracestate")
 	}
 	switch f.sign {
 	case Resign:

@@ -36,7 +36,7 @@ const (
 
 // wireEvent returns the event of a task as plugins get it. crashes is in how
 // many attempts just before this one the process died.
-func wireEvent(t store.Task, timeout time.Duration, crashes int) *pluginpb.Event {
+func wireEvent(t store.Task, traceparent string, timeout time.Duration, crashes int) *pluginpb.Event {
 	e := t.Event
 	w := &pluginpb.Event{
 		EventId:        valid(e.ID),
@@ -48,6 +48,7 @@ func wireEvent(t store.Task, timeout time.Duration, crashes int) *pluginpb.Event
 		Attempt:        uint32(t.Job.Attempts + 1),
 		Timeout:        durationpb.New(timeout),
 		DeliveryId:     e.DeliveryID,
+		Traceparent:    traceparent,
 		IdempotencyKey: valid(e.Key),
 		Replay:         t.Job.Round > 0,
 		CrashSuspect:   uint32(crashes),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // ErrStopped is returned by Deliver when the host is stopping. The event was
@@ -93,7 +94,7 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
 		a := newAttempt(t, p.file.name)
-		res, how := proc.link.exchange(ctx, wireEvent(t, timeout, p.suspects.of(t.Job.ID, t.Job.Attempts)), timeout, p.host.limits.grace)
+		res, how := proc.link.exchange(ctx, wireEvent(t, telemetry.Traceparent(ctx), timeout, p.suspects.of(t.Job.ID, t.Job.Attempts)), timeout, p.host.limits.grace)
 		switch how {
 		case moved:
 			continue // to the next process

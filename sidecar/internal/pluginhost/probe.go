@@ -260,7 +260,7 @@ func (p *Probe) Deliver(ctx context.Context, e *store.Event) (store.Attempt, err
 	p.jobs++
 	t := store.Task{Job: store.Job{ID: p.jobs, Target: "plugin:" + p.Report.Name}, Event: e}
 	a := newAttempt(t, p.Report.Name)
-	res, how := p.proc.link.exchange(ctx, wireEvent(t, p.cfg.Timeout, 0), p.cfg.Timeout, p.proc.limit.grace)
+	res, how := p.proc.link.exchange(ctx, wireEvent(t, "", p.cfg.Timeout, 0), p.cfg.Timeout, p.proc.limit.grace)
 	switch how {
 	case lost, moved:
 		concludeLost(&a, p.proc.end(), 0)

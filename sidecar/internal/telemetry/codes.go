@@ -16,6 +16,7 @@ type Info struct {
 const (
 	CodeBacklogUncounted  Code = "backlog-uncounted"
 	CodeMetricsIncomplete Code = "metrics-incomplete"
+	CodeTracesLost        Code = "traces-lost"
 )
 
 // Codes returns all of them with their explanations, in the order of a manual.
@@ -27,5 +28,8 @@ func Codes() []Info {
 		{CodeMetricsIncomplete, "A page of metrics was served without some of them.",
 			"Something could not be read while Prometheus was asking; the error says what.",
 			"See the error. The next scrape tries again."},
+		{CodeTracesLost, "Spans could not be sent to the collector and are lost. Events are not affected.",
+			"The collector does not answer, or refuses them.",
+			"Check OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP is usually port 4318), the headers, and the collector's own log."},
 	}
 }

@@ -9,3 +9,6 @@ const maxLabel = 64
 func label(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxLabel)], "")
 }
+
+// valid replaces what no label and no attribute can hold.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,0 +1,143 @@
+package sidecar
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// Tracing are the standard variables of OpenTelemetry. Without an endpoint
+// nothing is traced. Others of them, about batches, limits and certificates,
+// are read by its SDK, which knows them better.
+type Tracing struct {
+	// OTelEndpoint is the base URL of a collector that takes OTLP over HTTP.
+	OTelEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"base URL of a collector for traces, by OTLP over HTTP; unset, nothing is traced" example:"http://localhost:4318"`
+
+	// OTelTracesEndpoint is the whole URL for traces, instead.
+	OTelTracesEndpoint string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" desc:"whole URL for traces, instead of the base" example:"http://localhost:4318/v1/traces"`
+
+	// OTelHeaders are sent to the collector: "name=value,name=value", with
+	// special characters percent-encoded.
+	OTelHeaders Secret `env:"OTEL_EXPORTER_OTLP_HEADERS" desc:"headers for the collector: name=value,…, percent-encoded" secret:"true"`
+
+	// OTelProtocol may only be http/protobuf.
+	OTelProtocol string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"http/protobuf is the one that is spoken"`
+
+	// OTelService names the sidecar among others.
+	OTelService string `env:"OTEL_SERVICE_NAME" desc:"name of the service in traces; hookswitch by default"`
+
+	// OTelResource says more of it: "key=value,key=value".
+	OTelResource string `env:"OTEL_RESOURCE_ATTRIBUTES" desc:"attributes of the service in traces: key=value,…" example:"deployment.environment.name=production"`
+
+	// OTelSampler says which requests are traced; their attempts are, too.
+	OTelSampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" desc:"which requests are traced: always_on, always_off or traceidratio, each also as parentbased_…"`
+
+	// OTelSamplerArg is the part of them for traceidratio.
+	OTelSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" desc:"for traceidratio: the part of all requests, from 0 to 1" example:"0.1"`
+
+	// OTelDisabled switches tracing off whatever else is set.
+	OTelDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true switches tracing off"`
+}
+
+// traceURL returns where spans are sent, or "" if they are not.
+func (t *Tracing) traceURL() string {
+	switch {
+	case t.OTelDisabled:
+		return ""
+	case t.OTelTracesEndpoint != "":
+		return t.OTelTracesEndpoint
+	case t.OTelEndpoint != "":
+		return strings.TrimRight(t.OTelEndpoint, "/") + "/v1/traces"
+	}
+	return ""
+}
+
+// validateObserve checks the settings of what the sidecar tells about itself.
+func (c *Config) validateObserve(problem *ConfigError) {
+	if _, _, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" && err != nil {
+		problem.add("HOOKSWITCH_METRICS_LISTEN", "is not an address: write it like :9464 or 127.0.0.1:9464")
+	}
+	if c.traceURL() != "" {
+		c.Tracing.validate(problem)
+	}
+}
+
+func (t *Tracing) validate(problem *ConfigError) {
+	for variable, text := range map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": t.OTelEndpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": t.OTelTracesEndpoint,
+	} {
+		if text != "" && !isHTTP(text) {
+			problem.add(variable, "is not an http or https URL: write it like http://localhost:4318")
+		}
+	}
+	if t.OTelProtocol != "http/protobuf" {
+		problem.add("OTEL_EXPORTER_OTLP_PROTOCOL", "is not http/protobuf, which is the one that is spoken: use that, on the collector's port 4318")
+	}
+	if _, err := pairs(string(t.OTelHeaders)); err != nil {
+		problem.add("OTEL_EXPORTER_OTLP_HEADERS", err.Error())
+	}
+	if _, err := pairs(t.OTelResource); err != nil {
+		problem.add("OTEL_RESOURCE_ATTRIBUTES", err.Error())
+	}
+	if !slices.Contains(telemetry.Samplers, t.OTelSampler) {
+		problem.add("OTEL_TRACES_SAMPLER", "is none of "+strings.Join(telemetry.Samplers, ", "))
+	}
+	if _, err := t.ratio(); err != nil {
+		problem.add("OTEL_TRACES_SAMPLER_ARG", err.Error())
+	}
+}
+
+func (t *Tracing) ratio() (float64, error) {
+	if t.OTelSamplerArg == "" || !strings.HasSuffix(t.OTelSampler, "traceidratio") {
+		return 1, nil
+	}
+	r, err := strconv.ParseFloat(t.OTelSamplerArg, 64)
+	if err != nil || !(r >= 0 && r <= 1) {
+		return 0, errors.New("is no number from 0 to 1")
+	}
+	return r, nil
+}
+
+// pairs reads name=value,name=value. Its errors do not repeat the values.
+func pairs(text string) (map[string]string, error) {
+	m := make(map[string]string)
+	for i, pair := range strings.Split(text, ",") {
+		if strings.TrimSpace(pair) == "" {
+			continue
+		}
+		name, value, found := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(strings.TrimSpace(value))
+		if name = strings.TrimSpace(name); !found || name == "" || err != nil {
+			return nil, fmt.Errorf("has a bad entry %d: write name=value, separated by commas, special characters percent-encoded", i+1)
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// openTracer makes the tracer, if spans go somewhere.
+func (s *Sidecar) openTracer() error {
+	to := s.cfg.traceURL()
+	if to == "" {
+		return nil
+	}
+	problem := new(ConfigError)
+	if s.cfg.Tracing.validate(problem); len(problem.Problems) > 0 {
+		return problem
+	}
+	headers, _ := pairs(string(s.cfg.OTelHeaders)) // validated
+	attributes, _ := pairs(s.cfg.OTelResource)
+	ratio, _ := s.cfg.ratio()
+	var err error
+	s.tracer, err = telemetry.NewTracer(telemetry.TraceConfig{
+		URL: to, Headers: headers, Service: s.cfg.OTelService, Version: s.opts.Version, Attributes: attributes,
+		Sampler: s.cfg.OTelSampler, Ratio: ratio, Log: s.log,
+	})
+	return err
+}
