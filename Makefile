@@ -84,7 +84,10 @@ fuzz: ## fuzz each fuzz target for FUZZTIME (5s)
 	done
 
 .PHONY: generate
-generate: reference ## generate internal/pluginpb from plugins/proto, and the reference of the settings
+generate: protocol reference ## generate internal/pluginpb from plugins/proto, and the reference of the settings
+
+.PHONY: protocol
+protocol:
 	$(GO) run $(BUF) generate plugins/proto --template plugins/proto/buf.gen.yaml
 
 .PHONY: reference

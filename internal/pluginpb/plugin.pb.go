@@ -276,7 +276,13 @@ type ConfigureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Anything here means that the plugin cannot work with these settings. The
 	// host logs the errors and does not send events.
-	Errors        []*ConfigError `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty"`
+	Errors []*ConfigError `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty"`
+	// Which events the plugin wants with these settings. Empty: what Describe
+	// says.
+	Patterns []string `protobuf:"bytes,2,rep,name=patterns,proto3" json:"patterns,omitempty"`
+	// Minimal profile only: how many calls of Handle may run at once with these
+	// settings. 0: what Describe says.
+	MaxInFlight   uint32 `protobuf:"varint,3,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -316,6 +322,20 @@ func (x *ConfigureResponse) GetErrors() []*ConfigError {
 		return x.Errors
 	}
 	return nil
+}
+
+func (x *ConfigureResponse) GetPatterns() []string {
+	if x != nil {
+		return x.Patterns
+	}
+	return nil
+}
+
+func (x *ConfigureResponse) GetMaxInFlight() uint32 {
+	if x != nil {
+		return x.MaxInFlight
+	}
+	return 0
 }
 
 type ConfigError struct {
@@ -1647,9 +1667,11 @@ const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x10ConfigureRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vconfig_json\x18\x02 \x01(\fR\n" +
-	"configJson\"N\n" +
+	"configJson\"\x8e\x01\n" +
 	"\x11ConfigureResponse\x129\n" +
-	"\x06errors\x18\x01 \x03(\v2!.hookswitch.plugin.v1.ConfigErrorR\x06errors\"=\n" +
+	"\x06errors\x18\x01 \x03(\v2!.hookswitch.plugin.v1.ConfigErrorR\x06errors\x12\x1a\n" +
+	"\bpatterns\x18\x02 \x03(\tR\bpatterns\x12\"\n" +
+	"\rmax_in_flight\x18\x03 \x01(\rR\vmaxInFlight\"=\n" +
 	"\vConfigError\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\xf4\x01\n" +

@@ -126,7 +126,8 @@ func (p Plugin) configureByHand(ctx context.Context, path string, stderr io.Writ
 	if p.Configure == nil {
 		return 0
 	}
-	wrong := FieldErrors(p.Configure.Apply(ctx, settings))
+	_, err := p.Configure.Apply(ctx, settings)
+	wrong := FieldErrors(err)
 	if len(wrong) == 0 {
 		return 0
 	}

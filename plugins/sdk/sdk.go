@@ -90,12 +90,13 @@ func (p Plugin) service(log *slog.Logger) *service.Service {
 	}
 	if p.Configure != nil {
 		cfg.Schema = p.Configure.Schema()
-		cfg.Configure = func(ctx context.Context, settings []byte) []service.FieldError {
-			var all []service.FieldError
-			for _, e := range FieldErrors(p.Configure.Apply(ctx, settings)) {
-				all = append(all, service.FieldError(e))
+		cfg.Configure = func(ctx context.Context, settings []byte) service.Configured {
+			applied, err := p.Configure.Apply(ctx, settings)
+			got := service.Configured{Patterns: applied.Events, MaxInFlight: applied.MaxInFlight}
+			for _, e := range FieldErrors(err) {
+				got.Errors = append(got.Errors, service.FieldError(e))
 			}
-			return all
+			return got
 		}
 	}
 	return service.New(cfg)

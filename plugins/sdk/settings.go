@@ -8,12 +8,20 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
 // Configuration is how a plugin takes its settings; make one with [Settings].
 type Configuration struct {
 	schema json.RawMessage
-	apply  func(ctx context.Context, settings []byte) error
+	apply  func(ctx context.Context, settings []byte) (any, error)
+}
+
+// Applied is what settings say to the sidecar.
+type Applied struct {
+	Events      []string // patterns of the events that the plugin wants; nil: those of its Mux
+	MaxInFlight int      // how many it handles at the same time; 0: as the Plugin says
 }
 
 // Settings makes the Configuration of a plugin whose settings are a T, a
@@ -39,6 +47,11 @@ type Configuration struct {
 // Validate() error is then asked about itself: it returns what [Invalid] made,
 // several with errors.Join, or any error about the whole.
 //
+// Settings can choose the events: if T has a method Events() []string, the
+// plugin gets the events of these patterns only, which its Mux should have
+// handlers for. In the same way a method MaxInFlight() int stands in for
+// [Plugin.MaxInFlight]. nil and 0 change nothing.
+//
 // Use *struct{} for a plugin without settings that opens something, and
 // *json.RawMessage to read them yourself. Settings panics if T has a field of a
 // type that has no JSON.
@@ -50,15 +63,15 @@ func Settings[T any](configure func(ctx context.Context, settings *T) error) *Co
 	}
 	return &Configuration{
 		schema: schema,
-		apply: func(ctx context.Context, text []byte) error {
+		apply: func(ctx context.Context, text []byte) (any, error) {
 			settings := new(T)
 			if err := decodeSettings(text, reflect.ValueOf(settings).Elem()); err != nil {
-				return err
+				return nil, err
 			}
 			if configure == nil {
-				return nil
+				return settings, nil
 			}
-			return configure(ctx, settings)
+			return settings, configure(ctx, settings)
 		},
 	}
 }
@@ -66,8 +79,24 @@ func Settings[T any](configure func(ctx context.Context, settings *T) error) *Co
 // Apply reads the settings and calls the plugin's function with them, as before
 // the first event. The error is one of [FieldError], or of several that are
 // joined, where it is about certain fields. An empty text is no settings.
-func (c *Configuration) Apply(ctx context.Context, settings []byte) error {
-	return c.apply(ctx, settings)
+func (c *Configuration) Apply(ctx context.Context, settings []byte) (Applied, error) {
+	v, err := c.apply(ctx, settings)
+	if err != nil {
+		return Applied{}, err
+	}
+	var a Applied
+	if chooser, ok := v.(interface{ Events() []string }); ok {
+		a.Events = chooser.Events()
+		for _, pattern := range a.Events {
+			if err := event.CheckPattern(pattern); err != nil {
+				return Applied{}, err
+			}
+		}
+	}
+	if chooser, ok := v.(interface{ MaxInFlight() int }); ok {
+		a.MaxInFlight = max(chooser.MaxInFlight(), 0)
+	}
+	return a, nil
 }
 
 // Schema returns a JSON Schema of the settings, for people and editors.

@@ -81,7 +81,7 @@ func (l *level) UnmarshalText(text []byte) error {
 func TestSettingsAreDecoded(t *testing.T) {
 	var got crm
 	c := sdk.Settings(func(_ context.Context, s *crm) error { got = *s; return nil })
-	if err := c.Apply(t.Context(), []byte(`{"url": "https://crm.example", "tags": ["x"], "workers": 9, "timeout": "1m30s", "level": "high",
+	if _, err := c.Apply(t.Context(), []byte(`{"url": "https://crm.example", "tags": ["x"], "workers": 9, "timeout": "1m30s", "level": "high",
 		"enabled": false, "optional": 0, "headers": {"A": "b"}, "hosts": [{"name": "h"}], "region": "us", "mail": {"max": 3}, "anything": [1, null]}`)); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestSettingsAreDecoded(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 
-	if err := c.Apply(t.Context(), []byte(`{"url": "u", "mail": null, "ratio": null}`)); err != nil {
+	if _, err := c.Apply(t.Context(), []byte(`{"url": "u", "mail": null, "ratio": null}`)); err != nil {
 		t.Fatal(err)
 	}
 	if got.Timeout != 5*time.Second || got.Workers != 4 || !got.Enabled || got.Level != 1 || !slices.Equal(got.Tags, []string{"a", "b"}) ||
@@ -144,7 +144,7 @@ func TestEveryMistakeIsReported(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			called := false
-			err := sdk.Settings(func(context.Context, *crm) error { called = true; return nil }).Apply(t.Context(), []byte(tt.text))
+			_, err := sdk.Settings(func(context.Context, *crm) error { called = true; return nil }).Apply(t.Context(), []byte(tt.text))
 			got := sdk.FieldErrors(err)
 			for i, e := range got {
 				if i >= len(tt.want) || !strings.HasPrefix(e.Error(), tt.want[i]) {
@@ -168,7 +168,8 @@ func TestErrorsOfTheFunction(t *testing.T) {
 	c := sdk.Settings(func(context.Context, *struct{}) error {
 		return errors.Join(sdk.Invalid("dir", "cannot be written"), errors.New("the disk is full"))
 	})
-	got := sdk.FieldErrors(c.Apply(t.Context(), nil))
+	_, err := c.Apply(t.Context(), nil)
+	got := sdk.FieldErrors(err)
 	if want := []sdk.FieldError{{Field: "dir", Message: "cannot be written"}, {Message: "the disk is full"}}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -181,7 +182,7 @@ func TestSettingsAsTheyAre(t *testing.T) {
 	var got json.RawMessage
 	c := sdk.Settings(func(_ context.Context, raw *json.RawMessage) error { got = *raw; return nil })
 	for _, text := range []string{``, `{"any":"thing"}`, `5`} {
-		if err := c.Apply(t.Context(), []byte(text)); err != nil || string(got) != text {
+		if _, err := c.Apply(t.Context(), []byte(text)); err != nil || string(got) != text {
 			t.Errorf("%q: got %q, %v", text, got, err)
 		}
 		got = nil
@@ -241,5 +242,27 @@ func TestSettingsPanicsWhileWiring(t *testing.T) {
 			}()
 			wire()
 		}()
+	}
+}
+
+type chosen struct {
+	Types []string `json:"types"`
+	Most  int      `json:"most"`
+}
+
+func (c *chosen) Events() []string { return c.Types }
+func (c chosen) MaxInFlight() int  { return c.Most }
+
+func TestSettingsChooseTheEvents(t *testing.T) {
+	c := sdk.Settings[chosen](nil)
+	got, err := c.Apply(t.Context(), []byte(`{"types": ["call.*", "fax.received"], "most": 3}`))
+	if err != nil || !slices.Equal(got.Events, []string{"call.*", "fax.received"}) || got.MaxInFlight != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := c.Apply(t.Context(), nil); err != nil || got.Events != nil || got.MaxInFlight != 0 {
+		t.Errorf("without settings: %+v, %v", got, err)
+	}
+	if _, err := c.Apply(t.Context(), []byte(`{"types": ["call.*.x"]}`)); err == nil || !strings.Contains(err.Error(), `"call.*.x"`) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -157,12 +157,13 @@ func (h *Host) service(p sdk.Plugin) *service.Service {
 		Log:         slog.New(slog.NewTextHandler(&h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if p.Configure != nil {
-		cfg.Configure = func(ctx context.Context, settings []byte) []service.FieldError {
-			var all []service.FieldError
-			for _, e := range sdk.FieldErrors(p.Configure.Apply(ctx, settings)) {
-				all = append(all, service.FieldError(e))
+		cfg.Configure = func(ctx context.Context, settings []byte) service.Configured {
+			applied, err := p.Configure.Apply(ctx, settings)
+			got := service.Configured{Patterns: applied.Events, MaxInFlight: applied.MaxInFlight}
+			for _, e := range sdk.FieldErrors(err) {
+				got.Errors = append(got.Errors, service.FieldError(e))
 			}
-			return all
+			return got
 		}
 	}
 	return service.New(cfg)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -82,6 +83,9 @@ type Server struct {
 	cfg  Config
 	http *http.Server
 	load load
+
+	verifier atomic.Pointer[webhook.Verifier]
+	verified atomic.Pointer[http.Handler] // verifier, and receive behind it
 }
 
 // New checks the configuration and returns a Server that Run starts.
@@ -99,8 +103,10 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg}
 	mux := http.NewServeMux()
 	cfg.Health.Register(mux)
-	cfg.Verifier.SetDenyHandler(http.HandlerFunc(s.reject))
-	receive := s.admit(cfg.Verifier.Handler(http.HandlerFunc(s.receive)))
+	s.SetVerifier(cfg.Verifier)
+	receive := s.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		(*s.verified.Load()).ServeHTTP(w, r)
+	}))
 	for i, path := range cfg.Paths {
 		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} ") || path == "/livez" || path == "/readyz" {
 			return nil, fmt.Errorf("accept: path %q: give a plain path such as /webhooks", path)
@@ -124,6 +130,18 @@ func New(cfg Config) (*Server, error) {
 	}
 	return s, nil
 }
+
+// SetVerifier changes what decides about requests from now on: other keys, or
+// another tolerance. The Server answers what it rejects.
+func (s *Server) SetVerifier(v *webhook.Verifier) {
+	v.SetDenyHandler(http.HandlerFunc(s.reject))
+	h := v.Handler(http.HandlerFunc(s.receive))
+	s.verifier.Store(v)
+	s.verified.Store(&h)
+}
+
+// Verifier returns what decides about requests at this moment.
+func (s *Server) Verifier() *webhook.Verifier { return s.verifier.Load() }
 
 // Run serves until ctx ends, then stops listening, answers the requests that
 // are under way and returns nil. It returns an error if it cannot serve.

@@ -53,6 +53,12 @@ func startWithin(t *testing.T, ackBudget time.Duration, wrap func(store.Store) s
 // startWith runs a Server with a configuration that a test has changed.
 func startWith(t *testing.T, change func(*accept.Config)) *fixture {
 	t.Helper()
+	return startServer(t, func(*accept.Server) {}, change)
+}
+
+// startServer is startWith for a test that needs the Server itself.
+func startServer(t *testing.T, take func(*accept.Server), change func(*accept.Config)) *fixture {
+	t.Helper()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: t.TempDir(), Log: logger})
@@ -85,6 +91,7 @@ func startWith(t *testing.T, change func(*accept.Config)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	take(s)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -282,5 +289,35 @@ func TestBadPathsAreRefused(t *testing.T) {
 		if err == nil {
 			t.Errorf("paths %q were accepted", paths)
 		}
+	}
+}
+
+// TestSetVerifier: a rotated key, and another limit, hold from the next request
+// on, without a new listener.
+func TestSetVerifier(t *testing.T) {
+	var server *accept.Server
+	f := startServer(t, func(s *accept.Server) { server = s }, func(*accept.Config) {})
+	if res, _ := f.send(t, "/webhooks", []byte(`{"data":{"id":"1"}}`)); res.StatusCode != 200 {
+		t.Fatal(res.Status)
+	}
+	next := webhooktest.NewSigner()
+	v := &webhook.Verifier{Keys: next.Keys(), MaxBody: 100}
+	server.SetVerifier(v)
+	if server.Verifier() != v {
+		t.Error("Verifier is another one")
+	}
+	if res, _ := f.send(t, "/webhooks", []byte(`{"data":{"id":"2"}}`)); res.StatusCode != 401 {
+		t.Errorf("the old key after the rotation: %s", res.Status)
+	}
+	f.signer = next
+	if res, _ := f.send(t, "/webhooks", []byte(`{"data":{"id":"3"}}`)); res.StatusCode != 200 {
+		t.Errorf("the new key after the rotation: %s", res.Status)
+	}
+	if res, _ := f.send(t, "/webhooks", bytes.Repeat([]byte(" "), 101)); res.StatusCode != 413 {
+		t.Errorf("a body over the new limit: %s", res.Status)
+	}
+	f.stop()
+	if !strings.Contains(f.log.String(), "request rejected") {
+		t.Error("what the new verifier rejects is not logged")
 	}
 }

@@ -57,7 +57,7 @@ type Config struct {
 // API serves /api/v1. Its handlers are safe for concurrent use.
 type API struct {
 	cfg   Config
-	token *[sha256.Size]byte // digest of the token, nil when none is asked for
+	token atomic.Pointer[[sha256.Size]byte] // digest of the token, nil when none is asked for
 	mux   *http.ServeMux
 
 	viewers atomic.Int32 // of the stream
@@ -72,15 +72,22 @@ func New(cfg Config) (*API, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &API{cfg: cfg, mux: http.NewServeMux()}
-	if cfg.Token != "" {
-		sum := sha256.Sum256([]byte(cfg.Token))
-		a.token = &sum
-	}
+	a.SetToken(cfg.Token)
 	for _, r := range a.routes() {
 		a.mux.Handle(r.method+" "+r.path, a.handler(r.serve))
 	}
 	a.mux.Handle("/", a.handler(a.nothing))
 	return a, nil
+}
+
+// SetToken changes Config.Token, for requests from now on.
+func (a *API) SetToken(token string) {
+	if token == "" {
+		a.token.Store(nil)
+		return
+	}
+	sum := sha256.Sum256([]byte(token))
+	a.token.Store(&sum)
 }
 
 // nothing answers what no route does.
@@ -148,12 +155,13 @@ func (a *API) LocalHandler() http.Handler { return a.mux }
 // authorized compares digests, so that not even the length of the token shows
 // in the time it takes.
 func (a *API) authorized(r *http.Request) bool {
-	if a.token == nil {
+	want := a.token.Load()
+	if want == nil {
 		return true
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], want[:]) == 1
 }
 
 func (a *API) handler(serve func(http.ResponseWriter, *http.Request) error) http.Handler {

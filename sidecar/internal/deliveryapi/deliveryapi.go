@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -68,7 +69,7 @@ type Config struct {
 type API struct {
 	store  Reader
 	userID string
-	token  *[sha256.Size]byte // digest of the token, nil when any is accepted
+	token  atomic.Pointer[[sha256.Size]byte] // digest of the token, nil when any is accepted
 	log    *slog.Logger
 }
 
@@ -86,14 +87,21 @@ func New(c Config) (*API, error) {
 	if len(a.userID) != 36 || uuid.Validate(a.userID) != nil {
 		return nil, fmt.Errorf("deliveryapi: user id %q is not a UUID such as %s", c.UserID, uuid.Nil)
 	}
-	if c.Token != "" {
-		sum := sha256.Sum256([]byte(c.Token))
-		a.token = &sum
-	}
+	a.SetToken(c.Token)
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	return a, nil
+}
+
+// SetToken changes Config.Token, for requests from now on.
+func (a *API) SetToken(token string) {
+	if token == "" {
+		a.token.Store(nil)
+		return
+	}
+	sum := sha256.Sum256([]byte(token))
+	a.token.Store(&sum)
 }
 
 const collection = "/v2/webhook_deliveries"
@@ -136,13 +144,14 @@ func (a *API) authenticate(r *http.Request) *apiError {
 			"unless HOOKSWITCH_ADMIN_TOKEN is set, or send the header Authorization: Bearer KEY.")
 		return &e
 	}
-	if a.token == nil {
+	want := a.token.Load()
+	if want == nil {
 		return nil
 	}
 	// Digests are compared so that not even the length of the token shows in
 	// the time that this takes.
 	sum := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(sum[:], a.token[:]) != 1 {
+	if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
 		e := unauthenticated("The bearer token is not the one that HOOKSWITCH_ADMIN_TOKEN sets.")
 		return &e
 	}

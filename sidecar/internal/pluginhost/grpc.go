@@ -3,6 +3,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -39,16 +40,22 @@ func (p *process) describe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
-	patterns := about.GetPatterns()
+	if err := checkPatterns(about.GetPatterns()); err != nil {
+		return fmt.Errorf("describe: %w", err)
+	}
+	p.about = about
+	return nil
+}
+
+func checkPatterns(patterns []string) error {
 	if len(patterns) == 0 || len(patterns) > patternsMax {
-		return fmt.Errorf("describe: the plugin declares %d event types: it must be 1 to %d", len(patterns), patternsMax)
+		return fmt.Errorf("the plugin declares %d event types: it must be 1 to %d", len(patterns), patternsMax)
 	}
 	for _, pattern := range patterns {
 		if err := event.CheckPattern(pattern); err != nil {
-			return fmt.Errorf("describe: %w", err)
+			return err
 		}
 	}
-	p.about = about
 	return nil
 }
 
@@ -63,7 +70,8 @@ func (r *refusal) Error() string {
 	return "configure: the plugin refuses its settings: " + strings.Join(texts, "; ")
 }
 
-// configure gives the plugin its settings, or none.
+// configure gives the plugin its settings, or none, by which it may want other
+// events than it has described.
 func (p *process) configure(ctx context.Context, name string, settings []byte) error {
 	resp, err := pluginpb.NewPluginServiceClient(p.conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
 	if err != nil {
@@ -72,6 +80,13 @@ func (p *process) configure(ctx context.Context, name string, settings []byte) e
 	if len(resp.GetErrors()) > 0 {
 		return &refusal{resp.GetErrors()}
 	}
+	if patterns := resp.GetPatterns(); len(patterns) > 0 {
+		if err := checkPatterns(patterns); err != nil {
+			return fmt.Errorf("configure: %w", err)
+		}
+		p.about.Patterns = patterns
+	}
+	p.about.MaxInFlight = cmp.Or(resp.GetMaxInFlight(), p.about.GetMaxInFlight())
 	return nil
 }
 

@@ -50,7 +50,7 @@ func TestLimitsOfTheProcess(t *testing.T) {
 	if strings.TrimSpace(string(own)) != "0" {
 		want = "oom="
 	}
-	s := startSetup(t, func(c *Config) { c.Memory, c.OpenFiles = 100<<20, 256 }, "good")
+	s := startSetup(t, func(c *Config) { c.Memory, c.OpenFiles, c.WorkDir = 100<<20, 256, t.TempDir() }, "good")
 	deliver(t, s.plugin(t, "good"), task(1, "limits"))
 	s.log.wait(t, 1, "INFO limits", "files=256/256 many=true stopped=true core=0/0", want, "gomemlimit=94371840 ")
 }

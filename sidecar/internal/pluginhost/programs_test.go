@@ -177,11 +177,16 @@ func leaveChild(ctx context.Context, seconds string, escape bool) error {
 func fussy() {
 	var mux webhook.Mux
 	mux.Handle("*", func(context.Context, *webhook.Event) error { return nil })
-	type settings struct {
-		DSN string `json:"dsn" required:"true"`
-	}
-	sdk.Plugin{Mux: &mux, Configure: sdk.Settings(func(context.Context, *settings) error { return nil })}.Serve()
+	sdk.Plugin{Mux: &mux, Configure: sdk.Settings[fussySettings](nil)}.Serve()
 }
+
+type fussySettings struct {
+	DSN string `json:"dsn" required:"true"`
+}
+
+// Events and MaxInFlight replace what the plugin has described.
+func (fussySettings) Events() []string { return []string{"fax.*"} }
+func (fussySettings) MaxInFlight() int { return 5 }
 
 func exits() {
 	fmt.Fprintln(os.Stderr, "cannot open the database")

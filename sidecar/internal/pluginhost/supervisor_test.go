@@ -105,12 +105,15 @@ func TestStartTellsWhatPluginsWant(t *testing.T) {
 	if st := good.Status(); st.Version != "1.2.3" || st.Credit != 64 {
 		t.Errorf("status %+v", st)
 	}
+	if st := s.plugin(t, "fussy").Status(); st.Credit != 5 {
+		t.Errorf("its settings say 5 at a time: status %+v", st)
+	}
 	// A second process that says the same is no news.
 	deliver(t, good, task(1, "exit"))
 	deliver(t, good, task(1, "ack"))
 	mu.Lock()
 	defer mu.Unlock()
-	if len(described["plugin:good"]) != 1 || described["plugin:fussy"][0] != "*" {
+	if len(described["plugin:good"]) != 1 || described["plugin:fussy"][0] != "fax.*" {
 		t.Errorf("described: %q", described)
 	}
 }

@@ -40,7 +40,7 @@ func (s *Service) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverReques
 	}
 	defer d.running.Wait()
 	d.send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{
-		Credit: &pluginpb.Credit{InFlight: uint32(s.cfg.MaxInFlight)},
+		Credit: &pluginpb.Credit{InFlight: uint32(s.MaxInFlight())},
 	}})
 	for {
 		req, err := stream.Recv()
@@ -80,7 +80,8 @@ func (s *Service) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverReques
 // begin starts the handler of an event. Events beyond the credit are turned
 // away.
 func (d *delivery) begin(e *pluginpb.Event) {
-	if !d.service.enter() {
+	places, ok := d.service.enter()
+	if !ok {
 		go d.answer(overload(e.GetSeq()))
 		return
 	}
@@ -99,7 +100,7 @@ func (d *delivery) begin(e *pluginpb.Event) {
 			delete(d.cancel, e.GetSeq())
 			d.mu.Unlock()
 			cancel()
-			<-d.service.places
+			<-places
 			d.answer(res)
 		})
 	}()

@@ -34,8 +34,15 @@ type Config struct {
 	Log         *slog.Logger
 
 	// Configure and Schema are nil for a plugin without settings.
-	Configure func(ctx context.Context, settings []byte) []FieldError
+	Configure func(ctx context.Context, settings []byte) Configured
 	Schema    []byte
+}
+
+// Configured is what comes of settings.
+type Configured struct {
+	Errors      []FieldError
+	Patterns    []string // of the events that are wanted; nil: those of the Mux
+	MaxInFlight int      // 0: that of Config
 }
 
 // FieldError is package sdk's type of that name.
@@ -53,7 +60,9 @@ type Service struct {
 	endOnce sync.Once
 
 	running sync.WaitGroup // handlers
-	places  chan struct{}  // holds one for each running handler
+
+	mu     sync.Mutex
+	places chan struct{} // holds one for each running handler; replaced by Configure
 }
 
 // New returns a Service.
@@ -69,7 +78,13 @@ func New(cfg Config) *Service {
 }
 
 // MaxInFlight returns how many events are handled at the same time.
-func (s *Service) MaxInFlight() int { return s.cfg.MaxInFlight }
+func (s *Service) MaxInFlight() int { return cap(s.room()) }
+
+func (s *Service) room() chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.places
+}
 
 // Describe says what the plugin is.
 func (s *Service) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
@@ -80,7 +95,7 @@ func (s *Service) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginp
 		Language:     "go",
 		Patterns:     s.cfg.Mux.Patterns(),
 		Capabilities: &pluginpb.Capabilities{DeliverStream: true},
-		MaxInFlight:  uint32(s.cfg.MaxInFlight),
+		MaxInFlight:  uint32(s.MaxInFlight()),
 
 		ConfigJsonSchema: s.cfg.Schema,
 	}, nil
@@ -102,15 +117,23 @@ func (s *Service) Configure(ctx context.Context, req *pluginpb.ConfigureRequest)
 			err = status.Errorf(codes.Internal, "configure panicked: %v", v)
 		}
 	}()
-	for _, e := range s.cfg.Configure(ctx, req.GetConfigJson()) {
+	got := s.cfg.Configure(ctx, req.GetConfigJson())
+	for _, e := range got.Errors {
 		resp.Errors = append(resp.Errors, &pluginpb.ConfigError{Field: valid(e.Field), Message: valid(e.Message)})
 	}
+	if got.MaxInFlight > 0 {
+		s.mu.Lock()
+		s.places = make(chan struct{}, got.MaxInFlight)
+		s.mu.Unlock()
+	}
+	resp.Patterns, resp.MaxInFlight = got.Patterns, uint32(got.MaxInFlight)
 	return resp, nil
 }
 
 // Handle handles one event: the minimal profile, for hosts that want no stream.
 func (s *Service) Handle(ctx context.Context, req *pluginpb.HandleRequest) (*pluginpb.HandleResponse, error) {
-	if !s.enter() {
+	places, ok := s.enter()
+	if !ok {
 		return &pluginpb.HandleResponse{Result: overload(req.GetEvent().GetSeq())}, nil
 	}
 	ctx, cancel := s.withStop(ctx)
@@ -120,7 +143,7 @@ func (s *Service) Handle(ctx context.Context, req *pluginpb.HandleRequest) (*plu
 	go func() { // a handler that ends its goroutine must not end the server's
 		defer close(finished)
 		defer s.running.Done()
-		defer func() { <-s.places }()
+		defer func() { <-places }()
 		s.handle(ctx, req.GetEvent(), func(r *pluginpb.Result) { res = r })
 	}()
 	<-finished
@@ -129,15 +152,16 @@ func (s *Service) Handle(ctx context.Context, req *pluginpb.HandleRequest) (*plu
 
 // enter takes a place for a handler, and reports whether there was one. A host
 // that keeps to the protocol never finds none, except after a broken stream,
-// whose handlers still have theirs. The caller receives from places when the
-// handler has ended, and says so to running when nothing is left to do.
-func (s *Service) enter() bool {
+// whose handlers still have theirs. The caller receives from the channel when
+// the handler has ended, and says so to running when nothing is left to do.
+func (s *Service) enter() (<-chan struct{}, bool) {
+	places := s.room()
 	select {
-	case s.places <- struct{}{}:
+	case places <- struct{}{}:
 		s.running.Add(1)
-		return true
+		return places, true
 	default:
-		return false
+		return nil, false
 	}
 }
 
