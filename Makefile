@@ -5,6 +5,12 @@
 
 BUF         := github.com/bufbuild/buf/cmd/buf@v1.75.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM        := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+GORELEASER  := github.com/goreleaser/goreleaser/v2@v2.15.1
+
+# What "make deb" makes, and the most that the program may weigh, in bytes.
+DEB     := $(CURDIR)/bin/hookswitch.deb
+MAXSIZE := 31457280
 
 # How long each fuzz target runs in "make fuzz".
 FUZZTIME ?= 5s
@@ -155,6 +161,30 @@ $(EXPRESS)/node_modules/.package-lock.json: examples/express/package.json exampl
 	cd $(EXPRESS) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+.PHONY: size
+size: build ## say what the stripped binary weighs, and fail if it is more than 30 MB
+	@bytes=$$(wc -c <bin/hookswitch); echo "bin/hookswitch: $$bytes bytes of $(MAXSIZE)"; [ "$$bytes" -le $(MAXSIZE) ]
+
+.PHONY: completions
+completions: ## write the scripts that complete commands into .tmp/completions
+	@mkdir -p .tmp/completions
+	@for shell in bash zsh fish; do $(GO) run ./sidecar/cmd/hookswitch completion $$shell >.tmp/completions/hookswitch.$$shell || exit 1; done
+
+# The version of a package must begin with a digit.
+.PHONY: deb
+deb: build completions ## make bin/hookswitch.deb
+	ARCH=$$($(GO) env GOARCH) VERSION=$$(echo "$(VERSION)" | sed -E 's/^v//; s/^[^0-9]/0~&/; s/-/~/g') \
+		$(GO) run $(NFPM) package --config examples/systemd/nfpm.yaml --packager deb --target $(DEB)
+
+.PHONY: deploy
+deploy: deb size ## check the unit, the image, the manifest, the compose file and the package
+	cd internal/testkit/deploy && $(GO) vet ./... && HOOKSWITCH_DEB=$(DEB) $(GO) test -count=1 ./...
+
+# Not a part of "check": to compile goreleaser takes longer than all of that.
+.PHONY: releasecheck
+releasecheck: ## check .goreleaser.yaml with goreleaser itself
+	$(GO) run $(GORELEASER) check
+
 # How many times the sidecar is killed in "make crash".
 KILLS ?= 200
 
@@ -175,7 +205,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps deploy crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:
