@@ -38,16 +38,20 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# These run without settings, so "make run" starts them. The other bundled plugins
+# need to be told what to run or where to publish: they wait in another folder
+# until somebody copies them, with their settings, into a plugin folder.
+DEV_PLUGINS := hookswitch-plugin-archive
+
 .PHONY: build
-build: ## build the sidecar and the bundled plugins into bin/
+build: ## build the sidecar and the bundled plugins into bin/: those that need settings to plugins-available
 	$(GOBUILD) -o bin/hookswitch ./sidecar/cmd/hookswitch
-	@mkdir -p bin/plugins
+	@mkdir -p bin/plugins bin/plugins-available
 	@set -e; for dir in plugins/hookswitch-plugin-*/; do \
-		if [ -d "$$dir" ]; then \
-			name=$$(basename "$$dir"); \
-			echo "build bin/plugins/$$name"; \
-			$(GOBUILD) -o "bin/plugins/$$name" "./plugins/$$name"; \
-		fi; \
+		name=$$(basename "$$dir"); \
+		case " $(DEV_PLUGINS) " in *" $$name "*) to=bin/plugins;; *) to=bin/plugins-available;; esac; \
+		echo "build $$to/$$name"; \
+		$(GOBUILD) -o "$$to/$$name" "./plugins/$$name"; \
 	done
 
 .PHONY: run
