@@ -239,10 +239,10 @@ func (h *Host) DeliverContext(ctx context.Context, e Event) Result {
 	select {
 	case res, ok := <-result:
 		return h.result(res, ok)
-	case <-timer.C:
+	case <-timer.C: // as the plugin knows by itself
 	case <-ctx.Done():
+		h.frame(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Cancel{Cancel: &pluginpb.Cancel{Seq: seq}}})
 	}
-	h.frame(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Cancel{Cancel: &pluginpb.Cancel{Seq: seq}}})
 	timer.Reset(grace)
 	select {
 	case res, ok := <-result:
