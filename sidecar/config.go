@@ -168,6 +168,10 @@ type Config struct {
 	// to scrapers without a token. They are on AdminListen in any case.
 	MetricsListen string `env:"HOOKSWITCH_METRICS_LISTEN" desc:"address that serves /metrics to scrapers without a token"`
 
+	// DiskFloor is how much room there must be on the disk of DataDir for the
+	// sidecar to be ready.
+	DiskFloor ByteSize `env:"HOOKSWITCH_DISK_FLOOR" envDefault:"100MiB" desc:"free space on the disk of the data directory below which the sidecar is not ready; 0 to ignore it" example:"1GiB"`
+
 	Tracing
 
 	// UserID is the user_id of delivery records: a UUID.

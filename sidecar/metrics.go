@@ -51,6 +51,15 @@ func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
 	return list
 }
 
+// needHealth says what readiness and liveness need, besides the store.
+func (s *Sidecar) needHealth() {
+	s.health.LogTo(s.log)
+	if s.cfg.DiskFloor > 0 {
+		s.health.NeedReady("disk", telemetry.DiskAbove(s.dir, uint64(s.cfg.DiskFloor)))
+	}
+	s.health.NeedLive("dispatch", func(context.Context) error { return s.dispatch.Alive() })
+}
+
 // serveMetrics adds /metrics to the admin listeners. On the network it wants
 // the token, as everything there does; HOOKSWITCH_METRICS_LISTEN is for
 // scrapers that have none.

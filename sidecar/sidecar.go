@@ -111,6 +111,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		return nil, err
 	}
 	s.health = telemetry.NewHealth(s.store.Ping)
+	s.needHealth()
 	if err = s.startTargets(ctx); err != nil {
 		return nil, err
 	}

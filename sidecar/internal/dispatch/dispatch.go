@@ -102,6 +102,7 @@ type Dispatcher struct {
 	cfg       Config // for the policies, guarded by loopsMu
 	drain     time.Duration
 	log       *slog.Logger
+	began     time.Time
 	onAttempt func(store.Task, store.Attempt, store.State, time.Time)
 
 	loopsMu sync.RWMutex
@@ -151,6 +152,7 @@ func New(cfg Config) (*Dispatcher, error) {
 		cfg:       cfg,
 		drain:     cfg.DrainTimeout,
 		log:       cfg.Log,
+		began:     time.Now(),
 		onAttempt: cfg.OnAttempt,
 	}
 	if d.drain == 0 {

@@ -34,6 +34,7 @@ type loop struct {
 	ended   chan struct{}      // closed when it does not run any more
 
 	inFlight atomic.Int32
+	beat     atomic.Int64 // when it last went round, in nanoseconds since Dispatcher.began; 0: it does not run
 }
 
 // to returns the target that the next attempt is made at.
@@ -52,7 +53,9 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	backoff := firstBackoff
+	defer l.beat.Store(0)
 	for ctx.Err() == nil {
+		l.beat.Store(max(1, int64(time.Since(l.d.began))))
 		tasks, sleep, err := l.claim(ctx)
 		for _, task := range tasks {
 			l.inFlight.Add(1)

@@ -17,6 +17,7 @@ const (
 	CodeBacklogUncounted  Code = "backlog-uncounted"
 	CodeMetricsIncomplete Code = "metrics-incomplete"
 	CodeTracesLost        Code = "traces-lost"
+	CodeUnhealthy         Code = "unhealthy"
 )
 
 // Codes returns all of them with their explanations, in the order of a manual.
@@ -31,5 +32,8 @@ func Codes() []Info {
 		{CodeTracesLost, "Spans could not be sent to the collector and are lost. Events are not affected.",
 			"The collector does not answer, or refuses them.",
 			"Check OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP is usually port 4318), the headers, and the collector's own log."},
+		{CodeUnhealthy, "A check of /readyz or /livez began to fail; webhooks may be answered 503.",
+			"check says which: the store cannot be written, the disk is nearly full, or a loop of the dispatcher stands still.",
+			"See the error: make room, or mend the store. A loop that stands still is worth a report, and a restart ends it."},
 	}
 }

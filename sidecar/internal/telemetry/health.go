@@ -1,10 +1,15 @@
 // Package telemetry is how the sidecar tells what it is doing: health
-// endpoints and the form of its log. Any part of the sidecar may import it.
+// endpoints, metrics, traces, alerts, and the form and the codes of its log.
+// Any part of the sidecar may import it.
 package telemetry
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,17 +17,56 @@ import (
 // Health answers /livez and /readyz. Readiness says whether webhooks can be
 // accepted at this moment. It never depends on plugins or on the app behind
 // the sidecar: to accept while those are down is what the sidecar is for.
+// Liveness says whether a restart would help.
 //
 // A Health is not ready until SetReady(true). It is safe for concurrent use.
 type Health struct {
-	ready atomic.Bool
-	check func(context.Context) error
+	ready  atomic.Bool
+	log    *slog.Logger
+	checks [2][]*check // by kind
 }
 
-// NewHealth returns a Health whose readiness also needs check to succeed, for
-// which it gives a second. A nil check always succeeds.
-func NewHealth(check func(context.Context) error) *Health {
-	return &Health{check: check}
+const (
+	live = iota
+	ready
+)
+
+// check is one thing that must be so.
+type check struct {
+	name string
+	run  func(context.Context) error
+
+	mu     sync.Mutex
+	failed bool // guarded by mu: as last logged
+}
+
+// checkTimeout is how long a check may take; probes usually wait for a second.
+const checkTimeout = time.Second
+
+// NewHealth returns a Health whose readiness also needs the store to be
+// writable, as writable says. A nil func is left out.
+func NewHealth(writable func(context.Context) error) *Health {
+	h := &Health{log: slog.New(slog.DiscardHandler)}
+	if writable != nil {
+		h.NeedReady("store", writable)
+	}
+	return h
+}
+
+// LogTo has changes of checks logged: once when one begins to fail, with the
+// cause, and once when it is well again. Probes are not logged. Like NeedReady
+// and NeedLive it is called before the first probe.
+func (h *Health) LogTo(log *slog.Logger) { h.log = log }
+
+// NeedReady makes readiness need a check, NeedLive liveness.
+func (h *Health) NeedReady(name string, run func(context.Context) error) {
+	h.checks[ready] = append(h.checks[ready], &check{name: name, run: run})
+}
+
+// NeedLive makes liveness need a check: something that never fails unless the
+// process is of no use any more.
+func (h *Health) NeedLive(name string, run func(context.Context) error) {
+	h.checks[live] = append(h.checks[live], &check{name: name, run: run})
 }
 
 // SetReady says whether the sidecar accepts webhooks: false before the
@@ -32,31 +76,77 @@ func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
 // Ready reports what SetReady was told last.
 func (h *Health) Ready() bool { return h.ready.Load() }
 
-// Register adds GET /livez and GET /readyz to mux. Their answers are not
-// logged.
+// Register adds GET /livez and GET /readyz to mux; with ?verbose they list each
+// check. Which one failed is all that they tell: the cause may name paths, and
+// is in the log.
 func (h *Health) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, "ok\n")
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) {
+		h.answer(w, r, "not alive", []string{"+process"}, h.checks[live])
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		serving := "+listening, not draining"
 		if !h.ready.Load() {
-			answer(w, http.StatusServiceUnavailable, "not ready: starting or stopping\n")
-			return
+			serving = "-starting or stopping"
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		if h.check != nil && h.check(ctx) != nil {
-			// The cause may name paths: it is for the log, not for strangers.
-			answer(w, http.StatusServiceUnavailable, "not ready: the store cannot be written\n")
-			return
-		}
-		answer(w, http.StatusOK, "ok\n")
+		h.answer(w, r, "not ready", []string{serving}, h.checks[ready])
 	})
 }
 
-func answer(w http.ResponseWriter, status int, text string) {
+// answer runs checks. lines are those done already, "+" for good, "-" for bad.
+func (h *Health) answer(w http.ResponseWriter, r *http.Request, bad string, lines []string, checks []*check) {
+	for _, c := range checks {
+		if h.well(r.Context(), c) {
+			lines = append(lines, "+"+c.name)
+		} else {
+			lines = append(lines, "-"+c.name)
+		}
+	}
+	status, first := http.StatusOK, "ok"
+	var list strings.Builder
+	for _, line := range lines {
+		verdict := "ok"
+		if line[0] == '-' {
+			verdict = "failed"
+			if status == http.StatusOK {
+				status, first = http.StatusServiceUnavailable, bad+": "+line[1:]
+			}
+		}
+		fmt.Fprintf(&list, "[%c] %s: %s\n", line[0], line[1:], verdict)
+	}
+	text := first + "\n"
+	if r.URL.Query().Has("verbose") {
+		text = list.String() + text
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))
+}
+
+func (h *Health) well(ctx context.Context, c *check) bool {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := c.run(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if failed := err != nil; failed != c.failed {
+		c.failed = failed
+		if failed {
+			h.log.Warn("a health check fails", "code", CodeUnhealthy, "check", c.name, "error", err)
+		} else {
+			h.log.Info("a health check is well again", "check", c.name)
+		}
+	}
+	return err == nil
+}
+
+// DiskAbove returns a check that a directory's disk has more than so many bytes
+// left. Where free space is not known it succeeds.
+func DiskAbove(dir string, floor uint64) func(context.Context) error {
+	return func(context.Context) error {
+		if free, err := DiskFree(dir); err == nil && free < floor {
+			return fmt.Errorf("%s has %d MiB left, less than %d: make room, or lower HOOKSWITCH_DISK_FLOOR", dir, free>>20, floor>>20)
+		}
+		return nil
+	}
 }
