@@ -17,10 +17,10 @@ import (
 // are read by its SDK, which knows them better.
 type Tracing struct {
 	// OTelEndpoint is the base URL of a collector that takes OTLP over HTTP.
-	OTelEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"base URL of a collector for traces, by OTLP over HTTP; unset, nothing is traced" example:"http://localhost:4318"`
+	OTelEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"base URL of a collector for traces, by OTLP over HTTP; unset, nothing is traced" example:"http://localhost:4318" secret:"url"`
 
 	// OTelTracesEndpoint is the whole URL for traces, instead.
-	OTelTracesEndpoint string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" desc:"whole URL for traces, instead of the base" example:"http://localhost:4318/v1/traces"`
+	OTelTracesEndpoint string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" desc:"whole URL for traces, instead of the base" example:"http://localhost:4318/v1/traces" secret:"url"`
 
 	// OTelHeaders are sent to the collector: "name=value,name=value", with
 	// special characters percent-encoded.

@@ -18,19 +18,10 @@ import (
 
 // openFaces makes what is reached from outside: the way in and the records.
 func (s *Sidecar) openFaces() error {
-	ring := s.cfg.PublicKey.Ring
-	if s.opts.Dev {
-		key, err := LoadKey(s.dir, DevKey)
-		if err != nil {
-			return fmt.Errorf("sidecar: %w", err)
-		}
-		s.devKey = PublicText(key)
-		if ring, err = withKey(ring, "dev", key.Public()); err != nil {
-			return fmt.Errorf("sidecar: %w", err)
-		}
+	verifier, err := s.makeVerifier(&s.cfg)
+	if err != nil {
+		return err
 	}
-	var err error
-	verifier := &webhook.Verifier{Keys: ring, Tolerance: time.Duration(s.cfg.Tolerance)}
 	s.accept, err = accept.New(accept.Config{
 		Listener: s.public,
 		Paths:    s.cfg.Paths,
@@ -53,7 +44,7 @@ func (s *Sidecar) openFaces() error {
 	if err != nil {
 		return newConfigError("HOOKSWITCH_PATHS", err.Error())
 	}
-	api, err := deliveryapi.New(deliveryapi.Config{
+	s.records, err = deliveryapi.New(deliveryapi.Config{
 		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
 	})
 	if err != nil {
@@ -65,20 +56,21 @@ func (s *Sidecar) openFaces() error {
 		Limits: s.cfg.limits(),
 		Log:    s.log,
 	})
-	operate, err := adminapi.New(adminapi.Config{
+	s.operate, err = adminapi.New(adminapi.Config{
 		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
-		Feed: s.feed, Rejects: &s.rejects, Verify: verifier.ExplainAt, Status: s.report,
+		Feed: s.feed, Rejects: &s.rejects, Verify: s.explain, Status: s.report,
+		Settings: s.settings, Reload: s.reloadForAPI,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)
 	}
 	mux := http.NewServeMux()
 	s.health.Register(mux)
-	mux.Handle("/v2/", api.Handler())
-	mux.Handle("/api/v1/", operate.Handler())
+	mux.Handle("/v2/", s.records.Handler())
+	mux.Handle("/api/v1/", s.operate.Handler())
 	local := http.NewServeMux()
 	s.openGauges()
-	s.serveMetrics(mux, local, operate)
+	s.serveMetrics(mux, local, s.operate)
 	var handler http.Handler = mux
 	if s.cfg.AdminToken == "" {
 		handler = loopbackOnly(mux)
@@ -86,7 +78,7 @@ func (s *Sidecar) openFaces() error {
 	s.admin = s.server(handler)
 
 	s.health.Register(local)
-	local.Handle("/api/v1/", operate.LocalHandler())
+	local.Handle("/api/v1/", s.operate.LocalHandler())
 	s.local = s.server(local)
 	return nil
 }
@@ -128,4 +120,9 @@ func serve(ctx context.Context, server *http.Server, l net.Listener) error {
 	}
 	<-failed
 	return nil
+}
+
+// explain explains a signature with the keys of this moment.
+func (s *Sidecar) explain(at time.Time, h http.Header, body []byte) webhook.Explanation {
+	return s.accept.Verifier().ExplainAt(at, h, body)
 }

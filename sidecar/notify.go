@@ -55,7 +55,7 @@ func (s *Sidecar) alive() func(context.Context) error {
 
 // status is what the service manager shows while all is well.
 func (s *Sidecar) status() string {
-	return fmt.Sprintf("receiving webhooks on %s for %d plugins and %d apps", s.public.Addr(), len(s.plugins.Plugins()), len(s.forwards))
+	return fmt.Sprintf("receiving webhooks on %s for %d plugins and %d apps", s.public.Addr(), len(s.plugins.Plugins()), len(s.apps.Load().forwards))
 }
 
 // stopLimit is how long stopping may take: what the configuration allows for,

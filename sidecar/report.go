@@ -30,15 +30,11 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 	}
 	now := time.Now()
 	started := s.started.UTC()
-	ring := s.cfg.PublicKey.Ring.Labels()
-	if s.devKey != "" {
-		ring = append(ring, "dev")
-	}
 	free, _ := telemetry.DiskFree(s.dir) // 0 says that it is not known
 	r := adminapi.Status{
 		Version: s.opts.Version, Ready: s.health.Ready(), Dev: s.opts.Dev,
 		StartedAt: &started, Uptime: now.Sub(s.started).Seconds(),
-		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, ring...),
+		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
 		Ack: ackStatus(s.meter.Read(now)), RejectedKept: len(s.rejects.List(now)),
 		Targets: s.targetStatus(stats), Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},

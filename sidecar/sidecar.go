@@ -17,14 +17,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
-	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
@@ -40,6 +41,13 @@ type Options struct {
 	Log     *slog.Logger // required
 	Plugins *slog.Logger // what plugins do and print; nil means Log
 	Dev     bool         // also accept events signed with the development key
+
+	// Load reads the configuration again, and says whether it is good, for
+	// Sidecar.Reload. nil: it cannot be reloaded.
+	Load func() (Config, error)
+
+	// Level, if not nil, is the level of Log, which Reload changes.
+	Level *slog.LevelVar
 }
 
 // Sidecar is a daemon that [New] has made ready to [Sidecar.Run].
@@ -56,12 +64,13 @@ type Sidecar struct {
 	gauges   *telemetry.Gauges
 	tracer   *telemetry.Tracer // nil unless spans go somewhere
 	plugins  *pluginhost.Host
-	forwards []*forward.Forward
-	sync     []syncRoute
+	apps     atomic.Pointer[apps]
 	dispatch *dispatch.Dispatcher
 	replays  *replay.Runner
 	retain   *retention.Keeper
 	accept   *accept.Server
+	records  *deliveryapi.API
+	operate  *adminapi.API
 	feed     *live.Feed // what happens at the moment
 	rejects  live.Rejects
 	meter    live.Meter
@@ -75,7 +84,7 @@ type Sidecar struct {
 	scraped    *http.Server // on metricsNet
 	metricsNet net.Listener // nil without Config.MetricsListen
 
-	forwardKey, devKey string // public halves
+	reload reload
 }
 
 // New opens the data directory and the listeners, starts the plugins, and
@@ -167,7 +176,7 @@ func (s *Sidecar) Dir() string { return s.dir }
 
 // ForwardKey returns the public key that the app verifies forwarded requests
 // with, or "" if there is no app.
-func (s *Sidecar) ForwardKey() string { return s.forwardKey }
+func (s *Sidecar) ForwardKey() string { return s.apps.Load().key }
 
 // Plugins returns the names of the plugins, and for each the event types that
 // it wants; nil if it has not been able to say.
@@ -227,7 +236,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	s.health.SetReady(true)
 	s.notify.Ready(s.status())
 	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir,
-		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forwards", len(s.forwards))
+		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forwards", len(s.apps.Load().forwards))
 
 	var cause error
 	select {
@@ -237,6 +246,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 		s.log.Error("a part of the sidecar failed, stopping", "error", cause)
 	}
 	s.health.SetReady(false)
+	s.reload.stopping.Store(true)
 	s.notify.Stopping("stopping: what is under way is being finished", s.stopLimit())
 	if cause == nil {
 		cause = s.drainDelay(failed)
@@ -293,8 +303,10 @@ func (s *Sidecar) close() {
 	if s.plugins != nil {
 		s.plugins.Stop()
 	}
-	for _, f := range s.forwards {
-		f.Close()
+	if a := s.apps.Load(); a != nil {
+		for _, f := range a.forwards {
+			f.Close()
+		}
 	}
 	for _, l := range []net.Listener{s.public, s.adminNet, s.metricsNet, s.socket} {
 		if l != nil {

@@ -34,6 +34,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"goplugin":  cmdGoPlugin,
 	"ready":     cmdReady,
 	"sigterm":   cmdSigterm,
+	"sighup":    cmdSighup,
 	"sample":    cmdSample,
 	"post":      cmdPost,
 	"get":       cmdGet,
@@ -130,6 +131,13 @@ func cmdSigterm(ts *testscript.TestScript, _ bool, _ []string) {
 	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
+}
+
+// sighup: tells the sidecar to read its configuration again.
+func cmdSighup(ts *testscript.TestScript, _ bool, _ []string) {
+	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
+	ts.Check(err)
+	ts.Check(syscall.Kill(here.PID, syscall.SIGHUP))
 }
 
 // sample [-compact] [-id ID] [-type TYPE] NAME FILE: writes a sample body.

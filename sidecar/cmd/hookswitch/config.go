@@ -5,16 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
 // configCommand looks at the configuration, without starting anything.
 func configCommand(stdout io.Writer) *cli.Command {
 	dev := &cli.BoolFlag{Name: "dev", Usage: "as for \"hookswitch dev\", which needs no key"}
+	running := &cli.BoolFlag{Name: "running", Usage: "of the sidecar that runs, not of the one that would start here"}
 	format := &cli.StringFlag{Name: "format", Value: "md", Usage: "`FORMAT`: md, env or jsonschema"}
 	return &cli.Command{
 		Name: "config", Usage: "check, show and describe the configuration", OnUsageError: onUsageError,
@@ -31,15 +36,22 @@ func configCommand(stdout io.Writer) *cli.Command {
 			},
 			{
 				Name: "show", Usage: "print every setting in effect and where it comes from; secrets are not shown",
-				Flags: []cli.Flag{outputFlag()}, OnUsageError: onUsageError,
-				Action: func(_ context.Context, c *cli.Command) error {
+				Flags: []cli.Flag{running, outputFlag()}, OnUsageError: onUsageError,
+				Action: func(ctx context.Context, c *cli.Command) error {
 					if err := noArguments(c); err != nil {
 						return err
+					}
+					if c.Bool("running") {
+						return showRunning(ctx, c, stdout)
 					}
 					cfg, err := loadConfig(c)
 					return errors.Join(showConfig(c, stdout, cfg.Settings()), err)
 				},
 			},
+			command("reload", "have the running sidecar read its files of variables and secrets again", "", []cli.Flag{outputFlag()},
+				func(ctx context.Context, c *cli.Command, api *client) error {
+					return reloadConfig(ctx, c, api, stdout)
+				}),
 			{
 				Name: "docs", Usage: "print the reference of all settings",
 				Flags: []cli.Flag{format}, OnUsageError: onUsageError,
@@ -57,6 +69,44 @@ func configCommand(stdout io.Writer) *cli.Command {
 			},
 		},
 	}
+}
+
+// reloadOn reloads the configuration for each signal, until ctx ends. What
+// comes of it is in the log.
+func reloadOn(ctx context.Context, signals <-chan os.Signal, s *sidecar.Sidecar) {
+	for {
+		select {
+		case <-signals:
+			_ = s.Reload(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reloadConfig has a running sidecar read its configuration again.
+func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	var r adminapi.Reloaded
+	err := api.call(ctx, http.MethodPost, "/reload", nil, nil, &r)
+	if p, ok := errors.AsType[*adminapi.Problem](err); ok && len(p.Problems) > 0 {
+		bad := new(sidecar.ConfigError)
+		for _, p := range p.Problems {
+			bad.Problems = append(bad.Problems, sidecar.Problem(p))
+		}
+		return bad
+	}
+	if err != nil {
+		return err
+	}
+	return show(stdout, c, r, func(w io.Writer) {
+		fmt.Fprintf(w, "reloaded; changed: %s\n", dash(strings.Join(r.Changed, " ")))
+		if len(r.Restart) > 0 {
+			fmt.Fprintf(w, "not until a restart: %s\n", strings.Join(r.Restart, " "))
+		}
+	})
 }
 
 // checkConfig prints what is wrong and what is strange.
@@ -103,6 +153,21 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// showRunning prints the settings of a running sidecar.
+func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
+	api, err := connect(c)
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Data []sidecar.Setting `json:"data"`
+	}
+	if err := api.get(ctx, "/config", nil, &list); err != nil {
+		return err
+	}
+	return showConfig(c, stdout, list.Data)
 }
 
 // showConfig prints settings. -o json has them whole.

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -27,21 +29,31 @@ func runCommand(stderr io.Writer) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
-			if err := cfg.Validate(); err != nil {
+			load := func() (sidecar.Config, error) {
+				cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
+				return cfg, cfg.Validate()
+			}
+			cfg, err := load()
+			if err != nil {
 				return err
 			}
-			log, err := sidecar.NewLogger(stderr, logFormat(cfg, stderr), cfg.LogLevel)
+			level := new(slog.LevelVar)
+			level.Set(cfg.LogLevel)
+			log, err := sidecar.NewLogger(stderr, logFormat(cfg, stderr), level)
 			if err != nil {
 				return err
 			}
 			for _, text := range cfg.Warnings() {
 				log.Warn("configuration: " + text)
 			}
-			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log})
+			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
+			signal.Notify(hangup, syscall.SIGHUP)
+			defer signal.Stop(hangup)
+			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Load: load, Level: level})
 			if err != nil {
 				return err
 			}
+			go reloadOn(ctx, hangup, s)
 			if key := s.ForwardKey(); key != "" {
 				log.Info("the app verifies forwarded requests with this key", "forwards", cfg.Forwards(), "TELNYX_PUBLIC_KEY", key)
 			}
@@ -91,7 +103,8 @@ func devCommand(stdout, stderr io.Writer) *cli.Command {
 	}
 }
 
-func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
+// devConfig reads the configuration, with the flags of dev in it.
+func devConfig(c *cli.Command) sidecar.Config {
 	cfg, _ := loadConfig(c) // what is wrong is said by ValidateDev, with all the rest
 	for flag, setting := range map[string]struct {
 		variable string
@@ -107,7 +120,16 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 			cfg.Flag(setting.variable, "--"+flag)
 		}
 	}
-	if err := cfg.ValidateDev(); err != nil {
+	return cfg
+}
+
+func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
+	load := func() (sidecar.Config, error) {
+		cfg := devConfig(c)
+		return cfg, cfg.ValidateDev()
+	}
+	cfg, err := load()
+	if err != nil {
 		return err
 	}
 	for _, text := range cfg.Warnings() {
@@ -119,12 +141,14 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	plugins, err := sidecar.NewLogger(stderr, "text", cfg.LogLevel)
+	level := new(slog.LevelVar)
+	level.Set(cfg.LogLevel)
+	plugins, err := sidecar.NewLogger(stderr, "text", level)
 	if err != nil {
 		return err
 	}
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{
-		Version: version, Log: log, Plugins: plugins, Dev: true,
+		Version: version, Log: log, Plugins: plugins, Dev: true, Load: load, Level: level,
 	})
 	if err != nil {
 		return err

@@ -51,6 +51,11 @@ type Config struct {
 	// Status says how the sidecar is doing. nil: nobody can.
 	Status func(context.Context) (Status, error)
 
+	// Settings are those in effect, and Reload reads them again. nil: they
+	// are not shown, and cannot be.
+	Settings func() []Setting
+	Reload   func(context.Context) (Reloaded, error)
+
 	Log *slog.Logger // nil discards
 }
 
@@ -131,6 +136,8 @@ func (a *API) routes() []route {
 		{"DELETE", "/api/v1/replays/{id}", a.cancelReplay},
 		{"GET", "/api/v1/plugins", a.listPlugins},
 		{"GET", "/api/v1/plugins/{name}", a.getPlugin},
+		{"GET", "/api/v1/config", a.getConfig},
+		{"POST", "/api/v1/reload", a.reloadConfig},
 		{"GET", "/api/v1/dead-letters", a.listDead},
 		{"GET", "/api/v1/dead-letters/groups", a.deadGroups},
 		{"POST", "/api/v1/dead-letters/requeue", a.requeueDead},

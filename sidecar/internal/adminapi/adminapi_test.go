@@ -231,6 +231,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Errorf("requeue of what is left: %+v", r)
 	}
 	testPlugins(t, f)
+	testConfig(t, f)
 	for path, item := range f.spec.Paths.Map() {
 		for method := range item.Operations() {
 			if !f.met[method+" "+path] {

@@ -1,5 +1,11 @@
 package adminapi
 
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
 // Setting is one setting of the sidecar as it is in effect.
 type Setting struct {
 	Name        string `json:"name"`             // of the variable
@@ -9,4 +15,56 @@ type Setting struct {
 	Secret      bool   `json:"secret,omitempty"` // the value, or a part of it, is not shown
 	Reload      bool   `json:"reload"`           // a change is applied without a restart
 	Description string `json:"description"`
+}
+
+// Reloaded is what came of reading the configuration again.
+type Reloaded struct {
+	At      time.Time `json:"at"`
+	Changed []string  `json:"changed"` // variables whose new values are in effect
+	Restart []string  `json:"restart"` // variables whose new values take a restart
+}
+
+// ConfigProblem is one thing that is wrong with a configuration.
+type ConfigProblem struct {
+	Variable string `json:"variable"`
+	Value    string `json:"value,omitempty"` // unless it may be secret
+	Text     string `json:"text"`            // what is wrong, and the fix
+}
+
+// BadConfiguration is the answer to a reload that is refused.
+func BadConfiguration(problems []ConfigProblem) *Problem {
+	p := problem(http.StatusUnprocessableEntity, "bad-configuration",
+		fmt.Sprintf("the new configuration has %d problems and is refused; the old one stays in effect", len(problems)))
+	p.Problems = problems
+	return p
+}
+
+// NotReloaded is the answer to a reload that failed for another reason.
+func NotReloaded(err error) *Problem {
+	return problem(http.StatusInternalServerError, "not-reloaded", err.Error()+"; the old configuration stays in effect")
+}
+
+func (a *API) getConfig(w http.ResponseWriter, r *http.Request) error {
+	if err := noParameters(r); err != nil {
+		return err
+	}
+	list := []Setting{}
+	if a.cfg.Settings != nil {
+		list = a.cfg.Settings()
+	}
+	return reply(w, http.StatusOK, map[string]any{"data": list})
+}
+
+func (a *API) reloadConfig(w http.ResponseWriter, r *http.Request) error {
+	if err := noParameters(r); err != nil {
+		return err
+	}
+	if a.cfg.Reload == nil {
+		return problem(http.StatusNotImplemented, "not-reloadable", "this program cannot read its configuration again: restart it")
+	}
+	result, err := a.cfg.Reload(r.Context())
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, result)
 }

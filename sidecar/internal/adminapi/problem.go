@@ -14,6 +14,9 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"` // what is wrong and what to do
+
+	// Problems are those of a configuration that was refused.
+	Problems []ConfigProblem `json:"problems,omitempty"`
 }
 
 // Error returns the detail.

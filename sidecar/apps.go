@@ -1,0 +1,239 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
+)
+
+// defaultForward is the target of events that no route takes.
+const defaultForward = "forward:default"
+
+// syncTimeout is how long an app may take to answer for itself if neither the
+// route nor Config.Timeout says less: somebody is on the line.
+const syncTimeout = 10 * time.Second
+
+// apps are the HTTP apps that events are forwarded to. They are replaced as a
+// whole when the configuration is reloaded, so that every event is routed by one
+// configuration or the other, never by half of each.
+type apps struct {
+	forwards []*forward.Forward
+	sync     []syncRoute
+	configs  map[string]forward.Config // by target, to see what has changed
+	key      string                    // public half of what signs; empty if there is no app
+}
+
+// syncRoute is a route whose target answers events itself.
+type syncRoute struct {
+	patterns []string
+	target   *forward.Forward
+}
+
+// makeApps makes the targets of routes and of HOOKSWITCH_FORWARD_TO. Those of
+// old that would be the same are used again, with their connections.
+func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
+	a := &apps{configs: make(map[string]forward.Config)}
+	if cfg.ForwardTo == "" && len(cfg.Routes) == 0 {
+		return a, nil
+	}
+	key, err := cfg.LoadForwardKey(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	a.key = PublicText(key)
+	if cfg.ForwardTo != "" {
+		if _, err := s.addApp(a, old, cfg, key, "HOOKSWITCH_FORWARD_TO", Route{Name: "default", To: cfg.ForwardTo}); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range cfg.Routes {
+		r.Name = r.name()
+		if r.Mode == "sync" && r.Timeout == 0 {
+			r.Timeout = min(cfg.Timeout, Duration(syncTimeout))
+		}
+		f, err := s.addApp(a, old, cfg, key, r.prefix()+"TO", r)
+		if err != nil {
+			return nil, err
+		}
+		// It is a target all the same: an event can be replayed to it.
+		if r.Mode == "sync" {
+			a.sync = append(a.sync, syncRoute{patterns: r.Match, target: f})
+		}
+	}
+	return a, nil
+}
+
+func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, variable string, r Route) (*forward.Forward, error) {
+	sign, err := cfg.signMode()
+	if err != nil {
+		return nil, newConfigError("HOOKSWITCH_FORWARD_SIGN", err.Error())
+	}
+	retryOn, err := forward.ParseRetryOn(cfg.RetryOn)
+	if err != nil {
+		return nil, newConfigError("HOOKSWITCH_RETRY_ON", err.Error())
+	}
+	timeout := time.Duration(r.Timeout)
+	if timeout == 0 {
+		timeout = time.Duration(cfg.Timeout)
+	}
+	config := forward.Config{
+		Name:      r.Name,
+		URL:       r.To,
+		Patterns:  r.Match,
+		Key:       key,
+		Sign:      sign,
+		RetryOn:   retryOn,
+		Header:    cfg.ForwardHeaders.header,
+		Timeout:   timeout,
+		UserAgent: "hookswitch/" + s.opts.Version,
+		Log:       s.log,
+	}
+	f := old.same(config)
+	if f == nil {
+		if f, err = forward.New(config); err != nil {
+			return nil, newConfigError(variable, err.Error())
+		}
+	}
+	a.configs[f.Name()] = config
+	a.forwards = append(a.forwards, f)
+	return f, nil
+}
+
+// same returns the forward of a that has this configuration, or nil.
+func (a *apps) same(config forward.Config) *forward.Forward {
+	if a == nil || !reflect.DeepEqual(a.configs["forward:"+config.Name], config) {
+		return nil
+	}
+	return a.find("forward:" + config.Name)
+}
+
+func (a *apps) find(name string) *forward.Forward {
+	for _, f := range a.forwards {
+		if f.Name() == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// setApps puts other apps in the place of those that there are, while events
+// come in and attempts are under way:
+//
+//  1. the dispatcher knows the new ones, and gives the next attempts to those
+//     that have changed,
+//  2. events are routed by the new configuration from here on,
+//  3. the dispatcher forgets those that are no more. Their events stay in the
+//     store, for a target of the same name.
+func (s *Sidecar) setApps(next *apps) error {
+	old := s.apps.Load()
+	for _, f := range next.forwards {
+		var err error
+		switch before := old.find(f.Name()); {
+		case before == nil:
+			err = s.dispatch.Add(f)
+		case before != f:
+			err = s.dispatch.Replace(f)
+		}
+		if err != nil {
+			return fmt.Errorf("sidecar: %w", err)
+		}
+	}
+	s.apps.Store(next)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, f := range old.forwards {
+		name := f.Name()
+		if next.find(name) != f {
+			f.Close()
+		}
+		if next.find(name) == nil {
+			_ = s.dispatch.Remove(gone, name) // attempts under way end by themselves
+		}
+	}
+	return nil
+}
+
+// targets returns the apps as the dispatcher knows them.
+func (a *apps) targets() (list []dispatch.Target) {
+	for _, f := range a.forwards {
+		list = append(list, f)
+	}
+	return list
+}
+
+// route returns the names of the apps that get an event: those of its routes,
+// or else HOOKSWITCH_FORWARD_TO.
+func (a *apps) route(eventType string) (names []string) {
+	fallback := false
+	for _, f := range a.forwards {
+		switch {
+		case f.Name() == defaultForward:
+			fallback = true
+		case matches(f.Patterns(), eventType):
+			names = append(names, f.Name())
+		}
+	}
+	if len(names) == 0 && fallback {
+		names = append(names, defaultForward)
+	}
+	return names
+}
+
+// passer returns the app that answers events of this type itself, or nil.
+func (a *apps) passer(eventType string) accept.Passer {
+	for _, r := range a.sync {
+		if matches(r.patterns, eventType) {
+			return r.target
+		}
+	}
+	return nil
+}
+
+func matches(patterns []string, eventType string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) })
+}
+
+// signMode returns what ForwardSign means.
+func (c *Config) signMode() (forward.Sign, error) {
+	switch c.ForwardSign {
+	case "", "resign":
+		return forward.Resign, nil
+	case "passthrough":
+		return forward.Passthrough, nil
+	case "none":
+		return forward.Unsigned, nil
+	}
+	return 0, errors.New("is none of resign, passthrough and none")
+}
+
+// route returns the targets that get an event: the plugins that want it, and the
+// apps that are to have it.
+func (s *Sidecar) route(eventType string) []string {
+	plugins := slices.DeleteFunc(s.dispatch.Route(eventType), func(name string) bool { return strings.HasPrefix(name, "forward:") })
+	return append(s.apps.Load().route(eventType), plugins...)
+}
+
+// passer returns the target that answers events of this type itself, or nil.
+func (s *Sidecar) passer(eventType string) accept.Passer { return s.apps.Load().passer(eventType) }
+
+// targetNames returns the names of all targets.
+func (s *Sidecar) targetNames() []string {
+	var names []string
+	for _, f := range s.apps.Load().forwards {
+		names = append(names, f.Name())
+	}
+	for _, p := range s.plugins.Plugins() {
+		names = append(names, p.Name())
+	}
+	return names
+}

@@ -1,0 +1,281 @@
+package sidecar
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// Reloaded is what came of reading the configuration again.
+type Reloaded struct {
+	At      time.Time // zero if that has not happened yet
+	Err     error     // it was refused, and all is as it was
+	Changed []string  // names of variables whose new values are in effect
+	Restart []string  // names of variables whose new values take a restart
+}
+
+// reload is the state of reloading.
+type reload struct {
+	mu   sync.Mutex // held while the configuration is reloaded
+	last Reloaded   // guarded by state
+
+	state   sync.Mutex
+	current *Config // in effect; guarded by state
+
+	stopping atomic.Bool
+}
+
+// Reload reads the configuration again, by Options.Load, and puts into effect
+// what can change while the sidecar runs. A configuration that is not good is
+// refused as a whole, with a [*ConfigError] that says all that is wrong with it.
+// What takes a restart stays as it is, and is named in the log.
+//
+// It may be called at any time, also concurrently.
+func (s *Sidecar) Reload(ctx context.Context) error {
+	return s.reloadConfig(ctx).Err
+}
+
+// LastReload returns what came of the latest Reload.
+func (s *Sidecar) LastReload() Reloaded {
+	s.reload.state.Lock()
+	defer s.reload.state.Unlock()
+	return s.reload.last
+}
+
+// Config returns the configuration in effect.
+func (s *Sidecar) Config() Config {
+	s.reload.state.Lock()
+	defer s.reload.state.Unlock()
+	if s.reload.current == nil {
+		return s.cfg
+	}
+	return *s.reload.current
+}
+
+func (s *Sidecar) reloadConfig(ctx context.Context) Reloaded {
+	s.reload.mu.Lock()
+	defer s.reload.mu.Unlock()
+	if s.reload.stopping.Load() {
+		return Reloaded{At: time.Now(), Err: errStopping}
+	}
+	s.notify.Reloading()
+	defer func() { s.notify.Ready(s.status()) }()
+	r := s.tryReload(ctx)
+	r.At = time.Now()
+	s.reload.state.Lock()
+	s.reload.last = r
+	s.reload.state.Unlock()
+	s.logReload(r)
+	return r
+}
+
+var errStopping = errors.New("sidecar: reload: the sidecar is stopping")
+
+// tryReload makes all that a new configuration needs, which may fail, and then
+// puts it into effect, which may not.
+func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
+	if s.opts.Load == nil {
+		r.Err = errors.New("sidecar: reload: this program cannot read its configuration again")
+		return r
+	}
+	read, err := s.opts.Load()
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	now := s.Config()
+	next, changed, restart := now.merge(&read)
+	if r.Err = s.validate(&next); r.Err != nil {
+		return r
+	}
+	a, err := s.makeApps(&next, s.apps.Load())
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	v, err := s.makeVerifier(&next)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	if r.Err = s.setApps(a); r.Err != nil {
+		return r
+	}
+	s.accept.SetVerifier(v)
+	s.apply(&next)
+	s.reload.state.Lock()
+	s.reload.current = &next
+	s.reload.state.Unlock()
+	r.Changed, r.Restart = changed, restart
+	for _, text := range read.Warnings() {
+		s.log.Warn("configuration: " + text)
+	}
+	return r
+}
+
+// validate checks what the sidecar would run with. That is not what was read:
+// a token may be left out only if the address that stays does not need it.
+func (s *Sidecar) validate(c *Config) error {
+	check := *c
+	check.loaded = nil // its problems have been reported
+	if s.opts.Dev {
+		return check.ValidateDev()
+	}
+	return check.Validate()
+}
+
+// apply puts into effect what cannot fail.
+func (s *Sidecar) apply(c *Config) {
+	s.dispatch.SetPolicy(dispatch.Policy{
+		Schedule:    store.Schedule(c.RetrySchedule),
+		MaxAge:      time.Duration(c.RetryMaxAge),
+		Concurrency: c.Concurrency,
+	})
+	s.retain.Set(c.limits())
+	s.records.SetToken(string(c.AdminToken))
+	s.operate.SetToken(string(c.AdminToken))
+	if s.opts.Level != nil {
+		s.opts.Level.Set(c.LogLevel)
+	}
+}
+
+// makeVerifier returns what decides about webhooks.
+func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
+	ring := c.PublicKey.Ring
+	if ring == nil {
+		ring = new(webhook.KeyRing) // in dev the only key may be our own
+	}
+	if s.opts.Dev {
+		key, err := LoadKey(s.dir, DevKey)
+		if err != nil {
+			return nil, fmt.Errorf("sidecar: %w", err)
+		}
+		if ring, err = withKey(ring, "dev", key.Public().(ed25519.PublicKey)); err != nil {
+			return nil, fmt.Errorf("sidecar: %w", err)
+		}
+	}
+	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance)}, nil
+}
+
+func (s *Sidecar) logReload(r Reloaded) {
+	if r.Err != nil {
+		if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
+			for _, p := range ce.Problems {
+				s.log.Error("configuration: " + p.String())
+			}
+		}
+		s.log.Error("the new configuration is refused, and the old one stays in effect", "error", r.Err)
+		return
+	}
+	s.log.Info("configuration reloaded", "changed", r.Changed)
+	if len(r.Restart) > 0 {
+		s.log.Warn("these settings have changed and take a restart", "settings", r.Restart)
+	}
+}
+
+// merge returns c with those settings of next that can change at run time, and
+// the names of what has changed: what can, and what takes a restart.
+func (c *Config) merge(next *Config) (merged Config, changed, restart []string) {
+	merged = *c
+	old, all := c.byName(), next.byName()
+	merged.loaded = c.loaded.merge(next.loaded, func(variable string) bool {
+		_, _, route := cutRoute(variable)
+		s, ok := all[variable]
+		return route || ok && s.tag("reload") != ""
+	})
+	for name, s := range all {
+		before, ok := old[name]
+		switch {
+		case ok && equal(before.value, s.value) || !ok && s.isDefault():
+		case s.tag("reload") != "":
+			changed = append(changed, name)
+		default:
+			restart = append(restart, name)
+		}
+	}
+	for name, s := range old {
+		if _, ok := all[name]; !ok && !s.isDefault() {
+			changed = append(changed, name) // of a route that is no more
+		}
+	}
+	slices.Sort(changed)
+	slices.Sort(restart)
+	merged.Routes = next.Routes
+	for _, s := range next.settings() {
+		if _, _, route := cutRoute(s.variable); !route && s.tag("reload") != "" {
+			reflect.ValueOf(&merged).Elem().FieldByIndex(s.field.Index).Set(s.value)
+		}
+	}
+	return merged, changed, restart
+}
+
+// byName returns the settings by their variables.
+func (c *Config) byName() map[string]setting {
+	all := make(map[string]setting)
+	for _, s := range c.settings() {
+		all[s.variable] = s
+	}
+	return all
+}
+
+// isDefault reports whether the setting is as if nothing were set.
+func (s setting) isDefault() bool { return s.value.IsZero() || s.text() == s.tag("envDefault") }
+
+// equal reports whether two values are the same setting.
+func equal(a, b reflect.Value) bool {
+	if a, ok := a.Interface().(Keys); ok {
+		b, ok := b.Interface().(Keys)
+		return ok && reflect.DeepEqual(a.Ring.Keys(), b.Ring.Keys())
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
+}
+
+// merge returns l with the values and sources of what next changes.
+func (l *loaded) merge(next *loaded, changes func(variable string) bool) *loaded {
+	if l == nil || next == nil {
+		return next
+	}
+	merged := &loaded{files: l.files, environ: l.environ, warnings: next.warnings,
+		values: make(map[string]string), sources: make(map[string]Source)}
+	for _, from := range []*loaded{l, next} {
+		for name, value := range from.values {
+			if changes(name) == (from == next) {
+				merged.values[name], merged.sources[name] = value, from.sources[name]
+			}
+		}
+	}
+	return merged
+}
+
+// settings are those of the admin API.
+func (s *Sidecar) settings() []Setting {
+	c := s.Config()
+	return c.Settings()
+}
+
+// reloadForAPI is Reload with its results in the words of the API.
+func (s *Sidecar) reloadForAPI(ctx context.Context) (adminapi.Reloaded, error) {
+	r := s.reloadConfig(ctx)
+	if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
+		var problems []adminapi.ConfigProblem
+		for _, p := range ce.Problems {
+			problems = append(problems, adminapi.ConfigProblem(p))
+		}
+		return adminapi.Reloaded{}, adminapi.BadConfiguration(problems)
+	}
+	if r.Err != nil {
+		return adminapi.Reloaded{}, adminapi.NotReloaded(r.Err)
+	}
+	return adminapi.Reloaded{At: r.At, Changed: append([]string{}, r.Changed...), Restart: append([]string{}, r.Restart...)}, nil
+}

@@ -1,0 +1,163 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const testKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
+
+// reloading is a running sidecar whose variables a test can change.
+type reloading struct {
+	*Sidecar
+	mu   sync.Mutex
+	vars []string // guarded by mu
+	log  bytes.Buffer
+}
+
+func (r *reloading) load() (Config, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, _ := loadConfig(r.vars, nil)
+	return c, c.Validate()
+}
+
+func (r *reloading) set(vars ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.vars = append(r.vars, vars...)
+}
+
+func startReloading(t *testing.T, vars ...string) *reloading {
+	t.Helper()
+	dir := t.TempDir()
+	r := &reloading{vars: append([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
+		"HOOKSWITCH_STORE=file:" + dir, "HOOKSWITCH_PLUGIN_DIR=" + dir + "/plugins"}, vars...)}
+	cfg, err := r.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(&r.log, nil)) // read after the end
+	if r.Sidecar, err = New(t.Context(), cfg, Options{Log: log, Load: r.load}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// TestRoutesAreReplacedAsAWhole: an event is routed by the old configuration or
+// by the new one, whenever it comes.
+func TestRoutesAreReplacedAsAWhole(t *testing.T) {
+	r := startReloading(t, "HOOKSWITCH_FORWARD_TO=http://127.0.0.1:1/", "HOOKSWITCH_ROUTE_0_TO=http://127.0.0.1:1/a", "HOOKSWITCH_ROUTE_0_MATCH=message.*")
+	stop, routed := make(chan struct{}), make(chan map[string]int)
+	go func() {
+		seen := make(map[string]int)
+		for {
+			select {
+			case <-stop:
+				routed <- seen
+				return
+			default:
+				seen[strings.Join(r.route("message.sent"), ",")]++
+			}
+		}
+	}()
+	for i := range 50 {
+		if i%2 == 0 {
+			r.set("HOOKSWITCH_ROUTE_0_MATCH=fax.*", "HOOKSWITCH_ROUTE_7_TO=http://127.0.0.1:1/b", "HOOKSWITCH_ROUTE_7_MATCH=message.*")
+		} else {
+			r.mu.Lock()
+			r.vars = r.vars[:len(r.vars)-3]
+			r.mu.Unlock()
+		}
+		if err := r.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	for names, n := range <-routed {
+		if names != "forward:route0" && names != "forward:route7" {
+			t.Errorf("%d events were routed to %q", n, names)
+		}
+	}
+	if got := r.targetNames(); !slices.Equal(got, []string{"forward:default", "forward:route0"}) {
+		t.Errorf("targets %q", got)
+	}
+	for _, s := range r.dispatch.Status() {
+		if s.Name == "forward:route7" {
+			t.Error("the dispatcher still has a target that is gone")
+		}
+	}
+}
+
+// TestReloadChecksWhatStays: what is good by itself may not fit what takes a
+// restart.
+func TestReloadChecksWhatStays(t *testing.T) {
+	r := startReloading(t, "HOOKSWITCH_ADMIN_LISTEN=:0", "HOOKSWITCH_ADMIN_TOKEN=t0ken")
+	r.set("HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_TOKEN=", "HOOKSWITCH_TIMEOUT=7s")
+	r.mu.Lock()
+	r.vars = slices.DeleteFunc(r.vars, func(v string) bool { return v == "HOOKSWITCH_ADMIN_TOKEN=t0ken" })
+	r.mu.Unlock()
+	err := r.Reload(t.Context())
+	if _, ok := errors.AsType[*ConfigError](err); !ok || !strings.Contains(err.Error(), `HOOKSWITCH_ADMIN_LISTEN=":0" can be reached`) {
+		t.Errorf("the token was given up: %v", err)
+	}
+	if c := r.Config(); c.AdminToken != "t0ken" || c.Timeout.String() != "30s" {
+		t.Errorf("in effect after a refusal: %s", c)
+	}
+	if last := r.LastReload(); last.Err == nil || last.At.IsZero() {
+		t.Errorf("last reload: %+v", last)
+	}
+}
+
+func TestReloadNeedsAWay(t *testing.T) {
+	r := startReloading(t)
+	r.opts.Load = nil
+	if err := r.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot read its configuration again") {
+		t.Error(err)
+	}
+}
+
+// TestMerge: which settings change, and where they come from then.
+func TestMerge(t *testing.T) {
+	old, err := loadConfig([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_TIMEOUT=1s", "HOOKSWITCH_PATHS=/a",
+		"HOOKSWITCH_ROUTE_0_TO=http://a/", "HOOKSWITCH_ROUTE_0_MATCH=a.*"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, ".env", "TELNYX_PUBLIC_KEY="+testKey+"\nHOOKSWITCH_TIMEOUT=2s\nHOOKSWITCH_PATHS=/b\nHOOKSWITCH_ADMIN_TOKEN=x\nHOOKSWITCH_ROUTE_1_TO=http://b/\n")
+	next, err := loadConfig(nil, []string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, changed, restart := old.merge(&next)
+	if want := []string{"HOOKSWITCH_ADMIN_TOKEN", "HOOKSWITCH_ROUTE_0_MATCH", "HOOKSWITCH_ROUTE_0_TO", "HOOKSWITCH_ROUTE_1_TO", "HOOKSWITCH_TIMEOUT"}; !slices.Equal(changed, want) {
+		t.Errorf("changed %q", changed)
+	}
+	if !slices.Equal(restart, []string{"HOOKSWITCH_PATHS"}) {
+		t.Errorf("restart %q", restart)
+	}
+	from := make(map[string]string)
+	for _, s := range merged.Settings() {
+		from[s.Name] = s.Value + " " + s.Source
+	}
+	for name, want := range map[string]string{"HOOKSWITCH_TIMEOUT": "2s file", "HOOKSWITCH_PATHS": "/a environment", "HOOKSWITCH_ROUTE_1_TO": "http://b/ file", "HOOKSWITCH_LISTEN": ":8080 default"} {
+		if from[name] != want {
+			t.Errorf("%s is %s, want %s", name, from[name], want)
+		}
+	}
+}
