@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,7 +14,14 @@ func TestAuthorScripts(t *testing.T) {
 		Dir:                 "testdata/authors",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               setup,
-		Cmds:                commands,
+		Setup: func(e *testscript.Env) error {
+			self, err := exec.LookPath("hookswitch") // testscript has put it there
+			if err != nil {
+				return err
+			}
+			e.Setenv("HOOKSWITCH", self)
+			return setup(e)
+		},
+		Cmds: commands,
 	})
 }

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+)
+
+// TestGoNames compares the names that we make with those in the source of
+// package event.
+func TestGoNames(t *testing.T) {
+	packages, err := filepath.Glob("../../../middleware/event/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range packages {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			call, ok := spec.Values[0].(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			define, ok := call.Fun.(*ast.IndexExpr)
+			if name, _ := call.Args[0].(*ast.BasicLit); ok && name != nil && define.X.(*ast.Ident).Name == "Define" {
+				seen++
+				eventType, err := strconv.Unquote(name.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := goName(eventType); got != spec.Names[0].Name {
+					t.Errorf("%s: goName returns %s, and package event has %s", eventType, got, spec.Names[0].Name)
+				}
+				if got, want := goPayload(eventType), define.Index.(*ast.Ident).Name; got != "event."+want {
+					t.Errorf("%s: goPayload returns %s, and package event has %s", eventType, got, want)
+				}
+			}
+			return true
+		})
+	}
+	if all := len(event.Names()); seen != all {
+		t.Errorf("found %d of %d names in the source", seen, all)
+	}
+}
+
+// TestScaffoldGo: the version of Go that new plugins ask for is that of the SDK.
+func TestScaffoldGo(t *testing.T) {
+	text, err := os.ReadFile("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(text, []byte("\ngo "+sdkGo+"\n")) {
+		t.Errorf("sdkGo is %s, and go.mod says otherwise", sdkGo)
+	}
+}
+
+// TestNewPluginBuilds makes a plugin and does with it what its author would,
+// without the network.
+func TestNewPluginBuilds(t *testing.T) {
+	t.Setenv("GOFLAGS", "-mod=readonly")
+	t.Setenv("GOPROXY", "off")
+	dir := filepath.Join(t.TempDir(), "my plugin")
+	var stdout, stderr bytes.Buffer
+	args := []string{"hookswitch", "plugins", "new", "all-kinds", "--dir", dir, "--module", "example.org/team/all-kinds", "--local", "../../..",
+		"--event", "message.received", "--event", "call.*", "--event", "*", "--event", "texml.conference-start", "--event", "10dlc.brand.update"}
+	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	if !strings.Contains(stdout.String(), "go test ./...") {
+		t.Errorf("the next steps are missing: %s", stdout.String())
+	}
+	for _, command := range [][]string{{"go", "vet", "./..."}, {"go", "test", "./..."}, {"go", "build", "-o", "all-kinds", "."}, {"./all-kinds", "describe"}} {
+		cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%q: %v\n%s", command, err, out)
+		}
+		if command[0] != "go" && !bytes.Contains(out, []byte(`"texml.conference-start"`)) {
+			t.Errorf("describe says %s", out)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), "gofmt", "-l", dir).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("gofmt: %v %s", err, out)
+	}
+	stdout.Reset()
+	stderr.Reset()
+	if code := run(t.Context(), []string{"hookswitch", "plugins", "test", filepath.Join(dir, "all-kinds")}, &stdout, &stderr); code != 0 {
+		t.Errorf("plugins test: exit %d: %s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+// TestSDKVersion: only a version that others can fetch is asked for.
+func TestSDKVersion(t *testing.T) {
+	for v, want := range map[string]bool{
+		"v0.1.0": true, "v1.2.3-rc.1": true, "dev": false, "v0.1.0-3-gabc1234": false, "v0.1.0-dirty": false, "abc1234": false,
+		"v0.0.0-20261125140000-0123456789ab": true, "v0.0.0-20261125140000-0123456789ab+dirty": false,
+	} {
+		if got := released.MatchString(v) && !described.MatchString(v); got != want {
+			t.Errorf("%s: %v", v, got)
+		}
+	}
+}
