@@ -46,6 +46,10 @@ var programs = map[string]func(){
 	"nothing":                func() { describeOnly() },
 	"badpattern":             func() { describeOnly("message.*.sent") },
 	"hogger":                 hog,
+	"foreign":                foreign,
+	"bomb":                   bomb,
+	"slowpoke":               slowpoke,
+	"newer":                  newer,
 	"dialer":                 dialer,
 	"lines":                  lines,
 	"plain":                  plain,
@@ -407,8 +411,11 @@ func hostMain() {
 			os.Exit(1)
 		}
 	}
+	for _, p := range h.Plugins() {
+		fmt.Printf("%s %d\n", p.Name(), p.Status().PID)
+	}
 	fmt.Println("ready")
-	select {}
+	hostEnds(h)
 }
 
 func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }

@@ -1,0 +1,178 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+)
+
+// foreign is a go-plugin plugin of another program.
+func foreign() {
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: plugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "OTHER_PLUGIN", MagicCookieValue: "x"},
+		GRPCServer:      plugin.DefaultGRPCServer,
+	})
+}
+
+// bomb is a plugin that fills the machine with processes: each event starts
+// some that each start others.
+func bomb() {
+	serveBare(4, func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
+		for range 10 {
+			cmd := exec.Command("/bin/sh", "-c", `for i in 1 2 3 4 5; do (sleep 1000 & sleep 1000) & done; wait`)
+			cmd.Stdout, cmd.Stderr = rawStdout, rawStderr
+			cmd.ExtraFiles = kept // so that the test sees when they are gone
+			if err := cmd.Start(); err != nil {
+				panic(err)
+			}
+		}
+		answer(acked(e.GetSeq()))
+	})
+}
+
+// slowpokeCredit is what slowpoke grants, and slowpokeRest how long it takes for
+// an event.
+const (
+	slowpokeCredit = 4
+	slowpokeRest   = time.Millisecond
+)
+
+// slowpoke takes its time, and fails events that come while it has enough.
+func slowpoke() {
+	var mu sync.Mutex
+	has := 0
+	serveBare(slowpokeCredit, func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
+		mu.Lock()
+		has++
+		over := has > slowpokeCredit
+		mu.Unlock()
+		go func() {
+			mu.Lock()
+			time.Sleep(slowpokeRest) // one at a time
+			has--
+			mu.Unlock()
+			res := acked(e.GetSeq())
+			if over {
+				res.Outcome = &pluginpb.Result_Fail{Fail: &pluginpb.Fail{Reason: "more events than credit"}}
+			}
+			answer(res)
+		}()
+	})
+}
+
+// newer speaks a later version of the protocol than the host: frames, fields
+// and outcomes that are not known here.
+func newer() {
+	unknown := func(num protowire.Number) []byte {
+		return protowire.AppendString(protowire.AppendTag(nil, num, protowire.BytesType), "from the future")
+	}
+	about := &pluginpb.DescribeResponse{Version: "9", Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}}
+	about.ProtoReflect().SetUnknown(unknown(99))
+	about.Capabilities.ProtoReflect().SetUnknown(unknown(98))
+	(&bare{about: about, deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+		frame := new(pluginpb.DeliverResponse)
+		frame.ProtoReflect().SetUnknown(unknown(97))
+		_ = stream.Send(frame)
+		return deliverBare(stream, 4, func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
+			res := acked(e.GetSeq())
+			if e.GetEventType() == "test.outcome" {
+				res.Outcome = nil
+			}
+			res.ProtoReflect().SetUnknown(unknown(96))
+			answer(res)
+		})
+	}}).serve("")
+}
+
+func acked(seq uint64) *pluginpb.Result {
+	return &pluginpb.Result{Seq: seq, Outcome: &pluginpb.Result_Ack{Ack: &pluginpb.Ack{}}}
+}
+
+// serveBare serves Deliver with a function for the events.
+func serveBare(credit uint32, handle func(e *pluginpb.Event, answer func(*pluginpb.Result))) {
+	(&bare{
+		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
+		deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+			return deliverBare(stream, credit, handle)
+		},
+	}).serve("")
+}
+
+func deliverBare(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse], credit uint32,
+	handle func(e *pluginpb.Event, answer func(*pluginpb.Result))) error {
+	var mu sync.Mutex
+	send := func(frame *pluginpb.DeliverResponse) {
+		mu.Lock()
+		defer mu.Unlock()
+		_ = stream.Send(frame)
+	}
+	send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: credit}}})
+	for {
+		req, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		for _, e := range req.GetEvents().GetEvents() {
+			handle(e, func(res *pluginpb.Result) {
+				send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Results{
+					Results: &pluginpb.ResultBatch{Results: []*pluginpb.Result{res}}}})
+			})
+		}
+		if req.GetPing() != nil {
+			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Pong{Pong: &pluginpb.Pong{Id: req.GetPing().GetId()}}})
+		}
+		if req.GetDrain() != nil {
+			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
+		}
+	}
+}
+
+// hostEnds is what the host of a test does after it has said that it is ready,
+// as HS_TEST_END says.
+func hostEnds(h *Host) {
+	switch os.Getenv("HS_TEST_END") {
+	case "panic": // as soon as the test wants it
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		panic("the host has a bug")
+	case "sigterm": // in good order, with an event under way
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		outcome := make(chan string, 1)
+		p := h.Plugins()[0]
+		go func() {
+			a, err := p.Deliver(context.Background(), task(1, "slow"))
+			outcome <- fmt.Sprint(a.Outcome, err)
+		}()
+		<-stop
+		h.Stop()
+		fmt.Println(<-outcome)
+		os.Exit(0)
+	}
+	select {}
+}
+
+// socketOf returns the path of the socket of the process that is ready.
+func socketOf(p *Plugin) string {
+	p.mu.Lock()
+	dir := p.ready.run.socket
+	p.mu.Unlock()
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if len(files) != 1 {
+		return ""
+	}
+	return files[0]
+}
