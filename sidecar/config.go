@@ -172,6 +172,8 @@ type Config struct {
 	// sidecar to be ready.
 	DiskFloor ByteSize `env:"HOOKSWITCH_DISK_FLOOR" envDefault:"100MiB" desc:"free space on the disk of the data directory below which the sidecar is not ready; 0 to ignore it" example:"1GiB"`
 
+	Alerting
+
 	Tracing
 
 	// UserID is the user_id of delivery records: a UUID.

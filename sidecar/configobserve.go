@@ -45,6 +45,17 @@ type Tracing struct {
 	OTelDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true switches tracing off"`
 }
 
+// Alerting says who is told when something needs a person.
+type Alerting struct {
+	// AlertURL is POSTed to on dead letters, plugins that crash again and
+	// again, a backlog that is too old, and a disk that runs full.
+	AlertURL Secret `env:"HOOKSWITCH_ALERT_URL" desc:"URL that alerts are POSTed to, signed like forwarded requests" secret:"true"`
+
+	// AlertBacklogAge is how long an event may wait before that is worth an
+	// alert.
+	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
+}
+
 // traceURL returns where spans are sent, or "" if they are not.
 func (t *Tracing) traceURL() string {
 	switch {
@@ -62,6 +73,12 @@ func (t *Tracing) traceURL() string {
 func (c *Config) validateObserve(problem *ConfigError) {
 	if _, _, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" && err != nil {
 		problem.add("HOOKSWITCH_METRICS_LISTEN", "is not an address: write it like :9464 or 127.0.0.1:9464")
+	}
+	if c.AlertURL != "" && !isHTTP(string(c.AlertURL)) {
+		problem.add("HOOKSWITCH_ALERT_URL", "is not an http or https URL: write it like https://alerts.example.com/hook")
+	}
+	if c.AlertBacklogAge < 0 {
+		problem.add("HOOKSWITCH_ALERT_BACKLOG_AGE", "must not be negative: 0s switches the alert off")
 	}
 	if c.traceURL() != "" {
 		c.Tracing.validate(problem)

@@ -70,6 +70,9 @@ func (s *Sidecar) openFaces() error {
 	mux.Handle("/api/v1/", s.operate.Handler())
 	local := http.NewServeMux()
 	s.openGauges()
+	if err := s.openAlerts(s.records); err != nil {
+		return err
+	}
 	s.serveMetrics(mux, local, s.operate)
 	var handler http.Handler = mux
 	if s.cfg.AdminToken == "" {

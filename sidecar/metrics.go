@@ -2,11 +2,13 @@ package sidecar
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -51,6 +53,29 @@ func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
 	return list
 }
 
+// openAlerts makes what tells people, if there is somebody to tell. Its key is
+// that of forwarded requests, whether there is an app or not.
+func (s *Sidecar) openAlerts(records *deliveryapi.API) error {
+	if s.cfg.AlertURL == "" {
+		return nil
+	}
+	key, err := s.cfg.LoadForwardKey(s.dir)
+	if err != nil {
+		return fmt.Errorf("sidecar: key of alerts: %w", err)
+	}
+	s.alerts = telemetry.NewAlerts(telemetry.AlertConfig{
+		URL: string(s.cfg.AlertURL), Key: key, UserAgent: "hookswitch/" + s.opts.Version,
+		Record:     records.Record,
+		Levels:     s.gauges.Levels,
+		BacklogAge: time.Duration(s.cfg.AlertBacklogAge),
+		Plugins:    s.pluginGauges,
+		DiskFree:   func() (uint64, error) { return telemetry.DiskFree(s.dir) },
+		DiskFloor:  2 * uint64(s.cfg.DiskFloor), // before the sidecar stops being ready
+		Log:        s.log,
+	})
+	return nil
+}
+
 // needHealth says what readiness and liveness need, besides the store.
 func (s *Sidecar) needHealth() {
 	s.health.LogTo(s.log)
@@ -91,24 +116,25 @@ func (s *Sidecar) onPass(e *store.Event, a store.Attempt) {
 	if a.Outcome == store.OutcomeDone {
 		state = store.Done
 	}
-	s.count(a, state, e.ReceivedAt)
+	s.count(e, a, state, e.ReceivedAt)
 	a.N = max(a.N, 1)
 	s.observeAttempt(e, a, state, time.Time{}) // whoever asked has had the answer: there is no second try
 }
 
 func (s *Sidecar) onAttempt(t store.Task, a store.Attempt, state store.State, next time.Time) {
-	s.count(a, state, t.Job.RoundAt)
+	s.count(t.Event, a, state, t.Job.RoundAt)
 	s.observeAttempt(t.Event, a, state, next)
 }
 
 // count counts an attempt at an event that waited since a time.
-func (s *Sidecar) count(a store.Attempt, state store.State, since time.Time) {
+func (s *Sidecar) count(e *store.Event, a store.Attempt, state store.State, since time.Time) {
 	s.metrics.Attempt(a.Target, outcome(a, state), a.FinishedAt.Sub(a.StartedAt))
 	switch state {
 	case store.Done:
 		s.metrics.Delivered(a.Target, max(0, a.FinishedAt.Sub(since)))
 	case store.Dead:
 		s.metrics.Dead(a.Target)
+		s.alerts.Dead(a.Target, e.DeliveryID, a.Error)
 	}
 }
 

@@ -73,6 +73,7 @@ func (s *Sidecar) reloadConfig(ctx context.Context) Reloaded {
 	defer func() { s.notify.Ready(s.status()) }()
 	r := s.tryReload(ctx)
 	r.At = time.Now()
+	s.metrics.Reloaded(r.Err)
 	s.reload.state.Lock()
 	s.reload.last = r
 	s.reload.state.Unlock()

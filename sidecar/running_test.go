@@ -28,10 +28,13 @@ const soon = 30 * time.Second
 // running is a whole sidecar: its listeners, a real store, a plugin, and an app
 // that it forwards to.
 type running struct {
-	t    *testing.T
-	at   sidecar.Instance
-	key  ed25519.PrivateKey // that webhooks are signed with
-	log  *lines
+	t   *testing.T
+	at  sidecar.Instance
+	key ed25519.PrivateKey // that webhooks are signed with
+	log *lines
+
+	forwardKey string // that forwarded requests and alerts are verified with
+
 	stop func() // ends it and waits
 
 	mu       sync.Mutex
@@ -82,7 +85,7 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 		cancel()
 		t.Fatal(err)
 	}
-	r.at = s.Addresses()
+	r.at, r.forwardKey = s.Addresses(), s.ForwardKey()
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	r.stop = sync.OnceFunc(func() {

@@ -63,6 +63,7 @@ type Sidecar struct {
 	metrics  *telemetry.Metrics
 	gauges   *telemetry.Gauges
 	tracer   *telemetry.Tracer // nil unless spans go somewhere
+	alerts   *telemetry.Alerts // nil unless somebody is told
 	plugins  *pluginhost.Host
 	apps     atomic.Pointer[apps]
 	dispatch *dispatch.Dispatcher
@@ -227,6 +228,10 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	if s.scraped != nil {
 		stopScraped = start(func(ctx context.Context) error { return serve(ctx, s.scraped, s.metricsNet) })
 	}
+	stopAlerts := func() {}
+	if s.alerts != nil {
+		stopAlerts = start(s.alerts.Run)
+	}
 	stopPlugins := start(s.plugins.Run)
 	stopDispatch := start(s.dispatch.Run)
 	stopReplays := start(s.replays.Run)
@@ -258,6 +263,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	stopPlugins()
 	s.logBacklog(background)
 	stopNotify()
+	stopAlerts()
 	stopScraped()
 	s.feed.Close() // who watches has seen the end, and need not be waited for
 	stopLocal()

@@ -2,6 +2,7 @@ package deliveryapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"mime"
 	"net/url"
@@ -94,6 +95,16 @@ func newRecord(d *store.Delivery, userID string) record {
 	}
 	r.StartedAt, r.FinishedAt = timestamp(started), timestamp(finished)
 	return r
+}
+
+// Record returns the record of a delivery as Handler shows it, also while it
+// is not final.
+func (a *API) Record(ctx context.Context, id string) (json.RawMessage, error) {
+	d, err := a.store.Delivery(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return mustMarshal(newRecord(d, a.userID)), nil
 }
 
 func newAttempt(a store.Attempt) attemptRecord {

@@ -18,6 +18,7 @@ const (
 	CodeMetricsIncomplete Code = "metrics-incomplete"
 	CodeTracesLost        Code = "traces-lost"
 	CodeUnhealthy         Code = "unhealthy"
+	CodeAlertLost         Code = "alert-lost"
 )
 
 // Codes returns all of them with their explanations, in the order of a manual.
@@ -35,5 +36,8 @@ func Codes() []Info {
 		{CodeUnhealthy, "A check of /readyz or /livez began to fail; webhooks may be answered 503.",
 			"check says which: the store cannot be written, the disk is nearly full, or a loop of the dispatcher stands still.",
 			"See the error: make room, or mend the store. A loop that stands still is worth a report, and a restart ends it."},
+		{CodeAlertLost, "An alert could not be sent to HOOKSWITCH_ALERT_URL, after several tries. What it says is in the line.",
+			"The receiver does not answer, or not with 2xx.",
+			"Check the URL and the receiver. Alerts about what lasts are repeated after four hours."},
 	}
 }
