@@ -200,7 +200,10 @@ func (s *Sidecar) Plugins() map[string][]string {
 //
 // A kill at any moment loses nothing that was acknowledged. Run may be called
 // once.
-func (s *Sidecar) Run(ctx context.Context) error {
+func (s *Sidecar) Run(ctx context.Context) error { return s.RunReady(ctx, func() {}) }
+
+// RunReady is Run, and calls ready when webhooks can be received.
+func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	defer s.close()
 	here := s.Addresses()
 	if err := here.write(s.dir); err != nil {
@@ -242,6 +245,8 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	s.notify.Ready(s.status())
 	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir,
 		"keys", s.cfg.PublicKey.Ring.Labels(), "plugins", len(s.plugins.Plugins()), "forwards", len(s.apps.Load().forwards))
+
+	ready()
 
 	var cause error
 	select {

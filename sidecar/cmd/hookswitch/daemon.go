@@ -21,13 +21,28 @@ import (
 
 func runCommand(stderr io.Writer) *cli.Command {
 	return &cli.Command{
-		Name:  "run",
-		Usage: "run the sidecar, configured by environment variables",
-		Description: "TELNYX_PUBLIC_KEY is required. The others have defaults; the README lists them.\n" +
-			"Stops cleanly on SIGTERM and SIGINT; exits 78 if the configuration is bad.",
+		Name:      "run",
+		Usage:     "run the sidecar, configured by environment variables",
+		ArgsUsage: "[-- CMD...]",
+		Description: "TELNYX_PUBLIC_KEY is required. The others have defaults; \"hookswitch config\n" +
+			"docs\" lists them. Stops cleanly on SIGTERM and SIGINT; exits 78 if the\n" +
+			"configuration is bad.\n\n" +
+			"CMD is the app: it is started when the sidecar is ready, with the key that it\n" +
+			"verifies with in TELNYX_PUBLIC_KEY (unless requests are not signed anew) and\n" +
+			"without the variables HOOKSWITCH_*. When the sidecar is told to stop, the app\n" +
+			"stays up until what is under way is delivered, and then gets SIGTERM. SIGUSR1\n" +
+			"and SIGUSR2 are passed on. If the app ends, so does the sidecar, with its\n" +
+			"exit code.",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "app-stop-timeout", Value: 5 * time.Second, Usage: "kill the app if it has not ended so long (`TIME`) after SIGTERM"},
+		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := noArguments(c); err != nil {
-				return err
+			var app *child
+			if c.Args().Present() {
+				var err error
+				if app, err = newChild(c); err != nil {
+					return err
+				}
 			}
 			load := func() (sidecar.Config, error) {
 				cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
@@ -56,6 +71,9 @@ func runCommand(stderr io.Writer) *cli.Command {
 			go reloadOn(ctx, hangup, s)
 			if key := s.ForwardKey(); key != "" {
 				log.Info("the app verifies forwarded requests with this key", "forwards", cfg.Forwards(), "TELNYX_PUBLIC_KEY", key)
+			}
+			if app != nil {
+				return app.runWith(ctx, cfg, s, log)
 			}
 			return s.Run(ctx)
 		},

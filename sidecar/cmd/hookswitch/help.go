@@ -29,6 +29,7 @@ var examples = map[string][]string{
 	"hookswitch": {"hookswitch dev --forward-to http://127.0.0.1:5000/webhooks"},
 	"run": {
 		"TELNYX_PUBLIC_KEY=… HOOKSWITCH_FORWARD_TO=http://127.0.0.1:5000 hookswitch run",
+		"hookswitch run -- gunicorn app:app --bind 127.0.0.1:5000",
 	},
 	"dev":             {"hookswitch dev --forward-to http://127.0.0.1:5000/webhooks"},
 	"trigger":         {"hookswitch trigger message.received --set payload.text='hi there'"},
@@ -70,9 +71,13 @@ var examples = map[string][]string{
 	"dead requeue": {"hookswitch dead requeue --type message.finalized --rate 20/s"},
 	"dead discard": {"hookswitch dead discard --type 'call.*' --dry-run"},
 
-	"plugins":      {"hookswitch plugins list"},
-	"plugins list": {"hookswitch plugins list -o json"},
-	"plugins info": {"hookswitch plugins info archive"},
+	"plugins":       {"hookswitch plugins list"},
+	"plugins list":  {"hookswitch plugins list -o json"},
+	"plugins info":  {"hookswitch plugins info archive"},
+	"plugins check": {"hookswitch plugins check ./out/hookswitch-plugin-crm"},
+	"plugins test":  {"hookswitch plugins test ./out/hookswitch-plugin-crm --event message.received"},
+
+	"config reload": {"hookswitch config reload"},
 }
 
 // printHelp writes the help of a command. It takes the place of the template

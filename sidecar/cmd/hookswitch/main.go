@@ -90,7 +90,8 @@ const sameSignal = 500 * time.Millisecond
 // later one ends the process: whoever asks twice does not want to wait, and
 // nothing that was acknowledged depends on a clean end.
 func signalContext(ctx context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(ctx)
+	last := new(lastWords)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, lastWordsKey{}, last))
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	done := make(chan struct{})
@@ -104,6 +105,7 @@ func signalContext(ctx context.Context) (context.Context, func()) {
 					first = time.Now()
 					cancel()
 				case time.Since(first) > sameSignal:
+					last.say()
 					os.Exit(exitInterrupted)
 				}
 			case <-done:

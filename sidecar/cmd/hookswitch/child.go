@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+// child is the app that "hookswitch run -- CMD" starts when the sidecar is
+// ready, and stops when the sidecar has delivered what was under way:
+//
+//  1. told to stop, the sidecar drains; the app is still up,
+//  2. the app gets SIGTERM,
+//  3. and SIGKILL if it has not ended within the limit.
+//
+// An app that ends by itself ends the sidecar, which drains (what the app has
+// not taken stays on disk) and exits with the app's code.
+//
+// It is in a process group of its own, or Ctrl-C would reach it before the
+// drain; so it cannot read from the terminal, and its standard input is empty.
+type child struct {
+	cmd   *exec.Cmd
+	limit time.Duration
+	log   *slog.Logger
+
+	started bool
+	done    chan struct{} // closed when the process has ended, or did not start
+	err     error         // how it ended; read after done
+}
+
+// newChild returns the app that the arguments name, not started yet.
+func newChild(c *cli.Command) (*child, error) {
+	args := c.Args().Slice()
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return nil, usageError("run: %q cannot be started: %w", args[0], err)
+	}
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Args[0] = args[0]
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // the files themselves: nothing is between
+	ownGroup(cmd)
+	return &child{cmd: cmd, limit: c.Duration("app-stop-timeout"), done: make(chan struct{})}, nil
+}
+
+// start starts the app and calls ended when it has ended.
+func (a *child) start(environ []string, ended func()) {
+	a.cmd.Env = environ
+	begun := make(chan struct{})
+	go func() {
+		defer ended()
+		defer close(a.done)
+		// Its death signal, where there is one, is sent when the thread ends
+		// that started it.
+		runtime.LockOSThread()
+		a.err = a.cmd.Start()
+		a.started = a.err == nil
+		close(begun)
+		if a.err != nil {
+			return
+		}
+		a.log.Info("the app is started", "pid", a.cmd.Process.Pid, "command", a.cmd.Args[0])
+		a.err = a.cmd.Wait()
+		a.log.Info("the app has ended", "pid", a.cmd.Process.Pid, "state", a.cmd.ProcessState.String())
+	}()
+	<-begun
+}
+
+// ended reports whether the app has ended.
+func (a *child) ended() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// result returns how an app that ended by itself did, as the exit code of the
+// sidecar.
+func (a *child) result() error {
+	if !a.started {
+		return fmt.Errorf("the app could not be started: %w", a.err)
+	}
+	if code := exitCode(a.cmd.ProcessState); code != 0 {
+		return &exitError{code, fmt.Errorf("the app has ended: %s", a.cmd.ProcessState)}
+	}
+	return nil
+}
+
+// stop ends the app, which has nothing to do any more.
+func (a *child) stop() error {
+	if err := endGroup(a.cmd, false); err != nil {
+		a.log.Warn("the app cannot be told to stop", "error", err)
+	}
+	select {
+	case <-a.done:
+		return nil // with whatever code: it did what it was told
+	case <-time.After(a.limit):
+	}
+	a.kill()
+	<-a.done
+	return fmt.Errorf("the app had not stopped within %s of SIGTERM and was killed: give it more time with --app-stop-timeout", a.limit)
+}
+
+// kill ends the app at once, if it is still there: its number may be another's
+// by then.
+func (a *child) kill() {
+	if !a.ended() {
+		_ = endGroup(a.cmd, true)
+	}
+}
+
+// runWith runs a sidecar and the app beside it.
+func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Sidecar, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.log = log
+	key := ""
+	if cfg.ForwardSign == "" || cfg.ForwardSign == "resign" {
+		key = s.ForwardKey()
+	}
+	begun := false
+	err := s.RunReady(ctx, func() {
+		begun = true
+		a.start(childEnv(sidecar.Environ(), key), cancel)
+		if a.cmd.Process != nil {
+			onAbort(ctx, a.kill)
+			passSignals(a.cmd, a.done)
+		}
+	})
+	switch {
+	case !begun:
+		return err
+	case a.ended():
+		return errors.Join(a.result(), err)
+	}
+	return errors.Join(err, a.stop())
+}
+
+// childEnv is the environment of the app: that of the sidecar, without what is
+// the sidecar's own business. With a key, the app finds it where it looks for
+// Telnyx's.
+func childEnv(environ []string, key string) []string {
+	own := []string{"HOOKSWITCH_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="}
+	if key != "" {
+		own = append(own, "TELNYX_PUBLIC_KEY=", "TELNYX_PUBLIC_KEY_FILE=")
+	}
+	env := slices.DeleteFunc(slices.Clone(environ), func(line string) bool {
+		return slices.ContainsFunc(own, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
+	})
+	if key != "" {
+		env = append(env, "TELNYX_PUBLIC_KEY="+key)
+	}
+	return env
+}
+
+// lastWords is what is still done when a second signal ends the process.
+type lastWords struct {
+	mu sync.Mutex
+	do func()
+}
+
+func (l *lastWords) say() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.do != nil {
+		l.do()
+	}
+}
+
+type lastWordsKey struct{}
+
+// onAbort has do called when a second signal ends the process.
+func onAbort(ctx context.Context, do func()) {
+	if l, ok := ctx.Value(lastWordsKey{}).(*lastWords); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.do = do
+	}
+}

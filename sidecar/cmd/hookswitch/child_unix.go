@@ -1,0 +1,61 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+)
+
+// ownGroup makes the app the head of a process group of its own.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(cmd.SysProcAttr)
+}
+
+// endGroup sends SIGTERM, or SIGKILL, to the app and whatever it has started.
+func endGroup(cmd *exec.Cmd, kill bool) error {
+	if cmd.Process == nil {
+		return nil
+	}
+	sig := syscall.SIGTERM
+	if kill {
+		sig = syscall.SIGKILL
+	}
+	err := syscall.Kill(-cmd.Process.Pid, sig)
+	if errors.Is(err, syscall.ESRCH) {
+		return nil // it has just ended
+	}
+	return err
+}
+
+// passSignals passes on the signals that mean something to an app and nothing
+// to the sidecar, until the app has ended. SIGHUP is not
+// among them: it makes the sidecar read its configuration again, and ends many
+// an app.
+func passSignals(cmd *exec.Cmd, ended <-chan struct{}) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	go func() {
+		defer signal.Stop(signals)
+		for {
+			select {
+			case sig := <-signals:
+				_ = cmd.Process.Signal(sig) // it may have ended
+			case <-ended:
+				return
+			}
+		}
+	}()
+}
+
+// exitCode is that of a shell: 128 and the signal for an app that was killed.
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
+}
