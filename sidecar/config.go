@@ -39,6 +39,15 @@ type Config struct {
 	// Paths are the paths on Listen that webhooks are POSTed to.
 	Paths []string `env:"HOOKSWITCH_PATHS" envDefault:"/webhooks" desc:"paths that webhooks are POSTed to" example:"/webhooks,/sms"`
 
+	// TLSCertFile and TLSKeyFile make Listen speak TLS: the paths of a
+	// certificate in PEM, with those that it depends on, and of its key. Both
+	// files are read again by Reload. Without them it speaks plain HTTP.
+	TLSCertFile string `env:"HOOKSWITCH_TLS_CERT_FILE" desc:"certificate of the webhook listener, in PEM, with its chain; without it that speaks plain HTTP" example:"/etc/hookswitch/tls.crt" reload:"true"`
+	TLSKeyFile  string `env:"HOOKSWITCH_TLS_KEY_FILE" desc:"key of the certificate, in PEM" example:"/etc/hookswitch/tls.key" reload:"true"`
+
+	// MaxBody is how large the body of a webhook may be; more is answered 413.
+	MaxBody ByteSize `env:"HOOKSWITCH_MAX_BODY" envDefault:"1MiB" desc:"how large the body of a webhook may be, up to 8MiB"`
+
 	// Tolerance is how far a timestamp may lie in the past or the future.
 	Tolerance Duration `env:"HOOKSWITCH_TOLERANCE" envDefault:"5m" desc:"how far a timestamp may be off, either way" reload:"true"`
 
@@ -163,6 +172,18 @@ type Config struct {
 	// AdminToken is the bearer token of the delivery record API. Without it
 	// any token will do, and AdminListen must be a loopback address.
 	AdminToken Secret `env:"HOOKSWITCH_ADMIN_TOKEN" desc:"bearer token of the admin listener; required unless it is on loopback" reload:"true" secret:"true"`
+
+	// AdminHosts are the names, besides those of this machine, that
+	// AdminListen is asked for by. Without a token no others are answered;
+	// with one they are, unless some are given here.
+	AdminHosts []string `env:"HOOKSWITCH_ADMIN_HOSTS" desc:"names that the admin listener answers for, besides localhost; with a token, any by default" example:"ops.example.com,10.0.0.5" reload:"true"`
+
+	// AdminReadOnly refuses whatever changes anything on AdminListen. The
+	// commands on this machine go through AdminSocket, and can.
+	AdminReadOnly bool `env:"HOOKSWITCH_ADMIN_READONLY" envDefault:"false" desc:"refuse what changes anything on the admin listener; the socket still takes it" reload:"true"`
+
+	// Pprof serves the profiles of the program on the admin listener.
+	Pprof bool `env:"HOOKSWITCH_PPROF" envDefault:"false" desc:"serve profiles of the program below /debug/pprof/ on the admin listener"`
 
 	// MetricsListen is an address that serves the metrics, and nothing else,
 	// to scrapers without a token. They are on AdminListen in any case.

@@ -103,6 +103,20 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_ROUTE_0_MODE", "later", "async"},
 		{"HOOKSWITCH_ROUTE_0_NAME", "default", "another target"},
 		{"HOOKSWITCH_ROUTE_0_NAME", "a:b", "colon"},
+		{"HOOKSWITCH_MAX_BODY", "1", "from 1KiB to 8MiB"},
+		{"HOOKSWITCH_MAX_BODY", "1GiB", "from 1KiB to 8MiB"},
+		{"HOOKSWITCH_TLS_CERT_FILE", "/does/not/exist", "HOOKSWITCH_TLS_KEY_FILE"},
+		{"HOOKSWITCH_TLS_KEY_FILE", "/does/not/exist", "HOOKSWITCH_TLS_CERT_FILE"},
+		{"HOOKSWITCH_ADMIN_HOSTS", "https://ops.test", "without scheme"},
+		{"HOOKSWITCH_ADMIN_READONLY", "maybe", "true or false"},
+		{"HOOKSWITCH_PPROF", "2", "true or false"},
+		{"HOOKSWITCH_PLUGIN_ENV", "CRM_URL=" + planted, "without values"},
+		{"HOOKSWITCH_CONCURRENCY", "1e3", "whole number"},
+		{"HOOKSWITCH_CONCURRENCY", "99999999999999999999", "too large"},
+		{"HOOKSWITCH_RETRY_MAX_AGE", "2w", "did you mean 336h?"},
+		{"HOOKSWITCH_ADMIN_TOKEN_FILE", "/does/not/exist", "cannot be read: no such file or directory"},
+		{"TELNYX_PUBLIC_KEY_FILE", "/does/not/exist", "as well as TELNYX_PUBLIC_KEY"},
+		{"HOOKSWITCH_ROUTE_0_TO_FILE", "/", "is a directory"},
 	} {
 		t.Run(tt.variable+" "+tt.value, func(t *testing.T) {
 			vars := map[string]string{"TELNYX_PUBLIC_KEY": goodKey, tt.variable: tt.value}

@@ -37,6 +37,7 @@ func (c *Config) validate(problem *ConfigError) error {
 	}
 	c.validateListen(problem)
 	c.validateForward(problem)
+	c.validateEdge(problem)
 	c.validateObserve(problem)
 	c.validatePlugins(problem)
 	for _, path := range c.Paths {

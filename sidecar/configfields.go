@@ -67,6 +67,12 @@ func (s setting) fileVariable() string { return s.variable + "_FILE" }
 // shown returns a text of the setting without what is secret.
 func (s setting) shown(text string) string {
 	switch {
+	case s.field.Name == "PluginEnv": // names; but somebody may have written values
+		items := strings.Split(text, ",")
+		for i := range items {
+			items[i], _, _ = strings.Cut(items[i], "=")
+		}
+		return strings.Join(items, ",")
 	case text == "" || !s.isSecret():
 		return text
 	case s.tag("secret") == "url":

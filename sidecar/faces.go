@@ -74,11 +74,9 @@ func (s *Sidecar) openFaces() error {
 		return err
 	}
 	s.serveMetrics(mux, local, s.operate)
-	var handler http.Handler = mux
-	if s.cfg.AdminToken == "" {
-		handler = loopbackOnly(mux)
-	}
-	s.admin = s.server(handler)
+	s.servePprof(mux, local)
+	s.guard.Store(s.cfg.guard())
+	s.admin = s.server(s.guarded(mux))
 
 	s.health.Register(local)
 	local.Handle("/api/v1/", s.operate.LocalHandler())

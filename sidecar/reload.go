@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,6 +98,12 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 	}
 	now := s.Config()
 	next, changed, restart := now.merge(&read)
+	if (next.TLSCertFile != "") != (s.certificate.Load() != nil) {
+		// A listener that speaks plain HTTP goes on to do so.
+		next.TLSCertFile, next.TLSKeyFile = now.TLSCertFile, now.TLSKeyFile
+		isTLS := func(name string) bool { return strings.HasPrefix(name, "HOOKSWITCH_TLS_") }
+		changed, restart = slices.DeleteFunc(changed, isTLS), append(restart, "HOOKSWITCH_TLS_CERT_FILE")
+	}
 	if r.Err = s.validate(&next); r.Err != nil {
 		return r
 	}
@@ -110,11 +117,19 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 		r.Err = err
 		return r
 	}
+	certificate, err := next.loadCertificate()
+	if err != nil {
+		r.Err = err
+		return r
+	}
 	if r.Err = s.setApps(a); r.Err != nil {
 		return r
 	}
 	s.accept.SetVerifier(v)
 	s.apply(&next)
+	if certificate != nil && s.certificate.Load() != nil {
+		s.certificate.Store(certificate)
+	}
 	s.reload.state.Lock()
 	s.reload.current = &next
 	s.reload.state.Unlock()
@@ -146,6 +161,7 @@ func (s *Sidecar) apply(c *Config) {
 	s.retain.Set(c.limits())
 	s.records.SetToken(string(c.AdminToken))
 	s.operate.SetToken(string(c.AdminToken))
+	s.guard.Store(c.guard())
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.LogLevel)
 	}
@@ -166,7 +182,7 @@ func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 			return nil, fmt.Errorf("sidecar: %w", err)
 		}
 	}
-	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance)}, nil
+	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody)}, nil
 }
 
 func (s *Sidecar) logReload(r Reloaded) {

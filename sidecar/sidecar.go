@@ -10,6 +10,7 @@ package sidecar
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -85,6 +87,9 @@ type Sidecar struct {
 	scraped    *http.Server // on metricsNet
 	metricsNet net.Listener // nil without Config.MetricsListen
 
+	guard       atomic.Pointer[guard]
+	certificate atomic.Pointer[tls.Certificate] // of public; nil if it speaks plain HTTP
+
 	reload reload
 }
 
@@ -138,6 +143,9 @@ func (s *Sidecar) listen() (err error) {
 	if s.public, err = net.Listen("tcp", s.cfg.Listen); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_LISTEN", err)
 	}
+	if s.public, err = s.withTLS(s.public); err != nil {
+		return err
+	}
 	if s.adminNet, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_ADMIN_LISTEN", err)
 	}
@@ -156,11 +164,20 @@ func (s *Sidecar) listen() (err error) {
 	return nil
 }
 
+// publicURL returns the base URL of webhooks.
+func (s *Sidecar) publicURL() string {
+	url := baseURL(s.public.Addr())
+	if s.certificate.Load() != nil {
+		url = "https" + strings.TrimPrefix(url, "http")
+	}
+	return url
+}
+
 // Addresses returns where the sidecar can be reached from this machine.
 func (s *Sidecar) Addresses() Instance {
 	here := Instance{
 		PID:      os.Getpid(),
-		Webhooks: baseURL(s.public.Addr()) + s.cfg.Paths[0],
+		Webhooks: s.publicURL() + s.cfg.Paths[0],
 		Admin:    baseURL(s.adminNet.Addr()),
 		Socket:   s.socket.Addr().String(),
 		Dev:      s.opts.Dev,

@@ -101,6 +101,10 @@ func New(cfg Config) (*Server, error) {
 		cfg.MaxConns = DefaultMaxConns
 	}
 	s := &Server{cfg: cfg}
+	s.load.most = max(cfg.Verifier.MaxBody, 0)
+	if s.load.most == 0 {
+		s.load.most = webhook.DefaultMaxBody
+	}
 	mux := http.NewServeMux()
 	cfg.Health.Register(mux)
 	s.SetVerifier(cfg.Verifier)

@@ -32,6 +32,7 @@ const (
 
 // load is what is under way.
 type load struct {
+	most     int64 // bytes that the Verifier takes in one request
 	requests atomic.Int64
 	large    atomic.Int64 // declared bytes of requests over smallBody
 	draining atomic.Bool
@@ -44,7 +45,7 @@ func (l *load) take(length int64) bool {
 		l.requests.Add(-1)
 		return false
 	}
-	if n := largeBytes(length); n > 0 && l.large.Add(n) > maxLargeBytes {
+	if n := l.cost(length); n > 0 && l.large.Add(n) > maxLargeBytes {
 		l.large.Add(-n)
 		l.requests.Add(-1)
 		return false
@@ -54,16 +55,16 @@ func (l *load) take(length int64) bool {
 
 func (l *load) give(length int64) {
 	l.requests.Add(-1)
-	l.large.Add(-largeBytes(length))
+	l.large.Add(-l.cost(length))
 }
 
-// largeBytes returns what a request counts for in load.large. The Verifier
-// refuses more than a megabyte before reading it; a request that does not say
-// how long it is counts as that.
-func largeBytes(length int64) int64 {
+// cost returns what a request counts for in load.large. The Verifier refuses
+// more than it takes before reading it; a request that does not say how long it
+// is counts as that.
+func (l *load) cost(length int64) int64 {
 	switch {
-	case length < 0 || length > 1<<20:
-		return 1 << 20
+	case length < 0 || length > l.most:
+		return l.most
 	case length <= smallBody:
 		return 0
 	}

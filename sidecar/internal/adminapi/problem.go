@@ -28,6 +28,9 @@ func problem(status int, word, detail string) *Problem {
 	return &Problem{Type: problemType + word, Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
+// NewProblem returns a problem of a type that is named by a word.
+func NewProblem(status int, word, detail string) *Problem { return problem(status, word, detail) }
+
 func badRequest(detail string) *Problem {
 	return problem(http.StatusBadRequest, "bad-request", detail)
 }

@@ -30,7 +30,8 @@ func environ(host, extra []string) []string {
 	return env
 }
 
-func checkEnvNames(names []string) error {
+// CheckEnv checks Config.Env.
+func CheckEnv(names []string) error {
 	for _, name := range names {
 		switch {
 		case name == "" || strings.ContainsAny(name, "= \t,"):

@@ -134,7 +134,7 @@ type Host struct {
 func New(cfg Config) (*Host, error) {
 	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{})}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })
-	if err := checkEnvNames(cfg.Env); err != nil {
+	if err := CheckEnv(cfg.Env); err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
 	files, err := scan(cfg.Dir, h.cfg.Log)

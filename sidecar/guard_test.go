@@ -1,0 +1,83 @@
+package sidecar
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+)
+
+func TestGuardedHosts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config Config
+		host   string
+		want   int
+	}{
+		{"a name of this machine", Config{}, "localhost:9080", 200},
+		{"without a port", Config{}, "localhost", 200},
+		{"IPv4", Config{}, "127.0.0.1:9080", 200},
+		{"IPv6", Config{}, "[::1]:9080", 200},
+		{"IPv6 without a port", Config{}, "[::1]", 200},
+		{"a page that was rebound", Config{}, "evil.example.com:9080", 403},
+		{"a name that only begins well", Config{}, "localhost.evil.com", 403},
+		{"another address", Config{}, "10.0.0.1:9080", 403},
+		{"none", Config{}, "", 403},
+		{"half of one", Config{}, "[", 403},
+		{"the host that is listened on", Config{AdminListen: "LocalHost.localdomain:9080"}, "localhost.localdomain:9080", 200},
+		{"a wildcard is no host", Config{AdminListen: ":9080"}, "", 403},
+		{"a name that was given", Config{AdminHosts: []string{"Ops.test"}}, "ops.test:9080", 200},
+		{"with a dot at the end", Config{AdminHosts: []string{"ops.test"}}, "OPS.test.:9080", 200},
+		{"another than was given", Config{AdminHosts: []string{"ops.test"}}, "dev.ops.test", 403},
+		{"any with a token", Config{AdminToken: "x"}, "records.test", 200},
+		{"another than was given, with a token", Config{AdminToken: "x", AdminHosts: []string{"ops.test"}}, "records.test", 403},
+		{"this machine is always known", Config{AdminToken: "x", AdminHosts: []string{"ops.test"}}, "localhost", 200},
+	} {
+		s := new(Sidecar)
+		s.guard.Store(tt.config.guard())
+		h := s.guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		r := httptest.NewRequest("GET", "/v2/webhook_deliveries", nil)
+		r.Host = tt.host
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		if rec.Code != tt.want {
+			t.Errorf("%s: host %q is answered %d, want %d", tt.name, tt.host, rec.Code, tt.want)
+		}
+		r.URL.Path = "/readyz"
+		rec = httptest.NewRecorder()
+		if h.ServeHTTP(rec, r); rec.Code != 200 {
+			t.Errorf("%s: a probe is answered %d", tt.name, rec.Code)
+		}
+	}
+}
+
+func TestGuardedMethods(t *testing.T) {
+	for _, tt := range []struct {
+		name, method, path, origin string
+		readOnly                   bool
+		want                       int
+	}{
+		{"a change", "POST", "/api/v1/reload", "", false, 200},
+		{"a change by a page of another origin", "POST", "/api/v1/reload", "https://evil.test", false, 403},
+		{"a change by a page of another origin, below /v2", "POST", "/v2/x", "https://evil.test", false, 403},
+		{"a change by a page of our own", "POST", "/api/v1/reload", "http://localhost:9080", false, 200},
+		{"a change where nothing may be changed", "POST", "/api/v1/reload", "", true, 403},
+		{"a removal where nothing may be changed", "DELETE", "/api/v1/replays/1", "", true, 403},
+		{"a look where nothing may be changed", "GET", "/api/v1/events", "", true, 200},
+		{"an explanation changes nothing", "POST", "/api/v1/verify", "", true, 200},
+	} {
+		s := new(Sidecar)
+		s.guard.Store((&Config{AdminReadOnly: tt.readOnly}).guard())
+		h := s.guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		r := httptest.NewRequest(tt.method, "http://localhost:9080"+tt.path, nil)
+		if tt.origin != "" {
+			r.Header.Set("Origin", tt.origin)
+		}
+		rec := httptest.NewRecorder()
+		if h.ServeHTTP(rec, r); rec.Code != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, rec.Code, tt.want)
+		}
+		if ct := rec.Header().Get("Content-Type"); tt.want == 403 && ct != "application/problem+json" {
+			t.Errorf("%s: refused as %s", tt.name, ct)
+		}
+	}
+}
