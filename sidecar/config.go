@@ -23,6 +23,7 @@ import (
 //	secret      "true" if it is never shown; "url" if it is shown without user,
 //	            password and query. The variable NAME_FILE can then name a file
 //	            that holds the value
+//	by          who sets it, if that is never a person
 //
 // A type of its own, with UnmarshalText, says what is wrong with a value; it
 // repeats the value only if that cannot be secret. What needs more than one
@@ -80,16 +81,16 @@ type Config struct {
 	MaxDisk ByteSize `env:"HOOKSWITCH_MAX_DISK" envDefault:"5GiB" desc:"size above which the oldest delivered events are removed; 0 for no limit" reload:"true"`
 
 	// StateDirectory is set by systemd (StateDirectory=).
-	StateDirectory string `env:"STATE_DIRECTORY" desc:"set by systemd; where the data is if HOOKSWITCH_STORE does not say" example:"/var/lib/hookswitch"`
+	StateDirectory string `env:"STATE_DIRECTORY" desc:"set by systemd; where the data is if HOOKSWITCH_STORE does not say" example:"/var/lib/hookswitch" by:"systemd"`
 
 	// NotifySocket is set by systemd (Type=notify): where it is told that the
 	// sidecar is ready, reloading, stopping, alive.
-	NotifySocket string `env:"NOTIFY_SOCKET" desc:"set by systemd: where it is told how the sidecar is doing"`
+	NotifySocket string `env:"NOTIFY_SOCKET" desc:"set by systemd: where it is told how the sidecar is doing" by:"systemd"`
 
 	// WatchdogUsec and WatchdogPID are set by systemd (WatchdogSec=): how many
 	// microseconds may pass without a sign of life, and from which process.
-	WatchdogUsec string `env:"WATCHDOG_USEC" desc:"set by systemd: microseconds in which it wants a sign of life"`
-	WatchdogPID  string `env:"WATCHDOG_PID" desc:"set by systemd: the process that it wants it from"`
+	WatchdogUsec string `env:"WATCHDOG_USEC" desc:"set by systemd: microseconds in which it wants a sign of life" by:"systemd"`
+	WatchdogPID  string `env:"WATCHDOG_PID" desc:"set by systemd: the process that it wants it from" by:"systemd"`
 
 	// PluginDir is the folder whose executables are started as plugins. A
 	// folder that does not exist has none.

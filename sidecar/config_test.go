@@ -1,7 +1,10 @@
 package sidecar_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +22,8 @@ func load(t *testing.T, vars map[string]string) (sidecar.Config, error) {
 	for name, value := range vars {
 		t.Setenv(name, value)
 	}
-	c, err := sidecar.LoadConfig()
-	if err == nil {
-		err = c.Validate()
-	}
-	return c, err
+	c, _ := sidecar.LoadConfig() // its problems are among those of Validate
+	return c, c.Validate()
 }
 
 func TestOneVariableIsEnough(t *testing.T) {
@@ -52,10 +52,78 @@ func TestStoreDirectory(t *testing.T) {
 	}
 }
 
+// planted is in every secret of a configuration under test, and plantedKey in
+// those that must be the base64 of 32 bytes.
+const (
+	planted    = "pl4ntedS3cret"
+	plantedKey = "cGw0bnRlZFMzY3JldHBsNG50ZWRTM2NyZXRwbDRudGU="
+)
+
+// plant gives every setting that is secret a value with planted in it.
+func plant(t *testing.T) map[string]string {
+	t.Helper()
+	values := map[string]string{
+		"TELNYX_PUBLIC_KEY":                  goodKey, // public, but who knows what is pasted there
+		"HOOKSWITCH_STORE":                   "postgres://hookswitch:" + planted + "@127.0.0.1/db?sslpassword=" + planted,
+		"HOOKSWITCH_FORWARD_TO":              "http://" + planted + ":" + planted + "@127.0.0.1:1/hooks?key=" + planted,
+		"HOOKSWITCH_ROUTE_0_TO":              "http://" + planted + "@127.0.0.1:1/sms?key=" + planted + "#" + planted,
+		"HOOKSWITCH_FORWARD_KEY":             plantedKey,
+		"HOOKSWITCH_FORWARD_HEADERS":         "Authorization:Bearer " + planted + ",X-Token:" + planted,
+		"HOOKSWITCH_ADMIN_TOKEN":             planted,
+		"HOOKSWITCH_ALERT_URL":               "https://" + planted + "@alerts.test/" + planted + "?key=" + planted,
+		"OTEL_EXPORTER_OTLP_ENDPOINT":        "http://" + planted + "@127.0.0.1:1/?key=" + planted,
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://" + planted + "@127.0.0.1:1/v1/traces?key=" + planted,
+		"OTEL_EXPORTER_OTLP_HEADERS":         "api-key=" + planted,
+	}
+	c := sidecar.Config{Routes: []sidecar.Route{{}}}
+	for _, s := range c.Settings() {
+		if s.Secret && values[s.Name] == "" {
+			t.Errorf("%s is secret, and nothing is planted in it: add it to this test", s.Name)
+		}
+	}
+	values["HOOKSWITCH_ROUTE_0_MATCH"] = "message.*"
+	return values
+}
+
+// leaks reports whether a text shows a planted secret.
+func leaks(text string) bool {
+	return strings.Contains(text, planted) || strings.Contains(text, plantedKey[:20])
+}
+
+// TestPlantedSecretsAreGood: what the other tests plant is accepted, and shown
+// by nothing that prints a configuration.
+func TestPlantedSecretsAreGood(t *testing.T) {
+	c, err := load(t, plant(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range c.Settings() {
+		if leaks(s.Value) {
+			t.Errorf("%s is shown as %s", s.Name, s.Value)
+		}
+	}
+	for _, line := range c.Forwards() {
+		if leaks(line) {
+			t.Errorf("a forward is shown as %s", line)
+		}
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d"} {
+		if text := fmt.Sprintf(verb, c) + fmt.Sprintf(verb, &c); leaks(text) {
+			t.Errorf("%s prints a secret: %s", verb, text)
+		}
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("", "config", c, "token", c.AdminToken, "headers", c.ForwardHeaders)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("", "config", &c, "token", c.AdminToken, "headers", c.ForwardHeaders)
+	if leaks(log.String()) {
+		t.Errorf("the log shows a secret: %s", log.String())
+	}
+}
+
 // TestBadConfigurations: each error names its variable and hints at the fix,
-// and none repeats what may be secret.
+// and none repeats what may be secret: neither the value that is bad, nor any
+// of the others.
 func TestBadConfigurations(t *testing.T) {
-	const planted = "pl4ntedS3cret"
 	for _, tt := range []struct{ variable, value, hint string }{
 		{"TELNYX_PUBLIC_KEY", "", "is not set"},
 		{"TELNYX_PUBLIC_KEY", planted, "base64"},
@@ -119,13 +187,27 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_ROUTE_0_TO_FILE", "/", "is a directory"},
 	} {
 		t.Run(tt.variable+" "+tt.value, func(t *testing.T) {
-			vars := map[string]string{"TELNYX_PUBLIC_KEY": goodKey, tt.variable: tt.value}
-			_, err := load(t, vars)
-			if err == nil {
-				t.Fatal("accepted")
+			vars := plant(t)
+			if tt.hint == "HOOKSWITCH_ADMIN_TOKEN" || tt.variable == "HOOKSWITCH_ADMIN_TOKEN_FILE" {
+				delete(vars, "HOOKSWITCH_ADMIN_TOKEN")
 			}
-			if text := err.Error(); !strings.Contains(text, tt.variable) || !strings.Contains(text, tt.hint) || strings.Contains(text, planted) {
-				t.Errorf("error %q: want %s, %q, and no secret", text, tt.variable, tt.hint)
+			if tt.variable == "HOOKSWITCH_ROUTE_0_TO_FILE" {
+				delete(vars, "HOOKSWITCH_ROUTE_0_TO")
+			}
+			vars[tt.variable] = tt.value
+			c, err := load(t, vars)
+			bad, ok := errors.AsType[*sidecar.ConfigError](err)
+			if !ok {
+				t.Fatalf("accepted, or not as a bad configuration: %v", err)
+			}
+			if len(bad.Problems) != 1 || !strings.Contains(bad.Problems[0].String(), tt.variable) {
+				t.Errorf("error %q: want one problem, with %s", err, tt.variable)
+			}
+			if text := err.Error(); !strings.Contains(text, tt.variable) || !strings.Contains(text, tt.hint) {
+				t.Errorf("error %q: want %s, %q", text, tt.variable, tt.hint)
+			}
+			if text := fmt.Sprint(err, bad.Problems, c.Settings(), c.Warnings(), c); leaks(text) {
+				t.Errorf("a secret is shown: %s", text)
 			}
 		})
 	}

@@ -70,6 +70,9 @@ func referenceEnv() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Settings of hookswitch, for --env-file. %s\n# What is commented out shows the default, or an example.\n", generated)
 	for _, s := range reference() {
+		if s.tag("by") != "" {
+			continue
+		}
 		fmt.Fprintf(&b, "\n# %s", s.tag("desc"))
 		if s.isSecret() {
 			fmt.Fprintf(&b, " (or %s)", strings.Replace(s.fileVariable(), "<n>", "0", 1))
@@ -109,6 +112,9 @@ func referenceSchema() string {
 		plain[variable] = p
 	}
 	for _, s := range reference() {
+		if s.tag("by") != "" {
+			continue
+		}
 		p := property{Type: "string", Description: s.tag("desc"), Default: s.tag("envDefault"),
 			WriteOnly: s.isSecret(), Reload: s.tag("reload") != ""}
 		if e := s.tag("example"); e != "" {

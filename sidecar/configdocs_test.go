@@ -37,7 +37,6 @@ func TestExampleFileIsRead(t *testing.T) {
 	}
 	text = regexp.MustCompile(`(?m)^#([A-Z])`).ReplaceAllString(text, "$1")
 	text = strings.Replace(text, "TELNYX_PUBLIC_KEY=", "TELNYX_PUBLIC_KEY="+goodKey, 1)
-	text = strings.Replace(text, "STATE_DIRECTORY=", "HOOKSWITCH_LOG_LEVEL_=", 1)
 	text = regexp.MustCompile(`(?m)^HOOKSWITCH_TLS_.*`).ReplaceAllString(text, "") // files that are not there
 	path := t.TempDir() + "/.env"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -53,10 +53,10 @@ func (e *ConfigError) Error() string {
 	return "configuration: " + strings.Join(lines, "; ")
 }
 
-// add notes a problem. One variable has one: a value that cannot be read is not
-// also too small.
+// add notes a problem. One variable has one: a value that cannot be read, from
+// its file neither, is not also too small.
 func (e *ConfigError) add(variable, text string) {
-	known := func(p Problem) bool { return p.Variable == variable }
+	known := func(p Problem) bool { return p.Variable == variable || p.Variable == variable+"_FILE" }
 	if !slices.ContainsFunc(e.Problems, known) {
 		e.Problems = append(e.Problems, Problem{Variable: variable, Text: text})
 	}

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"encoding"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -38,6 +39,15 @@ func (c Config) Format(w fmt.State, _ rune) {
 	for _, s := range c.settings() {
 		fmt.Fprintf(w, "%s=%q ", s.variable, s.current())
 	}
+}
+
+// MarshalJSON returns the settings without what is secret.
+func (c Config) MarshalJSON() ([]byte, error) {
+	values := make(map[string]string)
+	for _, s := range c.settings() {
+		values[s.variable] = s.current()
+	}
+	return json.Marshal(values)
 }
 
 func fields(v reflect.Value, prefix string) (list []setting) {

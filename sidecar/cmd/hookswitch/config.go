@@ -179,7 +179,7 @@ func showConfig(c *cli.Command, stdout io.Writer, settings []sidecar.Setting) er
 			if s.From != "" {
 				source += " " + s.From
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, dash(cut(s.Value, 34)), source)
+			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, dash(cut(s.Value, 28)), source)
 		}
 	})
 }
