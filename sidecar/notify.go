@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/sdnotify"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // openNotify makes the way to the service manager that started this process,
@@ -22,7 +23,7 @@ func (s *Sidecar) openNotify() {
 		Log:         s.log,
 	})
 	if err != nil {
-		s.log.Warn("the service manager will not be told how the sidecar is doing", "error", err)
+		s.log.Warn("the service manager will not be told how the sidecar is doing", "code", telemetry.CodeServiceManager, "error", err)
 	}
 }
 

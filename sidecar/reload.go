@@ -16,6 +16,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Reloaded is what came of reading the configuration again.
@@ -135,7 +136,7 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 	s.reload.state.Unlock()
 	r.Changed, r.Restart = changed, restart
 	for _, text := range read.Warnings() {
-		s.log.Warn("configuration: " + text)
+		s.log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
 	}
 	return r
 }
@@ -189,15 +190,15 @@ func (s *Sidecar) logReload(r Reloaded) {
 	if r.Err != nil {
 		if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
 			for _, p := range ce.Problems {
-				s.log.Error("configuration: " + p.String())
+				s.log.Error("configuration: "+p.String(), "code", telemetry.CodeConfigRefused)
 			}
 		}
-		s.log.Error("the new configuration is refused, and the old one stays in effect", "error", r.Err)
+		s.log.Error("the new configuration is refused, and the old one stays in effect", "code", telemetry.CodeConfigRefused, "error", r.Err)
 		return
 	}
 	s.log.Info("configuration reloaded", "changed", r.Changed)
 	if len(r.Restart) > 0 {
-		s.log.Warn("these settings have changed and take a restart", "settings", r.Restart)
+		s.log.Warn("these settings have changed and take a restart", "code", telemetry.CodeConfigRestart, "settings", r.Restart)
 	}
 }
 

@@ -270,7 +270,7 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	case <-ctx.Done():
 		s.log.Info("stopping")
 	case cause = <-failed:
-		s.log.Error("a part of the sidecar failed, stopping", "error", cause)
+		s.log.Error("a part of the sidecar failed, stopping", "code", telemetry.CodePartFailed, "error", cause)
 	}
 	s.health.SetReady(false)
 	s.reload.stopping.Store(true)
@@ -318,7 +318,7 @@ func (s *Sidecar) logBacklog(ctx context.Context) {
 		pending += n
 	}
 	if err != nil {
-		s.log.Error("drained, but the backlog could not be counted", "error", err)
+		s.log.Error("drained, but the backlog could not be counted", "code", telemetry.CodeBacklogUncounted, "error", err)
 		return
 	}
 	s.log.Info("drained", "in_flight", 0, "pending_on_disk", pending)
@@ -343,7 +343,7 @@ func (s *Sidecar) close() {
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
-			s.log.Error("the store did not close cleanly", "error", err)
+			s.log.Error("the store did not close cleanly", "code", telemetry.CodeStoreClose, "error", err)
 		}
 		s.store = nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // openStore opens the directory or the database that the configuration names.
@@ -38,7 +39,7 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 		return nil, err
 	}
 	if s.cfg.ForwardKey == "" && s.signs() {
-		s.log.Warn("sidecars that share a database should sign with one key: set HOOKSWITCH_FORWARD_KEY, or the app has to trust the key of each", "data", s.dir)
+		s.log.Warn("sidecars that share a database should sign with one key: set HOOKSWITCH_FORWARD_KEY, or the app has to trust the key of each", "code", telemetry.CodeForwardKeys, "data", s.dir)
 	}
 	return postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.metrics.Commit})
 }

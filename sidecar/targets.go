@@ -11,6 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // startTargets starts what events are delivered to, and the dispatcher that
@@ -74,7 +75,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		Log:          s.opts.Plugins,
 		OnDescribe: func(target string, patterns []string) {
 			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
-				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "target", target, "error", err)
+				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "code", telemetry.CodeRouteUnsaved, "target", target, "error", err)
 			}
 		},
 	})

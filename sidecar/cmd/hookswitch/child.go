@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // child is the app that "hookswitch run -- CMD" starts when the sidecar is
@@ -102,7 +103,7 @@ func (a *child) result() error {
 // stop ends the app, which has nothing to do any more.
 func (a *child) stop() error {
 	if err := endGroup(a.cmd, false); err != nil {
-		a.log.Warn("the app cannot be told to stop", "error", err)
+		a.log.Warn("the app cannot be told to stop", "code", telemetry.CodeAppSignal, "error", err)
 	}
 	select {
 	case <-a.done:

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 func runCommand(stderr io.Writer) *cli.Command {
@@ -59,7 +60,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 				return err
 			}
 			for _, text := range cfg.Warnings() {
-				log.Warn("configuration: " + text)
+				log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
 			}
 			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
 			signal.Notify(hangup, syscall.SIGHUP)

@@ -201,7 +201,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			s.cfg.Wake(targets) // it may be stored all the same, if its commit was under way
 		}
-		s.cfg.Log.ErrorContext(ctx, "event not accepted, the sender is asked to retry", "event_id", e.ID, "event_type", e.Type, "error", err)
+		s.cfg.Log.ErrorContext(ctx, "event not accepted, the sender is asked to retry", "code", telemetry.CodeEventNotStored, "event_id", e.ID, "event_type", e.Type, "error", err)
 		busy(w, "the event could not be stored")
 		return // of(r).result is that of a failure
 	}
@@ -221,7 +221,7 @@ func (s *Server) accepted(ctx context.Context, e *store.Event, accepted store.Ac
 	case accepted.Duplicate:
 		log.InfoContext(ctx, "duplicate acknowledged")
 	case ambiguous != "":
-		log.WarnContext(ctx, "event accepted, but parsers may disagree about it: it goes to catch-all targets only", "reason", ambiguous, "targets", targets)
+		log.WarnContext(ctx, "event accepted, but parsers may disagree about it: it goes to catch-all targets only", "code", telemetry.CodeEventAmbiguous, "reason", ambiguous, "targets", targets)
 	default:
 		log.InfoContext(ctx, "event accepted", "targets", targets, "key", e.KeyLabel)
 	}
@@ -279,7 +279,7 @@ func headerPairs(h http.Header) [][2]string {
 // only; the answer is the Verifier's own.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	denial := webhook.Denial(r.Context())
-	s.cfg.Log.WarnContext(r.Context(), "request rejected", "reason", denial.Reason, "status", denial.Status,
+	s.cfg.Log.WarnContext(r.Context(), "request rejected", "code", telemetry.CodeRequestRejected, "reason", denial.Reason, "status", denial.Status,
 		"remote", r.RemoteAddr, "path", r.URL.Path, "error", denial)
 	if s.cfg.OnReject != nil {
 		s.cfg.OnReject(r, denial)

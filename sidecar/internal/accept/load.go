@@ -97,7 +97,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			return
 		}
 		if !s.load.take(r.ContentLength) {
-			s.cfg.Log.Warn("request shed: too many are under way", "limit", maxRequests, "remote", r.RemoteAddr)
+			s.cfg.Log.Warn("request shed: too many are under way", "code", telemetry.CodeRequestShed, "limit", maxRequests, "remote", r.RemoteAddr)
 			busy(w, "too many requests are under way")
 			return
 		}

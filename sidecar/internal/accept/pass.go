@@ -63,7 +63,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 	defer cancel()
 	accepted, err := s.cfg.Store.Record(ctx, e, attempt, others)
 	if err != nil {
-		s.cfg.Log.ErrorContext(ctx, "an event was passed through, but could not be recorded", "event_id", e.ID,
+		s.cfg.Log.ErrorContext(ctx, "an event was passed through, but could not be recorded", "code", telemetry.CodePassUnrecorded, "event_id", e.ID,
 			"event_type", e.Type, "target", p.Name(), "status", attempt.ResponseStatus, "error", err)
 		return
 	}

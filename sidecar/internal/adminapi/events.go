@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 func (a *API) listEvents(w http.ResponseWriter, r *http.Request) error { return a.list(w, r, "") }
@@ -138,6 +139,6 @@ func (a *API) breakOff(begun bool, err error) error {
 	if !begun {
 		return err
 	}
-	a.cfg.Log.Error("an export broke off", "error", err)
+	a.cfg.Log.Error("an export broke off", "code", telemetry.CodeExportBroken, "error", err)
 	panic(http.ErrAbortHandler)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Problem is an error as RFC 9457 describes it.
@@ -48,7 +49,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case r.Context().Err() != nil:
 		return // nobody is there to read it
 	default:
-		a.cfg.Log.Error("a request to the admin API failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.cfg.Log.Error("a request to the admin API failed", "code", telemetry.CodeAdminFailed, "method", r.Method, "path", r.URL.Path, "error", err)
 		p = problem(http.StatusServiceUnavailable, "store", "the store did not answer; the log of the sidecar says why")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")

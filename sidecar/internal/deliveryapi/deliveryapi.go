@@ -36,6 +36,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Reader is the part of a [store.Store] that this package uses.
@@ -218,7 +219,7 @@ type pageMeta struct {
 // both are retried by the clients, and it does pass.
 func (a *API) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() == nil { // else the client has gone away, which is no news
-		a.log.ErrorContext(r.Context(), "delivery records cannot be read", "path", r.URL.Path, "err", err)
+		a.log.ErrorContext(r.Context(), "delivery records cannot be read", "code", telemetry.CodeRecordsUnreadable, "path", r.URL.Path, "err", err)
 	}
 	w.Header().Set("Retry-After", "1")
 	writeErrors(w, http.StatusServiceUnavailable, storeUnavailable())

@@ -199,7 +199,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	r := &run{ctx: ctx, attempts: attempts, results: results}
 	r.wg.Go(func() {
 		if err := d.store.Watch(ctx, d.Wake); err != nil && ctx.Err() == nil {
-			d.log.Warn("the store does not say when others add work: it is found within a minute", "error", err)
+			d.log.Warn("the store does not say when others add work: it is found within a minute", "code", telemetry.CodeWatchFailed, "error", err)
 		}
 	})
 	d.loopsMu.Lock()
@@ -265,7 +265,7 @@ func (d *Dispatcher) busy() (names []string) {
 func (d *Dispatcher) reportOrphans(ctx context.Context) {
 	backlog, err := d.store.Backlog(ctx)
 	if err != nil {
-		d.log.Warn("cannot look for jobs without a target", "error", err)
+		d.log.Warn("cannot look for jobs without a target", "code", telemetry.CodeBacklogUncounted, "error", err)
 		return
 	}
 	orphans := make(map[string]int)
@@ -275,6 +275,6 @@ func (d *Dispatcher) reportOrphans(ctx context.Context) {
 		}
 	}
 	if len(orphans) > 0 {
-		d.log.Warn("jobs wait for targets that are not configured: configure the target again to have them delivered", "jobs", orphans)
+		d.log.Warn("jobs wait for targets that are not configured: configure the target again to have them delivered", "code", telemetry.CodeTargetMissing, "jobs", orphans)
 	}
 }

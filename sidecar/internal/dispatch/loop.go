@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // maxSleep bounds how long a loop trusts its timer: timers do not run while a
@@ -73,7 +74,7 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 			<-ctx.Done() // the program is stopping, or has a bug that it will report
 			return
 		case ctx.Err() == nil:
-			l.d.log.Error("cannot claim work", "target", l.name, "retry_in", backoff, "error", err)
+			l.d.log.Error("cannot claim work", "code", telemetry.CodeClaimFailed, "target", l.name, "retry_in", backoff, "error", err)
 			sleep, backoff = backoff, min(2*backoff, maxBackoff)
 		}
 		l.sleep(ctx, sleep)

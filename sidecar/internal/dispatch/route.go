@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Route returns the names of the targets that want events of this type, in the
@@ -73,7 +74,7 @@ func (d *Dispatcher) loadRoutes() error {
 func (d *Dispatcher) rememberAll(ctx context.Context) {
 	for _, l := range d.all() {
 		if err := d.Remember(ctx, l.name, l.to().Patterns()); err != nil {
-			d.log.Warn("patterns are not remembered", "target", l.name, "error", err)
+			d.log.Warn("patterns are not remembered", "code", telemetry.CodeRouteUnsaved, "target", l.name, "error", err)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // resources are what a plugin may use of the machine. The zero value leaves it
@@ -77,7 +79,7 @@ func (r resources) environment(has []string) (add []string) {
 // system does not permit is logged, and left.
 func (r resources) limit(pid int, log *slog.Logger) {
 	if err := setLimits(pid, r.files); err != nil {
-		log.Warn("limits of a plugin could not be set", "error", err)
+		log.Warn("limits of a plugin could not be set", "code", telemetry.CodePluginLimits, "error", err)
 	}
 	if err := offerToOOM(pid); err != nil {
 		log.Debug("the kernel could not be told to kill the plugin before the sidecar", "error", err)

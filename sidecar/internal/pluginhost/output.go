@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 const (
@@ -149,7 +151,7 @@ func (o *output) flush() {
 
 func (o *output) report(suppressed int) {
 	if suppressed > 0 {
-		o.log.Warn("plugin writes too much; lines were dropped", "suppressed", suppressed)
+		o.log.Warn("plugin writes too much; lines were dropped", "code", telemetry.CodePluginFloods, "suppressed", suppressed)
 	}
 }
 

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // tokenMax is the most that a file with a token may have.
@@ -41,7 +43,7 @@ func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *pr
 		return nil, err
 	}
 	if host, _, err := net.SplitHostPort(address); network == "tcp" && err == nil && !m.TLS && !isLoopback(host) {
-		log.Warn(`events travel to a remote plugin in the clear: add "tls": true to its manifest`, "address", m.Address)
+		log.Warn(`events travel to a remote plugin in the clear: add "tls": true to its manifest`, "code", telemetry.CodePluginInClear, "address", m.Address)
 	}
 	var opts []grpc.DialOption
 	if token != "" {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // limits are the times that the supervisor allows. They are not configuration:
@@ -96,7 +98,7 @@ func (p *Plugin) supervise(first func()) {
 			s.LastError, s.LastErrorAt = err.Error(), time.Now()
 			s.Restarts++
 		})
-		log.Error("plugin is down", "error", err, "restart_in", wait)
+		log.Error("plugin is down", "code", telemetry.CodePluginDown, "error", err, "restart_in", wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
@@ -173,7 +175,7 @@ func (p *Plugin) serve(proc *process, log *slog.Logger) error {
 	case <-p.host.stopping:
 		p.setStatus(func(s *Status) { s.State = StateDraining })
 		if problem := proc.stop(p.host.cfg.DrainTimeout); problem != nil {
-			log.Warn("plugin was stopped by force", "reason", problem)
+			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "reason", problem)
 		} else {
 			log.Info("plugin stopped")
 		}
@@ -208,7 +210,7 @@ func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logge
 		} else if misses++; misses >= l.pingMisses {
 			return fmt.Errorf("plugin hangs: %d pings in a row failed: %w", misses, err)
 		} else if ctx.Err() == nil {
-			log.Warn("plugin did not answer a ping", "error", err, "misses", misses)
+			log.Warn("plugin did not answer a ping", "code", telemetry.CodePluginSilent, "error", err, "misses", misses)
 		}
 		switch {
 		case !proc.link.stuck():

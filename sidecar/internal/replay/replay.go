@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 const (
@@ -68,7 +69,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		if now := time.Now(); !now.Before(look) {
 			err := r.look(ctx, due)
 			if err != nil && ctx.Err() == nil {
-				r.cfg.Log.Error("cannot look for replays", "retry_in", backoff, "error", err)
+				r.cfg.Log.Error("cannot look for replays", "code", telemetry.CodeReplayFailed, "retry_in", backoff, "error", err)
 				look, backoff = now.Add(backoff), min(2*backoff, maxBackoff)
 			} else {
 				look, backoff = now.Add(lookEvery), firstBackoff
@@ -134,7 +135,7 @@ func (r *Runner) step(ctx context.Context, id string) time.Time {
 		return time.Time{}
 	case err != nil:
 		if ctx.Err() == nil {
-			r.cfg.Log.Error("a step of a replay failed", "replay", id, "retry_in", firstBackoff, "error", err)
+			r.cfg.Log.Error("a step of a replay failed", "code", telemetry.CodeReplayFailed, "replay", id, "retry_in", firstBackoff, "error", err)
 		}
 		return began.Add(firstBackoff)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 const (
@@ -92,7 +93,7 @@ func (k *Keeper) round(ctx context.Context) {
 		removed += got.Events
 		if err != nil {
 			if ctx.Err() == nil {
-				k.cfg.Log.Error("old events could not be removed", "removed", removed, "retry_in", k.cfg.Every, "error", err)
+				k.cfg.Log.Error("old events could not be removed", "code", telemetry.CodeRetentionFailed, "removed", removed, "retry_in", k.cfg.Every, "error", err)
 			}
 			return
 		}
@@ -111,7 +112,7 @@ func (k *Keeper) report(removed int, size, most int64, took time.Duration) {
 		k.cfg.Log.Info("old events removed", "events", removed, "store_bytes", size, "took", took.Round(time.Millisecond))
 	}
 	if most > 0 && size > most {
-		k.cfg.Log.Warn("the store is larger than it should be, with events that are pending or dead: deliver, requeue or discard them, or raise HOOKSWITCH_MAX_DISK",
+		k.cfg.Log.Warn("the store is larger than it should be, with events that are pending or dead: deliver, requeue or discard them, or raise HOOKSWITCH_MAX_DISK", "code", telemetry.CodeStoreTooLarge,
 			"store_bytes", size, "max_bytes", most)
 	}
 }

@@ -4,40 +4,63 @@ package telemetry
 // never changes its meaning, so that people can search and alert by it.
 type Code string
 
-// Info is what there is to know about a Code.
-type Info struct {
-	Code Code
-	What string // happened
-	Why  string // it happens
-	Fix  string
-}
-
-// The codes of the log.
+// The codes of the log. [Codes] explains them.
 const (
-	CodeBacklogUncounted  Code = "backlog-uncounted"
+	// Way in.
+	CodeRequestRejected Code = "request-rejected"
+	CodeRequestShed     Code = "request-shed"
+	CodeEventNotStored  Code = "event-not-stored"
+	CodeEventAmbiguous  Code = "event-ambiguous"
+	CodePassUnrecorded  Code = "pass-unrecorded"
+
+	// Deliveries.
+	CodeDeadLetter        Code = "dead-letter"
+	CodeTargetUnavailable Code = "target-unavailable"
+	CodeTargetPanic       Code = "target-panic"
+	CodeTargetMissing     Code = "target-missing"
+	CodeClaimFailed       Code = "claim-failed"
+	CodeReleaseFailed     Code = "release-failed"
+	CodeResultUnrecorded  Code = "result-unrecorded"
+	CodeRouteUnsaved      Code = "route-unsaved"
+	CodeReplayFailed      Code = "replay-failed"
+
+	// Store.
+	CodeCommitFailed     Code = "commit-failed"
+	CodeStoreClose       Code = "store-close"
+	CodeStoreTooLarge    Code = "store-too-large"
+	CodeRetentionFailed  Code = "retention-failed"
+	CodeDataVolatile     Code = "data-volatile"
+	CodeBacklogUncounted Code = "backlog-uncounted"
+	CodePostgresUnsafe   Code = "postgres-unsafe"
+	CodeLeaseFailing     Code = "lease-failing"
+	CodeLeaseLost        Code = "lease-lost"
+	CodeTookOver         Code = "took-over"
+	CodeWatchFailed      Code = "watch-failed"
+	CodeForwardKeys      Code = "forward-keys"
+
+	// Plugins.
+	CodePluginDown    Code = "plugin-down"
+	CodePluginForced  Code = "plugin-forced"
+	CodePluginSilent  Code = "plugin-silent"
+	CodePluginFloods  Code = "plugin-floods"
+	CodePluginLimits  Code = "plugin-limits"
+	CodePluginInClear Code = "plugin-in-clear"
+
+	// Configuration and operation.
+	CodeConfigWarning     Code = "config-warning"
+	CodeConfigRefused     Code = "config-refused"
+	CodeConfigRestart     Code = "config-restart"
+	CodePartFailed        Code = "part-failed"
+	CodeUnhealthy         Code = "unhealthy"
+	CodeNoSignOfLife      Code = "no-sign-of-life"
+	CodeServiceManager    Code = "service-manager"
+	CodeAppSignal         Code = "app-signal"
+	CodeAdminFailed       Code = "admin-failed"
+	CodeExportBroken      Code = "export-broken"
+	CodeRecordsUnreadable Code = "records-unreadable"
+
+	// Telemetry.
 	CodeMetricsIncomplete Code = "metrics-incomplete"
 	CodeTracesLost        Code = "traces-lost"
-	CodeUnhealthy         Code = "unhealthy"
 	CodeAlertLost         Code = "alert-lost"
 )
-
-// Codes returns all of them with their explanations, in the order of a manual.
-func Codes() []Info {
-	return []Info{
-		{CodeBacklogUncounted, "The backlog could not be counted, for the metrics or for an alert.",
-			"The store failed to answer within five seconds, or at all.",
-			"Look for errors of the store just before. The metrics come back by themselves."},
-		{CodeMetricsIncomplete, "A page of metrics was served without some of them.",
-			"Something could not be read while Prometheus was asking; the error says what.",
-			"See the error. The next scrape tries again."},
-		{CodeTracesLost, "Spans could not be sent to the collector and are lost. Events are not affected.",
-			"The collector does not answer, or refuses them.",
-			"Check OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP is usually port 4318), the headers, and the collector's own log."},
-		{CodeUnhealthy, "A check of /readyz or /livez began to fail; webhooks may be answered 503.",
-			"check says which: the store cannot be written, the disk is nearly full, or a loop of the dispatcher stands still.",
-			"See the error: make room, or mend the store. A loop that stands still is worth a report, and a restart ends it."},
-		{CodeAlertLost, "An alert could not be sent to HOOKSWITCH_ALERT_URL, after several tries. What it says is in the line.",
-			"The receiver does not answer, or not with 2xx.",
-			"Check the URL and the receiver. Alerts about what lasts are repeated after four hours."},
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 const (
@@ -187,7 +188,7 @@ func (g *group[T]) run(ops []T) {
 		}
 	}
 	if err != nil {
-		g.db.log.Error("store commit failed", "operations", len(ops), "error", g.db.explain("commit", err))
+		g.db.log.Error("store commit failed", "code", telemetry.CodeCommitFailed, "operations", len(ops), "error", g.db.explain("commit", err))
 	}
 	for i, o := range ops {
 		if err != nil {

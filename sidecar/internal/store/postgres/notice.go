@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // channel carries notices between the sidecars: LISTEN hookswitch.
@@ -116,7 +118,7 @@ func (db *DB) Watch(ctx context.Context, wake func(targets []string)) error {
 			if time.Since(began) > time.Minute {
 				wait = 100 * time.Millisecond
 			}
-			db.log.Warn("not listening for the work of other sidecars: it is found with a delay", "retry_in", wait, "delay", db.ttl/3, "error", db.explain("listen", err))
+			db.log.Warn("not listening for the work of other sidecars: it is found with a delay", "code", telemetry.CodeWatchFailed, "retry_in", wait, "delay", db.ttl/3, "error", db.explain("listen", err))
 			pause(ctx, wait/2+rand.N(wait))
 			wait = min(2*wait, 5*time.Second)
 		}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // lease is this process's word that it is alive.
@@ -119,7 +121,7 @@ func (db *DB) keepLease() {
 			continue
 		}
 		if db.background.Err() == nil {
-			db.log.Warn("cannot extend the lease: if that lasts, other sidecars take over the jobs of this one", "lease", db.ttl, "error", db.explain("lease", err))
+			db.log.Warn("cannot extend the lease: if that lasts, other sidecars take over the jobs of this one", "code", telemetry.CodeLeaseFailing, "lease", db.ttl, "error", db.explain("lease", err))
 		}
 		timer.Reset(beat / 3)
 	}
@@ -138,7 +140,7 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 			return nil, err
 		}
 		gap = true
-		db.log.Warn("the lease had run out: other sidecars may have taken over the jobs of this one", "lease", db.ttl)
+		db.log.Warn("the lease had run out: other sidecars may have taken over the jobs of this one", "code", telemetry.CodeLeaseLost, "lease", db.ttl)
 	}
 	if gap {
 		db.lease.since = time.Now()
@@ -156,7 +158,7 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 			return nil, err
 		}
 		if len(freed) > 0 {
-			db.log.Warn("took over the jobs of a sidecar that is gone", "jobs", len(freed))
+			db.log.Warn("took over the jobs of a sidecar that is gone", "code", telemetry.CodeTookOver, "jobs", len(freed))
 			db.notices.add(freed)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Config says where the database is. URL is required.
@@ -181,7 +182,7 @@ func (db *DB) prepare(ctx context.Context) error {
 		return err
 	}
 	if fsync == "off" {
-		db.log.Warn("the PostgreSQL server runs with fsync=off: a power cut there loses events that were acknowledged; switch it on", "database", db.name)
+		db.log.Warn("the PostgreSQL server runs with fsync=off: a power cut there loses events that were acknowledged; switch it on", "code", telemetry.CodePostgresUnsafe, "database", db.name)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 const fileName = "events.db"
@@ -133,7 +134,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
 	if kind := volatile(dir); kind != "" {
-		db.log.Warn("the data directory does not outlive this machine or container: events that were acknowledged are lost with it; mount a disk or a volume there", "dir", dir, "file_system", kind)
+		db.log.Warn("the data directory does not outlive this machine or container: events that were acknowledged are lost with it; mount a disk or a volume there", "code", telemetry.CodeDataVolatile, "dir", dir, "file_system", kind)
 	}
 	if err := db.openWriter(ctx, commit); err != nil {
 		return nil, db.explain("open", err)

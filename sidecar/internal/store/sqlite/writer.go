@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // A group is bounded so that its first operation does not wait for too many
@@ -222,7 +223,7 @@ func (w *writer) write(group []*op) {
 		err = w.transact(group, errs, true)
 	}
 	if err != nil && err != errOperation {
-		w.db.log.Error("store commit failed", "operations", len(group), "error", err)
+		w.db.log.Error("store commit failed", "code", telemetry.CodeCommitFailed, "operations", len(group), "error", err)
 	}
 	for i, o := range group {
 		if errs[i] == nil {
