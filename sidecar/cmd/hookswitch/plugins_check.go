@@ -15,7 +15,7 @@ import (
 // authorPlugins are the commands about files that are, or will be, plugins.
 // They need no sidecar.
 func authorPlugins(stdout io.Writer) []*cli.Command {
-	return []*cli.Command{checkPluginCommand(stdout), testPluginCommand(stdout), newPluginCommand(stdout)}
+	return []*cli.Command{checkPluginCommand(stdout), testPluginCommand(stdout), newPluginCommand(stdout), verifyPluginCommand(stdout)}
 }
 
 // probeFlags are those of commands that start a plugin themselves.

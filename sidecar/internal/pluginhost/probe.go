@@ -79,16 +79,30 @@ type Probe struct {
 	witness *witness
 	lab     *lab
 	jobs    int64
+	until   stage // where the start ends
 }
+
+// stage is how far a start goes.
+type stage int
+
+const (
+	untilReady      stage = iota
+	untilConfigured       // what opens the way of the events is not the host's
+	untilDescribed
+)
 
 // StartProbe starts the plugin of a file in the way of a [Host], and returns it
 // ready for events, or with the problem in its report. Stop must be called.
 func StartProbe(ctx context.Context, path string, cfg ProbeConfig) *Probe {
+	return startProbe(ctx, path, cfg, untilReady)
+}
+
+func startProbe(ctx context.Context, path string, cfg ProbeConfig, until stage) *Probe {
 	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, 10*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Probe{cfg: cfg, Report: Report{File: path, Name: strings.TrimPrefix(filepath.Base(path), filePrefix)}}
+	p := &Probe{cfg: cfg, until: until, Report: Report{File: path, Name: strings.TrimPrefix(filepath.Base(path), filePrefix)}}
 	p.Report.Problem = p.start(ctx, path)
 	p.Report.OK = p.Report.Problem == nil
 	return p
@@ -135,7 +149,9 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 		return problem
 	}
 	p.describe(p.proc.about)
-	p.Report.InFlight, _ = p.proc.link.window.state()
+	if p.proc.link != nil {
+		p.Report.InFlight, _ = p.proc.link.window.state()
+	}
 	p.Report.StartTook = Millis(time.Since(begun))
 	return nil
 }
@@ -171,6 +187,10 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 	if err := p.proc.describe(ctx); err != nil {
 		return c.call(ProblemDescribe, err)
 	}
+	p.proc.readStdio()
+	if p.until == untilDescribed {
+		return nil
+	}
 	settings, problem := p.settings(f)
 	if problem != nil {
 		return problem
@@ -178,10 +198,12 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 	if err := p.proc.configure(ctx, f.name, settings); err != nil {
 		return c.configure(err, p.Report.Settings, p.host.configPath(f))
 	}
+	if p.until == untilConfigured {
+		return nil
+	}
 	if err := p.proc.open(ctx); err != nil {
 		return c.call(ProblemDeliver, err)
 	}
-	p.proc.readStdio()
 	return nil
 }
 

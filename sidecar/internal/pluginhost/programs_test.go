@@ -248,6 +248,10 @@ func (b *bare) Handle(_ context.Context, req *pluginpb.HandleRequest) (*pluginpb
 
 // serve serves without lifeline, health check or controller.
 func (b *bare) serve(extra string) {
+	if os.Getenv(cookieKey) == "" {
+		fmt.Fprintln(rawStdout, "a plugin, to be run by a host")
+		return
+	}
 	stayAlive()
 	path := filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "s")
 	listener, err := net.Listen("unix", path)

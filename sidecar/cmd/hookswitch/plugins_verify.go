@@ -1,0 +1,117 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+func verifyPluginCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "run a plugin, in any language, through the rules of the protocol", ArgsUsage: "FILE",
+		Description: "Starts the plugin several times and sends it real events of a type that it asks\n" +
+			"for, some hundred of them: more than one at a time, large, repeated, cancelled, with\n" +
+			"a body that cannot be read. Each rule of plugins/PROTOCOL.md that it breaks is\n" +
+			"shown with what was expected. Exits 1 then.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
+			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
+			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`"},
+			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take for one event", DefaultText: "HOOKSWITCH_TIMEOUT"},
+		}, probeFlags()),
+		DisableSliceFlagSeparator: true,
+		OnUsageError:              onUsageError,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Len() != 1 {
+				return usageError("plugins verify: name the file of one plugin")
+			}
+			if strings.HasSuffix(c.Args().First(), ".plugin.json") {
+				return usageError("plugins verify: is for programs that speak gRPC; \"plugins test\" sends events to what a manifest declares")
+			}
+			cfg, err := probeConfig(c)
+			if err != nil {
+				return err
+			}
+			cfg.Timeout = cmp.Or(c.Duration("timeout"), cfg.Timeout)
+			return verifyPlugin(ctx, c, stdout, pluginhost.VerifyConfig{ProbeConfig: cfg, Event: func(patterns []string) (*store.Event, error) {
+				name := c.String("event")
+				if name == "" && c.String("from") == "" {
+					if name = anEventFor(patterns); name == "" {
+						return inventEvent(patterns[0]), nil
+					}
+				}
+				return pluginEvent(name, c.String("from"), c.StringSlice("set"))
+			}})
+		},
+	}
+}
+
+// verifyPlugin prints each check as it is decided.
+func verifyPlugin(ctx context.Context, c *cli.Command, stdout io.Writer, cfg pluginhost.VerifyConfig) error {
+	result := struct {
+		File   string             `json:"file"`
+		OK     bool               `json:"ok"`
+		Checks []pluginhost.Check `json:"checks"`
+	}{File: c.Args().First()}
+	counts := make(map[string]int)
+	p, quiet := newPalette(c, stdout), c.String("output") == "json"
+	result.OK = pluginhost.Verify(ctx, result.File, cfg, func(check pluginhost.Check) {
+		result.Checks = append(result.Checks, check)
+		counts[check.Result]++
+		if !quiet {
+			printCheck(stdout, p, check)
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return &exitError{exitInterrupted, err}
+	}
+	if quiet {
+		if err := show(stdout, c, result, nil); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(stdout, "%d checks: %d passed, %d failed, %d skipped\n", len(result.Checks),
+			counts[pluginhost.CheckPassed], counts[pluginhost.CheckFailed], counts[pluginhost.CheckSkipped])
+	}
+	if !result.OK {
+		return errSaid
+	}
+	return nil
+}
+
+func printCheck(w io.Writer, p palette, c pluginhost.Check) {
+	mark := p.green("✓")
+	switch c.Result {
+	case pluginhost.CheckFailed:
+		mark = p.red("✗")
+	case pluginhost.CheckSkipped:
+		mark = p.faint("–")
+	}
+	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s %s  %s  %s", mark, pad(c.Name, 24), pad(shortly(c.Took).String(), 7), c.Got), " "))
+	if c.Result == pluginhost.CheckFailed {
+		fmt.Fprintf(w, "    expected: %s\n", c.Want)
+	}
+}
+
+// inventEvent makes an event that fits a pattern of which there is no sample.
+func inventEvent(pattern string) *store.Event {
+	name, now, id := strings.Replace(pattern, "*", "verify", 1), time.Now(), uuid.NewString()
+	body := fmt.Appendf(nil, `{"data":{"record_type":"event","event_type":%q,"id":%q,"occurred_at":%q,"payload":{}},"meta":{"attempt":1}}`,
+		name, id, now.UTC().Format(time.RFC3339Nano))
+	decoded := webhook.Decode("application/json", body)
+	return &store.Event{
+		DeliveryID: uuid.NewString(), Key: decoded.Key(), ID: id, Type: name, OccurredAt: decoded.OccurredAt.Raw,
+		ReceivedAt: now, Header: [][2]string{{"Content-Type", "application/json"}}, Body: body, KeyLabel: "test", SignedAt: now,
+	}
+}

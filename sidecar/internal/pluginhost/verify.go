@@ -1,0 +1,226 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// VerifyConfig says how [Verify] starts a plugin and what it sends.
+type VerifyConfig struct {
+	ProbeConfig
+
+	// Event makes a new event that fits one of the patterns. Required.
+	Event func(patterns []string) (*store.Event, error)
+}
+
+// Check is one rule of the protocol, and whether a plugin keeps it.
+type Check struct {
+	Name   string `json:"name"`
+	Result string `json:"result"` // CheckPassed, CheckFailed or CheckSkipped
+	Want   string `json:"want"`
+	Got    string `json:"got,omitempty"`
+	Took   Millis `json:"took_ms"`
+}
+
+// What becomes of a [Check]. One is skipped when the plugin does not have the
+// optional part of the protocol that it is about, or could not be asked.
+const (
+	CheckPassed  = "passed"
+	CheckFailed  = "failed"
+	CheckSkipped = "skipped"
+)
+
+// Verify runs a plugin through the rules of plugins/PROTOCOL.md and calls report
+// with each as it is decided. It starts several processes of the plugin, one
+// after the other, and sends them real events. It returns whether no check has
+// failed.
+func Verify(ctx context.Context, path string, cfg VerifyConfig, report func(Check)) bool {
+	v := &verifier{ctx: ctx, path: path, cfg: cfg, report: report, ok: true}
+	v.byHand()
+	if answers := v.work(); v.broken() && answers {
+		v.signals()
+		v.orphan()
+	}
+	return v.ok
+}
+
+// verifier is one run of Verify.
+type verifier struct {
+	ctx    context.Context
+	path   string
+	cfg    VerifyConfig
+	report func(Check)
+	ok     bool
+}
+
+const (
+	// verifyPing is how soon a ping must be answered, as by the host.
+	verifyPing = 2 * time.Second
+
+	// verifyEnd is how soon a plugin must end that has been told to, and the
+	// time that a busy machine may take for it.
+	verifyEnd = 2*time.Second + 500*time.Millisecond
+
+	verifyByHand = 5 * time.Second
+	verifyBatch  = 16      // events sent at once, if the plugin takes so many
+	verifyMost   = 256     // events sent at once to use up the credit
+	verifyBody   = 1 << 20 // bytes of the largest event, by default of the sidecar
+)
+
+// skip is an error that says why a check does not apply.
+type skip string
+
+func (s skip) Error() string { return string(s) }
+
+// check decides one rule. ask returns what there is to say about a plugin that
+// keeps it.
+func (v *verifier) check(name, want string, ask func() (string, error)) bool {
+	if v.ctx.Err() != nil {
+		v.ok = false
+		return false
+	}
+	begun := time.Now()
+	got, err := ask()
+	c := Check{Name: name, Result: CheckPassed, Want: want, Got: got, Took: Millis(time.Since(begun))}
+	switch err := err.(type) {
+	case nil:
+	case skip:
+		c.Result, c.Got = CheckSkipped, string(err)
+	default:
+		c.Result, c.Got = CheckFailed, err.Error()
+		v.ok = false
+	}
+	v.report(c)
+	return c.Result == CheckPassed
+}
+
+// session is one process of the plugin.
+type session struct {
+	*Probe
+	v     *verifier
+	post  courier
+	next  uint64          // seq
+	again *store.Event    // the last event that was sent
+	odd   map[string]bool // what the plugin did that it must not do
+}
+
+// begin starts a process, and returns nil if it cannot be worked with, which is
+// reported.
+func (v *verifier) begin(name string, until stage) *session {
+	s := &session{v: v, odd: make(map[string]bool)}
+	ok := v.check(name, fmt.Sprintf("handshake, Describe and Configure within %v", orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
+		s.Probe = startProbe(v.ctx, v.path, v.cfg.ProbeConfig, until)
+		if p := s.Report.Problem; p != nil {
+			text := p.What
+			if p.Detail != nil {
+				text += ": " + strings.Join(p.Detail[:min(len(p.Detail), 5)], " | ")
+			}
+			return "", fmt.Errorf("%s", text)
+		}
+		got := fmt.Sprintf("%s, events %s", strings.TrimSpace(s.Report.Described+" "+s.Report.Version), strings.Join(s.Report.Patterns, " "))
+		if until != untilReady && len(s.Report.Warnings) > 0 {
+			got += "; " + s.Report.Warnings[0]
+		}
+		return got, nil
+	})
+	if !ok {
+		s.end()
+		return nil
+	}
+	return s
+}
+
+// end leaves nothing of the process.
+func (s *session) end() {
+	if s.post != nil {
+		s.post.close()
+	}
+	if s.Probe != nil && s.proc != nil {
+		s.proc.kill()
+	}
+	if s.Probe != nil && s.lab != nil {
+		s.lab.close()
+	}
+}
+
+// work sees a process through its life, with one of everything. It reports
+// whether the plugin takes events and answers: without that the rest is
+// only a matter of waiting.
+func (v *verifier) work() (answers bool) {
+	s := v.begin("start", untilConfigured)
+	if s == nil {
+		return false
+	}
+	defer s.end()
+	v.check("describe", "the same answer again, without side effects", s.describeAgain)
+	v.check("health", `SERVING for the service "plugin", or no health check at all`, s.health)
+	if !v.check("credit", s.openWant(), s.open) ||
+		!v.check("event", "one result, with the seq of the event", s.oneEvent) {
+		return false
+	}
+	v.check("many events", "one result for each, in any order", s.manyEvents)
+	v.check("full credit", "as many events at once as were granted, and a result for each", s.fullCredit)
+	v.check("1 MiB event", "a result", s.largeEvent)
+	v.check("repeated event", "a result, when an event comes again with attempt 2", s.repeatedEvent)
+	v.check("broken body", "a result for a body that is no JSON, and the plugin goes on", s.brokenBody)
+	v.check("odd headers", "a result for headers that are there twice or were not UTF-8", s.oddHeaders)
+	v.check("unknown fields", "they are ignored, and frames too", s.unknownFields)
+	if wire, ok := s.post.(*wire); ok {
+		v.check("ping", fmt.Sprintf("Pong with the same id within %v, while events are under way", verifyPing), func() (string, error) { return s.ping(wire) })
+		v.check("cancel", "one result within 2 s for an event that was cancelled, and nothing for one that is not there", func() (string, error) { return s.cancel(wire) })
+		v.check("drain", "the results of what it has, then Drained", func() (string, error) { return s.drain(wire) })
+	} else {
+		v.check("deadline", "calls after one whose deadline has passed are answered", s.deadline)
+	}
+	v.check("nothing else", "no results that nobody waits for, and no result without an outcome", s.nothingElse)
+	v.check("shutdown", "it ends by itself within 2 s of GRPCController/Shutdown, or does not have it", s.shutdown)
+	return true
+}
+
+// broken gives a process settings that are no JSON. It reports whether the
+// plugin starts at all.
+func (v *verifier) broken() (starts bool) {
+	s := v.begin("start again", untilDescribed)
+	if s == nil {
+		return false
+	}
+	defer s.end()
+	v.check("broken settings", "errors in the answer of Configure, or no notice taken; not a crash", s.brokenSettings)
+	return true
+}
+
+// signals sends a process what a terminal or a service manager does.
+func (v *verifier) signals() {
+	s := v.begin("start for signals", untilConfigured)
+	if s == nil {
+		return
+	}
+	defer s.end()
+	v.check("signals", "events that are under way at SIGTERM and SIGINT are finished, and later ones taken", func() (string, error) {
+		if _, err := s.open(); err != nil {
+			return "", err
+		}
+		return s.surviveSignals()
+	})
+}
+
+// orphan takes the lifeline away.
+func (v *verifier) orphan() {
+	s := v.begin("start for the lifeline", untilConfigured)
+	if s == nil {
+		return
+	}
+	defer s.end()
+	v.check("lifeline", "it ends by itself within 2 s of end-of-file on stdin, with events under way", func() (string, error) {
+		if _, err := s.open(); err != nil {
+			return "", err
+		}
+		return s.loseHost()
+	})
+}
