@@ -117,7 +117,7 @@ func TestTrace(t *testing.T) {
 		hex.EncodeToString(request.Links[0].TraceId) != stranger[3:35] || hex.EncodeToString(request.TraceId) == stranger[3:35] {
 		t.Errorf("the request is no root that is linked to the sender's span: %v", request)
 	}
-	if got := attributes(request.Attributes); got["hookswitch.event.type"] != "call.hangup" || got["hookswitch.result"] != "accepted" || got["hookswitch.delivery_id"] == "" {
+	if got := attributes(request.Attributes); got["hookswitch.event.type"] != "call.hangup" || got["hookswitch.result"] != "accepted" || got["http.response.status_code"] != "200" || got["hookswitch.delivery_id"] == "" {
 		t.Errorf("attributes of the request: %v", got)
 	}
 	stored := to.named("hookswitch.store", "", "")

@@ -203,11 +203,12 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 		}
 		s.cfg.Log.ErrorContext(ctx, "event not accepted, the sender is asked to retry", "code", telemetry.CodeEventNotStored, "event_id", e.ID, "event_type", e.Type, "error", err)
 		busy(w, "the event could not be stored")
-		return // of(r).result is that of a failure
+		return // the result is noted as a failure until it is something else
 	}
 	of(r).span.Delivery(accepted.DeliveryID)
 	s.accepted(ctx, e, accepted, targets, received.Ambiguous)
-	if of(r).result = telemetry.Accepted; accepted.Duplicate {
+	of(r).result, of(r).status = telemetry.Accepted, http.StatusOK
+	if accepted.Duplicate {
 		of(r).result = telemetry.Duplicate
 	}
 	// Exactly 200 and no body: Telnyx has an error code (75299) for other 2xx.
@@ -284,6 +285,6 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	if s.cfg.OnReject != nil {
 		s.cfg.OnReject(r, denial)
 	}
-	of(r).result = telemetry.Rejected
+	of(r).result, of(r).status = telemetry.Rejected, denial.Status
 	webhook.Deny(w, r)
 }

@@ -75,6 +75,7 @@ func (l *load) cost(length int64) int64 {
 type request struct {
 	arrived time.Time
 	result  string // as telemetry counts it
+	status  int    // of the answer
 	span    *telemetry.Span
 }
 
@@ -83,10 +84,10 @@ type requestKey struct{}
 // admit lets a request in, or sheds it, and notes when it came.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		noted := &request{arrived: time.Now(), result: telemetry.Failed}
+		noted := &request{arrived: time.Now(), result: telemetry.Failed, status: http.StatusServiceUnavailable}
 		r, noted.span = s.cfg.Tracer.Receive(r)
 		defer func() {
-			noted.span.Answered(noted.result)
+			noted.span.Answered(noted.result, noted.status)
 			if s.cfg.OnAnswer != nil {
 				s.cfg.OnAnswer(noted.result, time.Since(noted.arrived))
 			}

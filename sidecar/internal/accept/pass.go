@@ -52,9 +52,10 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 		s.cfg.OnPass(e, attempt)
 	}
 	if answer != nil {
-		of(r).result = telemetry.Passed
+		of(r).result, of(r).status = telemetry.Passed, answer.StatusCode
 		giveAnswer(w, answer)
 	} else {
+		of(r).status = http.StatusBadGateway
 		http.Error(w, "the application did not answer", http.StatusBadGateway)
 	}
 	_ = http.NewResponseController(w).Flush() // whoever has gone has gone

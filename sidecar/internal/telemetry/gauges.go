@@ -59,6 +59,10 @@ const (
 	levelsShare = 50
 
 	levelsTimeout = 5 * time.Second
+
+	// A store that fails is not pressed, nor forgotten for minutes.
+	levelsRetry      = 10 * time.Second
+	levelsRetryShare = 10
 )
 
 // Gauges reads levels for whoever asks, and keeps them for a while: however
@@ -92,8 +96,10 @@ func (g *Gauges) Levels(ctx context.Context) (Levels, bool) {
 	ctx, cancel := context.WithTimeout(ctx, levelsTimeout)
 	defer cancel()
 	levels, err := g.src.Levels(ctx)
-	g.nextAt = time.Now().Add(max(levelsAge, levelsShare*time.Since(began)))
+	took := time.Since(began)
+	g.nextAt = time.Now().Add(max(levelsAge, levelsShare*took))
 	if err != nil {
+		g.nextAt = time.Now().Add(max(levelsRetry, levelsRetryShare*took))
 		g.src.Log.Warn("the backlog cannot be counted: its metrics are missing", "code", CodeBacklogUncounted, "error", err)
 	}
 	g.last, g.ok = levels, err == nil

@@ -121,11 +121,11 @@ func (s *Span) Delivery(id string) {
 
 // Answered ends the span of a request that had a result, as [Metrics] counts
 // them.
-func (s *Span) Answered(result string) {
+func (s *Span) Answered(result string, status int) {
 	if s == nil {
 		return
 	}
-	s.span.SetAttributes(attribute.String(attrResult, result))
+	s.span.SetAttributes(attribute.String(attrResult, result), attribute.Int("http.response.status_code", status))
 	if result == Failed {
 		s.span.SetStatus(codes.Error, "")
 	}
