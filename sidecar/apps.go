@@ -140,6 +140,7 @@ func (s *Sidecar) setApps(next *apps) error {
 		var err error
 		switch before := old.find(f.Name()); {
 		case before == nil:
+			s.metrics.Target(f.Name())
 			err = s.dispatch.Add(f)
 		case before != f:
 			err = s.dispatch.Replace(f)

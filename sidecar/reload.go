@@ -79,7 +79,7 @@ func (s *Sidecar) reloadConfig(ctx context.Context) Reloaded {
 	s.reload.state.Lock()
 	s.reload.last = r
 	s.reload.state.Unlock()
-	s.logReload(r)
+	s.logReload(ctx, r)
 	return r
 }
 
@@ -186,7 +186,7 @@ func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody)}, nil
 }
 
-func (s *Sidecar) logReload(r Reloaded) {
+func (s *Sidecar) logReload(ctx context.Context, r Reloaded) {
 	if r.Err != nil {
 		if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
 			for _, p := range ce.Problems {
@@ -199,6 +199,27 @@ func (s *Sidecar) logReload(r Reloaded) {
 	s.log.Info("configuration reloaded", "changed", r.Changed)
 	if len(r.Restart) > 0 {
 		s.log.Warn("these settings have changed and take a restart", "code", telemetry.CodeConfigRestart, "settings", r.Restart)
+	}
+	if slices.Contains(r.Changed, "HOOKSWITCH_TIMEOUT") && len(s.plugins.Plugins()) > 0 {
+		s.log.Warn("apps have the new HOOKSWITCH_TIMEOUT; plugins keep the old one until a restart", "code", telemetry.CodeConfigRestart)
+	}
+	s.logLeft(ctx)
+}
+
+// logLeft says what waits for targets that are not there, or not any more.
+func (s *Sidecar) logLeft(ctx context.Context) {
+	backlog, err := s.store.Backlog(ctx)
+	if err != nil {
+		return // the store says so itself, wherever it matters
+	}
+	names, left := s.targetNames(), make(map[string]int)
+	for target, n := range backlog {
+		if !slices.Contains(names, target) {
+			left[target] = n
+		}
+	}
+	if len(left) > 0 {
+		s.log.Warn("events wait for targets that are not configured: configure the target again to have them delivered", "code", telemetry.CodeTargetMissing, "events", left)
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 const testKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
@@ -17,8 +20,9 @@ const testKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
 type reloading struct {
 	*Sidecar
 	mu   sync.Mutex
-	vars []string // guarded by mu
-	log  bytes.Buffer
+	vars []string     // guarded by mu
+	log  bytes.Buffer // read after stop
+	stop func()
 }
 
 func (r *reloading) load() (Config, error) {
@@ -50,12 +54,13 @@ func startReloading(t *testing.T, vars ...string) *reloading {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
-	t.Cleanup(func() {
+	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(r.stop)
 	return r
 }
 
@@ -129,6 +134,32 @@ func TestReloadNeedsAWay(t *testing.T) {
 	r.opts.Load = nil
 	if err := r.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot read its configuration again") {
 		t.Error(err)
+	}
+}
+
+// TestAbandonedEventsAreNamed: what waits for a target that was taken away stays,
+// is said to wait, and is delivered when the target is back.
+func TestAbandonedEventsAreNamed(t *testing.T) {
+	r := startReloading(t, "HOOKSWITCH_ROUTE_2_TO=http://127.0.0.1:1/a", "HOOKSWITCH_ROUTE_2_MATCH=message.*", "HOOKSWITCH_RETRY_SCHEDULE=1h")
+	e := &store.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
+	if _, err := r.store.Accept(t.Context(), e, r.route(e.Type)); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	r.vars = slices.DeleteFunc(r.vars, func(v string) bool { return strings.HasPrefix(v, routePrefix) })
+	r.mu.Unlock()
+	if err := r.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.route(e.Type); len(got) != 0 {
+		t.Errorf("routed to %q", got)
+	}
+	if backlog, err := r.store.Backlog(t.Context()); err != nil || backlog["forward:route2"] != 1 {
+		t.Errorf("backlog %v, %v", backlog, err)
+	}
+	r.stop()
+	if !strings.Contains(r.log.String(), "events wait for targets that are not configured") {
+		t.Errorf("nothing is said of it: %s", r.log.String())
 	}
 }
 
