@@ -151,6 +151,9 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if here, ok := running(ctx, cfg); ok {
+		return attach(ctx, c, here, stdout, stderr)
+	}
 	for _, text := range cfg.Warnings() {
 		fmt.Fprintf(stderr, "hookswitch: warning: %s\n", text)
 	}

@@ -31,8 +31,10 @@ var examples = map[string][]string{
 		"TELNYX_PUBLIC_KEY=… HOOKSWITCH_FORWARD_TO=http://127.0.0.1:5000 hookswitch run",
 		"hookswitch run -- gunicorn app:app --bind 127.0.0.1:5000",
 	},
-	"dev":             {"hookswitch dev --forward-to http://127.0.0.1:5000/webhooks"},
-	"trigger":         {"hookswitch trigger message.received --set payload.text='hi there'"},
+	"dev": {"hookswitch dev --forward-to http://127.0.0.1:5000/webhooks"},
+	"trigger": {"hookswitch trigger message.received --set payload.text='hi there'",
+		"hookswitch trigger call.hangup --count 1000 --rate 50/s",
+		"hookswitch trigger message.received --tamper body"},
 	"verify":          {"hookswitch verify --event r_k3v9w2hc7q"},
 	"tail":            {"hookswitch tail --type 'call.*' --status failed"},
 	"status":          {"hookswitch status -o json"},
@@ -76,6 +78,9 @@ var examples = map[string][]string{
 	"plugins info":  {"hookswitch plugins info archive"},
 	"plugins check": {"hookswitch plugins check ./out/hookswitch-plugin-crm"},
 	"plugins test":  {"hookswitch plugins test ./out/hookswitch-plugin-crm --event message.received"},
+
+	"plugins new":    {"hookswitch plugins new sms-to-crm --event message.received"},
+	"plugins verify": {"hookswitch plugins verify ./out/hookswitch-plugin-crm"},
 
 	"config reload": {"hookswitch config reload"},
 }

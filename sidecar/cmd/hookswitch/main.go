@@ -131,7 +131,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		ErrWriter: stderr,
 		Flags:     globalFlags(),
 		Commands: slices.Concat(
-			[]*cli.Command{runCommand(stderr), devCommand(stdout, stderr), triggerCommand(stdout), tailCommand(stdout, stderr)},
+			[]*cli.Command{runCommand(stderr), devCommand(stdout, stderr), triggerCommand(stdout, stderr), tailCommand(stdout, stderr)},
 			operateCommands(stdout),
 			[]*cli.Command{
 				pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),

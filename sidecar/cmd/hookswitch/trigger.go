@@ -1,19 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,9 +18,10 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-func triggerCommand(stdout io.Writer) *cli.Command {
+func triggerCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:      "trigger",
 		Usage:     "sign a sample event with the development key and send it",
@@ -37,6 +34,9 @@ func triggerCommand(stdout io.Writer) *cli.Command {
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
 			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
 			&cli.StringFlag{Name: "to", Usage: "send it to `URL`, such as a receiver of your own"},
+			&cli.IntFlag{Name: "count", Value: 1, Usage: "send `N` events, each with an id of its own unless the body is fixed"},
+			&cli.StringFlag{Name: "rate", Usage: "send at most `N/s`"},
+			&cli.StringFlag{Name: "tamper", Usage: "spoil one `PART` (body, signature, timestamp or key) and expect that it is refused"},
 		},
 		// Values may contain commas.
 		DisableSliceFlagSeparator: true,
@@ -45,75 +45,61 @@ func triggerCommand(stdout io.Writer) *cli.Command {
 				fmt.Fprintln(stdout, strings.Join(event.Samples(), "\n"))
 				return nil
 			}
-			return trigger(ctx, c, stdout)
+			return trigger(ctx, c, stdout, stderr)
 		},
 	}
 }
 
-func trigger(ctx context.Context, c *cli.Command, stdout io.Writer) error {
-	body, contentType, err := triggerBody(c)
-	if err != nil {
-		return err
+func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
+	v := &volley{tamper: c.String("tamper"), count: c.Int("count"), out: stdout, notes: stderr}
+	var err error
+	if text := c.String("rate"); text != "" {
+		if v.rate, err = adminapi.ParseRate(text); err != nil {
+			return usageError("--%w", err)
+		}
+	}
+	switch {
+	case v.count < 1:
+		return usageError("--count: give a number from 1 on")
+	case v.tamper != "" && !slices.Contains(tampers, v.tamper):
+		return usageError("--tamper: use %s", strings.Join(tampers, ", "))
+	}
+	// Each event is made anew: with an id of its own.
+	v.next = func() ([]byte, *webhook.Event, string, error) {
+		body, contentType, err := triggerBody(c)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		return body, webhook.Decode(contentType, body), contentType, nil
+	}
+	if _, _, _, err := v.next(); err != nil {
+		return err // before anything is made or sent
 	}
 	_, dir, err := dataDir(c)
 	if err != nil {
 		return err
 	}
-	key, err := sidecar.LoadKey(dir, sidecar.DevKey)
-	if err != nil {
+	if v.key, err = sidecar.LoadKey(dir, sidecar.DevKey); err != nil {
 		return err
 	}
 	here, findErr := sidecar.FindInstance(dir)
-	to := c.String("to")
-	if to == "" {
-		if to = "http://localhost:8080/webhooks"; findErr == nil {
-			to = here.Webhooks
+	v.to = c.String("to")
+	if v.to == "" {
+		if v.to = "http://localhost:8080/webhooks"; findErr == nil {
+			v.to = here.Webhooks
 		}
 	}
-	if u, err := url.Parse(to); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return usageError("--to %q is not a URL: write it like http://localhost:8080/webhooks", to)
+	if u, err := url.Parse(v.to); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return usageError("--to %q is not a URL: write it like http://localhost:8080/webhooks", v.to)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
-	if err != nil {
+	if v.count > 1 {
+		return v.many(ctx)
+	}
+	e, err := v.one(ctx)
+	if err != nil || e == nil {
 		return err
 	}
-	timestamp, signature := webhook.Sign(key, time.Now(), body)
-	req.Header.Set(webhook.HeaderTimestamp, timestamp)
-	req.Header.Set(webhook.HeaderSignature, signature)
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("User-Agent", "hookswitch-trigger/"+version)
-
-	e := webhook.Decode(contentType, body)
-	fmt.Fprintf(stdout, "→ POST %s   %s, %d bytes, signed with the development key\n", to, typeName(e.Type), len(body))
-	client := &http.Client{
-		Timeout: 30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // Telnyx takes a redirect for a failure
-		},
-	}
-	start := time.Now()
-	res, err := client.Do(req)
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return &exitError{exitUnreachable, fmt.Errorf("nothing listens at %s: start \"hookswitch dev\" in another terminal, or name your receiver with --to", to)}
-	}
-	if err != nil {
-		return &exitError{exitUnreachable, err}
-	}
-	defer res.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // only shown
-	id := e.ID
-	if id == "" {
-		id = "without an id"
-	}
-	fmt.Fprintf(stdout, "← %d in %s   event %s\n", res.StatusCode, roundDuration(time.Since(start)), id)
-	if res.StatusCode != http.StatusOK {
-		hint := ""
-		if res.StatusCode == http.StatusUnauthorized {
-			hint = "\nthe receiver must accept the development key: \"hookswitch dev\" does, and \"hookswitch keys dev --export\" prints it for a receiver of your own"
-		}
-		return fmt.Errorf("not accepted: %s%s", bytes.TrimSpace(answer), hint)
-	}
-	if findErr == nil && to == here.Webhooks && e.ID != "" {
+	if findErr == nil && v.to == here.Webhooks && e.ID != "" {
 		fmt.Fprintf(stdout, "  its record, once delivered:  curl -H 'Authorization: Bearer x' %s/v2/webhook_deliveries/%s\n", here.Admin, e.ID)
 	}
 	return nil
