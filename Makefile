@@ -24,6 +24,9 @@ ARGS ?=
 # Telnyx's client for Node is installed here, for "make official".
 OFFICIAL := $(CURDIR)/.tmp/official
 
+# A copy of examples/node and its packages, for "make node".
+NODE := $(CURDIR)/.tmp/node
+
 # A copy of examples/express and its packages, for "make apps".
 EXPRESS := $(CURDIR)/.tmp/express
 
@@ -165,6 +168,17 @@ $(EXPRESS)/node_modules/.package-lock.json: examples/express/package.json exampl
 	cd $(EXPRESS) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+.PHONY: node
+node: $(NODE)/node_modules/.package-lock.json ## run the plugin in Node through the protocol, and behind the sidecar
+	cp examples/node/*.mjs plugins/proto/hookswitch/plugin/v1/plugin.proto $(NODE)
+	HOOKSWITCH_NODE_PLUGIN=$(NODE) $(GO) test -count=1 -run '^TestNodeScripts$$' ./sidecar/cmd/hookswitch
+
+$(NODE)/node_modules/.package-lock.json: examples/node/package.json examples/node/package-lock.json
+	mkdir -p $(NODE)
+	cp examples/node/package.json examples/node/package-lock.json $(NODE)
+	cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 .PHONY: size
 size: build ## say what the stripped binary weighs, and fail if it is more than 30 MB
 	@bytes=$$(wc -c <bin/hookswitch); echo "bin/hookswitch: $$bytes bytes of $(MAXSIZE)"; [ "$$bytes" -le $(MAXSIZE) ]
@@ -209,7 +223,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps deploy crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps node deploy crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

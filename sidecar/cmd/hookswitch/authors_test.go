@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"testing"
 
@@ -20,6 +21,25 @@ func TestAuthorScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("HOOKSWITCH", self)
+			return setup(e)
+		},
+		Cmds: commands,
+	})
+}
+
+// TestNodeScripts are the stories of the plugin in examples/node, which needs
+// Node and packages: "make node" puts them into a directory and names it.
+func TestNodeScripts(t *testing.T) {
+	plugin := os.Getenv("HOOKSWITCH_NODE_PLUGIN")
+	if plugin == "" {
+		t.Skip("HOOKSWITCH_NODE_PLUGIN is not set: make node does it")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/node",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NODE_PLUGIN", plugin)
 			return setup(e)
 		},
 		Cmds: commands,
