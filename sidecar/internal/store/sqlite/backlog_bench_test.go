@@ -69,6 +69,13 @@ func BenchmarkBacklog(b *testing.B) {
 			}
 		})
 	}
+	b.Run("stats", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := db.Stats(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("claim", func(b *testing.B) {
 		for b.Loop() {
 			tasks, err := db.Claim(b.Context(), "forward:down", time.Now(), 1)
