@@ -6,13 +6,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-func deadCommand(stdout io.Writer) *cli.Command {
+func deadCommand(stdout, stderr io.Writer) *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show `N` events at most"}
 	dry := &cli.BoolFlag{Name: "dry-run", Usage: "only say what would happen"}
 	return &cli.Command{
@@ -29,7 +30,7 @@ func deadCommand(stdout io.Writer) *cli.Command {
 				&cli.StringFlag{Name: "rate", Usage: "at most `N/s`"},
 				&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end"},
 			}), func(ctx context.Context, c *cli.Command, api *client) error {
-				return startReplay(ctx, c, api, stdout, "/dead-letters/requeue")
+				return startReplay(ctx, c, api, stdout, stderr, "/dead-letters/requeue")
 			}),
 			command("discard", "give dead letters up; a replay can bring them back", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
 				allFlag("discard"), dry, outputFlag(),
@@ -39,7 +40,7 @@ func deadCommand(stdout io.Writer) *cli.Command {
 }
 
 func deadGroups(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
-	f, err := readFilter(c)
+	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return err
 	}
@@ -50,16 +51,19 @@ func deadGroups(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 	if len(list.Data) == 0 {
 		return errNothing
 	}
-	return show(stdout, c, list.Data, func(w io.Writer) {
-		fmt.Fprintln(w, "COUNT\tTARGET\tTYPE\tOLDEST\tNEWEST\tERROR")
-		for _, g := range list.Data {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", g.Count, g.Target, g.EventType, clock(g.Oldest), clock(g.Newest), g.Error)
-		}
-	})
+	if c.String("output") != "table" {
+		return show(stdout, c, list.Data, nil)
+	}
+	table := rows{{"COUNT", "TARGET", "TYPE", "OLDEST", "NEWEST", "ERROR"}}
+	for _, g := range list.Data {
+		table = append(table, []string{strconv.Itoa(g.Count), g.Target, typeName(g.EventType), clock(g.Oldest), clock(g.Newest), g.Error})
+	}
+	table.print(stdout)
+	return nil
 }
 
 func discard(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
-	f, err := readFilter(c)
+	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return err
 	}

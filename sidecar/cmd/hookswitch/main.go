@@ -132,7 +132,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Flags:     globalFlags(),
 		Commands: slices.Concat(
 			[]*cli.Command{runCommand(stderr), devCommand(stdout, stderr), triggerCommand(stdout, stderr), tailCommand(stdout, stderr)},
-			operateCommands(stdout),
+			operateCommands(stdout, stderr),
 			[]*cli.Command{
 				pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),
 				statusCommand(stdout), healthCommand(), versionCommand(stdout),

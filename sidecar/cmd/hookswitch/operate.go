@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
@@ -20,8 +19,8 @@ import (
 )
 
 // operateCommands are those that work on the events of a running sidecar.
-func operateCommands(stdout io.Writer) []*cli.Command {
-	return []*cli.Command{eventsCommand(stdout), replayCommand(stdout), deadCommand(stdout)}
+func operateCommands(stdout, stderr io.Writer) []*cli.Command {
+	return []*cli.Command{eventsCommand(stdout, stderr), replayCommand(stdout, stderr), deadCommand(stdout, stderr)}
 }
 
 // command makes a command whose action has a client.
@@ -41,26 +40,7 @@ func command(name, usage, args string, flags []cli.Flag, action func(context.Con
 
 var errNothing = &exitError{exitNothing, errors.New("no event matches")}
 
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORM`: table or json"}
-}
-
-// show prints v as JSON if that is asked for, and otherwise by table.
-func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error {
-	switch c.String("output") {
-	case "json":
-		e := json.NewEncoder(stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(v)
-	case "table":
-		w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-		table(w)
-		return w.Flush()
-	}
-	return usageError("--output: use table or json")
-}
-
-func eventsCommand(stdout io.Writer) *cli.Command {
+func eventsCommand(stdout, stderr io.Writer) *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show `N` events at most"}
 	return &cli.Command{
 		Name: "events", Usage: "list, show and export events", OnUsageError: onUsageError,
@@ -81,11 +61,7 @@ func eventsCommand(stdout io.Writer) *cli.Command {
 				func(ctx context.Context, c *cli.Command, api *client) error { return eventTypes(ctx, c, api, stdout) }),
 			command("export", "print whole events, one JSON object a line, newest first", "[ID...]", filterFlags(),
 				func(ctx context.Context, c *cli.Command, api *client) error {
-					f, err := readFilter(c)
-					if err != nil {
-						return err
-					}
-					return copyTo(ctx, api, stdout, "/events/export", values(f))
+					return exportEvents(ctx, c, api, stdout, stderr)
 				}),
 		},
 	}
@@ -129,7 +105,11 @@ func copyOne(ctx context.Context, c *cli.Command, api *client, stdout io.Writer,
 	if c.Args().Len() != 1 {
 		return usageError("%s: give the id of one event or delivery", c.Name)
 	}
-	return copyTo(ctx, api, stdout, "/events/"+url.PathEscape(c.Args().First())+what, nil)
+	id, err := wholeID(ctx, api, c.Args().First())
+	if err != nil {
+		return err
+	}
+	return copyTo(ctx, api, stdout, "/events/"+url.PathEscape(id)+what, nil)
 }
 
 func copyTo(ctx context.Context, api *client, stdout io.Writer, path string, query url.Values) error {
@@ -144,9 +124,55 @@ func copyTo(ctx context.Context, api *client, stdout io.Writer, path string, que
 	return nil
 }
 
+// exportEvents prints whole events, and says how far it is where that does not
+// mix with them.
+func exportEvents(ctx context.Context, c *cli.Command, api *client, stdout, stderr io.Writer) error {
+	f, err := eventFilter(ctx, c, api)
+	if err != nil {
+		return err
+	}
+	count := &lineCounter{w: stdout}
+	if !isTerminal(stdout) {
+		total := 0
+		if isTerminal(stderr) { // counting takes a while, too
+			f.All = true
+			var p adminapi.Preview
+			if err := api.call(ctx, http.MethodPost, "/replays", nil, adminapi.ReplayRequest{Filter: f, DryRun: true}, &p); err != nil {
+				return err
+			}
+			total = p.Events
+		}
+		p := newProgress(stderr, "exported", total)
+		defer p.end()
+		count.each = p.at
+	}
+	if err := copyTo(ctx, api, count, "/events/export", values(f)); err != nil {
+		return err
+	}
+	if count.n == 0 {
+		return errNothing
+	}
+	return nil
+}
+
+// lineCounter counts the lines that are written.
+type lineCounter struct {
+	w    io.Writer
+	n    int
+	each func(n int) // nil: nobody wants to know
+}
+
+func (l *lineCounter) Write(p []byte) (int, error) {
+	l.n += bytes.Count(p, []byte("\n"))
+	if l.each != nil {
+		l.each(l.n)
+	}
+	return l.w.Write(p)
+}
+
 // listEvents pages through a list until it has enough.
 func listEvents(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string) error {
-	f, err := readFilter(c)
+	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return err
 	}
@@ -168,30 +194,38 @@ func listEvents(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 	if len(events) == 0 {
 		return errNothing
 	}
-	return show(stdout, c, events, func(w io.Writer) {
-		fmt.Fprintln(w, "EVENT\tTYPE\tRECEIVED\tSTATUS\tTARGET\tTRIES\tLAST RESULT")
-		for _, e := range events {
-			printEvent(w, e)
-		}
-		if more {
-			fmt.Fprintf(w, "and more: --limit %d\n", 2*most)
-		}
-	})
+	if c.String("output") != "table" {
+		return show(stdout, c, events, nil)
+	}
+	eventRows(events).print(stdout)
+	if more {
+		fmt.Fprintf(stdout, "and more: --limit %d\n", 2*most)
+	}
+	return nil
 }
 
-// printEvent prints a line for each job of an event.
-func printEvent(w io.Writer, e adminapi.Event) {
-	id := e.ID
-	if id == "" {
-		id = e.DeliveryID
+// eventRows has a row for each job of each event.
+func eventRows(events []adminapi.Event) rows {
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = cmp.Or(e.ID, e.DeliveryID)
 	}
-	if len(e.Jobs) == 0 {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t–\t0\t\n", id, e.Type, clock(e.ReceivedAt), e.Status)
+	n := shortIDs(ids)
+	table := rows{{"EVENT", "TYPE", "RECEIVED", "STATUS", "TARGET", "TRIES", "LAST RESULT"}}
+	for i, e := range events {
+		id := cut(ids[i], max(n, 8))
+		if len(ids[i]) > n {
+			id = ids[i][:n]
+		}
+		if len(e.Jobs) == 0 {
+			table = append(table, []string{id, typeName(e.Type), clock(e.ReceivedAt), e.Status, "–", "0", ""})
+		}
+		for _, j := range e.Jobs {
+			table = append(table, []string{id, typeName(e.Type), clock(e.ReceivedAt), j.State, j.Target, strconv.Itoa(j.Attempts), lastResult(j)})
+			id = ""
+		}
 	}
-	for _, j := range e.Jobs {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", id, e.Type, clock(e.ReceivedAt), j.State, j.Target, j.Attempts, lastResult(j))
-		id = ""
-	}
+	return table
 }
 
 func lastResult(j adminapi.Job) string {
@@ -205,9 +239,7 @@ func lastResult(j adminapi.Job) string {
 	default:
 		text = last.Outcome
 	}
-	if len(text) > 60 {
-		text = text[:57] + "..."
-	}
+	text = cut(text, 200)
 	if j.NextAt != nil && j.Attempts > 0 {
 		text += " (next " + clock(j.NextAt) + ")"
 	}

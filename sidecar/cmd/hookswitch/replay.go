@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func allFlag(what string) cli.Flag {
 	return &cli.BoolFlag{Name: "all", Usage: what + " everything: needed if no filter is given"}
 }
 
-func replayCommand(stdout io.Writer) *cli.Command {
+func replayCommand(stdout, stderr io.Writer) *cli.Command {
 	flags := slices.Concat(filterFlags(), []cli.Flag{
 		allFlag("replay"), outputFlag(),
 		&cli.StringSliceFlag{Name: "to", Usage: "deliver to `TARGET`, also if it has not had the event; repeatable"},
@@ -28,15 +29,19 @@ func replayCommand(stdout io.Writer) *cli.Command {
 		&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end; the sidecar goes on by itself"},
 	})
 	replay := command("replay", "deliver events again", "[ID...]", flags, func(ctx context.Context, c *cli.Command, api *client) error {
-		return startReplay(ctx, c, api, stdout, "/replays")
+		return startReplay(ctx, c, api, stdout, stderr, "/replays")
 	})
 	one := func(name, usage, method string) *cli.Command {
 		return command(name, usage, "ID", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
 			if c.Args().Len() != 1 {
 				return usageError("replay %s: give the id of one replay; \"hookswitch replay list\" shows them", name)
 			}
+			id, err := wholeReplay(ctx, api, c.Args().First())
+			if err != nil {
+				return err
+			}
 			var r adminapi.Replay
-			if err := api.call(ctx, method, "/replays/"+url.PathEscape(c.Args().First()), nil, nil, &r); err != nil {
+			if err := api.call(ctx, method, "/replays/"+url.PathEscape(id), nil, nil, &r); err != nil {
 				return err
 			}
 			return showReplays(stdout, c, r)
@@ -57,17 +62,29 @@ func replayCommand(stdout io.Writer) *cli.Command {
 }
 
 func showReplays(stdout io.Writer, c *cli.Command, list ...adminapi.Replay) error {
-	return show(stdout, c, list, func(w io.Writer) {
-		fmt.Fprintln(w, "REPLAY\tSTATE\tCREATED\tSEEN\tQUEUED\tSKIPPED")
-		for _, r := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d/%d\t%d\t%d\n", r.ID, r.State, clock(r.CreatedAt), r.Seen, r.Total, r.Queued, r.Skipped)
-		}
-	})
+	if c.String("output") != "table" {
+		return show(stdout, c, list, nil)
+	}
+	ids := make([]string, len(list))
+	for i, r := range list {
+		ids[i] = r.ID
+	}
+	// The beginning of these ids is the time: twelve characters are milliseconds.
+	n := max(shortIDs(ids), len("01a2132d-1236"))
+	table := rows{{"REPLAY", "STATE", "CREATED", "SEEN", "QUEUED", "SKIPPED", ""}}
+	for _, r := range list {
+		table = append(table, []string{
+			r.ID[:min(n, len(r.ID))], r.State, clock(r.CreatedAt), fmt.Sprintf("%d/%d", r.Seen, r.Total),
+			strconv.Itoa(r.Queued), strconv.Itoa(r.Skipped), "",
+		})
+	}
+	table.print(stdout)
+	return nil
 }
 
 // replayRequest reads what is to be replayed from the flags.
-func replayRequest(c *cli.Command) (adminapi.ReplayRequest, error) {
-	f, err := readFilter(c)
+func replayRequest(ctx context.Context, c *cli.Command, api *client) (adminapi.ReplayRequest, error) {
+	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return adminapi.ReplayRequest{}, err
 	}
@@ -81,8 +98,8 @@ func replayRequest(c *cli.Command) (adminapi.ReplayRequest, error) {
 }
 
 // startReplay orders a replay, and waits for its end.
-func startReplay(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string) error {
-	req, err := replayRequest(c)
+func startReplay(ctx context.Context, c *cli.Command, api *client, stdout, stderr io.Writer, path string) error {
+	req, err := replayRequest(ctx, c, api)
 	if err != nil {
 		return err
 	}
@@ -96,11 +113,10 @@ func startReplay(ctx context.Context, c *cli.Command, api *client, stdout io.Wri
 	if r.Total == 0 {
 		return errNothing
 	}
-	for shown := -1; r.State == "running" && !c.Bool("no-wait"); {
-		if c.String("output") == "table" && r.Seen != shown {
-			fmt.Fprintf(stdout, "replay %s: %d of %d events\n", r.ID, r.Seen, r.Total)
-			shown = r.Seen
-		}
+	p := newProgress(stderr, "replay "+r.ID+": queued", r.Total)
+	defer p.end()
+	for r.State == "running" && !c.Bool("no-wait") {
+		p.at(r.Seen)
 		select {
 		case <-ctx.Done():
 			return &exitError{exitInterrupted, fmt.Errorf("the sidecar goes on with replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
@@ -110,6 +126,7 @@ func startReplay(ctx context.Context, c *cli.Command, api *client, stdout io.Wri
 			return err
 		}
 	}
+	p.end()
 	return showReplays(stdout, c, r)
 }
 

@@ -89,6 +89,11 @@ func verify(ctx context.Context, c *cli.Command, stdin io.Reader) (adminapi.Veri
 	if err != nil {
 		return v, err
 	}
+	if !strings.HasPrefix(strings.ToLower(id), "r_") {
+		if id, err = wholeID(ctx, api, id); err != nil {
+			return v, err
+		}
+	}
 	if c.IsSet("key") {
 		h, body, received, err := storedRequest(ctx, api, id)
 		if err != nil {

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v3"
+)
+
+// newTabs aligns what is separated by tabs.
+func newTabs(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
+
+func outputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORM`: table, json or jsonl (a line for each)"}
+}
+
+// show prints v as JSON if that is asked for, and otherwise by table. Fields of
+// the JSON are those of the API, and only ever added.
+func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error {
+	e := json.NewEncoder(stdout)
+	switch c.String("output") {
+	case "json":
+		e.SetIndent("", "  ")
+		return e.Encode(v)
+	case "jsonl":
+		list := reflect.ValueOf(v)
+		if list.Kind() != reflect.Slice {
+			return e.Encode(v)
+		}
+		for i := range list.Len() {
+			if err := e.Encode(list.Index(i).Interface()); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "table":
+		w := newTabs(stdout)
+		table(w)
+		return w.Flush()
+	}
+	return usageError("--output: use table, json or jsonl")
+}
+
+// rows is a table of 80 columns. The last column is text: where it does not fit
+// it goes to a line of its own. Wide columns before it are cut; the JSON forms
+// have all.
+type rows [][]string
+
+// print prints the rows, the first of which is the header.
+func (r rows) print(w io.Writer) {
+	last := len(r[0]) - 1
+	widths := make([]int, last)
+	for _, row := range r {
+		for i := range widths {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	sum := func() (n int) {
+		for _, width := range widths {
+			n += width + 2
+		}
+		return n
+	}
+	for sum() > screenWidth {
+		widths[slices.Index(widths, slices.Max(widths))]--
+	}
+	for _, row := range r {
+		var line strings.Builder
+		for i, width := range widths {
+			line.WriteString(pad(cut(row[i], width), width+2))
+		}
+		text := row[last]
+		if sum()+utf8.RuneCountInString(text) > screenWidth {
+			fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+			line.Reset()
+			text = fold(screenWidth, "    ", piece{"  └ ", nil, true}, piece{text: text})
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String()+text, " "))
+	}
+}
+
+// shortIDs returns how many characters tell these ids apart, eight at least.
+func shortIDs(ids []string) int {
+	for n := 8; n < 36; n++ {
+		seen := make(map[string]string, len(ids))
+		clash := slices.ContainsFunc(ids, func(id string) bool {
+			short := id[:min(n, len(id))]
+			other, found := seen[short]
+			seen[short] = id
+			return found && other != id
+		})
+		if !clash {
+			return n
+		}
+	}
+	return 36
+}
