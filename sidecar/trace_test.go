@@ -25,6 +25,7 @@ type receiver struct {
 	t *testing.T
 
 	mu       sync.Mutex
+	last     *http.Request      // guarded by mu
 	spans    []*otlp.Span       // guarded by mu
 	resource []*common.KeyValue // guarded by mu
 }
@@ -47,6 +48,7 @@ func (c *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.last = r
 	for _, rs := range req.ResourceSpans {
 		c.resource = rs.Resource.Attributes
 		for _, ss := range rs.ScopeSpans {
@@ -94,7 +96,7 @@ func traceparent(s *otlp.Span) string {
 func TestTrace(t *testing.T) {
 	to := newReceiver(t)
 	r := start(t, func(c *sidecar.Config) {
-		c.OTelEndpoint, c.OTelHeaders = to.URL, "X-Tenant=a%20b"
+		c.OTelEndpoint, c.OTelHeaders = strings.Replace(to.URL, "://", "://ann:s3cret@", 1), "X-Tenant=a%20b"
 		c.OTelService, c.OTelResource = "phones", "deployment.environment.name=test,service.name=other"
 	})
 	const stranger = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -149,6 +151,9 @@ func TestTrace(t *testing.T) {
 	}
 	if got := attributes(to.resource); got["service.name"] != "phones" || got["service.version"] != "test" || got["deployment.environment.name"] != "test" {
 		t.Errorf("resource %v", got)
+	}
+	if user, password, _ := to.last.BasicAuth(); user != "ann" || password != "s3cret" {
+		t.Errorf("the collector is told %q %q", user, password)
 	}
 	line := strings.Join(r.log.with(`"event accepted"`), "")
 	if !strings.Contains(line, `"trace_id":"`+hex.EncodeToString(request.TraceId)) || !strings.Contains(line, `"span_id":"`+hex.EncodeToString(request.SpanId)) {

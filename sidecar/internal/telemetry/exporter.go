@@ -2,8 +2,12 @@ package telemetry
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -39,8 +43,12 @@ func NewTracer(cfg TraceConfig) (*Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
+	headers, err := withPassword(cfg.URL, cfg.Headers)
+	if err != nil {
+		return nil, err
+	}
 	out, err := otlptracehttp.New(context.Background(),
-		otlptracehttp.WithEndpointURL(cfg.URL), otlptracehttp.WithHeaders(cfg.Headers))
+		otlptracehttp.WithEndpointURL(cfg.URL), otlptracehttp.WithHeaders(headers))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: traces: %w", err)
 	}
@@ -58,6 +66,22 @@ func NewTracer(cfg TraceConfig) (*Tracer, error) {
 		sdk.WithResource(resource.NewSchemaless(attrs...)),
 		sdk.WithSampler(linked{base}))
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/hookswitch/hookswitch"), log: cfg.Log}, nil
+}
+
+// withPassword adds the user and the password of a URL, which the exporter
+// would leave out, to the headers.
+func withPassword(text string, headers map[string]string) (map[string]string, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("telemetry: traces: the collector's URL cannot be parsed") // it may hold a password
+	}
+	if u.User == nil {
+		return headers, nil
+	}
+	password, _ := u.User.Password()
+	headers = maps.Clone(headers)
+	headers["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
+	return headers, nil
 }
 
 // Close sends what is left, for a few seconds at most.
