@@ -34,6 +34,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"goplugin":  cmdGoPlugin,
 	"ready":     cmdReady,
 	"sigterm":   cmdSigterm,
+	"stops":     cmdStops,
+	"insist":    cmdInsist,
 	"sighup":    cmdSighup,
 	"sample":    cmdSample,
 	"post":      cmdPost,
