@@ -53,8 +53,10 @@ func wireEvent(t store.Task, traceparent string, timeout time.Duration, crashes 
 		Replay:         t.Job.Round > 0,
 		CrashSuspect:   uint32(crashes),
 	}
-	for _, h := range e.Header {
-		w.Headers = append(w.Headers, &pluginpb.Header{Name: valid(h[0]), Value: valid(h[1])})
+	headers := make([]pluginpb.Header, len(e.Header)) // one allocation for all
+	for i, h := range e.Header {
+		headers[i].Name, headers[i].Value = valid(h[0]), valid(h[1])
+		w.Headers = append(w.Headers, &headers[i])
 		if w.ContentType == "" && http.CanonicalHeaderKey(h[0]) == "Content-Type" {
 			w.ContentType = valid(h[1])
 		}

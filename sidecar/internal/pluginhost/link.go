@@ -91,6 +91,13 @@ var errMoved = errors.New("plugin process is going away")
 
 // acquire waits for a place in the window.
 func (l *link) acquire(ctx context.Context) error {
+	if l.window.take() {
+		if l.isClosing() {
+			l.window.release()
+			return errMoved
+		}
+		return nil
+	}
 	place := l.window.ask()
 	var err error
 	select {

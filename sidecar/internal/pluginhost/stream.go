@@ -96,7 +96,7 @@ func (s *stream) cancel(c *call) bool {
 	queued := func(e *pluginpb.Event) bool { return e.Seq == c.seq }
 	if i := slices.IndexFunc(s.events, queued); i >= 0 {
 		s.events = slices.Delete(s.events, i, i+1)
-		s.forget(c)
+		s.forget(c, nil)
 		return false
 	}
 	s.control = append(s.control, &pluginpb.DeliverRequest{
@@ -115,14 +115,18 @@ func (s *stream) abandon(c *call) {
 	}
 }
 
-// forget takes a call off the books and gives its place back. The caller holds
-// the lock.
-func (s *stream) forget(c *call) {
+// forget takes a call off the books, gives its place back, and only then hands
+// over the result, if there is one: who has it may count on the place. The
+// caller holds the lock.
+func (s *stream) forget(c *call, res *pluginpb.Result) {
 	delete(s.calls, c.seq)
 	if c.abandoned {
 		s.abandoned--
 	}
 	s.link.window.release()
+	if res != nil {
+		c.result <- res
+	}
 	if len(s.calls) == 0 {
 		select {
 		case s.idle <- struct{}{}:
@@ -313,6 +317,5 @@ func (s *stream) receive(res *pluginpb.Result) {
 	if c.abandoned {
 		s.stray++
 	}
-	c.result <- res
-	s.forget(c)
+	s.forget(c, res)
 }

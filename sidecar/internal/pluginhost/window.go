@@ -21,6 +21,17 @@ type window struct {
 	waiting []chan struct{} // closed when its place is granted, oldest first
 }
 
+// take takes a place if there is one and nobody waits for it.
+func (w *window) take() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) > 0 || w.used >= w.limit {
+		return false
+	}
+	w.used++
+	return true
+}
+
 // ask asks for a place. The channel is closed when it is granted.
 func (w *window) ask() chan struct{} {
 	place := make(chan struct{})
