@@ -306,7 +306,7 @@ func (s *session) drain(w *wire) (string, error) {
 	}
 	for _, e := range events {
 		if w.known[e.GetSeq()] {
-			return "", errors.New("Drained before the results of the events that it had")
+			return "", errors.New("it said Drained before the results of the events that it had")
 		}
 	}
 	return "", w.rpc.CloseSend()

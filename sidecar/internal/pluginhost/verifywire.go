@@ -165,7 +165,7 @@ func (w *wire) pong(id uint64) error {
 	}
 	err = w.until(verifyPing, func(f *pluginpb.DeliverResponse) (bool, error) {
 		if p := f.GetPong(); p != nil && p.GetId() != id {
-			return false, fmt.Errorf("Pong with id %d, not %d", p.GetId(), id)
+			return false, fmt.Errorf("it sent a Pong with id %d, not %d", p.GetId(), id)
 		}
 		return f.GetPong() != nil, nil
 	})
