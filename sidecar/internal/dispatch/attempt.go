@@ -31,7 +31,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	if err != nil {
 		span.Attempted("released", 0, "")
 		if err := l.d.store.Release(results, task.Job.ID); err != nil && !errors.Is(err, store.ErrClosed) {
-			l.d.log.Error("cannot release a job: it waits for the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "error", err)
+			l.d.log.Error("cannot release a job: it waits for the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
 		}
 		return
 	}
@@ -45,7 +45,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	state, nextAt := store.Next(task.Job, a, *l.policy.Load(), store.Jitter())
 	if err := l.record(results, task, a, state, nextAt); err != nil {
 		l.d.unrecorded.Add(1)
-		l.d.log.Error("the result of an attempt is not recorded", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "outcome", a.Outcome, "error", err)
+		l.d.log.Error("the result of an attempt is not recorded", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
 		return
 	}
 	l.report(attempts, task, a, state, nextAt)
@@ -60,7 +60,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 	started := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
-			l.d.log.Error("target panicked", "code", telemetry.CodeTargetPanic, "target", l.name, "delivery_id", task.Event.DeliveryID, "panic", p, "stack", string(debug.Stack()))
+			l.d.log.Error("target panicked", "code", telemetry.CodeTargetPanic, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "panic", p, "stack", string(debug.Stack()))
 			a, err = failed(fmt.Sprintf("target panicked: %v", p)), nil
 			a.Cause = store.CausePanic
 		}
@@ -99,7 +99,7 @@ func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, sta
 		if err == nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
 			return err
 		}
-		l.d.log.Warn("recording the result of an attempt failed", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "attempt", a.N, "retry_in", backoff, "error", err)
+		l.d.log.Warn("recording the result of an attempt failed", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "retry_in", backoff, "error", err)
 		t := time.NewTimer(backoff)
 		select {
 		case <-ctx.Done():

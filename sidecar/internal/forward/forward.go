@@ -239,6 +239,6 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 		f.answered(&a, resp, cancel)
 	}
 	a.FinishedAt = time.Now()
-	f.log.Debug("forwarded", "target", f.name, "delivery_id", t.Event.DeliveryID, "status", a.ResponseStatus, "outcome", a.Outcome, "took", a.FinishedAt.Sub(a.StartedAt))
+	f.log.DebugContext(ctx, "forwarded", "target", f.name, "delivery_id", t.Event.DeliveryID, "event_id", t.Event.ID, "attempt", t.Job.Attempts+1, "status", a.ResponseStatus, "outcome", a.Outcome, "took", a.FinishedAt.Sub(a.StartedAt))
 	return a, nil
 }
