@@ -15,9 +15,9 @@ type ConfigError struct{ Problems []Problem }
 // Problem is one thing that is wrong with a configuration. It holds nothing
 // secret.
 type Problem struct {
-	Variable string // the name of a variable, or of a file of variables
-	Value    string // as it was set; empty if it was not, or may be secret
-	Text     string // what is wrong, and the fix
+	Variable string `json:"variable"`        // the name of a variable, or of a file of variables
+	Value    string `json:"value,omitempty"` // as it was set; empty if it was not, or may be secret
+	Text     string `json:"text"`            // what is wrong, and the fix
 }
 
 // String returns a line such as HOOKSWITCH_TOLERANCE="5" needs a unit.

@@ -210,3 +210,20 @@ func TestURLsAreShownWithoutSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestEnvLine: errors do not repeat values, and what stands in single quotes is
+// taken as it is. (A fuzz target here would build the stores for fuzzing, which
+// takes minutes.)
+func TestEnvLine(t *testing.T) {
+	const secret = "pl4nted"
+	for _, value := range []string{"", "a b", "x # y", `"\n\"`, "\\", "$HOME", "é#", "\"", "a\"b", "\\\"", "#", " "} {
+		for _, quote := range []string{"", `"`, "'"} {
+			if _, _, err := envLine("NAME=" + quote + secret + value); err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("%q: %v", value, err)
+			}
+		}
+		if _, got, err := envLine("export NAME='" + value + "' # " + value); err != nil || got != value {
+			t.Errorf("%q is read as %q, %v", value, got, err)
+		}
+	}
+}
