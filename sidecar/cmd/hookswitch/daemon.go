@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -232,9 +233,10 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 // keysCommand prints public keys. The secret halves never leave their files.
 func keysCommand(stdout io.Writer) *cli.Command {
 	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
+	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
 	show := func(name, usage string, load func(*sidecar.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
 		return &cli.Command{
-			Name: name, Usage: usage, Flags: []cli.Flag{export}, OnUsageError: onUsageError,
+			Name: name, Usage: usage, Flags: []cli.Flag{export, output}, OnUsageError: onUsageError,
 			Action: func(_ context.Context, c *cli.Command) error {
 				if err := noArguments(c); err != nil {
 					return err
@@ -246,6 +248,13 @@ func keysCommand(stdout io.Writer) *cli.Command {
 				key, err := load(&cfg, dir)
 				if err != nil {
 					return err
+				}
+				switch c.String("output") {
+				case "text":
+				case "json":
+					return json.NewEncoder(stdout).Encode(map[string]string{"name": name, "public_key": sidecar.PublicText(key)})
+				default:
+					return usageError("--output: use text or json")
 				}
 				if c.Bool("export") {
 					fmt.Fprint(stdout, "export TELNYX_PUBLIC_KEY=")

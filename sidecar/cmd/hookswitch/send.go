@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -35,9 +36,12 @@ type volley struct {
 	out    io.Writer
 	notes  io.Writer
 
+	json bool // sum up as JSON
+
 	mu    sync.Mutex
 	took  []time.Duration
 	codes map[int]int
+	ids   []string // of events that were accepted
 }
 
 // request returns a signed request, or one that is tampered with.
@@ -196,7 +200,7 @@ func (v *volley) pace(ctx context.Context, turns chan<- struct{}, between func()
 }
 
 func (v *volley) send(ctx context.Context, client *http.Client) error {
-	body, _, contentType, err := v.next()
+	body, e, contentType, err := v.next()
 	if err != nil {
 		return err
 	}
@@ -214,6 +218,9 @@ func (v *volley) send(ctx context.Context, client *http.Client) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.codes[res.StatusCode]++
+	if res.StatusCode == http.StatusOK {
+		v.ids = append(v.ids, e.ID)
+	}
 	v.took = append(v.took, time.Since(start))
 	return nil
 }
@@ -225,6 +232,16 @@ func (v *volley) sum(ctx context.Context, took time.Duration) error {
 	if len(v.took) == 0 {
 		return &exitError{exitInterrupted, errors.New("interrupted before the first answer")}
 	}
+	if v.json {
+		result := volleyResult{
+			URL: v.to, Sent: len(v.took), Answers: v.codes, Seconds: took.Seconds(),
+			P50: quantile(0.5).Seconds(), P99: quantile(0.99).Seconds(), Accepted: append([]string{}, v.ids...),
+		}
+		if err := json.NewEncoder(v.out).Encode(result); err != nil {
+			return err
+		}
+		return v.judge(ctx)
+	}
 	var codes []string
 	for code, n := range v.codes {
 		codes = append(codes, fmt.Sprintf("%d: %d", code, n))
@@ -232,6 +249,23 @@ func (v *volley) sum(ctx context.Context, took time.Duration) error {
 	slices.Sort(codes)
 	fmt.Fprintf(v.out, "sent %d events in %s (%.3g/s)   answers %s   p50 %s  p99 %s\n", len(v.took), roundDuration(took),
 		float64(len(v.took))/took.Seconds(), strings.Join(codes, ", "), quantile(0.5), quantile(0.99))
+	return v.judge(ctx)
+}
+
+// volleyResult is what "hookswitch trigger -o json" prints. Fields are only
+// ever added.
+type volleyResult struct {
+	URL      string      `json:"url"`
+	Sent     int         `json:"sent"`
+	Answers  map[int]int `json:"answers"` // by status
+	Seconds  float64     `json:"seconds"`
+	P50      float64     `json:"p50_seconds"`
+	P99      float64     `json:"p99_seconds"`
+	Accepted []string    `json:"accepted"` // ids of events
+}
+
+// judge says whether the answers are those that were to be expected.
+func (v *volley) judge(ctx context.Context) error {
 	accepted := v.codes[http.StatusOK]
 	switch {
 	case ctx.Err() != nil:

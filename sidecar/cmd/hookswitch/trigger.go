@@ -35,6 +35,7 @@ func triggerCommand(stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
 			&cli.StringFlag{Name: "to", Usage: "send it to `URL`, such as a receiver of your own"},
 			&cli.IntFlag{Name: "count", Value: 1, Usage: "send `N` events, each with an id of its own unless the body is fixed"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"},
 			&cli.StringFlag{Name: "rate", Usage: "send at most `N/s`"},
 			&cli.StringFlag{Name: "tamper", Usage: "spoil one `PART` (body, signature, timestamp or key) and expect that it is refused"},
 		},
@@ -57,6 +58,13 @@ func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) erro
 		if v.rate, err = adminapi.ParseRate(text); err != nil {
 			return usageError("--%w", err)
 		}
+	}
+	switch form := c.String("output"); form {
+	case "text":
+	case "json":
+		v.json = true
+	default:
+		return usageError("--output: use text or json")
 	}
 	switch {
 	case v.count < 1:
@@ -92,7 +100,7 @@ func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) erro
 	if u, err := url.Parse(v.to); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return usageError("--to %q is not a URL: write it like http://localhost:8080/webhooks", v.to)
 	}
-	if v.count > 1 {
+	if v.count > 1 || v.json {
 		return v.many(ctx)
 	}
 	e, err := v.one(ctx)
