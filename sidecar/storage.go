@@ -25,7 +25,11 @@ func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log, OnCommit: s.metrics.Commit})
+	db, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log, OnCommit: s.metrics.Commit})
+	if err != nil {
+		return nil, err // not a nil *DB, which would be a store to close
+	}
+	return db, nil
 }
 
 // openDatabase opens a store that other sidecars may share. The data directory
@@ -41,7 +45,11 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 	if s.cfg.ForwardKey == "" && s.signs() {
 		s.log.Warn("sidecars that share a database should sign with one key: set HOOKSWITCH_FORWARD_KEY, or the app has to trust the key of each", "code", telemetry.CodeForwardKeys, "data", s.dir)
 	}
-	return postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.metrics.Commit})
+	db, err := postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.metrics.Commit})
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
 }
 
 // signs reports whether requests are forwarded with a signature of our own.
