@@ -96,6 +96,27 @@ type Config struct {
 	// folder that does not exist has none.
 	PluginDir string `env:"HOOKSWITCH_PLUGIN_DIR" envDefault:"plugins" desc:"folder whose executables are started as plugins" example:"/usr/lib/hookswitch/plugins"`
 
+	// PluginWatch makes the sidecar follow the folder while it runs: plugins
+	// come, go and change. Without it only "hookswitch plugins reload" looks
+	// there again.
+	PluginWatch bool `env:"HOOKSWITCH_PLUGIN_WATCH" envDefault:"true" desc:"follow the plugin folder while the sidecar runs"`
+
+	// PluginTrust says which programs are run: "dir" those that only root and
+	// the sidecar's user can have put there; "pinned" those listed in
+	// PluginSums; "signed" likewise, if the list is signed with PluginSignKey.
+	PluginTrust string `env:"HOOKSWITCH_PLUGIN_TRUST" envDefault:"dir" desc:"which programs are run as plugins: dir, pinned or signed"`
+
+	// PluginSums is a file that sha256sum has written, of the programs that
+	// are trusted.
+	PluginSums string `env:"HOOKSWITCH_PLUGIN_SHA256SUMS" desc:"file with the SHA-256 of the programs that are trusted" example:"/etc/hookswitch/SHA256SUMS"`
+
+	// PluginSignKey is the Ed25519 public key, PEM or base64, that verifies the
+	// signature of PluginSums in the file beside it that ends in .sig.
+	PluginSignKey string `env:"HOOKSWITCH_PLUGIN_SIGN_KEY" desc:"public key (Ed25519) that verifies the signature beside HOOKSWITCH_PLUGIN_SHA256SUMS"`
+
+	// PluginAllowRoot lets plugins run as root when the sidecar does.
+	PluginAllowRoot bool `env:"HOOKSWITCH_PLUGIN_ALLOW_ROOT" envDefault:"false" desc:"let plugins run as root when the sidecar does"`
+
 	// PluginEnv names variables that plugins may see. They inherit nothing
 	// else but PATH, HOME and their like.
 	PluginEnv []string `env:"HOOKSWITCH_PLUGIN_ENV" desc:"names of variables that plugins may see" example:"CRM_URL,CRM_TOKEN"`

@@ -40,6 +40,7 @@ func (c *Config) validate(problem *ConfigError) error {
 	c.validateEdge(problem)
 	c.validateObserve(problem)
 	c.validatePlugins(problem)
+	c.validateTrust(problem)
 	for _, path := range c.Paths {
 		if !strings.HasPrefix(path, "/") {
 			problem.add("HOOKSWITCH_PATHS", fmt.Sprintf("has %q, which does not begin with a slash", path))

@@ -63,13 +63,18 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 	s.plugins, err = pluginhost.New(pluginhost.Config{
 		Dir:          s.cfg.PluginDir,
 		RunDir:       runDir(s.dir),
+		StateDir:     filepath.Join(s.dir, "plugins"),
+		Trust:        s.trust(),
+		Watch:        s.cfg.PluginWatch,
+		OnAdd:        s.addPlugin,
+		OnRemove:     s.removePlugin,
 		WorkDir:      work,
 		Env:          s.cfg.PluginEnv,
 		Environ:      s.cfg.environ(),
 		Memory:       int64(s.cfg.PluginMemory),
 		OpenFiles:    s.cfg.PluginOpenFiles,
 		User:         s.cfg.PluginUser,
-		RefuseRoot:   !s.opts.Dev, // who develops as root knows it
+		RefuseRoot:   !s.opts.Dev && !s.cfg.PluginAllowRoot, // who develops as root knows it
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.opts.Plugins,

@@ -41,7 +41,7 @@ func newPlugins(t *testing.T) *pluginhost.Host {
 	if err := os.Link(self, filepath.Join(dir, "hookswitch-plugin-echo")); err != nil {
 		t.Fatal(err)
 	}
-	host, err := pluginhost.New(pluginhost.Config{Dir: dir, RunDir: run, Log: slog.New(slog.DiscardHandler)})
+	host, err := pluginhost.New(pluginhost.Config{Dir: dir, RunDir: run, StateDir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ type Attempt struct {
 	N               int         `json:"n"`
 	StartedAt       *time.Time  `json:"started_at"`
 	FinishedAt      *time.Time  `json:"finished_at"`
-	Outcome         string      `json:"outcome"` // done, retry or dead
+	Outcome         string      `json:"outcome"` // done, retry, dead or lost
 	RequestURL      string      `json:"request_url"`
 	ResponseStatus  int         `json:"response_status"` // 0: no answer
 	ErrorCodes      []int       `json:"error_codes"`

@@ -72,7 +72,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 			a.FinishedAt = time.Now()
 		}
 		switch a.Outcome {
-		case store.OutcomeDone, store.OutcomeDead, store.OutcomeRetry:
+		case store.OutcomeDone, store.OutcomeDead, store.OutcomeRetry, store.OutcomeLost:
 		default:
 			a.Outcome = store.OutcomeRetry
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -126,15 +125,6 @@ func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.D
 	}
 }
 
-// concludeLost completes the record of an event with which the process died.
-func concludeLost(a *store.Attempt, cause error, retryAfter time.Duration) {
-	a.FinishedAt = time.Now()
-	a.Outcome = store.OutcomeRetry
-	a.RetryAfter = retryAfter
-	a.ErrorCodes = []int{codeLost}
-	a.Error = fmt.Sprintf("plugin died with the event: %v", cause)
-}
-
 func because(what, reason string) string {
 	if reason == "" {
 		return what
@@ -154,69 +144,4 @@ func clip(text string) []byte {
 		return nil
 	}
 	return []byte(strings.ToValidUTF8(text[:min(len(text), store.RecordLimit)], ""))
-}
-
-const (
-	// crashRetry is how soon an event comes again whose process died. The
-	// event is hardly to blame: a process that dies takes all of its events
-	// with it.
-	crashRetry = 50 * time.Millisecond
-
-	// crashMax is how many crashes in a row make an event a suspect, which
-	// returns by the schedule: one poisonous event must not keep a plugin
-	// from ever doing its work.
-	crashMax = 3
-
-	// suspectsMax bounds the memory for crashes. A job that is forgotten is
-	// trusted again.
-	suspectsMax = 10_000
-)
-
-// suspects counts, for each job, in how many attempts in a row the process
-// died. It is safe for concurrent use.
-type suspects struct {
-	mu      sync.Mutex
-	crashes map[int64]int // job id → crashes in a row
-}
-
-// crashed counts a crash and returns the RetryAfter of the attempt, where 0
-// leaves it to the schedule. attempts is how many the job had before this one.
-func (s *suspects) crashed(job int64, attempts int) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.crashes == nil || len(s.crashes) >= suspectsMax {
-		s.crashes = make(map[int64]int)
-	}
-	if attempts == 0 {
-		delete(s.crashes, job) // it began anew
-	}
-	s.crashes[job]++
-	if s.crashes[job] >= crashMax {
-		return 0
-	}
-	return crashRetry
-}
-
-// of returns how many crashes in a row a job has.
-func (s *suspects) of(job int64, attempts int) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if attempts == 0 {
-		return 0 // it began anew
-	}
-	return s.crashes[job]
-}
-
-// cleared forgets the crashes of a job that got an answer.
-func (s *suspects) cleared(job int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.crashes, job)
-}
-
-// count returns how many jobs are suspected.
-func (s *suspects) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.crashes)
 }

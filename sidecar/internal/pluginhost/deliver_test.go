@@ -195,7 +195,7 @@ func TestKilledInMidCallTheNextProcessGetsTheEvent(t *testing.T) {
 	}
 	for range events {
 		a := <-attempts
-		if a.Outcome != store.OutcomeRetry || a.RetryAfter != crashRetry || a.ResponseStatus != 0 || !slices.Equal(a.ErrorCodes, []int{75002}) {
+		if a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry || a.ResponseStatus != 0 || !slices.Equal(a.ErrorCodes, []int{75002}) {
 			t.Errorf("got %+v", a)
 		}
 		if want := "plugin died with the event: signal: killed"; a.Error != want {
@@ -211,32 +211,38 @@ func TestKilledInMidCallTheNextProcessGetsTheEvent(t *testing.T) {
 	s.log.wait(t, 1, "ERROR plugin is down", "signal: killed")
 }
 
-func TestPoisonReturnsBySchedule(t *testing.T) {
+func TestEventThatKillsBecomesADeadLetter(t *testing.T) {
 	s := newSetup(t, nil, "good")
 	s.limits.backoffBase = time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "good")
-	var waits []time.Duration
 	work := task(1, "exit")
-	for range 5 {
+	die := func() store.Attempt {
 		a := deliver(t, p, work)
-		if want := "plugin died with the event: exit status 7"; a.Error != want {
-			t.Errorf("got error %q, want %q", a.Error, want)
-		}
-		waits = append(waits, a.RetryAfter)
 		work.Job.Attempts++
+		return a
 	}
-	if want := []time.Duration{crashRetry, crashRetry, 0, 0, 0}; !slices.Equal(waits, want) {
-		t.Errorf("retries after %v, want %v", waits, want)
+	for range 2 {
+		a := die()
+		if a.Error != "plugin died with the event: exit status 7" || a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry {
+			t.Errorf("got %+v", a)
+		}
 	}
 	// The plugin is told, and its answer clears the suspicion.
 	work.Event = task(1, "facts").Event
 	deliver(t, p, work)
-	s.log.wait(t, 1, "WARN facts", "Crashes:5 ")
-	deliver(t, p, work)
+	s.log.wait(t, 1, "WARN facts", "Crashes:2 ")
 	work.Event = task(1, "exit").Event
-	if a := deliver(t, p, work); a.RetryAfter != crashRetry {
-		t.Errorf("after an answer: retry after %v, want %v", a.RetryAfter, crashRetry)
+	for range 2 {
+		if a := die(); a.Outcome != store.OutcomeLost {
+			t.Errorf("after an answer: got %+v", a)
+		}
+	}
+	if a := die(); a.Outcome != store.OutcomeDead || !strings.Contains(a.Error, "plugin_crashed") {
+		t.Errorf("the third time in a row: got %+v", a)
+	}
+	if n := p.Status().Suspects; n != 0 {
+		t.Errorf("%d suspects are left", n)
 	}
 }
 
@@ -288,7 +294,7 @@ func TestMinimalProfile(t *testing.T) {
 		{"an error of the call is a retry", "refuse", store.OutcomeRetry, 503, []int{75599}, "exception in the handler"},
 		{"no result is a retry", "nothing", store.OutcomeRetry, 503, []int{75599}, "plugin asks for a retry"},
 		{"a call has a deadline", "hang", store.OutcomeRetry, 0, []int{75000}, "plugin was not done after 200ms"},
-		{"the end of the process is a crash", "exit", store.OutcomeRetry, 0, []int{75002}, "exit status 7"},
+		{"the end of the process is a crash", "exit", store.OutcomeLost, 0, []int{75002}, "exit status 7"},
 		{"and the next one serves", "ack", store.OutcomeDone, 200, nil, ""},
 	}
 	for i, tt := range tests {

@@ -25,7 +25,8 @@ import (
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
 func startExec(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
-	r := h.newRunner(f.path, environ(h.cfg.Environ, h.cfg.Env), log)
+	r := h.newRunner(f.program(), environ(h.cfg.Environ, h.cfg.Env), log)
+	r.args[0] = f.path // as people know it; some programs look at what they are called
 	p := newProcess(h, r)
 	defer func() {
 		if err != nil {

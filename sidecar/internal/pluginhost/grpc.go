@@ -41,7 +41,7 @@ func (p *process) describe(ctx context.Context) error {
 		return fmt.Errorf("describe: %w", err)
 	}
 	if err := checkPatterns(about.GetPatterns()); err != nil {
-		return fmt.Errorf("describe: %w", err)
+		return final(fmt.Errorf("describe: %w", err))
 	}
 	p.about = about
 	return nil

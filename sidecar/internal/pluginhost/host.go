@@ -14,11 +14,17 @@
 // leaves the plugin's process group escapes the kill, though not the end of
 // its lifeline if it reads it.
 //
+// While it runs it follows the directory: plugins come, go and change. What
+// runs is a private copy; a new program or new settings run beside the old
+// until they have shown that they can take events, and otherwise the old goes
+// on.
+//
 // plugins/PROTOCOL.md describes what passes between the two.
 package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -26,6 +32,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Config is what a [Host] is made from.
@@ -42,6 +50,27 @@ type Config struct {
 	// plugins. Prefer a place that nothing sweeps, such as /run/hookswitch,
 	// to /tmp.
 	RunDir string
+
+	// StateDir is where private copies of the plugins are kept, and what is
+	// remembered of them: the programs that ran, what operators have chosen.
+	// It belongs to one host. Required if there are plugins.
+	StateDir string
+
+	// Trust says which programs are run.
+	Trust Trust
+
+	// Watch makes the host follow the directory while it runs. Without it
+	// only [Host.Reload] looks there again.
+	Watch bool
+
+	// OnAdd, if set, is called with a plugin that has come while the host
+	// runs, before it is started. If it returns an error the plugin is not
+	// started.
+	OnAdd func(*Plugin) error
+
+	// OnRemove, if set, is called with a plugin whose file has gone. When it
+	// returns the plugin is stopped.
+	OnRemove func(*Plugin)
 
 	// WorkDir is the working directory of plugins. Empty: that of the host.
 	WorkDir string
@@ -112,61 +141,95 @@ func (c Config) withDefaults() Config {
 // Host runs the plugins of a directory. Its methods are safe for concurrent
 // use.
 type Host struct {
-	cfg     Config
-	limits  limits
-	res     resources
-	plugins []*Plugin
-	runPath string // of the run directory, checked
+	cfg      Config
+	dir      string // Config.Dir, absolute
+	limits   limits
+	res      resources
+	runPath  string // of the run directory, checked
+	copies   copies
+	registry *registry
 
 	stopping chan struct{} // closed by stop
 	stop     func()
 
 	mu       sync.Mutex
-	run      *runDir        // set by the first Start
-	started  bool           // Start has been called
-	startErr error          // what the first Start returned
+	plugins  []*Plugin // sorted by the path of the file; replaced, never changed
+	run      *runDir   // set by the first Start
+	started  bool      // Start has been called
+	startErr error     // what the first Start returned
+	known    map[string]*sighting
 	firsts   sync.WaitGroup // plugins whose first start is not decided
-	wait     sync.WaitGroup // supervisors
+	wait     sync.WaitGroup // supervisors, the watcher and removals; not added to after stop
 }
 
 // New looks for plugins. It starts none of them and changes nothing on disk. It
 // returns an error when the directory or the configuration cannot work.
 func New(cfg Config) (*Host, error) {
-	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{})}
+	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{}),
+		copies: copies{dir: cfg.StateDir}, known: make(map[string]*sighting)}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })
-	if err := CheckEnv(cfg.Env); err != nil {
+	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
-	files, err := scan(cfg.Dir, h.cfg.Log)
+	files, err := scan(h.dir, h.cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
-	if len(files) == 0 {
+	if len(files) == 0 && (!cfg.Watch || h.dir == "") {
+		h.registry = new(registry)
 		return h, nil
 	}
 	if h.runPath, err = checkRunDir(cfg.RunDir); err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
+	if cfg.StateDir == "" {
+		return nil, errors.New("pluginhost: no directory for private copies of plugins: set StateDir")
+	}
+	if h.registry, err = openRegistry(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("pluginhost: %w", err)
+	}
 	if h.res, err = cfg.resources(); err != nil {
 		return nil, &UserError{err}
 	}
+	h.copies.shared = h.res.account != nil
 	for _, f := range files {
 		if err := h.res.permit(f); err != nil {
 			return nil, &UserError{err}
 		}
-		h.plugins = append(h.plugins, newPlugin(h, f))
+		p := newPlugin(h, f)
+		h.plugins = append(h.plugins, p)
+		h.known[f.name] = &sighting{plugin: p, taken: h.stamp(f)}
 	}
 	return h, nil
 }
 
+func (h *Host) check() (err error) {
+	if err := CheckEnv(h.cfg.Env); err != nil {
+		return err
+	}
+	if err := h.cfg.Trust.check(); err != nil {
+		return err
+	}
+	if h.cfg.Dir != "" {
+		if h.dir, err = filepath.Abs(h.cfg.Dir); err != nil {
+			return fmt.Errorf("find the plugin directory: %w", err)
+		}
+	}
+	return nil
+}
+
 // Plugins returns all plugins, sorted by the names of their files. The slice
 // must not be changed.
-func (h *Host) Plugins() []*Plugin { return h.plugins }
+func (h *Host) Plugins() []*Plugin {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.plugins
+}
 
 // Status returns what each plugin is doing, sorted by name.
 func (h *Host) Status() []Status {
-	list := make([]Status, 0, len(h.plugins))
-	for _, p := range h.plugins {
+	var list []Status
+	for _, p := range h.Plugins() {
 		list = append(list, p.Status())
 	}
 	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
@@ -206,24 +269,40 @@ func (h *Host) startAll() error {
 		h.startErr = ErrStopped
 		return h.startErr
 	}
-	if len(h.plugins) == 0 {
-		return nil
+	if h.runPath == "" {
+		return nil // there are no plugins, and there will be none
 	}
-	if err := h.res.account.own(h.cfg.WorkDir); err != nil {
-		h.startErr = fmt.Errorf("pluginhost: %w", err)
+	if h.startErr = h.open(); h.startErr != nil {
+		h.startErr = fmt.Errorf("pluginhost: %w", h.startErr)
 		return h.startErr
 	}
-	run, err := openRunDir(h.runPath, h.res.account)
-	if err != nil {
-		h.startErr = fmt.Errorf("pluginhost: %w", err)
-		return h.startErr
-	}
-	h.run = run
 	for _, p := range h.plugins {
-		h.firsts.Add(1)
-		h.wait.Go(func() { p.supervise(sync.OnceFunc(h.firsts.Done)) })
+		h.supervise(p)
+	}
+	if h.cfg.Watch {
+		h.wait.Go(h.watch)
 	}
 	return nil
+}
+
+func (h *Host) open() (err error) {
+	if err := h.copies.prepare(); err != nil {
+		return err
+	}
+	if err := h.res.account.own(h.cfg.WorkDir); err != nil {
+		return err
+	}
+	h.run, err = openRunDir(h.runPath, h.res.account)
+	return err
+}
+
+// supervise starts the supervisor of a plugin. The caller holds the lock.
+func (h *Host) supervise(p *Plugin) {
+	h.firsts.Add(1)
+	h.wait.Go(func() {
+		defer close(p.ended)
+		p.supervise(sync.OnceFunc(h.firsts.Done))
+	})
 }
 
 // Run starts the plugins if [Host.Start] has not, keeps them running until ctx
@@ -242,10 +321,12 @@ func (h *Host) Run(ctx context.Context) error {
 // DrainTimeout; with what a plugin that does not comply may take, Stop takes at
 // most about ten seconds longer. It may be called more than once.
 func (h *Host) Stop() {
-	h.stop()
+	h.mu.Lock()
+	h.stop() // under the lock: nobody is welcomed after it
+	h.mu.Unlock()
+	h.wait.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.wait.Wait()
 	if h.run != nil {
 		h.run.close()
 		h.run = nil
@@ -259,6 +340,55 @@ func (h *Host) isStopping() bool {
 	default:
 		return false
 	}
+}
+
+// welcome starts a plugin that has come while the host runs. It returns nil if
+// it may not.
+func (h *Host) welcome(f found) *Plugin {
+	p := newPlugin(h, f)
+	if h.cfg.OnAdd != nil {
+		if err := h.cfg.OnAdd(p); err != nil {
+			h.cfg.Log.Error("a new plugin cannot be used", "code", telemetry.CodePluginDirectory, "plugin", f.name, "file", f.path, "error", err)
+			return nil
+		}
+	}
+	h.cfg.Log.Info("plugin found", "plugin", f.name, "file", f.path)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.isStopping() {
+		return nil
+	}
+	h.plugins = append(slices.Clone(h.plugins), p)
+	slices.SortFunc(h.plugins, func(a, b *Plugin) int { return strings.Compare(a.file.path, b.file.path) })
+	h.supervise(p)
+	return p
+}
+
+// dismiss stops a plugin whose file has gone, and forgets it.
+func (h *Host) dismiss(p *Plugin) {
+	h.cfg.Log.Info("the plugin's file is gone: it is stopped", "plugin", p.file.name, "file", p.file.path)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.plugins = slices.DeleteFunc(slices.Clone(h.plugins), func(q *Plugin) bool { return p == q })
+	if h.isStopping() {
+		return
+	}
+	h.wait.Go(func() {
+		if h.cfg.OnRemove != nil {
+			h.cfg.OnRemove(p)
+		}
+		p.remove()
+		<-p.ended
+		h.mu.Lock()
+		back := slices.ContainsFunc(h.plugins, func(q *Plugin) bool { return q.file.name == p.file.name })
+		h.mu.Unlock()
+		if back {
+			return
+		}
+		if err := h.registry.forget(p.file.name); err != nil {
+			h.cfg.Log.Warn("a plugin that is gone is not forgotten", "code", telemetry.CodePluginUnremembered, "plugin", p.file.name, "error", err)
+		}
+	})
 }
 
 // configPath returns where the settings of a plugin would be.

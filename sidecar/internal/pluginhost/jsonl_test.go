@@ -267,6 +267,7 @@ func TestHungLineProgramIsReplaced(t *testing.T) {
 	t.Run("that does not answer pings", func(t *testing.T) {
 		s := newLines(t, nil, "lines", "")
 		impatient(s)
+		s.limits.settle = soon // it says hello, and that it answers pings
 		s.start(t)
 		p := s.plugin(t, "lines")
 		pause(t, p.Status().PID)
@@ -282,7 +283,7 @@ func TestHungLineProgramIsReplaced(t *testing.T) {
 		work := task(1, "ack")
 		work.Event.Body = bytes.Repeat([]byte("x"), 1<<20) // more than a pipe holds
 		a := deliver(t, s.plugin(t, "lines"), work)
-		if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeLost}) {
+		if a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) {
 			t.Errorf("got %+v", a)
 		}
 	})

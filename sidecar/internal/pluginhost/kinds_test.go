@@ -238,7 +238,7 @@ func testCrash(t *testing.T, k *kindSetup) {
 	k.log.wait(t, events, "begun")
 	k.crash()
 	for range events {
-		if a := <-attempts; a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeLost}) || a.RetryAfter != crashRetry {
+		if a := <-attempts; a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) || a.RetryAfter != crashRetry {
 			t.Errorf("got %+v", a)
 		}
 	}

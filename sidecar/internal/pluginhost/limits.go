@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func (c Config) resources() (resources, error) {
 	if err != nil {
 		return resources{}, err
 	}
-	for _, path := range []string{c.RunDir, c.WorkDir} {
+	for _, path := range []string{c.RunDir, c.WorkDir, filepath.Join(c.StateDir, "copy", "program")} {
 		// Of the directory itself the host makes what it has to be.
 		if err := a.reaches(path); err != nil {
 			return resources{}, err
@@ -52,7 +53,7 @@ func (c Config) resources() (resources, error) {
 // permit returns an error if a plugin would run as root and must not.
 func (r resources) permit(f found) error {
 	if r.noRoot && f.kind != kindRemote {
-		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: name a user that has nothing else (HOOKSWITCH_PLUGIN_USER), or root to allow it", f.name)
+		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: name a user that has nothing else (HOOKSWITCH_PLUGIN_USER), or set HOOKSWITCH_PLUGIN_ALLOW_ROOT=true", f.name)
 	}
 	return nil
 }

@@ -56,22 +56,19 @@ type setup struct {
 func newSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 	t.Helper()
 	s := &setup{dir: t.TempDir(), log: newRecorder(t)}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range names {
-		if err := os.Symlink(exe, filepath.Join(s.dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		putProgram(t, filepath.Join(s.dir, name))
 	}
-	cfg := Config{Dir: s.dir, RunDir: shortDir(t), Log: slog.New(s.log), Env: []string{"GORACE"}, Environ: os.Environ()}
+	cfg := Config{Dir: s.dir, RunDir: shortDir(t), StateDir: stateDir(t),
+		Log: slog.New(s.log), Env: []string{"GORACE"}, Environ: os.Environ()}
 	if edit != nil {
 		edit(&cfg)
 	}
+	var err error
 	if s.Host, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	s.limits.crashMax = 1000 // many tests let plugins crash, quickly
 	t.Cleanup(s.Stop)
 	return s
 }
@@ -89,6 +86,56 @@ func (s *setup) start(t testing.TB) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// putProgram puts the test binary somewhere under another name, by which it is
+// one of the programs.
+func putProgram(t testing.TB, path string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Link(exe, path) == nil {
+		return
+	}
+	text, err := os.ReadFile(exe) // another file system
+	if err == nil {
+		err = os.WriteFile(path, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var ownDigest = sync.OnceValues(func() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(exe)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return hashFile(f, io.Discard)
+})
+
+// stateDir returns a directory for private copies. That of the test binary is
+// there already, as it would be after a restart: writing it takes longer than
+// most tests.
+func stateDir(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	digest, err := ownDigest()
+	if err == nil {
+		err = os.Mkdir(filepath.Join(dir, digest), 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	putProgram(t, filepath.Join(dir, digest, "program"))
+	return dir
 }
 
 // shortDir returns a directory whose path is short enough for sockets, which

@@ -82,6 +82,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}{
 		{"no run directory", Config{Dir: dir}, "set RunDir"},
 		{"a run directory with a path too long for sockets", Config{Dir: dir, RunDir: "/" + strings.Repeat("x", 100)}, "choose a shorter one"},
+		{"no state directory", Config{Dir: dir, RunDir: "/r"}, "set StateDir"},
 		{"an environment variable with a value", Config{Env: []string{"A=b"}}, "names only"},
 		{"an environment variable of the handshake", Config{Env: []string{"PLUGIN_CLIENT_CERT"}}, "part of the handshake"},
 		{"the cookie", Config{Env: []string{"HOOKSWITCH_PLUGIN"}}, "part of the handshake"},
@@ -305,7 +306,7 @@ func TestFramesAreFilledWithWhatWaits(t *testing.T) {
 func TestSuspects(t *testing.T) {
 	var s suspects
 	for i := range int64(suspectsMax + 10) {
-		if got := s.crashed(i, 1); got != crashRetry {
+		if got := s.crashed(i, 1); got != 1 {
 			t.Fatalf("job %d: %v", i, got)
 		}
 	}
@@ -314,10 +315,10 @@ func TestSuspects(t *testing.T) {
 	}
 	s.crashed(-1, 1)
 	s.crashed(-1, 2)
-	if got := s.crashed(-1, 3); got != 0 {
+	if got := s.crashed(-1, 3); got != 3 {
 		t.Errorf("the third crash in a row: %v", got)
 	}
-	if got := s.crashed(-1, 0); got != crashRetry {
+	if got := s.crashed(-1, 0); got != 1 {
 		t.Errorf("a job that began anew: %v", got)
 	}
 }

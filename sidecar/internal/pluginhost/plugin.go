@@ -3,9 +3,11 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -23,16 +25,24 @@ var ErrStopped = errors.New("pluginhost: stopped")
 // concurrent use.
 type Plugin struct {
 	host *Host
-	file found
+	file found // as it was found first; name and path do not change
+	log  *slog.Logger
+	ring *logRing
 
-	suspects suspects
-	meter    meter
+	orders  *orders
+	removed chan struct{} // closed by remove: it is gone from the directory
+	remove  func()
+	ended   chan struct{} // closed when its supervisor has ended
+
+	suspects  suspects
+	isolation isolation
+	meter     meter
 
 	draining chan struct{} // closed by drain: Deliver waits for no process
 	drain    func()
 
 	mu       sync.Mutex
-	ready    *process      // takes events; nil while there is none
+	ready    *running      // takes events; nil while there is none
 	changed  chan struct{} // closed and replaced when ready changes
 	patterns []string
 	status   Status
@@ -42,11 +52,18 @@ func newPlugin(h *Host, f found) *Plugin {
 	p := &Plugin{
 		host:     h,
 		file:     f,
+		ring:     newLogRing(),
+		removed:  make(chan struct{}),
+		ended:    make(chan struct{}),
 		draining: make(chan struct{}),
 		changed:  make(chan struct{}),
-		status:   Status{Name: f.name, File: f.path, Enabled: true, State: StateStarting, Since: time.Now()},
 	}
+	p.log = slog.New(ringHandler{Handler: h.cfg.Log.Handler(), ring: p.ring}).With("plugin", f.name)
 	p.drain = sync.OnceFunc(func() { close(p.draining) })
+	p.remove = sync.OnceFunc(func() { close(p.removed) })
+	enabled := !h.registry.get(f.name).Disabled
+	p.orders = newOrders(order{file: f, enabled: enabled})
+	p.status = Status{Name: f.name, File: f.path, Enabled: enabled, State: StateVerifying, Since: time.Now()}
 	return p
 }
 
@@ -84,24 +101,26 @@ func (p *Plugin) Status() Status {
 // Deliver sends the event of a task to the plugin and returns the record of the
 // attempt. It first waits for a ready process and for the plugin's credit, as
 // long as it takes. An error means that nothing was sent: ctx has ended, or the
-// host is stopping or drained ([ErrStopped]). Once the event is sent, what becomes of it
-// is in the record, even if ctx ends.
+// host is stopping or drained ([ErrStopped]). Once the event is sent, what
+// becomes of it is in the record, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
 	timeout := p.host.cfg.Timeout
+	crashes := p.suspects.of(t.Job.ID, t.Job.Attempts)
 	for {
-		proc, err := p.acquire(ctx)
+		proc, err := p.acquire(ctx, crashes >= suspectAlone)
 		if err != nil {
 			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
 		a := newAttempt(t, p.file.name)
-		res, how := proc.link.exchange(ctx, wireEvent(t, telemetry.Traceparent(ctx), timeout, p.suspects.of(t.Job.ID, t.Job.Attempts)), timeout, p.host.limits.grace)
+		res, how := proc.link.exchange(ctx, wireEvent(t, telemetry.Traceparent(ctx), timeout, crashes), timeout, p.host.limits.grace)
+		p.isolation.leave()
 		switch how {
 		case moved:
 			continue // to the next process
 		case unsent:
-			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), ctx.Err())
+			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), cmp.Or(ctx.Err(), ErrStopped))
 		case lost:
-			concludeLost(&a, proc.end(), p.suspects.crashed(t.Job.ID, t.Job.Attempts))
+			p.concludeLost(&a, t, proc)
 		default:
 			p.suspects.cleared(t.Job.ID)
 			conclude(&a, res, how, timeout)
@@ -111,8 +130,25 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 	}
 }
 
-// acquire waits for a ready process that has credit, and takes a place.
-func (p *Plugin) acquire(ctx context.Context) (*process, error) {
+// concludeLost decides what becomes of an event with which a process went.
+func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running) {
+	cause := proc.end()
+	if proc.retired.Load() {
+		concludeStopped(a, cause)
+		return
+	}
+	crashes := p.suspects.crashed(t.Job.ID, t.Job.Attempts)
+	concludeLost(a, cause, crashes)
+	if a.Outcome == store.OutcomeDead {
+		p.suspects.cleared(t.Job.ID)
+		p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",
+			"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
+	}
+}
+
+// acquire waits for a ready process that has credit, takes a place, and waits
+// until the event may be with others, or alone if it is a suspect.
+func (p *Plugin) acquire(ctx context.Context, suspect bool) (*running, error) {
 	for {
 		p.mu.Lock()
 		proc, changed, stopped := p.ready, p.changed, p.status.State == StateStopped
@@ -122,6 +158,10 @@ func (p *Plugin) acquire(ctx context.Context) (*process, error) {
 		}
 		if proc != nil {
 			err := proc.link.acquire(ctx)
+			if err == nil && !p.isolation.enter(ctx, proc.link.closing, suspect) {
+				proc.link.window.release()
+				err = cmp.Or(ctx.Err(), errMoved)
+			}
 			if !errors.Is(err, errMoved) {
 				return proc, err
 			}
@@ -138,13 +178,24 @@ func (p *Plugin) acquire(ctx context.Context) (*process, error) {
 	}
 }
 
-// setReady makes a process the one that takes events, or none.
-func (p *Plugin) setReady(proc *process) {
+// setReady makes a process the one that takes events.
+func (p *Plugin) setReady(r *running) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ready = proc
+	p.ready = r
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// unready makes a process take no more events, if it still is the one.
+func (p *Plugin) unready(r *running) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ready == r {
+		p.ready = nil
+		close(p.changed)
+		p.changed = make(chan struct{})
+	}
 }
 
 // setStatus changes the status under the lock, and the time if the state has

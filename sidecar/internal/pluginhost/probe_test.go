@@ -209,7 +209,7 @@ func TestProbe(t *testing.T) {
 			t.Errorf("%s: %+v, %v", do, a, err)
 		}
 	}
-	if a, err := p.Deliver(t.Context(), task(1, "exit").Event); err != nil || a.Outcome != store.OutcomeRetry || !strings.Contains(a.Error, "exit status 7") {
+	if a, err := p.Deliver(t.Context(), task(1, "exit").Event); err != nil || a.Outcome != store.OutcomeLost || !strings.Contains(a.Error, "exit status 7") {
 		t.Errorf("exit: %+v, %v", a, err)
 	}
 	if a, err := p.Deliver(t.Context(), task(1, "ack").Event); err != nil || !strings.Contains(a.Error, "exit status 7") {

@@ -90,6 +90,9 @@ func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (*pro
 // settings returns the settings of a plugin, or nil if there are none: those
 // in its manifest, or the file beside it.
 func (h *Host) settings(f found) ([]byte, error) {
+	if f.sealed != nil {
+		return f.sealed.settings, nil
+	}
 	path := h.configPath(f)
 	settings, err := readSettings(path)
 	if err != nil || f.settings != "" || f.manifest == nil || f.manifest.Settings == nil {

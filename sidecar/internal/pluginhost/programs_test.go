@@ -402,10 +402,11 @@ const hostProgram = "test-host"
 // waits to be killed.
 func hostMain() {
 	h, err := New(Config{
-		Dir:     os.Getenv("HS_TEST_DIR"),
-		RunDir:  os.Getenv("HS_TEST_RUN"),
-		Env:     []string{"HS_TEST_ALIVE"},
-		Environ: os.Environ(),
+		Dir:      os.Getenv("HS_TEST_DIR"),
+		RunDir:   os.Getenv("HS_TEST_RUN"),
+		StateDir: os.Getenv("HS_TEST_STATE"),
+		Env:      []string{"HS_TEST_ALIVE"},
+		Environ:  os.Environ(),
 	})
 	if err == nil {
 		err = h.Start(context.Background())

@@ -29,10 +29,28 @@ type found struct {
 	// err says why the plugin cannot run until its file changes. The others
 	// are not affected.
 	err error
+
+	sealed *sealed // nil while only the directory has been looked at
+}
+
+// sealed is what was taken from the directory when a plugin was checked, so that
+// what starts is what was checked.
+type sealed struct {
+	exec     string // the private copy of an executable; empty for other kinds
+	settings []byte
+}
+
+// program returns the path of what is executed.
+func (f *found) program() string {
+	if f.sealed != nil && f.sealed.exec != "" {
+		return f.sealed.exec
+	}
+	return f.path
 }
 
 // scan lists the plugins of dir by name. A directory that does not exist has
-// none. Files that are no plugins are passed over.
+// none. Files that are no plugins are passed over. If the error is a
+// [scanProblems] the plugins are there all the same.
 func scan(dir string, log *slog.Logger) ([]found, error) {
 	if dir == "" {
 		return nil, nil
@@ -50,6 +68,7 @@ func scan(dir string, log *slog.Logger) ([]found, error) {
 	}
 	manifests, parts := scanManifests(dir, entries)
 	var plugins []found
+	var problems scanProblems
 	byName := make(map[string]string) // plugin name → path
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
@@ -67,17 +86,27 @@ func scan(dir string, log *slog.Logger) ([]found, error) {
 		}
 		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), filePrefix), manifestSuffix)
 		if !validName.MatchString(name) {
-			return nil, fmt.Errorf("plugin file %q: a name may have letters, digits, '.', '_' and '-' only: rename it, or take away its executable bit", path)
+			problems = append(problems, fmt.Errorf("plugin file %q: a name may have letters, digits, '.', '_' and '-' only: rename it, or take away its executable bit", path))
+			continue
 		}
 		if other, ok := byName[name]; ok {
-			return nil, fmt.Errorf("plugin %q is there twice, as %s and as %s: remove one", name, other, path)
+			problems = append(problems, fmt.Errorf("plugin %q is there twice, as %s and as %s: remove one", name, other, path))
+			continue
 		}
 		byName[name] = path
 		f.name, f.path = name, path
 		plugins = append(plugins, f)
 	}
+	if problems != nil {
+		return plugins, problems
+	}
 	return plugins, nil
 }
+
+// scanProblems are what is wrong with single files of a plugin directory.
+type scanProblems []error
+
+func (p scanProblems) Error() string { return errors.Join(p...).Error() }
 
 // scanManifests reads the manifests among the entries, by path, and lists the
 // files that their commands name: a script may be executable without being a

@@ -53,7 +53,7 @@ func TestStop(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("took %v", took)
 		}
-		if a := <-done; a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75002}) {
+		if a := <-done; a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -125,7 +125,7 @@ func TestPluginEndsWithItsLifeline(t *testing.T) {
 	p.mu.Lock()
 	p.ready.run.cut()
 	p.mu.Unlock()
-	if a := <-done; a.Outcome != store.OutcomeRetry || a.FinishedAt.Sub(a.StartedAt) > 5*time.Second {
+	if a := <-done; a.Outcome != store.OutcomeLost || a.FinishedAt.Sub(a.StartedAt) > 5*time.Second {
 		t.Errorf("the event that hung: got %+v", a)
 	}
 }
@@ -139,7 +139,7 @@ func TestKilledHostLeavesNoProcess(t *testing.T) {
 	}
 	run := shortDir(t)
 	host := &exec.Cmd{Path: exe, Args: []string{hostProgram}, Stderr: os.Stderr, Env: append(os.Environ(),
-		"HS_TEST_DIR="+s.dir, "HS_TEST_RUN="+run, "HS_TEST_ALIVE="+alive)}
+		"HS_TEST_DIR="+s.dir, "HS_TEST_RUN="+run, "HS_TEST_STATE="+s.cfg.StateDir, "HS_TEST_ALIVE="+alive)}
 	stdout, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -3,222 +3,422 @@
 package pluginhost
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// limits are the times that the supervisor allows. They are not configuration:
-// tests shorten them.
-type limits struct {
-	grace    time.Duration // for a result after Cancel
-	idle     time.Duration // for Drained when there is nothing left to do
-	shutdown time.Duration // for the answer to Shutdown
-	lifeline time.Duration // to end after the lifeline is cut
-	term     time.Duration // to end after SIGTERM
-	reap     time.Duration // for the kernel to end it after SIGKILL
-	dump     time.Duration // for the goroutine dump after SIGQUIT
-	obituary time.Duration // for the exit status after the stream broke
-	memory   time.Duration // between measurements of its memory
-	settle   time.Duration // without a hello, until a program that reads lines is taken to have started
+// supervisor keeps a plugin running as it should be. One goroutine owns its
+// fields; starts and processes have goroutines of their own, which report back
+// by events, each exactly once.
+//
+// There is at most one process that takes events, one that is being started,
+// and those that are being stopped.
+type supervisor struct {
+	p      *Plugin
+	h      *Host
+	log    *slog.Logger
+	first  func()      // called when the first start has succeeded or failed
+	events chan func() // what the goroutines report; they are run by loop
+	out    int         // goroutines that have not reported yet
 
-	pingEvery  time.Duration
-	pingWait   time.Duration
-	pingMisses int           // in a row, until the process is killed
-	stuck      time.Duration // holding only events nobody waits for, until it is killed
+	current *running // takes events, or nil
+	next    *startup // being started, or nil
 
-	backoffBase time.Duration
-	backoffMax  time.Duration
-	settled     time.Duration // ready for so long, and the backoff starts over
+	failures int         // in a row, for the backoff
+	crashes  []time.Time // of late, oldest first
+	retryAt  time.Time   // no start before, while there is no process
 }
 
-func defaultLimits() limits {
-	return limits{
-		grace:       2 * time.Second,
-		idle:        2 * time.Second,
-		shutdown:    time.Second,
-		lifeline:    2 * time.Second,
-		term:        2 * time.Second,
-		reap:        2 * time.Second,
-		dump:        time.Second,
-		obituary:    200 * time.Millisecond,
-		memory:      time.Second,
-		settle:      500 * time.Millisecond,
-		pingEvery:   5 * time.Second,
-		pingWait:    2 * time.Second,
-		pingMisses:  3,
-		stuck:       30 * time.Second,
-		backoffBase: 250 * time.Millisecond,
-		backoffMax:  30 * time.Second,
-		settled:     time.Minute,
-	}
+// running is a process that takes events, until it is retired.
+type running struct {
+	*process
+	build *build
+	gen   int       // the order that it fulfils
+	began time.Time // as ready
+
+	retire  chan struct{} // closed once: drain and stop it
+	retired atomic.Bool   // what it loses from now on is the host's doing
 }
 
-// backoff returns how long to wait before the start that follows n failures:
-// a random part of backoffBase·2ⁿ, so that plugins that fell together do not
-// rise together.
-func (l limits) backoff(n int, jitter float64) time.Duration {
-	most := l.backoffMax
-	if n < 30 { // beyond, the shift overflows
-		most = min(most, l.backoffBase<<n)
-	}
-	return time.Duration(jitter * float64(most))
+// startup is an attempt to fulfil an order.
+type startup struct {
+	order  order
+	cancel context.CancelFunc
 }
 
-// supervise keeps a process running until the host stops. It is the only
-// goroutine that starts and stops the plugin's processes. first is called once,
-// when the first start has succeeded or failed.
+// outcome is how a startup ended.
+type outcome struct {
+	build *build // as far as it is known
+	proc  *process
+	same  bool // what the order wants runs already
+	err   error
+}
+
+// supervise keeps a process running until the host stops or the plugin is
+// removed.
 func (p *Plugin) supervise(first func()) {
+	s := &supervisor{p: p, h: p.host, log: p.log, first: first, events: make(chan func())}
 	defer first()
-	defer p.setStatus(func(s *Status) { s.State, s.PID = StateStopped, 0 })
-	log := p.host.cfg.Log.With("plugin", p.file.name)
-	for failures := 0; ; failures++ {
-		proc, err := p.start(log)
-		first()
-		if err == nil {
-			begun := time.Now()
-			err = p.serve(proc, log)
-			if time.Since(begun) >= p.host.limits.settled {
-				failures = 0
+	s.loop()
+}
+
+func (s *supervisor) loop() {
+	defer s.p.setStatus(func(st *Status) { st.State, st.PID, st.Up = StateStopped, 0, time.Time{} })
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	stopping, removed := s.h.stopping, s.p.removed
+	for {
+		changed := s.p.orders.changed()
+		if stopping == nil || removed == nil {
+			s.halt()
+			if s.out == 0 {
+				return
 			}
+		} else if wait := s.plan(); wait >= 0 {
+			timer.Reset(wait)
 		}
-		if p.host.isStopping() {
-			return
-		}
-		wait := p.host.limits.backoff(failures, rand.Float64())
-		p.setStatus(func(s *Status) {
-			s.State, s.PID, s.Up = StateBackoff, 0, time.Time{}
-			s.LastError, s.LastErrorAt = err.Error(), time.Now()
-			s.Restarts++
-		})
-		log.Error("plugin is down", "code", telemetry.CodePluginDown, "error", err, "restart_in", wait)
-		timer := time.NewTimer(wait)
 		select {
+		case event := <-s.events:
+			s.out--
+			event()
+		case <-changed:
 		case <-timer.C:
-		case <-p.host.stopping:
-			timer.Stop()
+		case <-stopping:
+			stopping = nil
+		case <-removed:
+			removed = nil
+		}
+	}
+}
+
+// halt stops all that goes on.
+func (s *supervisor) halt() {
+	if s.next != nil {
+		s.next.cancel()
+	}
+	if s.current != nil {
+		s.p.setStatus(func(st *Status) { st.State = StateDraining })
+		s.retire()
+	}
+}
+
+// plan does what the order at hand calls for, and returns how long nothing else
+// has to be done, or a negative number: until something happens.
+func (s *supervisor) plan() time.Duration {
+	o := s.p.orders.get()
+	if s.next != nil {
+		if s.next.order.gen != o.gen {
+			s.next.cancel() // it is out of date, and reports soon
+		}
+		return -1
+	}
+	if !o.enabled {
+		if s.current != nil {
+			s.p.setStatus(func(st *Status) { st.State = StateDraining })
+			s.retire()
+			return -1
+		}
+		s.p.setStatus(func(st *Status) { st.State, st.Enabled, st.PID, st.Up = StateDisabled, false, 0, time.Time{} })
+		s.p.orders.decided(o.gen, nil)
+		s.first()
+		return -1
+	}
+	s.p.setStatus(func(st *Status) { st.Enabled = true })
+	if s.p.orders.isDecided(o.gen) {
+		if s.current != nil {
+			return -1
+		}
+		if wait := time.Until(s.retryAt); wait > 0 {
+			return wait
+		}
+	} else if s.current == nil {
+		s.failures, s.crashes = 0, nil // it is another attempt than those that failed
+	}
+	s.begin(o)
+	return -1
+}
+
+// begin starts to fulfil an order.
+func (s *supervisor) begin(o order) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.next = &startup{order: o, cancel: cancel}
+	running := s.current
+	if running == nil {
+		s.p.setStatus(func(st *Status) { st.State = StateVerifying })
+	}
+	s.out++
+	go func() {
+		defer cancel()
+		out := s.start(ctx, o, running)
+		s.events <- func() { s.started(o, out) }
+	}()
+}
+
+// start makes a build of what an order wants and a process of that, which has
+// shown that it can take events.
+func (s *supervisor) start(ctx context.Context, o order, current *running) (out outcome) {
+	again := o.force && !s.p.orders.isDecided(o.gen)
+	out.build, out.err = s.h.makeBuild(o.file, again)
+	if out.err != nil && current == nil && !again {
+		if b, ok := s.h.fallback(o.file, out.err); ok {
+			out.build, out.err = b, nil
+		}
+	}
+	if out.err != nil || ctx.Err() != nil {
+		out.err = cmp.Or(out.err, ctx.Err())
+		return out
+	}
+	if current != nil && !again && current.build.record() == out.build.record() {
+		out.same = true
+		return out
+	}
+	if current == nil {
+		s.p.setStatus(func(st *Status) { st.State, st.Digest = StateStarting, out.build.digest })
+	} else if out.build.note == "" {
+		s.log.Info("plugin has changed: the new one is started beside the old", "digest", short(out.build.digest))
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.h.cfg.StartTimeout,
+		fmt.Errorf("plugin was not ready within %v", s.h.cfg.StartTimeout))
+	defer cancel()
+	proc, err := startProcess(ctx, s.h, out.build.found, s.log)
+	if err != nil {
+		out.err = fmt.Errorf("start: %w", err)
+		return out
+	}
+	if current != nil { // it takes over from one that works: it has to prove more
+		if err := proc.link.ping(ctx); err != nil {
+			proc.kill()
+			out.err = fmt.Errorf("start: %w", proc.withTail(err))
+			return out
+		}
+	}
+	out.proc = proc
+	return out
+}
+
+// started takes over what a start has come to.
+func (s *supervisor) started(o order, out outcome) {
+	cancelled := s.p.orders.get().gen != o.gen || s.halting()
+	s.next = nil
+	if cancelled {
+		if out.proc != nil {
+			out.proc.link.close()
+			out.proc.kill()
+		}
+		return
+	}
+	defer s.first()
+	switch {
+	case out.same:
+		s.current.gen = o.gen
+		s.p.setStatus(func(st *Status) { st.Update = s.standing(out.build) })
+		s.p.orders.decided(o.gen, nil)
+	case out.err == nil:
+		s.takeOver(o, out)
+		s.p.orders.decided(o.gen, nil)
+	case s.current != nil:
+		s.keepOld(o, out)
+		s.p.orders.decided(o.gen, out.err)
+	default:
+		s.fell(out.build, out.err)
+		s.p.orders.decided(o.gen, out.err)
+	}
+}
+
+func (s *supervisor) halting() bool {
+	select {
+	case <-s.p.removed:
+		return true
+	default:
+		return s.h.isStopping()
+	}
+}
+
+// standing returns the update that did not come up, if the build is what runs
+// in its place.
+func (s *supervisor) standing(b *build) *Update {
+	if b.note == "" {
+		return nil
+	}
+	if failed := s.h.registry.get(s.p.file.name).Failed; failed != nil {
+		return &Update{Digest: failed.Digest, Reason: failed.Reason, At: failed.At}
+	}
+	return nil
+}
+
+// takeOver makes a process the one that takes events. The order of effects: its
+// events are announced; it is entered as ready, so that what waits goes to it;
+// the old one takes no more, finishes and is stopped.
+func (s *supervisor) takeOver(o order, out outcome) {
+	old := s.current
+	r := &running{process: out.proc, build: out.build, gen: o.gen, began: time.Now(), retire: make(chan struct{})}
+	patterns := out.proc.about.GetPatterns()
+	s.p.mu.Lock()
+	known := slices.Equal(patterns, s.p.patterns)
+	s.p.patterns = slices.Clone(patterns)
+	s.p.mu.Unlock()
+	s.p.setStatus(func(st *Status) {
+		st.State, st.PID, st.Up = StateReady, out.proc.pidNumber(), time.Now()
+		st.Version, st.SDK = out.proc.about.GetVersion(), out.proc.about.GetSdk()
+		st.Digest, st.Rollback = out.build.digest, out.build.rollback
+		st.Update = s.standing(out.build)
+		if old != nil {
+			st.Reloads++
+		}
+	})
+	s.log.Info("plugin is ready", "pid", out.proc.pidNumber(), "version", out.proc.about.GetVersion(),
+		"sdk", out.proc.about.GetSdk(), "patterns", patterns, "digest", short(out.build.digest))
+	if !known && s.h.cfg.OnDescribe != nil {
+		s.h.cfg.OnDescribe(s.p.Name(), slices.Clone(patterns))
+	}
+	s.p.setReady(r)
+	if old != nil {
+		s.retire()
+	}
+	s.current = r
+	s.out++
+	go func() {
+		reason := s.p.serve(r, s.log)
+		s.events <- func() { s.ended(r, reason) }
+	}()
+	s.remember(out)
+}
+
+// remember notes what is ready, and forgets copies that are older than those
+// that are kept.
+func (s *supervisor) remember(out outcome) {
+	b := out.build
+	if b.note != "" {
+		return // it stands in for an update that failed; that stays on record
+	}
+	err := s.h.keepSettings(b)
+	err = errors.Join(err, s.h.registry.update(b.name, func(r *pluginRecord) {
+		r.ran(b.record(), out.proc.about.GetVersion(), time.Now())
+	}), s.h.copies.sweep(s.h.registry.needed()))
+	if err != nil {
+		s.log.Warn("what runs is not remembered: an update that fails, and a rollback, may not find it", "code", telemetry.CodePluginUnremembered, "error", err)
+	}
+}
+
+// keepOld notes that an update did not come up.
+func (s *supervisor) keepOld(o order, out outcome) {
+	u := &Update{Reason: out.err.Error(), At: time.Now()}
+	if out.build != nil {
+		u.Digest = out.build.digest
+	}
+	s.p.setStatus(func(st *Status) { st.Update = u })
+	s.log.Error("plugin could not be updated: the old one goes on", "code", telemetry.CodePluginUpdate, "digest", short(u.Digest), "error", out.err)
+	err := s.h.registry.update(o.file.name, func(r *pluginRecord) {
+		if r.Rollback != nil && out.build != nil && out.build.rollback {
+			r.Rollback = nil // there is no way back
 			return
 		}
-	}
-}
-
-// start starts a process and makes it known.
-func (p *Plugin) start(log *slog.Logger) (*process, error) {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), p.host.cfg.StartTimeout,
-		fmt.Errorf("plugin was not ready within %v", p.host.cfg.StartTimeout))
-	defer cancel()
-	go func() {
-		select {
-		case <-p.host.stopping:
-			cancel()
-		case <-ctx.Done():
+		r.Failed = &failedRecord{Reason: u.Reason, At: u.At}
+		if out.build != nil {
+			r.Failed.buildRecord = out.build.record()
 		}
-	}()
-	p.setStatus(func(s *Status) { s.State = StateStarting })
-	if p.file.err != nil {
-		return nil, fmt.Errorf("start: %w", p.file.err)
-	}
-	begun := time.Now()
-	proc, err := startProcess(ctx, p.host, p.file, log)
-	if err != nil {
-		return nil, fmt.Errorf("start: %w", err)
-	}
-	patterns := proc.about.GetPatterns()
-	p.mu.Lock()
-	known := slices.Equal(patterns, p.patterns)
-	p.patterns = patterns
-	p.mu.Unlock()
-	p.setStatus(func(s *Status) {
-		s.State, s.PID, s.Up = StateReady, proc.pidNumber(), time.Now()
-		s.Version, s.SDK = proc.about.GetVersion(), proc.about.GetSdk()
 	})
-	log.Info("plugin is ready", "pid", proc.pidNumber(), "version", proc.about.GetVersion(),
-		"sdk", proc.about.GetSdk(), "patterns", patterns, "took", time.Since(begun).Round(time.Millisecond))
-	if !known && p.host.cfg.OnDescribe != nil {
-		p.host.cfg.OnDescribe(p.Name(), slices.Clone(patterns))
+	if err != nil {
+		s.log.Warn("an update that failed is not remembered: it is tried again after a restart", "code", telemetry.CodePluginUnremembered, "error", err)
 	}
-	p.setReady(proc)
-	return proc, nil
 }
 
-// serve watches a ready process until it ends, is found to be unwell, or the
-// host stops, and leaves nothing of it. It returns why.
-func (p *Plugin) serve(proc *process, log *slog.Logger) error {
+// ended takes note of the end of a process.
+func (s *supervisor) ended(r *running, reason error) {
+	if r != s.current {
+		return // it was retired
+	}
+	s.current = nil
+	if s.halting() {
+		return
+	}
+	if time.Since(r.began) >= s.h.limits.settled {
+		s.failures = 0
+	}
+	s.fell(r.build, reason)
+}
+
+// fell decides what follows when there is no process because of err.
+func (s *supervisor) fell(b *build, err error) {
+	l := s.h.limits
+	now := time.Now()
+	s.crashes = append(slices.DeleteFunc(s.crashes, func(at time.Time) bool { return now.Sub(at) > l.crashWindow }), now)
+	state, wait := StateBackoff, l.backoff(s.failures, rand.Float64())
+	switch {
+	case isFinal(err):
+		state, wait = StateFailed, l.probe
+	case len(s.crashes) >= l.crashMax:
+		state, wait = StateFailed, l.probe
+		err = fmt.Errorf("%d crashes in %v, the last: %w", len(s.crashes), l.crashWindow, err)
+	}
+	s.failures++
+	s.retryAt = now.Add(wait)
+	s.p.setStatus(func(st *Status) {
+		st.State, st.PID, st.Up = state, 0, time.Time{}
+		st.LastError, st.LastErrorAt = err.Error(), now
+		st.Restarts++
+		if b != nil && b.digest != "" {
+			st.Digest = b.digest
+		}
+	})
+	s.log.Error("plugin is down", "code", telemetry.CodePluginDown, "state", state, "error", err, "restart_in", wait)
+}
+
+// retire takes the current process out of service. It finishes what it has.
+func (s *supervisor) retire() {
+	r := s.current
+	s.current = nil
+	s.p.unready(r)
+	close(r.retire)
+}
+
+// serve watches a process until it ends, is found to be unwell, or is retired,
+// and leaves nothing of it. It returns why.
+func (p *Plugin) serve(r *running, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	unwell := make(chan error, 1)
-	go func() { unwell <- p.watchHealth(ctx, proc, log) }()
+	go func() { unwell <- p.watchHealth(ctx, r.process, log) }()
 	var reason error
 	select {
-	case <-proc.dead:
+	case <-r.dead:
 		// Results that it got out are still in the socket.
 		timer := time.NewTimer(p.host.limits.obituary)
 		select {
-		case <-proc.link.done:
+		case <-r.link.done:
 		case <-timer.C:
 		}
 		timer.Stop()
-		reason = errors.New(proc.Diagnose(ctx))
-	case <-proc.link.done:
-		reason = proc.end()
+		reason = errors.New(r.Diagnose(ctx))
+	case <-r.link.done:
+		reason = r.end()
 	case reason = <-unwell:
 		// A Go program answers this signal with the stacks of all of its
 		// goroutines, and they reach the log.
-		proc.signal(syscall.SIGQUIT)
-		proc.waitDone(p.host.limits.dump)
-	case <-p.host.stopping:
-		p.setStatus(func(s *Status) { s.State = StateDraining })
-		if problem := proc.stop(p.host.cfg.DrainTimeout); problem != nil {
-			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "reason", problem)
+		r.signal(syscall.SIGQUIT)
+		r.waitDone(p.host.limits.dump)
+	case <-r.retire:
+		r.retired.Store(true)
+		if problem := r.stop(p.host.cfg.DrainTimeout); problem != nil {
+			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "pid", r.pidNumber(), "reason", problem)
 		} else {
-			log.Info("plugin stopped")
+			log.Info("plugin stopped", "pid", r.pidNumber())
 		}
 		reason = ErrStopped
 	}
 	cancel()
-	p.setReady(nil)
-	proc.kill()
+	p.unready(r)
+	r.kill()
 	return reason
 }
 
-// watchHealth pings the plugin until ctx ends or it is unwell.
-func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logger) error {
-	l := p.host.limits
-	ticker := time.NewTicker(l.pingEvery)
-	defer ticker.Stop()
-	misses := 0
-	var stuckSince time.Time
-	for {
-		select {
-		case <-ticker.C:
-		case <-proc.link.done:
-			return proc.link.cause
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		pingCtx, cancel := context.WithTimeout(ctx, l.pingWait)
-		err := proc.link.ping(pingCtx)
-		cancel()
-		if err == nil {
-			misses = 0
-		} else if misses++; misses >= l.pingMisses {
-			return fmt.Errorf("plugin hangs: %d pings in a row failed: %w", misses, err)
-		} else if ctx.Err() == nil {
-			log.Warn("plugin did not answer a ping", "code", telemetry.CodePluginSilent, "error", err, "misses", misses)
-		}
-		switch {
-		case !proc.link.stuck():
-			stuckSince = time.Time{}
-		case stuckSince.IsZero():
-			stuckSince = time.Now()
-		case time.Since(stuckSince) >= l.stuck:
-			return errors.New("plugin hangs: all of its credit is spent on events that timed out")
-		}
-	}
-}
+func short(digest string) string { return digest[:min(len(digest), 8)] }

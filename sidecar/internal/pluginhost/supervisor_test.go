@@ -35,16 +35,16 @@ func TestStart(t *testing.T) {
 			[]string{"no handshake: plugin was not ready within 1s", "signal: killed"}},
 		{"chatty", "too much output before the handshake is the end", StateBackoff,
 			[]string{"no handshake", "64 lines on stdout and no handshake among them"}},
-		{"future", "another version of the protocol is refused by name", StateBackoff,
+		{"future", "another version of the protocol is refused by name", StateFailed,
 			[]string{"incompatible API version", "Plugin version: 99", "[1]"}},
-		{"netrpc", "another protocol is refused by name", StateBackoff, []string{"netrpc"}},
+		{"netrpc", "another protocol is refused by name", StateFailed, []string{"netrpc"}},
 		{"elsewhere", "an address elsewhere is refused", StateBackoff, []string{"192.0.2.1:443", "loopback"}},
 		{"outside", "a socket outside of its directory is refused", StateBackoff, []string{"/tmp/other.sock"}},
-		{"nothing", "a plugin that wants nothing is refused", StateBackoff, []string{"declares 0 event types"}},
-		{"badpattern", "a malformed pattern is refused", StateBackoff, []string{`pattern "message.*.sent"`}},
+		{"nothing", "a plugin that wants nothing is refused", StateFailed, []string{"declares 0 event types"}},
+		{"badpattern", "a malformed pattern is refused", StateFailed, []string{`pattern "message.*.sent"`}},
 		{"stingy", "a plugin that never grants credit is not ready", StateBackoff,
 			[]string{"plugin was not ready within 1s", "grants no credit"}},
-		{"fussy", "settings that the plugin refuses are explained", StateBackoff,
+		{"fussy", "settings that the plugin refuses are explained", StateFailed,
 			[]string{"refuses its settings", `dsn: is required`}},
 	}
 	for _, tt := range tests {
@@ -60,8 +60,8 @@ func TestStart(t *testing.T) {
 			s.limits.lifeline = 10 * time.Millisecond
 			s.start(t)
 			var st Status
-			if tt.state == StateBackoff {
-				s.log.wait(t, 1, "plugin is down")
+			if tt.state != StateReady {
+				s.log.wait(t, 1, "restart_in")
 			}
 			st = s.Plugins()[0].Status()
 			if st.State != tt.state {
@@ -203,7 +203,7 @@ func TestHungPluginIsReplaced(t *testing.T) {
 		s.limits.dump = soon
 		s.start(t)
 		a := deliver(t, s.plugin(t, "mute"), task(1, "ack"))
-		if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75002}) {
+		if a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
 			t.Errorf("got %+v", a)
 		}
 		s.log.wait(t, 1, "SIGQUIT: quit", "stream=stderr")

@@ -17,6 +17,7 @@ type State string
 //	pending                attempt: retry, schedule used up      dead
 //	pending                attempt: retry, older than MaxAge     dead
 //	pending                attempt: retry                        pending, due later
+//	pending                attempt: lost                         pending, due soon
 //	done, dead, discarded  replay                                pending, a new round
 //	dead                   Discard                               discarded
 //
@@ -76,6 +77,8 @@ func Next(j Job, a Attempt, p Policy, jitter float64) (State, time.Time) {
 		return Done, time.Time{}
 	case OutcomeDead:
 		return Dead, time.Time{}
+	case OutcomeLost:
+		return Pending, a.FinishedAt.Add(a.RetryAfter)
 	}
 	n := a.N - j.Base // the attempt's number in its round
 	if n > len(p.Schedule) {

@@ -68,7 +68,7 @@ type Job struct {
 	// A replay begins a new round of attempts; the job keeps those of the
 	// rounds before. Round counts from 0, the delivery itself.
 	Round   int
-	Base    int       // attempts made before this round
+	Base    int       // attempts that do not count against the schedule: made before this round, or lost
 	RoundAt time.Time // when this round began
 	Was     State     // the state in which the round before ended; empty in round 0
 }
@@ -87,6 +87,12 @@ const (
 	OutcomeDone  Outcome = "done"  // delivered
 	OutcomeRetry Outcome = "retry" // failed; try again by policy, or after RetryAfter
 	OutcomeDead  Outcome = "dead"  // failed; trying again cannot help
+
+	// OutcomeLost says that the target ended with the event, or before it had
+	// an answer. It is on record, but is nobody's verdict on the event, so it
+	// uses up nothing of the schedule: Base grows with it, and the job is due
+	// again after RetryAfter.
+	OutcomeLost Outcome = "lost"
 )
 
 // Attempt is one try of a job, as it will appear in the delivery record.
@@ -99,7 +105,7 @@ type Attempt struct {
 	Outcome    Outcome
 
 	// RetryAfter asks for the next attempt not before this long after
-	// FinishedAt. 0 means that the schedule decides. Only with OutcomeRetry.
+	// FinishedAt. 0 means that the schedule decides. Only with OutcomeRetry and OutcomeLost.
 	RetryAfter time.Duration
 
 	RequestURL     string      // "http://127.0.0.1:5000/webhooks" or "plugin://archive"

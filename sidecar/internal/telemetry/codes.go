@@ -39,12 +39,17 @@ const (
 	CodeForwardKeys      Code = "forward-keys"
 
 	// Plugins.
-	CodePluginDown    Code = "plugin-down"
-	CodePluginForced  Code = "plugin-forced"
-	CodePluginSilent  Code = "plugin-silent"
-	CodePluginFloods  Code = "plugin-floods"
-	CodePluginLimits  Code = "plugin-limits"
-	CodePluginInClear Code = "plugin-in-clear"
+	CodePluginDown         Code = "plugin-down"
+	CodePluginUpdate       Code = "plugin-update"
+	CodePluginPoisoned     Code = "plugin-poisoned"
+	CodePluginDirectory    Code = "plugin-directory"
+	CodePluginUnprotected  Code = "plugin-unprotected"
+	CodePluginUnremembered Code = "plugin-unremembered"
+	CodePluginForced       Code = "plugin-forced"
+	CodePluginSilent       Code = "plugin-silent"
+	CodePluginFloods       Code = "plugin-floods"
+	CodePluginLimits       Code = "plugin-limits"
+	CodePluginInClear      Code = "plugin-in-clear"
 
 	// Configuration and operation.
 	CodeConfigWarning     Code = "config-warning"

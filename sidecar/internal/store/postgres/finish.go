@@ -35,7 +35,8 @@ WITH input AS (
 	SELECT i.* FROM input AS i JOIN have AS h USING (job_id, n)
 	WHERE h.found AND NOT h.recorded AND h.state = 'pending' AND h.attempts = i.n - 1
 ), moved AS (
-	UPDATE hookswitch_jobs AS j SET state = g.state, attempts = g.n, next_at = g.due, owner = NULL
+	UPDATE hookswitch_jobs AS j SET state = g.state, attempts = g.n, next_at = g.due, owner = NULL,
+		base = j.base + (g.outcome = 'lost')::int -- outside of the schedule
 	FROM good AS g WHERE j.id = g.job_id
 ), kept AS (
 	INSERT INTO hookswitch_attempts (job_id, n, started_at, finished_at, outcome, retry_after, request_url, request_header,

@@ -38,7 +38,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 SELECT event_seq, target, entity, state, attempts, EXISTS (SELECT 1 FROM attempts WHERE job_id = id AND n = ?2)
 FROM jobs WHERE id = ?1`
 
-	updateJob = `UPDATE jobs SET state = ?2, attempts = ?3, next_at = ?4 WHERE id = ?1`
+	updateJob = `UPDATE jobs SET state = ?2, attempts = ?3, next_at = ?4, base = base + ?5 WHERE id = ?1`
 
 	// The first pending job of an entity becomes due, unless it waits for a
 	// retry of its own.
@@ -275,7 +275,11 @@ func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.N
 	if _, err := w.insertAttempt.Exec(row...); err != nil {
 		return err
 	}
-	if _, err := w.updateJob.Exec(a.JobID, string(state), a.N, due); err != nil {
+	lost := 0 // store.OutcomeLost is outside of the schedule
+	if a.Outcome == store.OutcomeLost {
+		lost = 1
+	}
+	if _, err := w.updateJob.Exec(a.JobID, string(state), a.N, due, lost); err != nil {
 		return err
 	}
 	if state != store.Pending && entity != "" {

@@ -247,6 +247,37 @@ func claimDue(t *testing.T, open OpenFunc) {
 	})
 }
 
+func lostIsFree(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	accept(t, s, newEvent(0), target)
+	policy := store.Policy{Schedule: store.Schedule{time.Minute}}
+	task := claim(t, s, target, t0, 1)[0]
+	for range 3 {
+		a := attempt(task, store.OutcomeLost)
+		a.RetryAfter = time.Second
+		state, due := store.Next(task.Job, a, policy, 0)
+		if state != store.Pending || !due.Equal(a.FinishedAt.Add(time.Second)) {
+			t.Fatalf("lost: %s, due %v", state, due)
+		}
+		finish(t, s, a, state, due)
+		finish(t, s, a, state, due) // a repetition
+		task = claim(t, s, target, due, 1)[0]
+	}
+	if j := task.Job; j.Attempts != 3 || j.Base != 3 {
+		t.Errorf("job after three lost attempts: %+v", j)
+	}
+	a := attempt(task, store.OutcomeRetry)
+	state, due := store.Next(task.Job, a, policy, 0)
+	if state != store.Pending {
+		t.Errorf("the first attempt that counts makes it %s", state)
+	}
+	finish(t, s, a, state, due)
+	task = claim(t, s, target, due, 1)[0]
+	if state, _ := store.Next(task.Job, attempt(task, store.OutcomeRetry), policy, 0); state != store.Dead {
+		t.Errorf("the second attempt that counts makes it %s", state)
+	}
+}
+
 func release(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(0), target)

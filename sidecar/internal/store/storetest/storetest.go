@@ -39,6 +39,7 @@ func Run(t *testing.T, open OpenFunc) {
 		{"claim hands out the longest due first, up to the limit", claimOrder},
 		{"claim never hands out a job twice", claimConcurrently},
 		{"claim waits until a job is due", claimDue},
+		{"a lost attempt is on record and outside of the schedule", lostIsFree},
 		{"release gives a job back untried", release},
 		{"next due passes over claimed jobs", nextDue},
 		{"finish moves a job to each state", finishStates},

@@ -1,0 +1,49 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// watchHealth pings the plugin until ctx ends or it is unwell.
+func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logger) error {
+	l := p.host.limits
+	ticker := time.NewTicker(l.pingEvery)
+	defer ticker.Stop()
+	misses := 0
+	var stuckSince time.Time
+	for {
+		select {
+		case <-ticker.C:
+		case <-proc.link.done:
+			return proc.link.cause
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pingCtx, cancel := context.WithTimeout(ctx, l.pingWait)
+		err := proc.link.ping(pingCtx)
+		cancel()
+		if err == nil {
+			misses = 0
+		} else if misses++; misses >= l.pingMisses {
+			return fmt.Errorf("plugin hangs: %d pings in a row failed: %w", misses, err)
+		} else if ctx.Err() == nil {
+			log.Warn("plugin did not answer a ping", "code", telemetry.CodePluginSilent, "error", err, "misses", misses)
+		}
+		switch {
+		case !proc.link.stuck():
+			stuckSince = time.Time{}
+		case stuckSince.IsZero():
+			stuckSince = time.Now()
+		case time.Since(stuckSince) >= l.stuck:
+			return errors.New("plugin hangs: all of its credit is spent on events that timed out")
+		}
+	}
+}

@@ -1,0 +1,124 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrNoPlugin is returned when there is no plugin of the name that was given.
+var ErrNoPlugin = errors.New("pluginhost: there is no such plugin")
+
+// ErrNoVersion is returned by Rollback when there is nothing to go back to.
+var ErrNoVersion = errors.New("pluginhost: there is no older program to go back to")
+
+// plugin returns a plugin by its name or that of its target.
+func (h *Host) plugin(name string) (*Plugin, error) {
+	for _, p := range h.Plugins() {
+		if p.file.name == name || p.Name() == name {
+			return p, nil
+		}
+	}
+	return nil, ErrNoPlugin
+}
+
+// Reload looks at the file and the settings of a plugin again, starts a new
+// process even if they are what they were, and waits until that has taken over
+// or failed. What failed before is tried again.
+func (h *Host) Reload(ctx context.Context, name string) error {
+	p, err := h.plugin(name)
+	if err != nil {
+		return err
+	}
+	files, err := scan(h.dir, h.cfg.Log)
+	if _, ok := errors.AsType[scanProblems](err); err != nil && !ok {
+		return fmt.Errorf("pluginhost: %w", err)
+	}
+	file := p.file
+	if i := slices.IndexFunc(files, func(f found) bool { return f.name == p.file.name }); i >= 0 {
+		file = files[i]
+	}
+	return p.order(ctx, func(o *order) { o.file, o.force = file, true })
+}
+
+// SetEnabled starts a plugin, or stops it until it is enabled again, also if
+// the host is restarted meanwhile. Events that it wants are kept for it.
+func (h *Host) SetEnabled(ctx context.Context, name string, enabled bool) error {
+	p, err := h.plugin(name)
+	if err != nil {
+		return err
+	}
+	if err := h.registry.update(p.file.name, func(r *pluginRecord) { r.Disabled = !enabled }); err != nil {
+		return fmt.Errorf("pluginhost: %w", err)
+	}
+	return p.order(ctx, func(o *order) { o.enabled = enabled })
+}
+
+// Rollback goes back to the program that ran before the one that runs, and
+// stays there until the file changes. It waits until that has taken over or
+// failed.
+func (h *Host) Rollback(ctx context.Context, name string) error {
+	p, err := h.plugin(name)
+	if err != nil {
+		return err
+	}
+	if p.file.kind != kindExec {
+		return fmt.Errorf("%w: only of executables copies are kept: put the files back", ErrNoVersion)
+	}
+	rec := h.registry.get(p.file.name)
+	to, ok := rec.before(p.Status().Digest)
+	if !ok {
+		return ErrNoVersion
+	}
+	file, _, err := h.copies.adopt(p.file.path, func(string) error { return nil })
+	if err != nil {
+		return fmt.Errorf("pluginhost: roll back: %w", err)
+	}
+	err = h.registry.update(p.file.name, func(r *pluginRecord) {
+		r.Rollback, r.Failed = &rollbackRecord{To: to.Digest, From: file}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("pluginhost: %w", err)
+	}
+	return p.order(ctx, func(o *order) { o.force = true })
+}
+
+// order gives an order and waits for what comes of it.
+func (p *Plugin) order(ctx context.Context, change func(*order)) error {
+	return p.orders.wait(ctx, p.orders.give(change), p.ended)
+}
+
+// Logs returns what a plugin has printed and what the host had to say of it,
+// as JSON of [LogLine]: the last lines, oldest first. With follow it calls each
+// for every line that comes, until ctx ends or the plugin is gone.
+func (h *Host) Logs(ctx context.Context, name string, lines int, follow bool, each func(json.RawMessage) error) error {
+	p, err := h.plugin(name)
+	if err != nil {
+		return err
+	}
+	batch, next, more := p.ring.last(max(lines, 0))
+	for {
+		for _, line := range batch {
+			if err := each(line); err != nil {
+				return err
+			}
+		}
+		if !follow {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-p.ended:
+			return nil
+		case <-h.stopping:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+		batch, next, more = p.ring.from(next)
+	}
+}

@@ -1,0 +1,192 @@
+package pluginhost
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	registryFile = "plugins.json"
+	versionsKept = 3 // programs of each plugin
+)
+
+// registry is what a host remembers of its plugins, beyond its own end: what
+// operators have chosen, which programs ran, and which update did not come up.
+// It is safe for concurrent use.
+type registry struct {
+	path string
+
+	mu   sync.Mutex
+	data map[string]*pluginRecord // by name
+}
+
+type pluginRecord struct {
+	Disabled bool `json:"disabled,omitempty"`
+
+	// Versions are the programs that have been ready, oldest first.
+	Versions []versionRecord `json:"versions,omitempty"`
+
+	// Good is what was last ready.
+	Good *buildRecord `json:"good,omitempty"`
+
+	// Failed is what did not come up while Good was there.
+	Failed *failedRecord `json:"failed,omitempty"`
+
+	// Rollback holds as long as the file is what it was.
+	Rollback *rollbackRecord `json:"rollback,omitempty"`
+}
+
+type versionRecord struct {
+	Digest  string    `json:"digest"`
+	Version string    `json:"version"`
+	At      time.Time `json:"at"`
+}
+
+// buildRecord names a program and settings by their digests.
+type buildRecord struct {
+	Digest   string `json:"digest"`
+	Settings string `json:"settings,omitempty"`
+}
+
+type failedRecord struct {
+	buildRecord
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+type rollbackRecord struct {
+	To   string `json:"to"`
+	From string `json:"from"` // digest of the file
+}
+
+// openRegistry reads the records of a directory, which may have none.
+func openRegistry(dir string) (*registry, error) {
+	r := &registry{path: filepath.Join(dir, registryFile), data: make(map[string]*pluginRecord)}
+	text, err := os.ReadFile(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r.data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what is remembered of plugins: %w: mend or remove %s", err, r.path)
+	}
+	for name, p := range r.data {
+		if p == nil {
+			delete(r.data, name)
+		}
+	}
+	return r, nil
+}
+
+// get returns a copy of the record of a plugin.
+func (r *registry) get(name string) pluginRecord {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.data[name]; p != nil {
+		c := *p
+		c.Versions = slices.Clone(p.Versions) // what the pointers lead to is replaced, never changed
+		return c
+	}
+	return pluginRecord{}
+}
+
+// update changes the record of a plugin and writes it all. If that fails the
+// change holds until the end of the process.
+func (r *registry) update(name string, change func(*pluginRecord)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.data[name]
+	if p == nil {
+		p = new(pluginRecord)
+		r.data[name] = p
+	}
+	change(p)
+	return r.write()
+}
+
+// forget removes the record of a plugin.
+func (r *registry) forget(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.data, name)
+	return r.write()
+}
+
+// needed returns the digests of all copies that a record refers to.
+func (r *registry) needed() (digests []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.data {
+		for _, v := range p.Versions {
+			digests = append(digests, v.Digest)
+		}
+		if p.Good != nil {
+			digests = append(digests, p.Good.Digest, p.Good.Settings)
+		}
+		if p.Rollback != nil {
+			digests = append(digests, p.Rollback.To)
+		}
+	}
+	return digests
+}
+
+// write replaces the file. The caller holds the lock.
+func (r *registry) write() error {
+	text, err := json.MarshalIndent(r.data, "", " ")
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(r.path), copyTemp) // mode 0600
+	if err != nil {
+		return fmt.Errorf("remember what becomes of plugins: %w", err)
+	}
+	_, err = f.Write(append(text, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), r.path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("remember what becomes of plugins: %w", err)
+	}
+	return nil
+}
+
+// ran notes that a program has been ready. After a rollback the programs stay in
+// the order of their coming.
+func (p *pluginRecord) ran(b buildRecord, version string, at time.Time) {
+	p.Good, p.Failed = &b, nil
+	i := slices.IndexFunc(p.Versions, func(v versionRecord) bool { return v.Digest == b.Digest })
+	if i >= 0 && (p.Rollback != nil || i == len(p.Versions)-1) {
+		return
+	}
+	if i >= 0 {
+		p.Versions = slices.Delete(p.Versions, i, i+1)
+	}
+	p.Versions = append(p.Versions, versionRecord{Digest: b.Digest, Version: version, At: at})
+	p.Versions = p.Versions[max(0, len(p.Versions)-versionsKept):]
+}
+
+// before returns the program that came before another one.
+func (p *pluginRecord) before(digest string) (versionRecord, bool) {
+	i := slices.IndexFunc(p.Versions, func(v versionRecord) bool { return v.Digest == digest })
+	if i < 0 {
+		i = len(p.Versions)
+	}
+	if i == 0 {
+		return versionRecord{}, false
+	}
+	return p.Versions[i-1], true
+}
+
+func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }

@@ -1,0 +1,76 @@
+package pluginhost
+
+import "time"
+
+// limits are the times that the supervisor allows. They are not configuration:
+// tests shorten them.
+type limits struct {
+	grace    time.Duration // for a result after Cancel
+	idle     time.Duration // for Drained when there is nothing left to do
+	shutdown time.Duration // for the answer to Shutdown
+	lifeline time.Duration // to end after the lifeline is cut
+	term     time.Duration // to end after SIGTERM
+	reap     time.Duration // for the kernel to end it after SIGKILL
+	dump     time.Duration // for the goroutine dump after SIGQUIT
+	obituary time.Duration // for the exit status after the stream broke
+	memory   time.Duration // between measurements of its memory
+	settle   time.Duration // without a hello, until a program that reads lines is taken to have started
+
+	pingEvery  time.Duration
+	pingWait   time.Duration
+	pingMisses int           // in a row, until the process is killed
+	stuck      time.Duration // holding only events nobody waits for, until it is killed
+
+	backoffBase time.Duration
+	backoffMax  time.Duration
+	settled     time.Duration // ready for so long, and the backoff starts over
+
+	crashMax    int           // ends and failed starts
+	crashWindow time.Duration // in so long: it has failed
+	probe       time.Duration // between the starts of one that has failed
+
+	rescan    time.Duration // between looks at the plugin directory that nothing prompts
+	stable    time.Duration // a file has not changed for so long, and is taken
+	lookAgain time.Duration // between looks while something changes
+	goneGrace time.Duration // a file is not there for so long, and its plugin is removed
+}
+
+func defaultLimits() limits {
+	return limits{
+		grace:       2 * time.Second,
+		idle:        2 * time.Second,
+		shutdown:    time.Second,
+		lifeline:    2 * time.Second,
+		term:        2 * time.Second,
+		reap:        2 * time.Second,
+		dump:        time.Second,
+		obituary:    200 * time.Millisecond,
+		memory:      time.Second,
+		settle:      500 * time.Millisecond,
+		pingEvery:   5 * time.Second,
+		pingWait:    2 * time.Second,
+		pingMisses:  3,
+		stuck:       30 * time.Second,
+		backoffBase: 250 * time.Millisecond,
+		backoffMax:  30 * time.Second,
+		settled:     time.Minute,
+		crashMax:    10,
+		crashWindow: 10 * time.Minute,
+		probe:       5 * time.Minute,
+		rescan:      10 * time.Second, // and up to half of it more
+		stable:      500 * time.Millisecond,
+		lookAgain:   100 * time.Millisecond,
+		goneGrace:   10 * time.Second,
+	}
+}
+
+// backoff returns how long to wait before the start that follows n failures:
+// a random part of backoffBase·2ⁿ, so that plugins that fell together do not
+// rise together.
+func (l limits) backoff(n int, jitter float64) time.Duration {
+	most := l.backoffMax
+	if n < 30 { // beyond, the shift overflows
+		most = min(most, l.backoffBase<<n)
+	}
+	return time.Duration(jitter * float64(most))
+}

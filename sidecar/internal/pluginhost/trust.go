@@ -1,0 +1,246 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+)
+
+// Trust says which programs a host runs.
+type Trust struct {
+	// Mode is how a program earns it. Empty means TrustDir.
+	Mode TrustMode
+
+	// Sums is the path of a list of digests as sha256sum writes it, for
+	// TrustPinned and TrustSigned.
+	Sums string
+
+	// Key verifies the signature of Sums, in the file beside it whose name
+	// ends in .sig, for TrustSigned.
+	Key ed25519.PublicKey
+
+	// GroupWrite lets the group of files and directories write to them, with
+	// a warning: a umask of 002 is common where people develop.
+	GroupWrite bool
+}
+
+// TrustMode is a rule for programs.
+type TrustMode string
+
+// The rules. What they look at is what is run: the bytes that are checked are
+// the ones that are copied.
+const (
+	// TrustDir trusts what nobody but root and this user can have put there:
+	// the file, its directory and all directories above belong to them and
+	// are not writable by others. It is what sshd asks of a home directory.
+	TrustDir TrustMode = "dir"
+
+	// TrustPinned trusts programs whose digest is in Trust.Sums.
+	TrustPinned TrustMode = "pinned"
+
+	// TrustSigned trusts programs whose digest is in Trust.Sums, if the list
+	// is signed with Trust.Key.
+	TrustSigned TrustMode = "signed"
+)
+
+// check returns why no program can be trusted by this rule.
+func (t *Trust) check() error {
+	switch t.Mode {
+	case "", TrustDir:
+		return nil
+	case TrustPinned, TrustSigned:
+	default:
+		return fmt.Errorf("trust %q is none of dir, pinned and signed", t.Mode)
+	}
+	if t.Sums == "" {
+		return fmt.Errorf("trust %q needs the path of a SHA256SUMS file", t.Mode)
+	}
+	if t.Mode == TrustSigned && len(t.Key) != ed25519.PublicKeySize {
+		return errors.New(`trust "signed" needs the Ed25519 public key of the signature`)
+	}
+	return nil
+}
+
+// file checks what can be known of a plugin's file before it is read. root is
+// the plugin directory, which a link must not leave.
+func (t *Trust) file(path, root string) (warning, err error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the file: %w", err)
+	}
+	if t.Mode == TrustPinned || t.Mode == TrustSigned {
+		return nil, nil // wherever it comes from
+	}
+	if realRoot, err := filepath.EvalSymlinks(root); err == nil {
+		if rel, err := filepath.Rel(realRoot, real); err != nil || !filepath.IsLocal(rel) {
+			return nil, fmt.Errorf("%s is a link to %s, which is outside of the plugin directory: copy the file, for example by: install -m 755 %s %s",
+				path, real, shellQuote(real), shellQuote(path))
+		}
+	}
+	return t.private(real)
+}
+
+// private checks that only root and this user can have written a file.
+func (t *Trust) private(path string) (warning, err error) {
+	me := os.Geteuid()
+	for at := path; ; at = filepath.Dir(at) {
+		info, err := os.Lstat(at)
+		if err != nil {
+			return nil, fmt.Errorf("check who may write to %s: %w", path, err)
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return nil, fmt.Errorf("check who may write to %s: not known on this system: set HOOKSWITCH_PLUGIN_TRUST=pinned", at)
+		}
+		if owner := int(stat.Uid); owner != 0 && owner != me {
+			return nil, fmt.Errorf("%s belongs to user %d, who could replace the plugin: chown %d %s", at, owner, me, shellQuote(at))
+		}
+		perm := info.Mode().Perm()
+		// Entries of a sticky directory can be replaced by their owner only,
+		// who has just been checked.
+		if at != path && info.Mode()&fs.ModeSticky != 0 {
+			perm &^= 0o022
+		}
+		switch {
+		case perm&0o002 != 0:
+			return nil, fmt.Errorf("%s may be written to by everybody (mode %#o), who could replace the plugin: chmod go-w %s", at, info.Mode().Perm(), shellQuote(at))
+		case perm&0o020 != 0:
+			err := fmt.Errorf("%s may be written to by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.Gid, info.Mode().Perm(), shellQuote(at))
+			if !t.GroupWrite {
+				return nil, err
+			}
+			warning = err
+		}
+		if at == filepath.Dir(at) {
+			return warning, nil
+		}
+	}
+}
+
+// digest checks the content of a program.
+func (t *Trust) digest(digest string) error {
+	if t.Mode != TrustPinned && t.Mode != TrustSigned {
+		return nil
+	}
+	sums, err := os.ReadFile(t.Sums)
+	if err != nil {
+		return fmt.Errorf("read the list of trusted programs: %w", err)
+	}
+	if t.Mode == TrustSigned {
+		if err := t.signed(sums); err != nil {
+			return err
+		}
+	} else if _, err := t.privateList(); err != nil {
+		return err
+	}
+	listed, err := listsDigest(sums, digest)
+	if err != nil {
+		return fmt.Errorf("read the list of trusted programs %s: %w", t.Sums, err)
+	}
+	if !listed {
+		return fmt.Errorf("SHA-256 %s is not in %s: if the program is what it should be, add the line that sha256sum prints for it", digest, t.Sums)
+	}
+	return nil
+}
+
+func (t *Trust) privateList() (warning, err error) {
+	real, err := filepath.EvalSymlinks(t.Sums)
+	if err != nil {
+		return nil, fmt.Errorf("read the list of trusted programs: %w", err)
+	}
+	abs, err := filepath.Abs(real)
+	if err != nil {
+		return nil, err
+	}
+	return t.private(abs)
+}
+
+func (t *Trust) signed(sums []byte) error {
+	sig, err := os.ReadFile(t.Sums + ".sig")
+	if err != nil {
+		return fmt.Errorf("read the signature of the list of trusted programs: %w", err)
+	}
+	if len(sig) != ed25519.SignatureSize { // as openssl writes it; else base64
+		sig, err = base64.StdEncoding.DecodeString(string(bytes.TrimSpace(sig)))
+		if err != nil || len(sig) != ed25519.SignatureSize {
+			return fmt.Errorf("%s.sig is no Ed25519 signature: it must be 64 bytes, or the base64 of them", t.Sums)
+		}
+	}
+	if !ed25519.Verify(t.Key, sums, sig) {
+		return fmt.Errorf("%s.sig does not sign %s with the key of HOOKSWITCH_PLUGIN_SIGN_KEY: sign it again: openssl pkeyutl -sign -rawin -inkey KEY.pem -in %s -out %s.sig",
+			t.Sums, t.Sums, shellQuote(t.Sums), shellQuote(t.Sums))
+	}
+	return nil
+}
+
+// sumLine is a line of sha256sum; a backslash begins one whose name is escaped.
+var sumLine = regexp.MustCompile(`^\\?([0-9A-Fa-f]{64}) [ *].`)
+
+// listsDigest looks a digest up. The names of the files do not matter: a plugin
+// is what it contains.
+func listsDigest(sums []byte, digest string) (bool, error) {
+	lines := bufio.NewScanner(bytes.NewReader(sums))
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimRight(lines.Text(), "\r")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		m := sumLine.FindStringSubmatch(line)
+		if m == nil {
+			return false, fmt.Errorf("line %d is not as sha256sum writes it", n)
+		}
+		if strings.EqualFold(m[1], digest) {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
+}
+
+// ParseSignKey reads an Ed25519 public key: PEM, or the base64 of its 32 bytes
+// or of its SPKI.
+func ParseSignKey(text string) (ed25519.PublicKey, error) {
+	text = strings.TrimSpace(text)
+	var der []byte
+	if block, _ := pem.Decode([]byte(text)); block != nil {
+		der = block.Bytes
+	} else {
+		raw, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return nil, errors.New("is neither PEM nor base64")
+		}
+		if len(raw) == ed25519.PublicKeySize {
+			return ed25519.PublicKey(raw), nil
+		}
+		der = raw
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, errors.New("is no public key: openssl pkey -in KEY.pem -pubout prints it")
+	}
+	public, ok := key.(ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("is a key of another kind (%T) than Ed25519", key)
+	}
+	return public, nil
+}
+
+// shellQuote writes a path for the shell.
+func shellQuote(path string) string {
+	if regexp.MustCompile(`^[A-Za-z0-9_./+@%:,=-]+$`).MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}

@@ -1,0 +1,251 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// watcher looks after the plugin directory while the host runs. Notices of the
+// system only make it look sooner: they are lost when the directory is made
+// anew, do not come through links, and say nothing of when a file is complete.
+// One goroutine owns its fields.
+type watcher struct {
+	h       *Host
+	known   map[string]*sighting // Host.known, which is the watcher's as soon as it runs
+	notices *fsnotify.Watcher    // nil if the system has none
+	watched []string             // directories that notices come from
+	told    string               // the last problem of the directory that was logged
+	sums    string               // stamp of the list of trusted programs
+}
+
+// sighting is what is known of a plugin's files.
+type sighting struct {
+	plugin *Plugin   // nil until it has been there long enough
+	taken  string    // stamp of what the plugin was told of
+	seen   string    // stamp of what is there now, if that is something else
+	since  time.Time // of seen
+	gone   time.Time // since when it is not there
+}
+
+// watch follows the directory until the host stops.
+func (h *Host) watch() {
+	w := &watcher{h: h, known: h.known, sums: stampOf(h.cfg.Trust.Sums)}
+	var err error
+	if w.notices, err = fsnotify.NewWatcher(); err != nil {
+		h.cfg.Log.Warn("changes of the plugin directory are found late: the system gives no notice of them", "code", telemetry.CodePluginDirectory, "error", err)
+	} else {
+		defer w.notices.Close()
+	}
+	for {
+		wait := w.look(time.Now())
+		w.subscribe()
+		if !w.sleep(wait) {
+			return
+		}
+	}
+}
+
+// sleep waits for a notice or the time, and then for a moment more: notices
+// come in crowds. It returns false when the host stops.
+func (w *watcher) sleep(wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	var events chan fsnotify.Event
+	var errs chan error
+	if w.notices != nil {
+		events, errs = w.notices.Events, w.notices.Errors
+	}
+	prompted := false
+	for {
+		select {
+		case e := <-events:
+			if !prompted && w.concerns(e.Name) {
+				prompted = true
+				timer.Reset(w.h.limits.lookAgain / 2)
+			}
+		case <-errs: // such as an overflow: something has happened
+			timer.Reset(w.h.limits.lookAgain / 2)
+		case <-timer.C:
+			return true
+		case <-w.h.stopping:
+			return false
+		}
+	}
+}
+
+// concerns reports whether a notice is of interest: of the directory above, only
+// those of the directory are.
+func (w *watcher) concerns(path string) bool {
+	return filepath.Dir(path) != filepath.Dir(w.h.dir) || path == w.h.dir
+}
+
+// subscribe asks for notices of the directory, or of that above while it is not
+// there, and of those that links in it lead to.
+func (w *watcher) subscribe() {
+	if w.notices == nil {
+		return
+	}
+	want := []string{w.h.dir}
+	if _, err := os.Stat(w.h.dir); err != nil {
+		want = []string{filepath.Dir(w.h.dir)}
+	}
+	for _, k := range w.known {
+		if k.plugin == nil {
+			continue
+		}
+		if real, err := filepath.EvalSymlinks(k.plugin.file.path); err == nil && !slices.Contains(want, filepath.Dir(real)) {
+			want = append(want, filepath.Dir(real))
+		}
+	}
+	for _, dir := range w.watched {
+		if !slices.Contains(want, dir) {
+			_ = w.notices.Remove(dir)
+		}
+	}
+	w.watched = w.watched[:0]
+	for _, dir := range want {
+		// Also what is watched already: a directory that was made anew under
+		// the same name is another one.
+		if w.notices.Add(dir) == nil {
+			w.watched = append(w.watched, dir)
+		}
+	}
+}
+
+// look compares the directory with what is known and tells plugins what is new.
+// It returns when to look again.
+func (w *watcher) look(now time.Time) time.Duration {
+	l := w.h.limits
+	files, err := scan(w.h.dir, w.h.cfg.Log)
+	if err != nil {
+		if text := err.Error(); text != w.told {
+			w.told = text
+			w.h.cfg.Log.Error("a change of the plugin directory is not followed", "code", telemetry.CodePluginDirectory, "error", err)
+		}
+		if _, ok := errors.AsType[scanProblems](err); !ok {
+			return l.rescan // nothing is known: what runs goes on
+		}
+	} else {
+		w.told = ""
+	}
+	again := l.rescan + rand.N(l.rescan/2)
+	sums := stampOf(w.h.cfg.Trust.Sums)
+	for _, f := range files {
+		if w.found(f, now) {
+			again = l.lookAgain
+		}
+		if k := w.known[f.name]; sums != w.sums && k.plugin != nil && k.seen == "" {
+			k.plugin.orders.give(func(o *order) { o.file = f }) // it may be trusted now
+		}
+	}
+	w.sums = sums
+	for name, k := range w.known {
+		if slices.ContainsFunc(files, func(f found) bool { return f.name == name }) {
+			continue
+		}
+		switch {
+		case k.plugin == nil:
+			delete(w.known, name)
+		case k.gone.IsZero():
+			k.gone, k.seen = now, ""
+			again = min(again, l.goneGrace)
+		case now.Sub(k.gone) >= l.goneGrace:
+			w.h.dismiss(k.plugin)
+			delete(w.known, name)
+		default:
+			again = min(again, l.goneGrace-now.Sub(k.gone))
+		}
+	}
+	return max(again, time.Millisecond)
+}
+
+// found takes note of a plugin that is there. It reports whether it is in the
+// middle of a change.
+func (w *watcher) found(f found, now time.Time) bool {
+	k := w.known[f.name]
+	if k == nil {
+		k = new(sighting)
+		w.known[f.name] = k
+	}
+	k.gone = time.Time{}
+	stamp := w.h.stamp(f)
+	switch {
+	case k.plugin != nil && stamp == k.taken:
+		k.seen = ""
+		return false
+	case stamp != k.seen:
+		k.seen, k.since = stamp, now
+		return true
+	case now.Sub(k.since) < w.h.limits.stable:
+		return true
+	case isOpenForWriting(f.path):
+		k.since = now // the writer may have stopped for a while
+		return true
+	}
+	k.taken, k.seen = stamp, ""
+	if k.plugin != nil {
+		k.plugin.orders.give(func(o *order) { o.file = f })
+		return false
+	}
+	k.plugin = w.h.welcome(f)
+	return false
+}
+
+// stamp identifies the state of all that a plugin is made of.
+func (h *Host) stamp(f found) string {
+	parts := []string{stampOf(f.path), stampOf(h.configPath(f))}
+	for dir := h.dir; ; dir = filepath.Dir(dir) { // whose modes are mended
+		if info, err := os.Stat(dir); err == nil {
+			parts = append(parts, info.Mode().String())
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	if f.manifest != nil {
+		for _, path := range f.manifest.files() {
+			parts = append(parts, stampOf(path))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// stampOf identifies the state of a file, wherever links lead. It changes when
+// the file does, and when it becomes one that can be checked after all: owner
+// and modes of the file are part of it.
+func stampOf(path string) string {
+	if path == "" {
+		return ""
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "-"
+	}
+	stamp := fmt.Sprintf("%d.%d.%v", info.Size(), info.ModTime().UnixNano(), info.Mode())
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		stamp += fmt.Sprintf(".%d.%d.%d", s.Dev, s.Ino, s.Uid)
+	}
+	return stamp
+}
+
+func isOpenForWriting(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false // whoever reads it will say so
+	}
+	defer f.Close()
+	return openForWriting(f)
+}
