@@ -140,6 +140,11 @@ func (c copies) find(digest string) (string, error) {
 		return "", fmt.Errorf("the private copy %.12s has %d files", digest, len(entries))
 	}
 	path := filepath.Join(c.dir, digest, entries[0].Name())
+	if dir, file := c.modes(); c.shared { // it may be from a time when it was not
+		if err := errors.Join(os.Chmod(filepath.Dir(path), dir), os.Chmod(path, file)); err != nil {
+			return "", fmt.Errorf("find the private copy: %w", err)
+		}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("find the private copy: %w", err)

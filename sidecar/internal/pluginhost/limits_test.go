@@ -26,7 +26,7 @@ func TestMemoryLimit(t *testing.T) {
 			p := s.plugin(t, "good")
 			begun := time.Now()
 			a := deliver(t, p, task(1, do))
-			if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeLost}) ||
+			if a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) ||
 				!strings.Contains(a.Error, "killed by the host: memory: it had") || !strings.Contains(a.Error, "may have 192 MiB") {
 				t.Errorf("got %+v", a)
 			}
@@ -98,8 +98,13 @@ func TestPluginsRunAsAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("HS_TEST_SECRET", secret)
+	state := shortDir(t)
+	if err := os.Chmod(state, 0o711); err != nil {
+		t.Fatal(err)
+	}
 	cfg := func(c *Config) {
 		c.Dir, c.WorkDir, c.User = dir, work, "65534:65533"
+		c.StateDir = state
 		c.Env = append(c.Env, "HS_TEST_SECRET")
 	}
 	_, err := New(func() Config { c := Config{RunDir: shortDir(t)}; cfg(&c); return c }())
@@ -147,7 +152,7 @@ func TestRootIsRefusedUnlessAllowed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "p"), nil, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Dir: dir, RunDir: shortDir(t), RefuseRoot: true}
+	cfg := Config{Dir: dir, RunDir: shortDir(t), StateDir: t.TempDir(), RefuseRoot: true}
 	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "HOOKSWITCH_PLUGIN_USER") {
 		t.Errorf("got %v", err)
 	}
