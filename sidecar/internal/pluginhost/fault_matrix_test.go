@@ -28,7 +28,7 @@ package pluginhost
 //	result of an unknown seq, second answer, more
 //	  events than credit                             TestCreditIsNeverExceeded, TestLineAnswers
 //	answer after the time-out                        TestTimeouts
-//	poisonous event                                  TestPoisonReturnsBySchedule, TestBrokenLineProgramGetsOneEvent
+//	poisonous event                                  TestEventThatKillsBecomesADeadLetter, TestBrokenLineProgramGetsOneEvent
 //	host killed, host panics                         TestKilledHostLeavesNoProcess, TestPanickingHostLeavesNoProcess
 //	SIGTERM to host and plugins at once, as systemd  TestSignalToEverybody, TestStop/a_plugin_ignores…
 //	file of the socket deleted                       TestDeletedSocket
@@ -243,7 +243,7 @@ func startHost(t *testing.T, env ...string) (host *exec.Cmd, stdin io.Writer, ou
 		t.Fatal(err)
 	}
 	host = &exec.Cmd{Path: exe, Args: []string{hostProgram}, Env: append(os.Environ(), append(env,
-		"HS_TEST_DIR="+s.dir, "HS_TEST_RUN="+shortDir(t))...)}
+		"HS_TEST_DIR="+s.dir, "HS_TEST_STATE="+s.cfg.StateDir, "HS_TEST_RUN="+shortDir(t))...)}
 	stdout, err := host.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
