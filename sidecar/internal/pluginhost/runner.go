@@ -58,6 +58,7 @@ type runner struct {
 
 	mu       sync.Mutex
 	pid      int    // 0 before the start
+	doomed   bool   // to be killed as soon as it has started
 	reaped   bool   // the pid may belong to somebody else now
 	exit     error  // how it ended; valid once dead is closed
 	verdict  error  // why the host killed it, if it did so for a reason
@@ -133,6 +134,9 @@ func (r *runner) Start(ctx context.Context) error {
 		r.lifeline = in.w
 		r.mu.Lock()
 		r.pid = cmd.Process.Pid
+		if r.doomed {
+			_ = syscall.Kill(-r.pid, syscall.SIGKILL)
+		}
 		r.mu.Unlock()
 		r.out.log = r.out.log.With("pid", cmd.Process.Pid) // nobody writes to it yet
 		r.res.limit(cmd.Process.Pid, r.out.log)
@@ -220,6 +224,9 @@ func (r *runner) endGroup() {
 func (r *runner) signal(sig syscall.Signal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.pid == 0 && sig == syscall.SIGKILL {
+		r.doomed = true
+	}
 	if r.pid != 0 && !r.reaped {
 		_ = syscall.Kill(-r.pid, sig)
 	}
