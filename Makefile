@@ -183,6 +183,10 @@ $(NODE)/node_modules/.package-lock.json: examples/node/package.json examples/nod
 newcomer: build ## time the way from an empty folder to the first event that a plugin of one's own handles
 	.ci/newcomer bin/hookswitch .
 
+.PHONY: readme
+readme: ## run the commands of the README in a clean clone, and time the way to the first event
+	HOOKSWITCH_README=1 $(GO) test -count=1 -v ./internal/testkit/readme
+
 .PHONY: size
 size: build ## say what the stripped binary weighs, and fail if it is more than 30 MB
 	@bytes=$$(wc -c <bin/hookswitch); echo "bin/hookswitch: $$bytes bytes of $(MAXSIZE)"; [ "$$bytes" -le $(MAXSIZE) ]
@@ -227,7 +231,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps node newcomer deploy crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps node newcomer readme deploy crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:
