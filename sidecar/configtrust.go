@@ -31,12 +31,14 @@ func (c *Config) validateTrust(problem *ConfigError) {
 // trust returns which programs are run as plugins. In development it is less
 // strict about what a developer's machine is usually like, with a warning.
 func (s *Sidecar) trust() pluginhost.Trust {
-	t := pluginhost.Trust{
-		Mode:       pluginhost.TrustMode(s.cfg.PluginTrust),
-		Sums:       s.cfg.PluginSums,
-		GroupWrite: s.opts.Dev,
-	}
-	t.Key, _ = pluginhost.ParseSignKey(s.cfg.PluginSignKey) // validated; without it nothing is signed
+	t := s.cfg.trust()
+	t.GroupWrite = s.opts.Dev
+	return t
+}
+
+func (c *Config) trust() pluginhost.Trust {
+	t := pluginhost.Trust{Mode: pluginhost.TrustMode(c.PluginTrust), Sums: c.PluginSums}
+	t.Key, _ = pluginhost.ParseSignKey(c.PluginSignKey) // validated; without it nothing is signed
 	return t
 }
 

@@ -10,6 +10,8 @@ import (
 // try one without a sidecar.
 func (c *Config) ProbeConfig() pluginhost.ProbeConfig {
 	return pluginhost.ProbeConfig{
+		Dir:     c.PluginDir,
+		Trust:   c.trust(),
 		Env:     c.PluginEnv,
 		Environ: c.environ(),
 		Timeout: time.Duration(c.Timeout),

@@ -165,6 +165,13 @@ type Host struct {
 // New looks for plugins. It starts none of them and changes nothing on disk. It
 // returns an error when the directory or the configuration cannot work.
 func New(cfg Config) (*Host, error) {
+	if cfg.StateDir != "" { // plugins are started from copies in it, and work elsewhere
+		abs, err := filepath.Abs(cfg.StateDir)
+		if err != nil {
+			return nil, fmt.Errorf("pluginhost: find the directory for private copies: %w", err)
+		}
+		cfg.StateDir = abs
+	}
 	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{}),
 		copies: copies{dir: cfg.StateDir}, known: make(map[string]*sighting)}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })

@@ -4,8 +4,11 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -25,6 +28,11 @@ type ProbeConfig struct {
 	// Settings is the file with the plugin's settings. Empty: NAME.json beside
 	// the plugin, if it is there.
 	Settings string
+
+	// Dir is the plugin directory. A file in it must be trusted; of one that
+	// is elsewhere it is only said if it is not. Trust is the rule.
+	Dir   string
+	Trust Trust
 
 	// WorkDir is the working directory of the plugin. Empty: one that is
 	// removed at the end.
@@ -164,6 +172,9 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 	if bad != nil {
 		return bad
 	}
+	if distrust := p.distrust(f.path); distrust != nil {
+		return distrust
+	}
 	p.Report.Warnings = append(p.Report.Warnings, passedOver(path)...)
 	begun := time.Now()
 	r := newRunner(f.path, p.lab.work, env, slog.New(p.witness))
@@ -205,6 +216,51 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 		return c.call(ProblemDeliver, err)
 	}
 	return nil
+}
+
+// distrust says why a host would not run the file, or warns that it would not if
+// the file stayed where it is.
+func (p *Probe) distrust(path string) *Problem {
+	t, inside := &p.cfg.Trust, false
+	if dir, err := filepath.Abs(p.cfg.Dir); err == nil && p.cfg.Dir != "" {
+		inside = filepath.Dir(path) == dir
+	}
+	var warning, err error
+	if real, linkErr := filepath.EvalSymlinks(path); inside || linkErr != nil {
+		warning, err = t.file(path, filepath.Dir(path))
+	} else if t.Mode == "" || t.Mode == TrustDir {
+		warning, err = t.private(real)
+	}
+	if err == nil && t.Mode != "" && t.Mode != TrustDir {
+		err = t.listed(path)
+	}
+	switch {
+	case err == nil && warning != nil:
+		p.Report.Warnings = append(p.Report.Warnings, warning.Error())
+	case err != nil && !inside:
+		p.Report.Warnings = append(p.Report.Warnings, "where it is, the sidecar would not trust it: "+err.Error())
+	case err != nil:
+		problem := &Problem{Kind: ProblemUntrusted, What: "it is not trusted: " + err.Error()}
+		if at := strings.LastIndex(problem.What, ": "); at > 0 { // the rule's errors end in what mends them
+			problem.What, problem.Fix = problem.What[:at], problem.What[at+2:]
+		}
+		return problem
+	}
+	return nil
+}
+
+// listed checks a file's content against the list of trusted programs.
+func (t *Trust) listed(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	return t.digest(hex.EncodeToString(h.Sum(nil)))
 }
 
 // startManifest starts what a manifest declares.
@@ -322,38 +378,3 @@ func (p *Probe) Stop() (err error) {
 	}
 	return err
 }
-
-// lab is where a process works that is only tried.
-type lab struct {
-	base string // removed in the end
-	run  string // for the socket
-	work string
-}
-
-// openLab makes the directories.
-func openLab(work string) (*lab, error) {
-	base, err := os.MkdirTemp("", "hookswitch")
-	if err == nil && len(base)+len("/run") > runDirMax() {
-		_ = os.Remove(base) // empty
-		base, err = os.MkdirTemp("/tmp", "hookswitch")
-	}
-	if err != nil {
-		return nil, err
-	}
-	l := &lab{base: base, run: filepath.Join(base, "run"), work: filepath.Join(base, "work")}
-	if work != "" {
-		if l.work, err = filepath.Abs(work); err != nil {
-			l.close()
-			return nil, err
-		}
-	}
-	for _, dir := range []string{l.run, l.work} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			l.close()
-			return nil, err
-		}
-	}
-	return l, nil
-}
-
-func (l *lab) close() { _ = os.RemoveAll(l.base) } // in the system's place for what may stay

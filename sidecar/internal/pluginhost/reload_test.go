@@ -259,3 +259,12 @@ func TestUpdateThatFailsKeepsTheOld(t *testing.T) {
 		})
 	}
 }
+
+// TestRelativeStateDir: copies are found although plugins work elsewhere.
+func TestRelativeStateDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	s := startSetup(t, func(c *Config) { c.StateDir, c.WorkDir = "state", t.TempDir() }, "good")
+	if st := s.plugin(t, "good").Status(); st.State != StateReady {
+		t.Errorf("status %+v", st)
+	}
+}
