@@ -30,25 +30,26 @@ const patience = 30 * time.Second
 
 // commands are what the scripts are written in, besides those of testscript.
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"plugin":    cmdPlugin,
-	"goplugin":  cmdGoPlugin,
-	"ready":     cmdReady,
-	"sigterm":   cmdSigterm,
-	"stops":     cmdStops,
-	"insist":    cmdInsist,
-	"sighup":    cmdSighup,
-	"sample":    cmdSample,
-	"post":      cmdPost,
-	"get":       cmdGet,
-	"app":       cmdApp,
-	"appstatus": cmdAppStatus,
-	"lines":     cmdLines,
-	"field":     cmdField,
-	"killpid":   cmdKillPID,
-	"gone":      cmdGone,
-	"load":      cmdLoad,
-	"allcalled": cmdAllCalled,
-	"waitgrep":  cmdWaitGrep,
+	"plugin":      cmdPlugin,
+	"pluginready": cmdPluginReady,
+	"goplugin":    cmdGoPlugin,
+	"ready":       cmdReady,
+	"sigterm":     cmdSigterm,
+	"stops":       cmdStops,
+	"insist":      cmdInsist,
+	"sighup":      cmdSighup,
+	"sample":      cmdSample,
+	"post":        cmdPost,
+	"get":         cmdGet,
+	"app":         cmdApp,
+	"appstatus":   cmdAppStatus,
+	"lines":       cmdLines,
+	"field":       cmdField,
+	"killpid":     cmdKillPID,
+	"gone":        cmdGone,
+	"load":        cmdLoad,
+	"allcalled":   cmdAllCalled,
+	"waitgrep":    cmdWaitGrep,
 
 	"servicemanager": cmdServiceManager,
 }
@@ -97,6 +98,19 @@ func cmdPlugin(ts *testscript.TestScript, _ bool, args []string) {
 	body, err := os.ReadFile(self) // another file system
 	ts.Check(err)
 	ts.Check(os.WriteFile(path, body, 0o700))
+}
+
+// pluginready NAME: waits until a plugin that was dropped in takes events.
+func cmdPluginReady(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, func() error {
+		if err := ts.Exec("hookswitch", "plugins", "info", "-o", "json", args[0]); err != nil {
+			return err
+		}
+		if out := ts.ReadFile("stdout"); !strings.Contains(out, `"state": "ready"`) {
+			return fmt.Errorf("the plugin is not ready: %s", out)
+		}
+		return nil
+	})
 }
 
 // ready: waits for the sidecar and sets $WEBHOOKS and $ADMIN.

@@ -37,6 +37,11 @@ func operatePlugins(stdout, _ io.Writer) []*cli.Command {
 			func(ctx context.Context, c *cli.Command, api *client) error {
 				return pluginInfo(ctx, c, api, stdout)
 			}),
+		logsOfPlugin(stdout),
+		steer("reload", "look at the file and the settings again, and start a new process beside the old", stdout),
+		steer("enable", "start a plugin that was disabled", stdout),
+		steer("disable", "stop a plugin, also after a restart; its events are kept for it", stdout),
+		steer("rollback", "go back to the program that ran before, until the file changes", stdout),
 	}
 }
 

@@ -1,7 +1,11 @@
 package adminapi
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
@@ -10,6 +14,10 @@ import (
 // Plugins is the part of a [pluginhost.Host] that the API shows.
 type Plugins interface {
 	Status() []pluginhost.Status
+	Reload(ctx context.Context, name string) error
+	SetEnabled(ctx context.Context, name string, enabled bool) error
+	Rollback(ctx context.Context, name string) error
+	Logs(ctx context.Context, name string, lines int, follow bool, each func(json.RawMessage) error) error
 }
 
 // Plugin is a plugin and what it is doing.
@@ -89,6 +97,81 @@ func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 		}
 	}
 	return pluginhost.Status{}, problem(http.StatusNotFound, "not-found", "there is no plugin "+name+": GET /api/v1/plugins lists them")
+}
+
+// steerPlugin makes a handler that does something to a plugin, waits for what
+// comes of it, and answers with the plugin as it is then.
+func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := noParameters(r); err != nil {
+			return err
+		}
+		s, err := a.plugin(r)
+		if err != nil {
+			return err
+		}
+		switch err := do(a.cfg.Plugins, r.Context(), s.Name); {
+		case errors.Is(err, pluginhost.ErrNoPlugin):
+			return problem(http.StatusNotFound, "not-found", "the plugin "+s.Name+" has gone meanwhile")
+		case errors.Is(err, pluginhost.ErrStopped):
+			return problem(http.StatusServiceUnavailable, "stopping", "the plugin is being stopped for good")
+		case err != nil && r.Context().Err() != nil:
+			return r.Context().Err()
+		case err != nil:
+			return problem(http.StatusConflict, "plugin", s.Name+": "+err.Error())
+		}
+		if s, err = a.plugin(r); err != nil {
+			return err
+		}
+		return reply(w, http.StatusOK, viewPlugin(s))
+	}
+}
+
+func enablePlugin(p Plugins, ctx context.Context, name string) error {
+	return p.SetEnabled(ctx, name, true)
+}
+
+func disablePlugin(p Plugins, ctx context.Context, name string) error {
+	return p.SetEnabled(ctx, name, false)
+}
+
+// pluginLogs streams lines of JSON: the last of a plugin's log and, with follow,
+// those that come.
+func (a *API) pluginLogs(w http.ResponseWriter, r *http.Request) error {
+	s, err := a.plugin(r)
+	if err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	for name := range query {
+		if name != "lines" && name != "follow" {
+			return badRequest("there is no parameter " + name + ": use lines and follow")
+		}
+	}
+	lines := 100
+	if text := query.Get("lines"); text != "" {
+		if lines, err = strconv.Atoi(text); err != nil || lines < 0 {
+			return badRequest("lines: give a number from 0 on")
+		}
+	}
+	follow := query.Get("follow")
+	if follow != "" && follow != "0" && follow != "1" {
+		return badRequest("follow: use 1 or 0")
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	out := http.NewResponseController(w)
+	_ = out.Flush()
+	return a.cfg.Plugins.Logs(r.Context(), s.Name, lines, follow == "1", func(line json.RawMessage) error {
+		if _, err := w.Write(append(line[:len(line):len(line)], '\n')); err != nil {
+			return r.Context().Err() // the reader has gone
+		}
+		if follow == "1" {
+			_ = out.Flush()
+		}
+		return nil
+	})
 }
 
 func viewPlugin(s pluginhost.Status) Plugin {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -61,5 +62,41 @@ func testPlugins(t *testing.T, f *fixture) {
 		if p := decode[adminapi.Plugin](t, f.call(t, "GET", "/api/v1/plugins/"+name, "", 200)); p.Version != "1.2.3" {
 			t.Errorf("%s: %+v", name, p)
 		}
+	}
+	old := list[0].PID
+	if p := decode[adminapi.Plugin](t, f.call(t, "POST", "/api/v1/plugins/echo/reload", "", 200)); p.PID == old || p.Reloads != 1 || p.State != "ready" {
+		t.Errorf("reloaded: %+v", p)
+	}
+	if p := decode[adminapi.Plugin](t, f.call(t, "POST", "/api/v1/plugins/echo/disable", "", 200)); p.State != "disabled" || p.Enabled || p.PID != 0 {
+		t.Errorf("disabled: %+v", p)
+	}
+	if p := decode[adminapi.Plugin](t, f.call(t, "POST", "/api/v1/plugins/echo/enable", "", 200)); p.State != "ready" || !p.Enabled {
+		t.Errorf("enabled: %+v", p)
+	}
+	if body := f.call(t, "POST", "/api/v1/plugins/echo/rollback", "", 409); !strings.Contains(string(body), "no older program") {
+		t.Errorf("nothing to go back to: %s", body)
+	}
+	f.call(t, "GET", "/api/v1/plugins/echo/logs?lines=x", "", 400)
+	if body := f.call(t, "GET", "/api/v1/plugins/echo/logs?lines=5", "", 200); !strings.Contains(string(body), `"message":"plugin is ready"`) {
+		t.Errorf("logs: %s", body)
+	}
+	// Another program in the place of the file, and back.
+	path := list[0].File
+	program, err := os.ReadFile(path)
+	if err == nil {
+		err = os.Rename(path, path+".old.tmp")
+	}
+	if err == nil {
+		err = os.WriteFile(path, append(program, "another"...), 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := decode[adminapi.Plugin](t, f.call(t, "POST", "/api/v1/plugins/echo/reload", "", 200))
+	if next.Digest == list[0].Digest {
+		t.Errorf("reloaded the same: %+v", next)
+	}
+	if p := decode[adminapi.Plugin](t, f.call(t, "POST", "/api/v1/plugins/echo/rollback", "", 200)); p.Digest == next.Digest || !p.Rollback {
+		t.Errorf("rolled back: %+v", p)
 	}
 }

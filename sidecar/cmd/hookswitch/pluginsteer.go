@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+)
+
+// steer makes a command that does something to a plugin and says what came of
+// it.
+func steer(verb, usage string, stdout io.Writer) *cli.Command {
+	return command(verb, usage, "NAME", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
+		name, err := onePlugin(c)
+		if err != nil {
+			return err
+		}
+		var p adminapi.Plugin
+		if err := api.call(ctx, http.MethodPost, "/plugins/"+url.PathEscape(name)+"/"+verb, nil, nil, &p); err != nil {
+			return err
+		}
+		return show(stdout, c, p, func(w io.Writer) {
+			line := fmt.Sprintf("%s is %s", p.Name, p.State)
+			if p.PID != 0 {
+				line += fmt.Sprintf(" (version %s, digest %.8s, pid %d)", dash(p.Version), p.Digest, p.PID)
+			}
+			fmt.Fprintln(w, line)
+		})
+	})
+}
+
+func logsOfPlugin(stdout io.Writer) *cli.Command {
+	flags := []cli.Flag{
+		&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "begin with the last `N` lines"},
+		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with the lines that come"},
+		outputFlag(),
+	}
+	return command("logs", "print what a plugin has printed, and what the sidecar has to say of it", "NAME", flags,
+		func(ctx context.Context, c *cli.Command, api *client) error {
+			name, err := onePlugin(c)
+			if err != nil {
+				return err
+			}
+			if c.Int("lines") < 0 {
+				return usageError("--lines: give a number from 0 on")
+			}
+			query := url.Values{"lines": {strconv.Itoa(c.Int("lines"))}}
+			if c.Bool("follow") {
+				query.Set("follow", "1")
+			}
+			path := "/plugins/" + url.PathEscape(name) + "/logs"
+			switch c.String("output") {
+			case "json":
+				return copyTo(ctx, api, stdout, path, query)
+			case "table":
+			default:
+				return usageError("--output: use table or json")
+			}
+			res, err := api.do(ctx, http.MethodGet, path, query, nil)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			lines := bufio.NewReader(res.Body)
+			for {
+				text, err := lines.ReadBytes('\n')
+				if len(text) > 0 {
+					fmt.Fprintln(stdout, logText(text))
+				}
+				switch {
+				case err == io.EOF, err != nil && ctx.Err() != nil:
+					return nil
+				case err != nil:
+					return fmt.Errorf("the answer of the sidecar broke off: %w", err)
+				}
+			}
+		})
+}
+
+// logText writes a line of a plugin's log for people.
+func logText(text []byte) string {
+	var l pluginhost.LogLine
+	if json.Unmarshal(text, &l) != nil {
+		return strings.TrimSpace(string(text))
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %-5s %s", l.Time.Local().Format("15:04:05.000"), l.Level, l.Message)
+	names := make([]string, 0, len(l.Attrs))
+	for name := range l.Attrs {
+		if name != "plugin" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		value := fmt.Sprint(l.Attrs[name])
+		if strings.ContainsAny(value, " \"\n") {
+			value = strconv.Quote(value)
+		}
+		fmt.Fprintf(&b, " %s=%s", name, value)
+	}
+	return b.String()
+}
