@@ -50,13 +50,16 @@ func connect(c *cli.Command) (*client, error) {
 	addr := c.String("addr")
 	if addr == "" {
 		here, err := sidecar.FindInstance(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &exitError{exitUnreachable, fmt.Errorf("no sidecar runs on %s: start one, set HOOKSWITCH_STORE as it does, or give --addr", dir)}
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			addr = "unix://" + here.Socket
+		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
+		default:
+			if addr = serviceAddr(&cfg); addr == "" {
+				return nil, &exitError{exitUnreachable, fmt.Errorf("no sidecar runs on %s: start one, set HOOKSWITCH_STORE as it does, or give --addr", dir)}
+			}
 		}
-		addr = "unix://" + here.Socket
 	}
 	token := string(cfg.AdminToken)
 	if file := c.String("token-file"); file != "" {
@@ -77,6 +80,21 @@ func connect(c *cli.Command) (*client, error) {
 		return nil, usageError("--addr: write it like http://127.0.0.1:9080 or unix:///run/hookswitch/admin.sock")
 	}
 	return &client{name: u.Redacted(), http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
+}
+
+// serviceSocket is the admin socket of the service that packages install.
+const serviceSocket = "/run/hookswitch/admin.sock"
+
+// serviceAddr returns the address of a sidecar that does not run on this data
+// directory: where HOOKSWITCH_ADMIN_SOCKET says, or the service of this machine.
+// Both are open to their own user and to root only.
+func serviceAddr(cfg *sidecar.Config) string {
+	for _, path := range []string{cfg.AdminSocket, serviceSocket} {
+		if _, err := os.Stat(path); path != "" && err == nil {
+			return "unix://" + path
+		}
+	}
+	return ""
 }
 
 // do sends a request and returns the answer, whose body the caller closes. An
