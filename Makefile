@@ -225,6 +225,13 @@ crash: ## kill the sidecar KILLS (200) times under load and judge what became of
 replicas: ## kill one of three sidecars on one PostgreSQL KILLS (200) times, restart the database, judge
 	HOOKSWITCH_REPLICAS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run '^TestReplicas$$' ./sidecar/cmd/hookswitch
 
+# How many times the plugin is restarted in "make pluginsoak".
+RESTARTS ?= 1000
+
+.PHONY: pluginsoak
+pluginsoak: ## restart a plugin RESTARTS (1000) times and look for what is left behind
+	HOOKSWITCH_PLUGIN_SOAK=$(RESTARTS) $(GO) test -count=1 -v -timeout 60m -run '^TestRestartsLeaveNothing$$' ./sidecar/internal/pluginhost
+
 .PHONY: bench
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
