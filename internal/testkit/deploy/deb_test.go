@@ -39,6 +39,7 @@ func TestDeb(t *testing.T) {
 	for path, mode := range map[string]os.FileMode{
 		"usr/bin/hookswitch": 0o755,
 		"usr/libexec/hookswitch/plugins/hookswitch-plugin-archive": 0o755,
+		"usr/libexec/hookswitch/plugins/hookswitch-plugin-exec":    0o755,
 		"usr/lib/systemd/system/hookswitch.service":                0o644,
 		"etc/hookswitch/hookswitch.env":                            0o600,
 		"etc/hookswitch/plugins":                                   os.ModeDir | 0o755,
@@ -113,11 +114,11 @@ func TestPackagesAgree(t *testing.T) {
 	packages := release.Nfpms[0]
 	list := func(contents []content) (lines []string) {
 		for _, c := range contents {
-			switch c.Dst {
-			case "/usr/bin/hookswitch": // goreleaser puts it into bindir by itself
-				continue
-			case "/usr/libexec/hookswitch/plugins/": // built in another place
-				c.Src = ""
+			if c.Dst == "/usr/bin/hookswitch" {
+				continue // goreleaser puts it into bindir by itself
+			}
+			if strings.HasPrefix(c.Dst, "/usr/libexec/hookswitch/plugins/") {
+				c.Src = "" // built in another place
 			}
 			lines = append(lines, c.Dst+" "+c.Type+" from "+c.Src)
 			if strings.ContainsAny(c.Src, "*{") || c.Src == "" || strings.HasPrefix(c.Src, ".tmp/") {
@@ -135,6 +136,16 @@ func TestPackagesAgree(t *testing.T) {
 	}
 	if packages.Bindir != "/usr/bin" {
 		t.Errorf("bindir is %q", packages.Bindir)
+	}
+	bundled, err := filepath.Glob(filepath.Join(root, "plugins/hookswitch-plugin-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range bundled {
+		dst := "/usr/libexec/hookswitch/plugins/" + filepath.Base(dir)
+		if !slices.ContainsFunc(own.Contents, func(c content) bool { return c.Dst == dst }) {
+			t.Errorf("the package lacks the plugin %s", filepath.Base(dir))
+		}
 	}
 	for name, path := range own.Scripts {
 		if packages.Scripts[name] != path {
