@@ -138,6 +138,18 @@ breaking:
 baseline: $(if $(wildcard $(BASELINE)),breaking) ## protect what was added to the plugin protocol from now on
 	$(GO) run $(BUF) build plugins/proto --as-file-descriptor-set --exclude-source-info -o $(BASELINE)
 
+# The broker is a program to test with: it does not enter go.mod.
+NATS_SERVER := $(CURDIR)/.tmp/nats-server-v2.15.2
+
+.PHONY: nats
+nats: $(NATS_SERVER) ## run the tests of the NATS plugin, with a real nats-server
+	HOOKSWITCH_NATS_SERVER=$(NATS_SERVER) $(GO) test -count=1 ./plugins/hookswitch-plugin-nats
+
+$(NATS_SERVER):
+	@mkdir -p .tmp/bin
+	GOBIN=$(CURDIR)/.tmp/bin $(GO) install github.com/nats-io/nats-server/v2@$(patsubst nats-server-%,%,$(notdir $@))
+	mv .tmp/bin/nats-server $@
+
 .PHONY: official
 official: $(OFFICIAL)/node_modules/.package-lock.json ## run the tests that use Telnyx's own client for Node
 	HOOKSWITCH_OFFICIAL=$(OFFICIAL) $(GO) test -count=1 $$(grep -rlE --include='*_test.go' --exclude-dir='.?*' \
@@ -238,7 +250,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking fuzz official examples apps node newcomer readme deploy crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats fuzz official examples apps node newcomer readme deploy crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

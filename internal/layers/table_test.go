@@ -89,6 +89,8 @@ var homes = map[string][]string{
 	"google.golang.org/protobuf":     {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "plugins/sdk/..."},
 	"github.com/fsnotify/fsnotify":   {"sidecar/internal/pluginhost/..."},
 
+	"github.com/nats-io/nats.go": {"plugins/hookswitch-plugin-nats"},
+
 	"modernc.org/sqlite":      {"sidecar/internal/store/sqlite/...", "internal/testkit/faultvfs"},
 	"modernc.org/libc":        {"internal/testkit/faultvfs"},
 	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/...", "internal/testkit/pgtest"},
