@@ -4,23 +4,21 @@
 //	go build -o bin/plugins/hookswitch-plugin-keywords ./examples/plugin
 //	HOOKSWITCH_PLUGIN_DIR=bin/plugins bin/hookswitch dev
 //
-// Or run it by hand to see what it says of itself:
+// Or run it by hand to see what it says of itself, or does with one event:
 //
 //	go run ./examples/plugin describe
+//	go run ./examples/plugin run --event message.received
 //
-// The list is a file, opt-outs.json, in the working directory that the sidecar
-// gives to plugins. Sending the confirmation is left to your code: see reply.
+// The list is a file in the working directory that the sidecar gives to
+// plugins. A file keywords.json beside the plugin changes words and replies; it
+// can be left out. Sending the reply is left to your code: see reply.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -28,65 +26,94 @@ import (
 )
 
 func main() {
-	k := &keywords{path: "opt-outs.json"}
-	var mux webhook.Mux
-	webhook.On(&mux, event.MessageReceived, k.received)
-	sdk.Serve(&mux)
+	new(keywords).plugin().Serve()
 }
 
-// keywords is the list of numbers that have opted out, and the file it is in.
+// settings is the content of keywords.json.
+type settings struct {
+	File  string   `json:"file" default:"opt-outs.json" desc:"where the list is kept"`
+	Stop  []string `json:"stop" default:"[\"STOP\",\"STOPALL\",\"UNSUBSCRIBE\",\"CANCEL\",\"END\",\"QUIT\"]" desc:"words that opt out"`
+	Start []string `json:"start" default:"[\"START\",\"UNSTOP\"]" desc:"words that opt in again"`
+	Help  []string `json:"help" default:"[\"HELP\",\"INFO\"]" desc:"words that ask for help"`
+
+	Stopped string `json:"stopped" default:"You will get no more messages. START undoes this." desc:"reply to stop"`
+	Started string `json:"started" default:"Welcome back. STOP ends these messages." desc:"reply to start"`
+	Helped  string `json:"helped" default:"STOP ends these messages, START resumes them." desc:"reply to help"`
+}
+
+func (s *settings) Validate() error {
+	var errs []error
+	seen := make(map[string]string)
+	for _, list := range []struct {
+		field string
+		words []string
+	}{{"stop", s.Stop}, {"start", s.Start}, {"help", s.Help}} {
+		for _, word := range list.words {
+			if word = normal(word); word == "" {
+				errs = append(errs, sdk.Invalid(list.field, "has an empty word"))
+			} else if other, ok := seen[word]; ok {
+				errs = append(errs, sdk.Invalid(list.field, "has %q, which is in %s already", word, other))
+			}
+			seen[word] = list.field
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keywords is the plugin.
 type keywords struct {
-	path string
-	mu   sync.Mutex // held while the file is read and written
+	settings settings
+	list     *optOuts
+}
+
+func (k *keywords) plugin() sdk.Plugin {
+	var mux webhook.Mux
+	webhook.On(&mux, event.MessageReceived, k.received)
+	return sdk.Plugin{
+		Name: "keywords",
+		Mux:  &mux,
+		Configure: sdk.Settings(func(_ context.Context, s *settings) (err error) {
+			k.settings = *s
+			k.list, err = openOptOuts(s.File) // a list that cannot be read is never begun anew
+			return err
+		}),
+	}
 }
 
 func (k *keywords) received(ctx context.Context, e *webhook.Event, m *event.Message) error {
-	from := m.From.PhoneNumber
+	from, word := m.From.PhoneNumber, normal(m.Text)
+	s := &k.settings
+	is := func(words []string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return normal(w) == word })
+	}
+	out, text := is(s.Stop), ""
+	switch {
+	case out:
+		text = s.Stopped
+	case is(s.Start):
+		text = s.Started
+	case is(s.Help):
+		text = s.Helped
+	default:
+		return nil // an ordinary message
+	}
 	if from == "" {
 		return webhook.Permanent(errors.New("the message has no sender"))
 	}
-	switch strings.ToUpper(strings.TrimSpace(m.Text)) {
-	case "STOP", "UNSUBSCRIBE":
-		return k.set(ctx, from, true, "You will get no more messages. START undoes this.")
-	case "START", "UNSTOP":
-		return k.set(ctx, from, false, "Welcome back.")
-	case "HELP":
-		return reply(ctx, from, "STOP ends these messages, START resumes them.")
+	if !is(s.Help) {
+		// Events come again, and late: the word that was said last counts.
+		news, err := k.list.set(from, out, e.OccurredAt.Time)
+		if err != nil {
+			return err // the sidecar tries again later
+		}
+		if !news {
+			return nil
+		}
 	}
-	return nil
+	return reply(ctx, from, text)
 }
 
-// set makes the change and confirms it. Setting twice is the same as once, as it
-// must be: an event may come again.
-func (k *keywords) set(ctx context.Context, number string, out bool, text string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	list := make(map[string]bool)
-	data, err := os.ReadFile(k.path)
-	if err == nil {
-		err = json.Unmarshal(data, &list)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
-		return fmt.Errorf("read the list: %w", err) // the sidecar tries again later
-	}
-	if out {
-		list[number] = true
-	} else {
-		delete(list, number)
-	}
-	if data, err = json.Marshal(list); err != nil {
-		return webhook.Permanent(err)
-	}
-	if err := os.WriteFile(k.path+".tmp", data, 0o600); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
-	if err := os.Rename(k.path+".tmp", k.path); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
-	return reply(ctx, number, text)
-}
+func normal(text string) string { return strings.ToUpper(strings.TrimSpace(text)) }
 
 // reply is where your code sends the text, with Telnyx's API. Numbers do not
 // belong in logs.
