@@ -76,8 +76,14 @@ var examples = map[string][]string{
 	"plugins":       {"hookswitch plugins list"},
 	"plugins list":  {"hookswitch plugins list -o json"},
 	"plugins info":  {"hookswitch plugins info archive"},
+	"plugins logs":  {"hookswitch plugins logs sms-to-crm --follow"},
 	"plugins check": {"hookswitch plugins check ./out/hookswitch-plugin-crm"},
 	"plugins test":  {"hookswitch plugins test ./out/hookswitch-plugin-crm --event message.received"},
+
+	"plugins reload":   {"hookswitch plugins reload sms-to-crm"},
+	"plugins enable":   {"hookswitch plugins enable sms-to-crm"},
+	"plugins disable":  {"hookswitch plugins disable sms-to-crm"},
+	"plugins rollback": {"hookswitch plugins rollback sms-to-crm"},
 
 	"plugins new":    {"hookswitch plugins new sms-to-crm --event message.received"},
 	"plugins verify": {"hookswitch plugins verify ./out/hookswitch-plugin-crm"},
