@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -56,11 +57,12 @@ func listPlugins(ctx context.Context, c *cli.Command, api *client, stdout io.Wri
 		return err
 	}
 	return show(stdout, c, list.Data, func(w io.Writer) {
-		fmt.Fprintln(w, "NAME\tSTATE\tFOR\tVERSION\tDIGEST\tPID\tRESTARTS\tRATE\tP50\tP99\tEVENTS\tERROR")
+		table := rows{{"NAME", "STATE", "FOR", "VERSION", "PID", "RESTARTS", "RATE", "P50", "P99", "EVENTS"}}
 		for _, p := range list.Data {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.8s\t%s\t%d\t%.1f/s\t%s\t%s\t%s\t%s\n", p.Name, p.State, ago(p.Since), dash(p.Version), dash(p.Digest),
-				dash(number(p.PID)), p.Restarts, p.Rate, took(p.P50MS), took(p.P99MS), dash(strings.Join(p.Events, ",")), trouble(p))
+			table = append(table, []string{p.Name, p.State, ago(p.Since), dash(p.Version), dash(number(p.PID)), fmt.Sprint(p.Restarts),
+				fmt.Sprintf("%.1f/s", p.Rate), took(p.P50MS), took(p.P99MS), cmp.Or(trouble(p), strings.Join(p.Events, " "), "–")})
 		}
+		table.print(w)
 	})
 }
 
@@ -120,7 +122,8 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 	})
 }
 
-// trouble returns what keeps a plugin from being well, in one line.
+// trouble returns what keeps a plugin from being well, in one line; it takes the
+// place of the events in the list.
 func trouble(p adminapi.Plugin) string {
 	text := ""
 	switch {
@@ -130,10 +133,7 @@ func trouble(p adminapi.Plugin) string {
 		text = p.LastError
 	}
 	text, _, _ = strings.Cut(text, "\n")
-	if short := []rune(text); len(short) > 100 {
-		text = string(short[:100]) + "…"
-	}
-	return dash(text)
+	return text
 }
 
 // ago returns how long ago t was, coarsely.
