@@ -45,6 +45,7 @@ var kinds = []struct {
 	{kindRemote, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
 		socket := filepath.Join(shortDir(t), "s")
 		begun := make(chan string, 100)
+		t.Cleanup(func() { close(begun) }) // after the servers are gone, whose cleanups come later and run earlier
 		server := startFar(t, begun, "HS_TEST_LISTEN=unix "+socket)
 		k := startKind(t, func(c *Config) {
 			writeManifest(t, c, "far", `{"protocol":"remote","address":"unix:`+socket+`"}`)
@@ -57,7 +58,6 @@ var kinds = []struct {
 				k.log.add(line)
 			}
 		}()
-		t.Cleanup(func() { close(begun) }) // after the servers, whose cleanup was registered before
 		k.crash = func() {
 			server()
 			startFar(t, begun, "HS_TEST_LISTEN=unix "+socket)
