@@ -319,7 +319,7 @@ func TestBackoff(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 6, 7, 100} {
 		got = append(got, fmt.Sprint(l.backoff(n, 0), " ", l.backoff(n, 1)))
 	}
-	want := []string{"0s 250ms", "0s 500ms", "0s 1s", "0s 16s", "0s 30s", "0s 30s"}
+	want := []string{"0s 100ms", "0s 200ms", "0s 400ms", "0s 6.4s", "0s 12.8s", "0s 30s"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

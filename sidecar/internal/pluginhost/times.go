@@ -51,7 +51,7 @@ func defaultLimits() limits {
 		pingWait:    2 * time.Second,
 		pingMisses:  3,
 		stuck:       30 * time.Second,
-		backoffBase: 250 * time.Millisecond,
+		backoffBase: 100 * time.Millisecond,
 		backoffMax:  30 * time.Second,
 		settled:     time.Minute,
 		crashMax:    10,
