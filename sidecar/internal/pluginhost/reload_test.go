@@ -153,7 +153,7 @@ func TestWaysToReplace(t *testing.T) {
 		}},
 		{"another directory in its place", func(t *testing.T, r *reloadSetup) {
 			check(t, os.RemoveAll(r.dir))
-			time.Sleep(50 * time.Millisecond) // long enough to be noticed
+			r.log.wait(t, 1, "plugin file is gone")
 			check(t, os.Mkdir(r.dir, 0o755))
 			version(t, r.path, "1")
 		}},
@@ -168,7 +168,7 @@ func TestWaysToReplace(t *testing.T) {
 				size := (len(text) + 3) / 4
 				_, err := f.Write(text[part*size : min(len(text), (part+1)*size)])
 				check(t, err)
-				time.Sleep(2 * r.limits.stable) // only that it is open tells that it is not complete
+				r.log.wait(t, part+1, "plugin file is open for writing") // that alone tells that it is not complete
 			}
 			if st := r.p.Status(); st.Reloads != 0 || st.Update != nil {
 				t.Errorf("started before it was complete: %+v", st)
@@ -181,10 +181,12 @@ func TestWaysToReplace(t *testing.T) {
 			r := startReload(t, nil)
 			way.do(t, r)
 			r.await(t, "the swap", func(s Status) bool { return s.Reloads > 0 })
-			// Time for another, if there is going to be one.
-			time.Sleep(4 * r.limits.stable)
+			// Another swap, if there is going to be one, comes before a plugin
+			// that is put there now.
+			version(t, filepath.Join(r.dir, "unary"), "1")
+			r.log.wait(t, 1, "plugin is ready", "plugin=unary")
 			r.stop()
-			if st := r.p.Status(); st.Reloads != 1 || st.Restarts != 0 || st.Update != nil || len(r.Plugins()) != 1 {
+			if st := r.p.Status(); st.Reloads != 1 || st.Restarts != 0 || st.Update != nil || len(r.Plugins()) != 2 {
 				t.Errorf("status %+v", st)
 			}
 		})

@@ -161,6 +161,7 @@ func (w *watcher) look(now time.Time) time.Duration {
 			delete(w.known, name)
 		case k.gone.IsZero():
 			k.gone, k.seen = now, ""
+			w.h.cfg.Log.Debug("plugin file is gone: the plugin goes on for a moment, since many programs replace a file so", "plugin", name)
 			again = min(again, l.goneGrace)
 		case now.Sub(k.gone) >= l.goneGrace:
 			w.h.dismiss(k.plugin)
@@ -193,6 +194,7 @@ func (w *watcher) found(f found, now time.Time) bool {
 		return true
 	case isOpenForWriting(f.path):
 		k.since = now // the writer may have stopped for a while
+		w.h.cfg.Log.Debug("plugin file is open for writing: it is complete when it is closed", "plugin", f.name)
 		return true
 	}
 	k.taken, k.seen = stamp, ""
