@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,11 +17,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/output"
 )
 
 // serverEnv names the program of the broker: make nats builds it, at the version
@@ -40,7 +40,7 @@ type broker struct {
 	args   []string
 	port   string
 	cmd    *exec.Cmd
-	output lockedBuffer
+	output output.Buffer
 }
 
 // newBroker starts a broker, or skips the test if there is no program for it.
@@ -131,23 +131,6 @@ func (b *broker) eventually(done func() error) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // settingsOf returns settings for a broker, with more of them as JSON members.

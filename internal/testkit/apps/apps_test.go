@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/sidecar"
 )
 
@@ -154,7 +155,7 @@ func (s *stage) run(args ...string) string {
 // start starts a program, whose output is shown if the test fails.
 func (s *stage) start(name string, env []string, command ...string) *exec.Cmd {
 	s.t.Helper()
-	log := new(lockedBuffer)
+	log := new(output.Buffer)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
 	if err := cmd.Start(); err != nil {

@@ -8,7 +8,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,13 +18,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/output"
 )
 
 // Server is a running PostgreSQL. Its methods are safe for concurrent use, but
@@ -33,7 +33,7 @@ import (
 type Server struct {
 	bin  string // directory of the programs
 	dir  string // holds the data and the socket
-	log  *lockedBuffer
+	log  *output.Buffer
 	cred *syscall.Credential // of another user, when this one is root
 
 	cmd       *exec.Cmd
@@ -59,7 +59,7 @@ func Start(tb testing.TB) *Server {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{bin: bin, dir: dir, log: new(lockedBuffer)}
+	s := &Server{bin: bin, dir: dir, log: new(output.Buffer)}
 	if os.Getuid() == 0 {
 		if s.cred, err = another(); err == nil {
 			err = os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid))
@@ -196,22 +196,4 @@ func (s *Server) exec(database, text string) error {
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, text)
 	return err
-}
-
-// lockedBuffer is what the server has printed.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -14,17 +14,17 @@
 package readme
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/output"
 )
 
 const (
@@ -200,22 +200,7 @@ func await(t *testing.T, c command, out *screen, done chan error, limit time.Dur
 }
 
 // screen is what a terminal has shown.
-type screen struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type screen struct{ output.Buffer }
 
 // check says which of the lines has not appeared behind the one before.
 func (s *screen) check(lines []string) error {

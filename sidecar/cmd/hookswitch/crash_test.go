@@ -39,7 +39,7 @@ const crashConcurrency = 16
 // "postgres" to have the events kept there.
 func TestCrash(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("kills programs for seconds: run without -short, or by make crash and make replicas")
 	}
 	random, kills := fate(t, "HOOKSWITCH_CRASH", 5)
 	url := ""
@@ -66,7 +66,7 @@ func TestCrash(t *testing.T) {
 // have to take over what it had claimed.
 func TestReplicas(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes seconds")
+		t.Skip("kills programs for seconds: run without -short, or by make crash and make replicas")
 	}
 	random, kills := fate(t, "HOOKSWITCH_REPLICAS", 3)
 	server := pgtest.Start(t)

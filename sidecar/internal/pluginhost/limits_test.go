@@ -146,7 +146,7 @@ func TestPluginsRunAsAnotherUser(t *testing.T) {
 
 func TestRootIsRefusedUnlessAllowed(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+		t.Skip("needs root, to be refused as root")
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "p"), nil, 0o755); err != nil {
