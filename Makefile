@@ -145,6 +145,7 @@ NATS_SERVER := $(CURDIR)/.tmp/nats-server-v2.15.2
 
 .PHONY: nats
 nats: $(NATS_SERVER) ## run the tests of the NATS plugin, with a real nats-server
+	HOOKSWITCH_NATS_SERVER=$(NATS_SERVER) $(GO) test -count=1 -run 'NATS' ./sidecar/cmd/hookswitch
 	HOOKSWITCH_NATS_SERVER=$(NATS_SERVER) $(GO) test -count=1 ./plugins/hookswitch-plugin-nats
 
 $(NATS_SERVER):

@@ -45,3 +45,22 @@ func TestNodeScripts(t *testing.T) {
 		Cmds: commands,
 	})
 }
+
+// TestNATSScripts run the plugin for NATS behind the sidecar, with a real
+// broker, which "make nats" builds.
+func TestNATSScripts(t *testing.T) {
+	server := os.Getenv("HOOKSWITCH_NATS_SERVER")
+	if server == "" {
+		t.Skip("HOOKSWITCH_NATS_SERVER is not set: make nats does it")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/nats",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NATS_SERVER", server)
+			return setup(e)
+		},
+		Cmds: commands,
+	})
+}
