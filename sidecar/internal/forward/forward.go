@@ -102,6 +102,7 @@ type Forward struct {
 	log       *slog.Logger
 
 	url       string        // without user and password
+	shown     string        // url as records have it
 	user      *url.Userinfo // nil if there is none
 	transport *http.Transport
 }
@@ -132,7 +133,7 @@ func New(cfg Config) (*Forward, error) {
 		return nil, fmt.Errorf("%s: %w", f.name, err)
 	}
 	f.user, u.User = u.User, nil
-	f.url = u.String()
+	f.url, f.shown = u.String(), shown(u)
 
 	if f.sign == Resign && len(f.key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%s: the signing key has %d bytes and not %d: pass an Ed25519 private key, such as ed25519.NewKeyFromSeed makes from a 32 byte seed", f.name, len(f.key), ed25519.PrivateKeySize)
@@ -179,6 +180,15 @@ func parseURL(s string) (*url.URL, error) {
 	return u, nil
 }
 
+// shown returns a URL as records have it: a query may hold a token.
+func shown(u *url.URL) string {
+	plain := *u
+	if plain.RawQuery != "" {
+		plain.RawQuery = "***"
+	}
+	return plain.String()
+}
+
 // newTransport does not use the environment's proxy: the application is a
 // neighbour, and what configures the sidecar is its configuration.
 func newTransport(roots *x509.CertPool) *http.Transport {
@@ -213,7 +223,7 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 	if ctx.Err() != nil {
 		return store.Attempt{}, ctx.Err()
 	}
-	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.url}
+	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.shown}
 	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)

@@ -152,7 +152,7 @@ func TestRequest(t *testing.T) {
 	if diff := cmp.Diff(want, recorded); diff != "" {
 		t.Errorf("recorded headers are not those sent (-sent +recorded):\n%s", diff)
 	}
-	if a.RequestURL != url+"/webhooks?tenant=1" {
+	if a.RequestURL != url+"/webhooks?***" {
 		t.Errorf("recorded URL: %s", a.RequestURL)
 	}
 }
@@ -225,7 +225,7 @@ func TestPasswordIsSentAndNeverShown(t *testing.T) {
 	url, last := app(t, answer(500))
 	var log bytes.Buffer
 	f := newForward(t, forward.Config{
-		URL: strings.Replace(url, "http://", "http://app:"+password+"@", 1),
+		URL: strings.Replace(url, "http://", "http://app:"+password+"@", 1) + "?token=" + password,
 		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	a := deliver(t, f, newTask())

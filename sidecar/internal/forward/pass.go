@@ -25,7 +25,7 @@ const maxAnswer = 1 << 20
 // that is neither about this connection nor about a session with the
 // application.
 func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *http.Response) {
-	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.url, Outcome: store.OutcomeDead}
+	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.shown, Outcome: store.OutcomeDead}
 	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)

@@ -26,7 +26,7 @@ type watcher struct {
 	h       *Host
 	known   map[string]*sighting // Host.known, which is the watcher's as soon as it runs
 	notices *fsnotify.Watcher    // nil if the system has none
-	watched []string             // directories that notices come from
+	asked   []string             // directories that notices were asked of, as far as they can be had
 	told    string               // the last problem of the directory that was logged
 	sums    string               // stamp of the list of trusted programs
 }
@@ -50,8 +50,12 @@ func (h *Host) watch() {
 		defer w.notices.Close()
 	}
 	for {
-		wait := w.look(time.Now())
+		// Notices come first: what happens while it looks is among them.
 		w.subscribe()
+		wait := w.look(time.Now())
+		if slices.ContainsFunc(w.dirs(), func(dir string) bool { return !slices.Contains(w.asked, dir) }) {
+			wait = min(wait, w.h.limits.lookAgain) // a link leads to another directory
+		}
 		if !w.sleep(wait) {
 			return
 		}
@@ -92,12 +96,9 @@ func (w *watcher) concerns(path string) bool {
 	return filepath.Dir(path) != filepath.Dir(w.h.dir) || path == w.h.dir
 }
 
-// subscribe asks for notices of the directory, or of that above while it is not
-// there, and of those that links in it lead to.
-func (w *watcher) subscribe() {
-	if w.notices == nil {
-		return
-	}
+// dirs returns the directories to have notices of: that of the plugins, or the
+// one above while it is not there, and those that links in it lead to.
+func (w *watcher) dirs() []string {
 	want := []string{w.h.dir}
 	if _, err := os.Stat(w.h.dir); err != nil {
 		want = []string{filepath.Dir(w.h.dir)}
@@ -110,19 +111,24 @@ func (w *watcher) subscribe() {
 			want = append(want, filepath.Dir(real))
 		}
 	}
-	for _, dir := range w.watched {
-		if !slices.Contains(want, dir) {
-			_ = w.notices.Remove(dir)
+	return want
+}
+
+// subscribe asks for notices of the directories, also of those that it has asked
+// for: one that was made anew under the same name is another one.
+func (w *watcher) subscribe() {
+	want := w.dirs()
+	if w.notices != nil {
+		for _, dir := range w.asked {
+			if !slices.Contains(want, dir) {
+				_ = w.notices.Remove(dir)
+			}
+		}
+		for _, dir := range want {
+			_ = w.notices.Add(dir) // without it changes are found late, and it is asked again
 		}
 	}
-	w.watched = w.watched[:0]
-	for _, dir := range want {
-		// Also what is watched already: a directory that was made anew under
-		// the same name is another one.
-		if w.notices.Add(dir) == nil {
-			w.watched = append(w.watched, dir)
-		}
-	}
+	w.asked = want
 }
 
 // look compares the directory with what is known and tells plugins what is new.
