@@ -53,7 +53,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) error {
 	s := &sender{w: w, rc: http.NewResponseController(w)}
 	// The limits of the server are for requests that end.
 	_ = s.rc.SetReadDeadline(time.Time{})
-	s.send("retry: 2000\n: connected\n\n")
+	s.send("retry: 2000\n: connected\nid: " + v.Position(0, 1) + "\n\n")
 	s.run(r.Context(), v, wanted)
 	return nil
 }
@@ -79,20 +79,25 @@ func (a *API) viewer(r *http.Request, f Filter) (*live.Viewer, error) {
 
 // sender writes server-sent events to one reader.
 type sender struct {
-	w   http.ResponseWriter
-	rc  *http.ResponseController
-	err error // the first; nothing is sent after it
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	last time.Time // when something was sent
+	err  error     // the first; nothing is sent after it
 }
 
 func (s *sender) send(text string) {
 	if s.err != nil {
 		return
 	}
-	_ = s.rc.SetWriteDeadline(time.Now().Add(streamWrite))
+	s.last = time.Now()
+	_ = s.rc.SetWriteDeadline(s.last.Add(streamWrite))
 	if _, s.err = io.WriteString(s.w, text); s.err == nil {
 		s.err = s.rc.Flush()
 	}
 }
+
+// beat shows that the stream is there, and where its reader goes on if it ends.
+func (s *sender) beat(v *live.Viewer) { s.send(": still here\nid: " + v.Position(0, 1) + "\n\n") }
 
 // run sends messages until the reader or the feed ends.
 func (s *sender) run(ctx context.Context, v *live.Viewer, wanted func(*live.Message) bool) {
@@ -107,7 +112,7 @@ func (s *sender) run(ctx context.Context, v *live.Viewer, wanted func(*live.Mess
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, context.DeadlineExceeded):
-			s.send(": still here\nid: " + v.Position(0, 1) + "\n\n")
+			s.beat(v)
 			continue
 		}
 		var out strings.Builder
@@ -119,8 +124,11 @@ func (s *sender) run(ctx context.Context, v *live.Viewer, wanted func(*live.Mess
 				out.WriteString(encode(v.Position(i, len(messages)), messages[i]))
 			}
 		}
-		if out.Len() > 0 {
+		switch {
+		case out.Len() > 0:
 			s.send(out.String())
+		case time.Since(s.last) >= heartbeat: // there is much, and nothing of it is wanted
+			s.beat(v)
 		}
 		select {
 		case <-ctx.Done():

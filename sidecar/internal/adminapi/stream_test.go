@@ -148,6 +148,16 @@ func TestStream(t *testing.T) {
 		if got := strings.Count(none.read(), ": still here"); got != 4 {
 			t.Errorf("%d heartbeats in a minute, want 4", got)
 		}
+		for range 60 { // much happens, and nothing of it is wanted
+			f.feed.Publish(message(live.Accepted, "other"))
+			time.Sleep(time.Second)
+		}
+		if got := strings.Count(none.read(), ": still here"); got < 7 || strings.Contains(none.read(), "data: ") {
+			t.Errorf("%d heartbeats after a busy minute, want 7 or 8", got)
+		}
+		if !strings.Contains(none.read(), ": connected\nid: ") {
+			t.Error("a stream that breaks before the first message does not say where it was")
+		}
 		// A connection that breaks goes on where it was.
 		stopAll()
 		f.feed.Publish(message(live.Accepted, "cccc"))
