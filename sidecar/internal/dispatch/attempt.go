@@ -80,7 +80,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 	// Releasing costs nothing and schedules nothing: a target that returns
 	// an error while ctx lasts, which it should not, would be called again
 	// at once, for ever. So that counts as an attempt.
-	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !l.d.draining.Load() {
+	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !l.d.draining.Load() && !l.leaving.Load() {
 		a, err = failed(err.Error()), nil
 	}
 	return a, err

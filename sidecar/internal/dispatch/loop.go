@@ -35,6 +35,7 @@ type loop struct {
 	ended   chan struct{}      // closed when it does not run any more
 
 	inFlight atomic.Int32
+	leaving  atomic.Bool  // it is being removed
 	beat     atomic.Int64 // when it last went round, in nanoseconds since Dispatcher.began; 0: it does not run
 }
 

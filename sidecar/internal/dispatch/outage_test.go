@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -211,6 +212,57 @@ func TestTargetsComeAndGo(t *testing.T) {
 				t.Errorf("round %d: %d calls, want 1", round, calls)
 			}
 			mu.Unlock()
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRemovedWhileEventsWait: events that wait for a target that goes are not
+// charged with an attempt, and wait for a successor.
+func TestRemovedWhileEventsWait(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		d, err := dispatch.New(dispatch.Config{Store: s, Concurrency: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		for i := range 5 {
+			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), PayloadLen: -1}, []string{name}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var tg *target
+		tg = newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+			<-tg.drained
+			return store.Attempt{}, errors.New("the target has gone")
+		})
+		if err := d.Add(tg); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := d.Remove(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		page, err := s.Events(t.Context(), store.Query{Status: store.StatusPending}, 0, 10)
+		if err != nil || len(page.Deliveries) != 5 {
+			t.Fatalf("%d events wait, %v; want 5", len(page.Deliveries), err)
+		}
+		for _, e := range page.Deliveries {
+			if e.Jobs[0].Attempts != 0 {
+				t.Errorf("event %s was charged: %+v", e.Event.Key, e.Jobs[0])
+			}
+		}
+		if err := d.Add(newTarget(name, done)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if page, err := s.Events(t.Context(), store.Query{Status: store.StatusDone}, 0, 10); err != nil || len(page.Deliveries) != 5 {
+			t.Errorf("the successor has done %d, %v", len(page.Deliveries), err)
 		}
 		cancel()
 		if err := <-ended; err != nil {

@@ -113,8 +113,11 @@ func (d *Dispatcher) Remove(ctx context.Context, name string) error {
 	if l.stop == nil {
 		return nil // it never ran
 	}
-	l.to().Drain()
+	// In this order: nothing more is claimed, and what was claimed and waits for
+	// the target is released.
+	l.leaving.Store(true)
 	l.stop()
+	l.to().Drain()
 	select {
 	case <-l.ended:
 		return nil

@@ -284,7 +284,8 @@ func (h *Host) startAll() error {
 		return h.startErr
 	}
 	for _, p := range h.plugins {
-		h.supervise(p)
+		h.firsts.Add(1)
+		h.supervise(p, sync.OnceFunc(h.firsts.Done))
 	}
 	if h.cfg.Watch {
 		h.wait.Go(h.watch)
@@ -303,12 +304,12 @@ func (h *Host) open() (err error) {
 	return err
 }
 
-// supervise starts the supervisor of a plugin. The caller holds the lock.
-func (h *Host) supervise(p *Plugin) {
-	h.firsts.Add(1)
+// supervise starts the supervisor of a plugin. first is called when its first
+// start is decided. The caller holds the lock.
+func (h *Host) supervise(p *Plugin, first func()) {
 	h.wait.Go(func() {
 		defer close(p.ended)
-		p.supervise(sync.OnceFunc(h.firsts.Done))
+		p.supervise(first)
 	})
 }
 
@@ -367,7 +368,7 @@ func (h *Host) welcome(f found) *Plugin {
 	}
 	h.plugins = append(slices.Clone(h.plugins), p)
 	slices.SortFunc(h.plugins, func(a, b *Plugin) int { return strings.Compare(a.file.path, b.file.path) })
-	h.supervise(p)
+	h.supervise(p, func() {}) // Start does not wait for it
 	return p
 }
 

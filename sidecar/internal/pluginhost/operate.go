@@ -84,7 +84,7 @@ func (h *Host) Rollback(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("pluginhost: %w", err)
 	}
-	return p.order(ctx, func(o *order) { o.force = true })
+	return p.order(ctx, func(o *order) { o.force, o.rollback = true, true })
 }
 
 // order gives an order and waits for what comes of it.

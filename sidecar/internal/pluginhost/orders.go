@@ -11,6 +11,8 @@ type order struct {
 	file    found // what is in the plugin directory
 	enabled bool
 	force   bool // start a new process even if it would be the same, and try again what failed
+
+	rollback bool // it is to go back to an older program
 }
 
 // orders hands a plugin's supervisor the latest order, and those who gave it
@@ -34,7 +36,7 @@ func (o *orders) give(change func(*order)) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.done >= o.order.gen {
-		o.order.force = false // that was the order before
+		o.order.force, o.order.rollback = false, false // that was the order before
 	}
 	change(&o.order)
 	o.order.gen++

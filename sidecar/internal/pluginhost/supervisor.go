@@ -43,7 +43,6 @@ type supervisor struct {
 type running struct {
 	*process
 	build *build
-	gen   int       // the order that it fulfils
 	began time.Time // as ready
 
 	retire  chan struct{} // closed once: drain and stop it
@@ -220,7 +219,7 @@ func (s *supervisor) started(o order, out outcome) {
 	defer s.first()
 	switch {
 	case out.same:
-		s.current.gen = o.gen
+		// What runs may have ended meanwhile; then it is started again, as planned.
 		s.p.setStatus(func(st *Status) { st.Update = s.standing(out.build) })
 		s.p.orders.decided(o.gen, nil)
 	case out.err == nil:
@@ -261,7 +260,7 @@ func (s *supervisor) standing(b *build) *Update {
 // the old one takes no more, finishes and is stopped.
 func (s *supervisor) takeOver(o order, out outcome) {
 	old := s.current
-	r := &running{process: out.proc, build: out.build, gen: o.gen, began: time.Now(), retire: make(chan struct{})}
+	r := &running{process: out.proc, build: out.build, began: time.Now(), retire: make(chan struct{})}
 	patterns := out.proc.about.GetPatterns()
 	s.p.mu.Lock()
 	known := slices.Equal(patterns, s.p.patterns)
@@ -319,7 +318,7 @@ func (s *supervisor) keepOld(o order, out outcome) {
 	s.p.setStatus(func(st *Status) { st.Update = u })
 	s.log.Error("plugin could not be updated: the old one goes on", "code", telemetry.CodePluginUpdate, "digest", short(u.Digest), "error", out.err)
 	err := s.h.registry.update(o.file.name, func(r *pluginRecord) {
-		if r.Rollback != nil && out.build != nil && out.build.rollback {
+		if o.rollback || r.Rollback != nil && out.build != nil && out.build.rollback {
 			r.Rollback = nil // there is no way back
 			return
 		}
@@ -402,6 +401,9 @@ func (p *Plugin) serve(r *running, log *slog.Logger) error {
 	case <-r.link.done:
 		reason = r.end()
 	case reason = <-unwell:
+		// No event shall meet its end that it had no part in.
+		p.unready(r)
+		r.link.close()
 		// A Go program answers this signal with the stacks of all of its
 		// goroutines, and they reach the log.
 		r.signal(syscall.SIGQUIT)
