@@ -110,6 +110,15 @@ func (h *Host) readProgram(b *build) error {
 		b.digest, b.sealed.exec, err = h.copies.adopt(b.path, h.cfg.Trust.digest)
 		return final(err)
 	}
+	// What runs is in the plugin directory, not a copy of it: a digest says what
+	// it was, and the directory must see to it that it stays so.
+	for _, path := range files {
+		if real, err := filepath.EvalSymlinks(path); err == nil && h.cfg.Trust.byDigest() {
+			if _, err := h.cfg.Trust.private(real); err != nil {
+				return final(err)
+			}
+		}
+	}
 	all := sha256.New()
 	for i, path := range files {
 		f, err := os.Open(path)

@@ -115,7 +115,7 @@ func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *pro
 	p.about = &pluginpb.DescribeResponse{
 		Name: f.name, Version: about.Version, Language: about.Language, Sdk: string(kindJSONL), Patterns: f.manifest.Events,
 	}
-	p.link = newLink()
+	p.link, p.lines = newLink(), lines
 	lines.begin()
 	if err := openStream(ctx, p.link, lines); err != nil {
 		return nil, r.withTail(err)

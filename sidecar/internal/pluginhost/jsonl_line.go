@@ -166,6 +166,13 @@ func (l *jsonLines) greeting(h hello) {
 	l.greet()
 }
 
+// silent reports whether the program has not written a line of the protocol.
+func (l *jsonLines) silent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.spoken
+}
+
 // speak notes that the program works, and so gets all of its credit.
 func (l *jsonLines) speak() {
 	l.mu.Lock()

@@ -25,12 +25,15 @@ type kindSetup struct {
 	crash  func() // kills the plugin, and for a remote one starts the next
 }
 
-// kinds make a host with a plugin that does what answers says, in each of the
-// ways to host one.
-var kinds = []struct {
+// kindStart makes a host with a plugin of a kind.
+type kindStart struct {
 	kind  kind
 	start func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup
-}{
+}
+
+// kinds make a host with a plugin that does what answers says, in each of the
+// ways to host one.
+var kinds = []kindStart{
 	{kindExec, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
 		return startKind(t, edit, limit, "good")
 	}},
@@ -60,7 +63,7 @@ var kinds = []struct {
 		}()
 		k.crash = func() {
 			server()
-			startFar(t, begun, "HS_TEST_LISTEN=unix "+socket)
+			server = startFar(t, begun, "HS_TEST_LISTEN=unix "+socket)
 		}
 		return k
 	}},

@@ -49,6 +49,10 @@ type carrier interface {
 	// for any more, and takes no others.
 	stuck() bool
 
+	// holding reports whether the plugin has, or may have, events that nobody
+	// waits for any more.
+	holding() bool
+
 	// strays returns how many results came that nobody waited for.
 	strays() int
 }

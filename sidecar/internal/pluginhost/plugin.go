@@ -133,12 +133,24 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 // concludeLost decides what becomes of an event with which a process went.
 func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running) {
 	cause := proc.end()
-	if proc.retired.Load() {
+	switch {
+	case proc.retired.Load():
 		concludeStopped(a, cause)
+		return
+	case proc.silent(), proc.link.carrier.holding():
+		// It may never have begun with the event, or have died of another
+		// that it still had although nobody waits for it.
+		concludeLost(a, cause, 0)
 		return
 	}
 	crashes := p.suspects.crashed(t.Job.ID, t.Job.Attempts)
 	concludeLost(a, cause, crashes)
+	if a.Outcome == store.OutcomeDead && proc.run == nil {
+		// A connection that breaks is not always the event's doing, and others
+		// may use the server. The schedule ends what does not get through.
+		a.Outcome = store.OutcomeRetry
+		a.Error = fmt.Sprintf("the connection to the plugin broke with this event %d times in a row: %v", crashes, cause)
+	}
 	if a.Outcome == store.OutcomeDead {
 		p.suspects.cleared(t.Job.ID)
 		p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",

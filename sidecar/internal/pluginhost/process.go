@@ -48,7 +48,13 @@ type process struct {
 
 	shutdown bool   // it may have go-plugin's controller, to be asked to end
 	endStdio func() // waits for the end of readStdio; nil if that does not run
+
+	lines *jsonLines // nil unless it speaks JSON lines
 }
+
+// silent reports whether the process has not said a word: a program that speaks
+// JSON lines is taken to be ready when it has run for a moment.
+func (p *process) silent() bool { return p.lines != nil && p.lines.silent() }
 
 func newProcess(h *Host, r *runner) *process {
 	return &process{run: r, dead: r.dead, out: r.out, limit: h.limits}

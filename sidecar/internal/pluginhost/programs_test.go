@@ -17,6 +17,8 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -276,6 +278,10 @@ func unaryOnly(extra string) {
 			switch e.GetEventType() {
 			case "test.refuse":
 				return nil, errors.New("exception in the handler")
+			case "test.unavailable":
+				return nil, status.Error(codes.Unavailable, "the crm is down")
+			case "test.cancelled":
+				return nil, status.Error(codes.Canceled, "the crm gave up")
 			case "test.nothing":
 				return nil, nil
 			case "test.exit":

@@ -142,6 +142,12 @@ func (s *stream) stuck() bool {
 	return s.abandoned > 0 && s.abandoned == len(s.calls) && used >= limit
 }
 
+func (s *stream) holding() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.abandoned > 0
+}
+
 func (s *stream) strays() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -40,8 +40,9 @@ type Trust struct {
 // TrustMode is a rule for programs.
 type TrustMode string
 
-// The rules. What they look at is what is run: the bytes that are checked are
-// the ones that are copied.
+// The rules. What they look at is what is run: the bytes of an executable that
+// are checked are the ones that are copied. What a manifest runs is not copied:
+// it has to be in place as TrustDir asks for, whatever the rule.
 const (
 	// TrustDir trusts what nobody but root and this user can have put there:
 	// the file, its directory and all directories above belong to them and
@@ -74,6 +75,10 @@ func (t *Trust) check() error {
 	return nil
 }
 
+// byDigest reports whether programs are known by what they are, wherever they
+// come from.
+func (t *Trust) byDigest() bool { return t.Mode == TrustPinned || t.Mode == TrustSigned }
+
 // file checks what can be known of a plugin's file before it is read. root is
 // the plugin directory, which a link must not leave.
 func (t *Trust) file(path, root string) (warning, err error) {
@@ -81,7 +86,7 @@ func (t *Trust) file(path, root string) (warning, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the file: %w", err)
 	}
-	if t.Mode == TrustPinned || t.Mode == TrustSigned {
+	if t.byDigest() {
 		return nil, nil // wherever it comes from
 	}
 	if realRoot, err := filepath.EvalSymlinks(root); err == nil {

@@ -5,6 +5,7 @@ package pluginhost
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,37 @@ func TestTrustByList(t *testing.T) {
 	if err := pinned.digest(good); err == nil || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("nonsense: %v", err)
 	}
+}
+
+// What a manifest runs is in the directory, so a list of digests is not enough:
+// whoever may write there could change it behind the check.
+func TestManifestNeedsAPrivateDirectory(t *testing.T) {
+	sums := filepath.Join(t.TempDir(), "SHA256SUMS")
+	s := newSetup(t, func(c *Config) {
+		c.Watch = true
+		writeManifest(t, c, "lines", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
+		putProgram(t, filepath.Join(c.Dir, "lines"))
+		list := ""
+		for _, name := range []string{"lines", "lines" + manifestSuffix} {
+			f, err := os.Open(filepath.Join(c.Dir, name))
+			check(t, err)
+			sum, err := hashFile(f, io.Discard)
+			check(t, err)
+			f.Close()
+			list += sum + "  " + name + "\n"
+		}
+		check(t, os.WriteFile(sums, []byte(list), 0o644))
+		c.Trust = Trust{Mode: TrustPinned, Sums: sums}
+		check(t, os.Chmod(c.Dir, 0o777))
+	})
+	s.limits.stable, s.limits.lookAgain = 50*time.Millisecond, 20*time.Millisecond
+	s.start(t)
+	p := s.plugin(t, "lines")
+	if st := p.Status(); st.State != StateFailed || !strings.Contains(st.LastError, "chmod go-w "+s.dir) {
+		t.Fatalf("status %+v", st)
+	}
+	check(t, os.Chmod(s.dir, 0o755))
+	awaitStatus(t, p, "mended", func(st Status) bool { return st.State == StateReady })
 }
 
 // Mended with the command of the refusal, a plugin starts.

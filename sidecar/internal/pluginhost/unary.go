@@ -25,6 +25,7 @@ type unary struct {
 	mu      sync.Mutex
 	seq     uint64
 	running int
+	late    bool          // a call was not answered in time: its server may still be at it
 	idle    chan struct{} // has room for one: the last call was answered
 }
 
@@ -64,9 +65,7 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 			res = new(pluginpb.Result)
 		}
 		c.result <- res
-	case status.Code(err) == codes.Unavailable, status.Code(err) == codes.Canceled:
-		// The connection broke, which is how the death of the process
-		// begins to show, or the host closed it.
+	case ctx.Err() == nil && u.broken(err):
 		u.link.end(err)
 	case ctx.Err() == nil:
 		// The plugin refused the call, as servers do when a handler throws.
@@ -77,6 +76,7 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 	u.link.window.release()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.late = u.late || ctx.Err() != nil
 	if u.running--; u.running == 0 {
 		select {
 		case u.idle <- struct{}{}:
@@ -85,11 +85,29 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 	}
 }
 
+// broken reports whether the error of a call says that the connection broke,
+// which is how the death of the process begins to show, or that the host closed
+// it. A plugin may use the same codes for its own trouble; then it answers.
+func (u *unary) broken(err error) bool {
+	if code := status.Code(err); code != codes.Unavailable && code != codes.Canceled {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), u.grace)
+	defer cancel()
+	return u.ping(ctx) != nil
+}
+
 // cancel has nothing to do: the deadline of the call says it all.
 func (u *unary) cancel(*call) bool { return true }
 func (u *unary) abandon(*call)     {}
 func (u *unary) stuck() bool       { return false }
 func (u *unary) strays() int       { return 0 }
+
+func (u *unary) holding() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.late
+}
 
 func (u *unary) ping(ctx context.Context) error {
 	resp, err := u.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: healthService})
