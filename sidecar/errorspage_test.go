@@ -57,6 +57,11 @@ func TestErrorsPage(t *testing.T) {
 			t.Errorf("ERRORS.md does not explain the problem %s", name)
 		}
 	}
+	for _, name := range said(t, ".", "deny") {
+		if !strings.Contains(text, "\n| `urn:hookswitch:error:"+name+"` |") {
+			t.Errorf("ERRORS.md does not explain the refusal %s", name)
+		}
+	}
 	for _, code := range said(t, "internal/deliveryapi", "newError") {
 		if !strings.Contains(text, "\n| `"+code+"` |") {
 			t.Errorf("ERRORS.md does not explain Telnyx's error code %s", code)
@@ -65,7 +70,7 @@ func TestErrorsPage(t *testing.T) {
 }
 
 // said returns the constants by which the code below dir says that something
-// is wrong: the words of problem(status, word, …), the codes of newError(code,
+// is wrong: the words of problem(status, word, …) and deny(w, word, …), the codes of newError(code,
 // …), or the reason words of webhook's rejections.
 func said(t *testing.T, dir, what string) []string {
 	t.Helper()
@@ -91,6 +96,8 @@ func said(t *testing.T, dir, what string) []string {
 			case *ast.CallExpr:
 				switch name := called(n); {
 				case what == "problem" && name == "problem" && len(n.Args) > 1:
+					add(n.Args[1])
+				case what == "deny" && name == "deny" && len(n.Args) == 3:
 					add(n.Args[1])
 				case what == "newError" && name == "newError" && len(n.Args) > 0:
 					add(n.Args[0])

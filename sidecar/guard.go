@@ -62,8 +62,8 @@ func (s *Sidecar) guarded(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		case !g.knows(r.Host):
 			deny(w, "unknown-host", "this listener does not answer for the host in the request: name it in HOOKSWITCH_ADMIN_HOSTS, or set HOOKSWITCH_ADMIN_TOKEN to be reached by any name")
-		case g.readOnly && r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Path != "/api/v1/verify":
-			deny(w, "read-only", "HOOKSWITCH_ADMIN_READONLY is set: use the commands on the machine of the sidecar, which go through its socket")
+		case g.readOnly:
+			next.ServeHTTP(w, adminapi.ReadOnly(r))
 		default:
 			next.ServeHTTP(w, r)
 		}

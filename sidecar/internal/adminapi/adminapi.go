@@ -79,7 +79,7 @@ func New(cfg Config) (*API, error) {
 	a := &API{cfg: cfg, mux: http.NewServeMux()}
 	a.SetToken(cfg.Token)
 	for _, r := range a.routes() {
-		a.mux.Handle(r.method+" "+r.path, a.handler(r.serve))
+		a.mux.Handle(r.method+" "+r.path, a.handler(r.guarded()))
 	}
 	a.mux.Handle("/", a.handler(a.nothing))
 	return a, nil

@@ -390,3 +390,34 @@ func FuzzParseFilter(f *testing.F) {
 		}
 	})
 }
+
+// TestReadOnly: who may only look gets dry runs, and changes nothing.
+func TestReadOnly(t *testing.T) {
+	f := newFixture(t)
+	for _, tt := range []struct {
+		method, path, body string
+		allowed            bool
+	}{
+		{"GET", "/api/v1/events", "", true},
+		{"POST", "/api/v1/replays", `{"all":true,"dry_run":true}`, true},
+		{"POST", "/api/v1/replays", `{"all":true}`, false},
+		{"DELETE", "/api/v1/replays/1", "", false},
+		{"POST", "/api/v1/dead-letters/requeue", `{"all":true,"dry_run":true}`, true},
+		{"POST", "/api/v1/dead-letters/requeue", `{"all":true}`, false},
+		{"POST", "/api/v1/dead-letters/discard", `{"all":true,"dry_run":true}`, true},
+		{"POST", "/api/v1/dead-letters/discard", `{"all":true}`, false},
+		{"POST", "/api/v1/reload", "", false},
+		{"POST", "/api/v1/plugins/x/disable", "", false},
+		{"POST", "/api/v1/verify", `{"event":"nobody"}`, true},
+	} {
+		r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+		if tt.body != "" {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		w := httptest.NewRecorder()
+		f.api.LocalHandler().ServeHTTP(w, adminapi.ReadOnly(r))
+		if refused := w.Code == 403 && strings.Contains(w.Body.String(), "read-only"); refused == tt.allowed {
+			t.Errorf("%s %s %s: %d %s", tt.method, tt.path, tt.body, w.Code, w.Body)
+		}
+	}
+}

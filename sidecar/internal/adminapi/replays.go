@@ -99,6 +99,9 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) 
 	if req.DryRun {
 		return a.preview(w, r, q, req.To)
 	}
+	if err := mayChange(r); err != nil {
+		return err
+	}
 	made := store.Replay{ID: req.ID, Query: q, Targets: req.To, Rate: float64(req.Rate)}
 	if err := a.cfg.Store.CreateReplay(r.Context(), &made); err != nil {
 		return err
@@ -176,6 +179,9 @@ func (a *API) discardDead(w http.ResponseWriter, r *http.Request) error {
 	if req.DryRun {
 		q.Status = store.StatusDead
 		return a.preview(w, r, q, nil)
+	}
+	if err := mayChange(r); err != nil {
+		return err
 	}
 	n, err := a.cfg.Store.Discard(r.Context(), q)
 	if err != nil {
