@@ -57,6 +57,7 @@ func (u *unary) send(e *pluginpb.Event) *call {
 func (u *unary) handle(e *pluginpb.Event, c *call) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.GetTimeout().AsDuration()+u.grace)
 	defer cancel()
+	sent := time.Now()
 	resp, err := u.client.Handle(ctx, &pluginpb.HandleRequest{Event: e})
 	switch {
 	case err == nil:
@@ -68,6 +69,9 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 	case ctx.Err() == nil && u.broken(err):
 		u.link.end(err)
 	case ctx.Err() == nil:
+		if status.Code(err) == codes.DeadlineExceeded && time.Since(sent) >= e.GetTimeout().AsDuration() {
+			u.abandon(c) // the words of a library: the handler may still run
+		}
 		// The plugin refused the call, as servers do when a handler throws.
 		c.result <- &pluginpb.Result{Seq: c.seq, Outcome: &pluginpb.Result_Retry{
 			Retry: &pluginpb.Retry{Code: status.Code(err).String(), Reason: status.Convert(err).Message()},
@@ -76,7 +80,6 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 	u.link.window.release()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.late = u.late || ctx.Err() != nil
 	if u.running--; u.running == 0 {
 		select {
 		case u.idle <- struct{}{}:
@@ -99,9 +102,16 @@ func (u *unary) broken(err error) bool {
 
 // cancel has nothing to do: the deadline of the call says it all.
 func (u *unary) cancel(*call) bool { return true }
-func (u *unary) abandon(*call)     {}
 func (u *unary) stuck() bool       { return false }
 func (u *unary) strays() int       { return 0 }
+
+// abandon is called before the caller learns that the time was up, so that with
+// the next event holding already says so.
+func (u *unary) abandon(*call) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.late = true
+}
 
 func (u *unary) holding() bool {
 	u.mu.Lock()
