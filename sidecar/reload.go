@@ -123,9 +123,16 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 		r.Err = err
 		return r
 	}
+	var alertKey ed25519.PrivateKey
+	if s.alerts != nil {
+		if alertKey, r.Err = next.LoadForwardKey(s.dir); r.Err != nil {
+			return r
+		}
+	}
 	if r.Err = s.setApps(a); r.Err != nil {
 		return r
 	}
+	s.alerts.SetKey(alertKey)
 	s.accept.SetVerifier(v)
 	s.apply(&next)
 	if certificate != nil && s.certificate.Load() != nil {
@@ -202,6 +209,9 @@ func (s *Sidecar) logReload(ctx context.Context, r Reloaded) {
 	}
 	if slices.Contains(r.Changed, "HOOKSWITCH_TIMEOUT") && len(s.plugins.Plugins()) > 0 {
 		s.log.Warn("apps have the new HOOKSWITCH_TIMEOUT; plugins keep the old one until a restart", "code", telemetry.CodeConfigRestart)
+	}
+	if key := s.ForwardKey(); key != "" && slices.Contains(r.Changed, "HOOKSWITCH_FORWARD_KEY") {
+		s.log.Warn("forwarded requests are signed with another key: give its public half to the app, and restart one that was started with the sidecar", "code", telemetry.CodeConfigRestart, "TELNYX_PUBLIC_KEY", key)
 	}
 	s.logLeft(ctx)
 }

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -106,6 +110,41 @@ func TestRoutesAreReplacedAsAWhole(t *testing.T) {
 		if s.Name == "forward:route7" {
 			t.Error("the dispatcher still has a target that is gone")
 		}
+	}
+}
+
+// TestReloadOfTheForwardKey: alerts are signed with the new key, as forwarded
+// requests are, and the operator is told to give it to the app.
+func TestReloadOfTheForwardKey(t *testing.T) {
+	verified := make(chan error, 10)
+	keys := make(chan string, 1)
+	to := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		ring, err := webhook.ParseKeys(<-keys)
+		if err == nil {
+			body, _ := io.ReadAll(req.Body)
+			_, err = (&webhook.Verifier{Keys: ring}).Verify(req.Header, body)
+		}
+		verified <- err
+	}))
+	defer to.Close()
+	r := startReloading(t, "HOOKSWITCH_FORWARD_TO=http://127.0.0.1:1/", "HOOKSWITCH_ALERT_URL="+to.URL)
+	before := r.ForwardKey()
+	r.set("HOOKSWITCH_FORWARD_KEY=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	if got := r.reloadConfig(t.Context()); got.Err != nil || !slices.Contains(got.Changed, "HOOKSWITCH_FORWARD_KEY") {
+		t.Fatalf("%+v", got)
+	}
+	after := r.ForwardKey()
+	if after == before {
+		t.Fatal("the key has not changed")
+	}
+	keys <- after
+	r.alerts.Dead("forward:default", "1", "no")
+	if err := <-verified; err != nil {
+		t.Errorf("the alert: %v", err)
+	}
+	r.stop()
+	if log := r.log.String(); !strings.Contains(log, `TELNYX_PUBLIC_KEY="`+after) {
+		t.Errorf("the log does not have the new key: %s", log)
 	}
 }
 

@@ -36,7 +36,7 @@ func statusCommand(stdout io.Writer) *cli.Command {
 func printStatus(w io.Writer, p palette, s adminapi.Status) {
 	ready := p.green("ready")
 	if !s.Ready {
-		ready = p.red("not ready") + " (starting or stopping)"
+		ready = p.red("not ready") + ": " + s.Unready
 	}
 	mode := ""
 	if s.Dev {

@@ -9,6 +9,7 @@ import (
 type Status struct {
 	Version      string         `json:"version"`
 	Ready        bool           `json:"ready"`
+	Unready      string         `json:"unready"` // why it is not ready, or ""
 	Dev          bool           `json:"dev"`
 	StartedAt    *time.Time     `json:"started_at"`
 	Uptime       float64        `json:"uptime_seconds"`

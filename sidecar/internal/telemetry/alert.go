@@ -10,7 +10,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -73,6 +75,7 @@ type AlertConfig struct {
 // nil *Alerts tells nobody. It is safe for concurrent use.
 type Alerts struct {
 	cfg       AlertConfig
+	key       atomic.Pointer[ed25519.PrivateKey]
 	transport *http.Transport
 	poke      chan struct{} // of capacity 1: there are dead letters
 
@@ -103,10 +106,19 @@ func NewAlerts(cfg AlertConfig) *Alerts {
 	cfg.Every = cmp.Or(cfg.Every, alertEvery)
 	cfg.Group = cmp.Or(cfg.Group, alertGroup)
 	cfg.Wait = cmp.Or(cfg.Wait, alertWait)
-	return &Alerts{
+	a := &Alerts{
 		cfg: cfg, transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 		poke: make(chan struct{}, 1), dead: make(map[string]*deadGroup),
 		lasting: make(map[string]time.Time), plugins: make(map[string]crashes),
+	}
+	a.SetKey(cfg.Key)
+	return a
+}
+
+// SetKey changes what signs alerts from now on.
+func (a *Alerts) SetKey(key ed25519.PrivateKey) {
+	if a != nil {
+		a.key.Store(&key)
 	}
 }
 
@@ -199,12 +211,23 @@ func (a *Alerts) look(ctx context.Context) {
 			a.lookBacklog(ctx, levels)
 		}
 	}
+	gone := make(map[string]bool) // plugins that an alert is about
+	for key := range a.lasting {
+		if target, ok := cutSubject(key, AlertPlugin); ok {
+			gone[target] = true
+		}
+	}
 	for _, p := range a.cfg.Plugins() {
+		delete(gone, "plugin:"+p.Name)
 		summary := ""
 		if n := a.crashed(p); p.State == "failed" || n >= crashLoop {
 			summary = fmt.Sprintf("plugin %s is %s after %d restarts within %v; its events wait", p.Name, p.State, n, crashWindow)
 		}
 		a.lasts(ctx, alert{Alert: AlertPlugin, Target: "plugin:" + p.Name, Summary: summary})
+	}
+	for target := range gone {
+		delete(a.plugins, strings.TrimPrefix(target, "plugin:"))
+		a.lasts(ctx, alert{Alert: AlertPlugin, Target: target})
 	}
 	if a.cfg.DiskFloor > 0 {
 		if free, err := a.cfg.DiskFree(); err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -30,6 +32,7 @@ func alerts(t *testing.T, edit func(*telemetry.AlertConfig), answer http.Handler
 	to := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if answer != nil {
+			r.Body = io.NopCloser(bytes.NewReader(body))
 			rec := httptest.NewRecorder()
 			if answer(rec, r); rec.Code != 200 {
 				w.WriteHeader(rec.Code)
@@ -167,5 +170,56 @@ func TestAlertsLast(t *testing.T) {
 		if p := next(t, posts); p.Alert != want.alert || p.State != "resolved" {
 			t.Errorf("got %+v, want the end of %s", p, want.alert)
 		}
+	}
+}
+
+// TestAlertsOfGonePlugin: a plugin that was taken away is in no loop any more.
+func TestAlertsOfGonePlugin(t *testing.T) {
+	var gone atomic.Bool
+	_, posts, _ := alerts(t, func(c *telemetry.AlertConfig) {
+		c.Plugins = func() []telemetry.Plugin {
+			if gone.Load() {
+				return nil
+			}
+			return []telemetry.Plugin{{Name: "a", State: "failed"}}
+		}
+	}, nil)
+	if p := next(t, posts); p.State != "firing" {
+		t.Errorf("got %+v", p)
+	}
+	gone.Store(true)
+	if p := next(t, posts); p.Alert != "plugin_crash_loop" || p.Target != "plugin:a" || p.State != "resolved" {
+		t.Errorf("got %+v", p)
+	}
+}
+
+// TestAlertsKey: alerts are signed with the key of the moment.
+func TestAlertsKey(t *testing.T) {
+	keys := make(chan ed25519.PublicKey, 1)
+	first, second := ed25519.NewKeyFromSeed(make([]byte, 32)), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
+	a, posts, _ := alerts(t, nil, func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		for _, k := range []ed25519.PrivateKey{first, second} {
+			public := k.Public().(ed25519.PublicKey)
+			ring, err := webhook.ParseKeys(base64.StdEncoding.EncodeToString(public))
+			if err != nil {
+				t.Error(err)
+			}
+			v := webhook.Verifier{Keys: ring}
+			if _, err := v.Verify(r.Header, body); err == nil {
+				keys <- public
+			}
+		}
+	})
+	a.Dead("plugin:a", "1", "no")
+	next(t, posts)
+	if got := <-keys; !got.Equal(first.Public()) {
+		t.Error("the first alert is not signed with the first key")
+	}
+	a.SetKey(second)
+	a.Dead("plugin:b", "1", "no")
+	next(t, posts)
+	if got := <-keys; !got.Equal(second.Public()) {
+		t.Error("the second alert is not signed with the second key")
 	}
 }

@@ -66,7 +66,7 @@ func (a *Alerts) post(ctx context.Context, body []byte) error {
 	if err != nil {
 		return errors.New("HOOKSWITCH_ALERT_URL is no URL")
 	}
-	timestamp, signature := webhook.Sign(a.cfg.Key, time.Now(), body)
+	timestamp, signature := webhook.Sign(*a.key.Load(), time.Now(), body)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", a.cfg.UserAgent)
 	req.Header.Set(webhook.HeaderTimestamp, timestamp)

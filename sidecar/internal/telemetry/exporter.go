@@ -47,8 +47,11 @@ func NewTracer(cfg TraceConfig) (*Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := otlptracehttp.New(context.Background(),
-		otlptracehttp.WithEndpointURL(cfg.URL), otlptracehttp.WithHeaders(headers))
+	options := []otlptracehttp.Option{otlptracehttp.WithEndpointURL(cfg.URL)}
+	if len(headers) > 0 { // else those that the SDK finds for traces alone
+		options = append(options, otlptracehttp.WithHeaders(headers))
+	}
+	out, err := otlptracehttp.New(context.Background(), options...)
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: traces: %w", err)
 	}
@@ -79,7 +82,9 @@ func withPassword(text string, headers map[string]string) (map[string]string, er
 		return headers, nil
 	}
 	password, _ := u.User.Password()
-	headers = maps.Clone(headers)
+	if headers = maps.Clone(headers); headers == nil {
+		headers = make(map[string]string)
+	}
 	headers["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
 	return headers, nil
 }

@@ -35,13 +35,22 @@ const (
 type check struct {
 	name string
 	run  func(context.Context) error
+	keep time.Duration // how long a result is good for
 
-	mu     sync.Mutex
-	failed bool // guarded by mu: as last logged
+	mu  sync.Mutex
+	at  time.Time // guarded by mu: of the last result
+	err error     // guarded by mu: the last result
 }
 
-// checkTimeout is how long a check may take; probes usually wait for a second.
-const checkTimeout = time.Second
+const (
+	// checkTimeout is how long a check may take; probes usually wait for a
+	// second.
+	checkTimeout = time.Second
+
+	// keepStore is how long the store is not asked again: it is a write, and
+	// anybody may ask on the public listener.
+	keepStore = time.Second
+)
 
 // NewHealth returns a Health whose readiness also needs the store to be
 // writable, as writable says. A nil func is left out.
@@ -49,6 +58,7 @@ func NewHealth(writable func(context.Context) error) *Health {
 	h := &Health{log: slog.New(slog.DiscardHandler)}
 	if writable != nil {
 		h.NeedReady("store", writable)
+		h.checks[ready][0].keep = keepStore
 	}
 	return h
 }
@@ -73,8 +83,18 @@ func (h *Health) NeedLive(name string, run func(context.Context) error) {
 // listeners are open and from the beginning of the shutdown.
 func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
 
-// Ready reports what SetReady was told last.
-func (h *Health) Ready() bool { return h.ready.Load() }
+// Unready returns why the sidecar is not ready, in a word or a few, or "".
+func (h *Health) Unready(ctx context.Context) string {
+	if !h.ready.Load() {
+		return "starting or stopping"
+	}
+	for _, c := range h.checks[ready] {
+		if !h.well(ctx, c) {
+			return c.name + " failed"
+		}
+	}
+	return ""
+}
 
 // Register adds GET /livez and GET /readyz to mux; with ?verbose they list each
 // check. Which one failed is all that they tell: the cause may name paths, and
@@ -123,20 +143,25 @@ func (h *Health) answer(w http.ResponseWriter, r *http.Request, bad string, line
 	_, _ = w.Write([]byte(text))
 }
 
+// well runs a check, unless its last result is still good. It does not matter
+// to others that whoever asked has hung up.
 func (h *Health) well(ctx context.Context, c *check) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	err := c.run(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if failed := err != nil; failed != c.failed {
-		c.failed = failed
-		if failed {
+	if !c.at.IsZero() && time.Since(c.at) < c.keep {
+		return c.err == nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+	defer cancel()
+	err := c.run(ctx)
+	if (err != nil) != (c.err != nil) {
+		if err != nil {
 			h.log.Warn("a health check fails", "code", CodeUnhealthy, "check", c.name, "error", err)
 		} else {
 			h.log.Info("a health check is well again", "check", c.name)
 		}
 	}
+	c.at, c.err = time.Now(), err
 	return err == nil
 }
 

@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,42 +11,57 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 func TestHealth(t *testing.T) {
-	var broken error
-	h := telemetry.NewHealth(func(context.Context) error { return broken })
-	mux := http.NewServeMux()
-	h.Register(mux)
-	status := func(method, path string) int {
-		rec := httptest.NewRecorder()
-		mux.ServeHTTP(rec, httptest.NewRequest(method, path, nil))
-		return rec.Code
-	}
-	if got := status("GET", "/readyz"); got != 503 {
-		t.Errorf("before SetReady: %d, want 503", got)
-	}
-	h.SetReady(true)
-	if got := status("GET", "/readyz"); got != 200 {
-		t.Errorf("ready: %d, want 200", got)
-	}
-	broken = errors.New("disk full")
-	if got := status("GET", "/readyz"); got != 503 {
-		t.Errorf("store broken: %d, want 503", got)
-	}
-	if got := status("GET", "/livez"); got != 200 {
-		t.Errorf("livez: %d, want 200 whatever the store does", got)
-	}
-	broken = nil
-	h.SetReady(false)
-	if got := status("GET", "/readyz"); got != 503 {
-		t.Errorf("stopping: %d, want 503", got)
-	}
-	if got := status("POST", "/livez"); got != 405 {
-		t.Errorf("POST: %d, want 405", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var broken error
+		asked := 0
+		h := telemetry.NewHealth(func(ctx context.Context) error {
+			asked++
+			return cmp.Or(broken, ctx.Err())
+		})
+		mux := http.NewServeMux()
+		h.Register(mux)
+		hungUp, cancel := context.WithCancel(t.Context())
+		cancel()
+		check := func(when, method, path string, status int, unready string) {
+			t.Helper()
+			time.Sleep(time.Second)
+			rec := httptest.NewRecorder()
+			mux.ServeHTTP(rec, httptest.NewRequestWithContext(hungUp, method, path, nil))
+			if rec.Code != status {
+				t.Errorf("%s: %s answers %d, want %d", when, path, rec.Code, status)
+			}
+			if got := h.Unready(hungUp); got != unready {
+				t.Errorf("%s: not ready for %q, want %q", when, got, unready)
+			}
+		}
+		check("before SetReady", "GET", "/readyz", 503, "starting or stopping")
+		h.SetReady(true)
+		check("ready", "GET", "/readyz", 200, "")
+		broken = errors.New("disk full")
+		check("store broken", "GET", "/readyz", 503, "store failed")
+		check("store broken", "GET", "/livez", 200, "store failed")
+		broken = nil
+		h.SetReady(false)
+		check("stopping", "GET", "/readyz", 503, "starting or stopping")
+		check("stopping", "POST", "/livez", 405, "starting or stopping")
+
+		h.SetReady(true)
+		check("ready again", "GET", "/readyz", 200, "")
+		asked = 0
+		for range 100 {
+			mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/readyz", nil))
+		}
+		if asked > 0 {
+			t.Errorf("the store was asked %d times within a second", asked)
+		}
+	})
 }
 
 // TestHealthVerbose: the verbose form lists each check; a failure is logged
