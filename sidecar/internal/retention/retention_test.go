@@ -62,8 +62,8 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	}{
 		{"before their time all are kept", retention.Config{Limits: retention.Limits{Keep: day}}, nil, day - time.Hour, 500},
 		{"after it none", retention.Config{Limits: retention.Limits{Keep: day}}, nil, day + time.Hour, 0},
-		{"pending ones are kept", retention.Config{Limits: retention.Limits{Keep: day}}, []string{"plugin:a"}, 3 * day, 500},
-		{"another age says nothing about them", retention.Config{Limits: retention.Limits{KeepDead: day}}, nil, 3 * day, 500},
+		{"pending ones are kept", retention.Config{Limits: retention.Limits{Keep: day}}, []string{"plugin:a"}, day + time.Hour, 500},
+		{"another age says nothing about them", retention.Config{Limits: retention.Limits{KeepDead: day}}, nil, day + time.Hour, 500},
 		{"without a limit all are kept", retention.Config{}, nil, 1000 * day, 500},
 		{"a store that is too large is emptied", retention.Config{Limits: retention.Limits{MaxBytes: 1}}, nil, time.Hour, 0},
 	} {
@@ -107,7 +107,7 @@ func TestLimitsChange(t *testing.T) {
 			return p.Events
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		keeper, done := retention.New(retention.Config{Store: s}), make(chan error)
+		keeper, done := retention.New(retention.Config{Store: s, Every: time.Hour}), make(chan error)
 		go func() { done <- keeper.Run(ctx) }()
 		if n := left(); n != 1 {
 			t.Errorf("%d events are left without a limit", n)

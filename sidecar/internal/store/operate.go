@@ -120,6 +120,13 @@ type Retention struct {
 	MaxBytes int64
 }
 
+// Young reports whether events received then, and so those that came later, are
+// too young to be removed for their age. A time to come says nothing about
+// those: the clock was wrong.
+func (r Retention) Young(received time.Time) bool {
+	return !received.Before(r.Before) && !received.Before(r.DeadBefore) && !received.After(time.Now())
+}
+
 // Pruned says what Prune did.
 type Pruned struct {
 	Events int   // removed

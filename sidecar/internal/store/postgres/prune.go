@@ -111,6 +111,9 @@ func (s *sweep) choose(ctx context.Context, tx pgx.Tx, r store.Retention, limit 
 			return nil, 0, false, err
 		}
 		last = v.seq
+		if over <= 0 && r.Young(received) {
+			return chosen, last, true, nil
+		}
 		switch {
 		case pending:
 		case dead && received.Before(r.DeadBefore), !dead && (over > 0 || received.Before(r.Before)):

@@ -76,6 +76,18 @@ func BenchmarkBacklog(b *testing.B) {
 			}
 		}
 	})
+	for name, age := range map[string]time.Duration{"young": time.Hour, "pending": -time.Hour} {
+		b.Run("prune/"+name, func(b *testing.B) {
+			for b.Loop() {
+				for more := true; more; {
+					p, err := db.Prune(b.Context(), store.Retention{Before: time.Now().Add(-age)}, 500)
+					if more = p.More; err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+	}
 	b.Run("claim", func(b *testing.B) {
 		for b.Loop() {
 			tasks, err := db.Claim(b.Context(), "forward:down", time.Now(), 1)

@@ -69,6 +69,7 @@ func (db *DB) victims(ctx context.Context, r store.Retention, size int64, limit 
 		}
 		defer rows.Close()
 		looked := 0
+		end = true
 		for ; len(seqs) < limit && rows.Next(); looked++ {
 			var seq, received, body int64
 			var pending, dead bool
@@ -77,6 +78,9 @@ func (db *DB) victims(ctx context.Context, r store.Retention, size int64, limit 
 			}
 			last = seq
 			at := time.UnixMicro(received)
+			if over <= 0 && r.Young(at) {
+				return nil
+			}
 			switch {
 			case pending:
 			case dead && at.Before(r.DeadBefore), !dead && (over > 0 || at.Before(r.Before)):

@@ -270,6 +270,21 @@ func pruneByAge(t *testing.T, open OpenFunc) {
 	}
 }
 
+func pruneByWrongClock(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	ahead, young := newEvent(0), newEvent(2)
+	ahead.ReceivedAt, young.ReceivedAt = farFuture, time.Now()
+	accept(t, s, ahead)
+	accept(t, s, newEvent(1))
+	accept(t, s, young)
+	if n := prune(t, s, store.Retention{Before: t0.Add(time.Hour)}); n != 1 {
+		t.Errorf("%d events were removed, want the one that is old beside one that is from the future", n)
+	}
+	if got := numbers(t, s, store.Query{}, 10); !slices.Equal(got, []int{2, 0}) {
+		t.Errorf("left are %v", got)
+	}
+}
+
 func pruneBySize(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	variety(t, s)

@@ -79,6 +79,7 @@ func Run(t *testing.T, open OpenFunc) {
 		{"discard moves dead letters only", discard},
 		{"a preview counts", preview},
 		{"prune removes by age what is finished", pruneByAge},
+		{"prune is not stopped by a time to come", pruneByWrongClock},
 		{"prune removes by size, oldest first, never what is pending or dead", pruneBySize},
 		{"prune stops at its limit", pruneLimit},
 		{"a pruned event can be accepted anew", pruneForgets},
