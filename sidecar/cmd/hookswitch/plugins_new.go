@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"go/format"
 	"io"
 	"io/fs"
 	"os"
@@ -218,7 +217,8 @@ func (s *scaffold) useLocal(dir string) (err error) {
 	return nil
 }
 
-// render returns the files by name.
+// render returns the files by name. The templates are written so that gofmt has
+// nothing to do: it would make the program a hundredth larger.
 func (s *scaffold) render() (map[string][]byte, error) {
 	templates, err := template.ParseFS(scaffoldFiles, "scaffold/*.tmpl")
 	if err != nil {
@@ -235,11 +235,6 @@ func (s *scaffold) render() (map[string][]byte, error) {
 			name = ".gitignore"
 		}
 		files[name] = out.Bytes()
-		if strings.HasSuffix(name, ".go") {
-			if files[name], err = format.Source(out.Bytes()); err != nil {
-				return nil, fmt.Errorf("format %s: %w", name, err)
-			}
-		}
 	}
 	if s.Sum != nil {
 		files["go.sum"] = s.Sum

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"os"
@@ -106,6 +107,34 @@ func TestNewPluginBuilds(t *testing.T) {
 	stderr.Reset()
 	if code := run(t.Context(), []string{"hookswitch", "plugins", "test", filepath.Join(dir, "all-kinds")}, &stdout, &stderr); code != 0 {
 		t.Errorf("plugins test: exit %d: %s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+// TestNewPluginIsFormatted: whatever kinds of events it has.
+func TestNewPluginIsFormatted(t *testing.T) {
+	for i, events := range [][]string{
+		{"*"}, {"call.*"}, {"message.received"}, {"fax.received", "*"}, {"*", "fax.received"}, {"call.*", "message.*"},
+		{"call.hangup", "call.initiated"}, {"call.*", "call.hangup", "10dlc.brand.update", "texml.conference-start"},
+	} {
+		dir := filepath.Join(t.TempDir(), strconv.Itoa(i))
+		args := []string{"hookswitch", "plugins", "new", "some", "--dir", dir, "--local", "../../.."}
+		for _, e := range events {
+			args = append(args, "--event", e)
+		}
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
+			t.Fatalf("%q: exit %d: %s", events, code, stderr.String())
+		}
+		for _, name := range []string{"main.go", "main_test.go"} {
+			got, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := format.Source(got)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%q: %s is not formatted (%v):\n%s", events, name, err, got)
+			}
+		}
 	}
 }
 
