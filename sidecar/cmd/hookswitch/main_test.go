@@ -35,12 +35,21 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// TestScriptsOnPostgres are the same stories with the events in a database.
+// TestScriptsOnPostgres are the same stories with the events in a database; with
+// -short, those in which the store has most to do.
 func TestScriptsOnPostgres(t *testing.T) {
 	server := pgtest.Start(t)
+	dir, files := "testdata/script", []string(nil)
+	if testing.Short() {
+		for _, name := range []string{"duplicate", "kill9_load", "operate", "retry", "seed", "sigterm"} {
+			files = append(files, filepath.Join(dir, name+".txtar"))
+		}
+		dir = ""
+	}
 	t.Run("", func(t *testing.T) { // ends before the server does
 		testscript.Run(t, testscript.Params{
-			Dir:                 "testdata/script",
+			Dir:                 dir,
+			Files:               files,
 			RequireExplicitExec: true,
 			RequireUniqueNames:  true,
 			Setup: func(e *testscript.Env) error {
