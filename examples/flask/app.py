@@ -21,6 +21,7 @@ import os
 import sqlite3
 import sys
 import time
+from datetime import datetime, timezone
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -53,8 +54,19 @@ def open_inbox(path):
         "CREATE TABLE IF NOT EXISTS messages"
         " (event_id TEXT PRIMARY KEY, sender TEXT, text TEXT, received_at TEXT)"
     )
-    inbox.execute("CREATE TABLE IF NOT EXISTS opted_out (sender TEXT PRIMARY KEY)")
+    inbox.execute(
+        "CREATE TABLE IF NOT EXISTS choices (sender TEXT PRIMARY KEY, out INTEGER NOT NULL, at TEXT NOT NULL)"
+    )
     return inbox
+
+
+def occurred(event):
+    """Returns when an event happened, in a form that sorts."""
+    try:
+        at = datetime.fromisoformat(event["occurred_at"].replace("Z", "+00:00"))
+    except (KeyError, AttributeError, ValueError):
+        at = datetime.now(timezone.utc)
+    return at.astimezone(timezone.utc).isoformat(timespec="microseconds")
 
 
 def message_received(inbox, event):
@@ -62,7 +74,8 @@ def message_received(inbox, event):
 
     An event may come again: after a crash, after a replay. Its id, and all that
     it changes, are written in one transaction, so that the second time changes
-    nothing.
+    nothing. It may also come late, so a STOP is undone only by a START that was
+    sent after it.
     """
     payload = event["payload"]
     sender, text = payload["from"]["phone_number"], payload.get("text") or ""
@@ -74,10 +87,12 @@ def message_received(inbox, event):
         if not new:
             return
         word = text.strip().upper()
-        if word == "STOP":
-            inbox.execute("INSERT OR IGNORE INTO opted_out VALUES (?)", (sender,))
-        elif word == "START":
-            inbox.execute("DELETE FROM opted_out WHERE sender = ?", (sender,))
+        if word in ("STOP", "START"):
+            inbox.execute(
+                "INSERT INTO choices VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET out = excluded.out, at = excluded.at WHERE excluded.at > at",
+                (sender, word == "STOP", occurred(event)),
+            )
 
 
 HANDLERS = {"message.received": message_received}
@@ -97,7 +112,7 @@ def create_app(public_key, path="inbox.db"):
     def messages():
         inbox = open_inbox(path)
         rows = inbox.execute("SELECT event_id, sender, text FROM messages ORDER BY rowid").fetchall()
-        out = [row[0] for row in inbox.execute("SELECT sender FROM opted_out")]
+        out = [row[0] for row in inbox.execute("SELECT sender FROM choices WHERE out")]
         inbox.close()
         return jsonify(
             messages=[dict(zip(("event_id", "from", "text"), row)) for row in rows], opted_out=out

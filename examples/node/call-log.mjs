@@ -3,16 +3,21 @@
 // called whom, how long it rang and how long they talked.
 //
 // The log is calls.jsonl in the working directory that hookswitch gives to plugins, or the file that
-// the settings (call-log.json) name. A call that goes on has a small file in calls.open beside it, so
-// that a restart forgets nothing. Events may come twice, or late: a call is in the log once.
+// the settings (call-log.json) name. A call that goes on has a small file in calls.jsonl.open beside
+// it, so that a restart forgets nothing. Events may come twice, or late: a call is in the log once.
+//
+// While hookswitch replaces the plugin, two processes have these files. So nothing is ever rewritten,
+// only added to, a line at a time; and what the other one has added is read before each event.
 
 import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Permanent, log, serve } from './plugin.mjs';
 
 let file = 'calls.jsonl';
-const logged = new Set(); // call legs that are in the log
+const logged = new Set(); // call legs that are in the log, as far as it has been read
+let read = 0; // bytes of it that have been: whole lines
+let torn = false; // it does not end with a whole line
 
 serve({
   name: 'call-log',
@@ -30,50 +35,67 @@ serve({
   handle,
 });
 
-/** Reads which calls are in the log. */
 function open(path) {
   file = path;
   mkdirSync(`${file}.open`, { recursive: true, mode: 0o700 });
-  if (!existsSync(file)) return;
-  let text = readFileSync(file, 'utf8');
-  if (text !== '' && !text.endsWith('\n')) { // the power failed in the middle of a line
-    text = text.slice(0, text.lastIndexOf('\n') + 1);
-    writeFileSync(file, text);
-  }
-  for (const line of text.split('\n')) {
-    if (line) logged.add(JSON.parse(line).call_leg_id);
+  catchUp();
+}
+
+/** Reads which calls are in the log that were not when it was read last. */
+function catchUp() {
+  const fd = openSync(file, 'a+', 0o600);
+  try {
+    const { size } = fstatSync(fd);
+    if (size < read) read = 0; // somebody began a new one
+    const bytes = Buffer.alloc(size - read);
+    const added = bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, read));
+    const end = added.lastIndexOf('\n') + 1;
+    for (const call of parse(added.subarray(0, end))) logged.add(call.call_leg_id);
+    read += end;
+    torn = end < added.length;
+  } finally {
+    closeSync(fd);
   }
 }
 
-// Nothing in here waits, so no two events are handled at the same time.
+/** Returns what is in the lines. One that is broken, because the power failed in the middle of it, is skipped. */
+function parse(lines) {
+  return lines.toString().split('\n').flatMap((line) => {
+    try {
+      const value = JSON.parse(line);
+      return value && typeof value === 'object' ? [value] : [];
+    } catch {
+      if (line) log('warn', 'skipped a broken line');
+      return [];
+    }
+  });
+}
+
+// Nothing in here waits, so that one process never handles two events at the same time.
 function handle(event) {
-  const payload = read(event);
+  const payload = payloadOf(event);
   const leg = payload.call_leg_id;
   if (typeof leg !== 'string' || leg === '') throw new Permanent('the call has no call_leg_id');
-  if (logged.has(leg)) return; // it came twice, or after the end
+  catchUp();
+  if (logged.has(leg)) { // it came twice, or after the end
+    rmSync(openFile(leg), { force: true });
+    return;
+  }
 
-  const path = openFile(leg);
-  const call = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : { call_leg_id: leg };
-  for (const key of ['call_session_id', 'direction', 'from', 'to']) call[key] ??= payload[key];
   const at = payload.occurred_at ?? event.occurred_at;
+  const { call_session_id, direction, from, to } = payload;
+  const facts = { call_leg_id: leg, call_session_id, direction, from, to };
   switch (event.event_type) {
     case 'call.initiated':
-      call.started_at ??= payload.start_time ?? at;
-      break;
+      return note(leg, { ...facts, started_at: payload.start_time ?? at });
     case 'call.answered':
-      call.answered_at ??= at;
-      break;
+      return note(leg, { ...facts, answered_at: at });
     default:
-      call.started_at ??= payload.start_time;
-      call.ended_at = payload.end_time ?? at;
-      call.hangup_cause = payload.hangup_cause;
-      return finish(call, path);
+      return finish({ ...facts, started_at: payload.start_time, ended_at: payload.end_time ?? at, hangup_cause: payload.hangup_cause });
   }
-  writeFileSync(`${path}.tmp`, JSON.stringify(call), { mode: 0o600, flush: true });
-  renameSync(`${path}.tmp`, path);
 }
 
-function read(event) {
+function payloadOf(event) {
   try {
     const payload = JSON.parse(event.body.toString()).data.payload;
     if (payload && typeof payload === 'object') return payload;
@@ -83,14 +105,33 @@ function read(event) {
   throw new Permanent('the event has no payload');
 }
 
+/** Adds what is known of a call that goes on to its file. An empty line is no harm after a broken one. */
+function note(leg, facts) {
+  appendFileSync(openFile(leg), '\n' + JSON.stringify(facts) + '\n', { mode: 0o600, flush: true });
+}
+
 /** Writes a call that has ended to the log. The line first: if we die now, it is found there. */
-function finish(call, path) {
+function finish(end) {
+  const path = openFile(end.call_leg_id);
+  const call = {};
+  for (const facts of [...notes(path), end]) { // what was said first counts
+    for (const [key, value] of Object.entries(facts)) call[key] ??= value;
+  }
   call.ring_seconds = seconds(call.started_at, call.answered_at ?? call.ended_at);
   call.talk_seconds = call.answered_at ? seconds(call.answered_at, call.ended_at) : 0;
-  appendFileSync(file, JSON.stringify(call) + '\n', { mode: 0o600, flush: true });
-  logged.add(call.call_leg_id);
+  appendFileSync(file, (torn ? '\n' : '') + JSON.stringify(call) + '\n', { mode: 0o600, flush: true });
   rmSync(path, { force: true });
   log('info', 'call ended', { leg: call.call_leg_id, talk_seconds: call.talk_seconds, cause: call.hangup_cause });
+}
+
+/** Returns what has been noted of a call: nothing, if its end is the first that is heard of it. */
+function notes(path) {
+  try {
+    return parse(readFileSync(path));
+  } catch (error) {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function seconds(from, to) {

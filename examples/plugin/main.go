@@ -10,7 +10,8 @@
 //	go run ./examples/plugin run --event message.received
 //
 // The list is a file in the working directory that the sidecar gives to
-// plugins. A file keywords.json beside the plugin changes words and replies; it
+// plugins; the lock beside it is there because two processes share it while the
+// plugin is replaced. A file keywords.json beside the plugin changes words and replies; it
 // can be left out. Sending the reply is left to your code: see reply.
 package main
 
@@ -26,7 +27,7 @@ import (
 )
 
 func main() {
-	new(keywords).plugin().Serve()
+	(&keywords{reply: reply}).plugin().Serve()
 }
 
 // settings is the content of keywords.json.
@@ -64,6 +65,7 @@ func (s *settings) Validate() error {
 type keywords struct {
 	settings settings
 	list     *optOuts
+	reply    func(ctx context.Context, to, text string) error
 }
 
 func (k *keywords) plugin() sdk.Plugin {
@@ -100,17 +102,21 @@ func (k *keywords) received(ctx context.Context, e *webhook.Event, m *event.Mess
 	if from == "" {
 		return webhook.Permanent(errors.New("the message has no sender"))
 	}
-	if !is(s.Help) {
-		// Events come again, and late: the word that was said last counts.
-		news, err := k.list.set(from, out, e.OccurredAt.Time)
-		if err != nil {
-			return err // the sidecar tries again later
-		}
-		if !news {
-			return nil
-		}
+	if is(s.Help) {
+		return k.reply(ctx, from, text)
 	}
-	return reply(ctx, from, text)
+	// Events come again, and late: the word that was said last counts. It is
+	// saved first, with the reply that it is owed. After any error the sidecar
+	// tries again: a reply may go out twice, but never not at all.
+	at := e.OccurredAt.Time
+	owed, err := k.list.set(from, out, at)
+	if err != nil || !owed {
+		return err
+	}
+	if err := k.reply(ctx, from, text); err != nil {
+		return err
+	}
+	return k.list.replied(from, at)
 }
 
 func normal(text string) string { return strings.ToUpper(strings.TrimSpace(text)) }

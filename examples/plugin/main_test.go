@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,11 +15,13 @@ import (
 	"github.com/hookswitch/hookswitch/plugins/sdk/sdktest"
 )
 
+func newKeywords() *keywords { return &keywords{reply: reply} }
+
 // start starts the plugin with a list in a directory of its own.
 func start(t *testing.T, more string) (host *sdktest.Host, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "opt-outs.json")
-	return sdktest.Start(t, new(keywords).plugin(), fmt.Sprintf(`{"file": %q%s}`, path, more)), path
+	return sdktest.Start(t, newKeywords().plugin(), fmt.Sprintf(`{"file": %q%s}`, path, more)), path
 }
 
 var said = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -68,14 +73,79 @@ func TestMessageWithoutSenderIsADeadLetter(t *testing.T) {
 func TestListIsKept(t *testing.T) {
 	host, path := start(t, "")
 	host.Deliver(message(0, "+15550100", "STOP"))
-	again := sdktest.Start(t, new(keywords).plugin(), fmt.Sprintf(`{"file": %q}`, path))
+	again := sdktest.Start(t, newKeywords().plugin(), fmt.Sprintf(`{"file": %q}`, path))
 	again.Deliver(message(1, "+15550101", "STOP"))
 	if list, _ := os.ReadFile(path); !strings.Contains(string(list), "+15550100") || !strings.Contains(string(list), "+15550101") {
 		t.Errorf("after a restart the list is %s", list)
 	}
 }
 
-// A disk that fails is a retry, after which the choice is news still.
+// When the plugin is replaced, the new process begins while the old one still
+// has events.
+func TestTwoProcessesShareTheList(t *testing.T) {
+	old, path := start(t, "")
+	replacement := sdktest.Start(t, newKeywords().plugin(), fmt.Sprintf(`{"file": %q}`, path))
+	const each = 20
+	number := func(i int) string { return fmt.Sprintf("+155502%02d", i) }
+	var wg sync.WaitGroup
+	for at, host := range []*sdktest.Host{old, replacement} {
+		wg.Go(func() {
+			for i := range each {
+				if res := host.Deliver(message(at*each+i, number(at*each+i), "STOP")); res.Outcome != webhook.Done {
+					t.Errorf("got %v", res)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	list, _ := os.ReadFile(path)
+	for i := range 2 * each {
+		if !strings.Contains(string(list), number(i)) {
+			t.Errorf("%s is not in the list", number(i))
+		}
+	}
+	// What one of them knows counts for the other.
+	replacement.Deliver(message(100, number(0), "START"))
+	old.Deliver(message(99, number(0), "STOP"))
+	if list, _ = os.ReadFile(path); !strings.Contains(string(list), fmt.Sprintf(`%q:{"out":false,`, number(0))) {
+		t.Errorf("after an older STOP the list is %s", list)
+	}
+}
+
+// A choice is saved before its reply, which may fail or be cut off by a crash.
+func TestAReplyIsOwedUntilItIsSent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "opt-outs.json")
+	settings := fmt.Sprintf(`{"file": %q}`, path)
+	failing := &keywords{reply: func(context.Context, string, string) error { return errors.New("no network") }}
+	host := sdktest.Start(t, failing.plugin(), settings)
+	if res := host.Deliver(message(0, "+15550100", "STOP")); res.Outcome != webhook.Retry {
+		t.Errorf("got %v", res)
+	}
+	if list, _ := os.ReadFile(path); !strings.Contains(string(list), `"+15550100":{"out":true,`) {
+		t.Errorf("the choice waits for its reply: the list is %s", list)
+	}
+	host = sdktest.Start(t, newKeywords().plugin(), settings)
+	for range 2 { // the second is a repetition
+		if res := host.Deliver(message(0, "+15550100", "STOP")); res.Outcome != webhook.Done {
+			t.Errorf("got %v", res)
+		}
+	}
+	if n := strings.Count(host.Log(), "reply"); n != 1 {
+		t.Errorf("%d replies, want 1", n)
+	}
+
+	t.Run("but not when something later was said", func(t *testing.T) {
+		sdktest.Start(t, failing.plugin(), settings).Deliver(message(1, "+15550101", "STOP"))
+		host := sdktest.Start(t, newKeywords().plugin(), settings)
+		host.Deliver(message(2, "+15550101", "START"))
+		host.Deliver(message(1, "+15550101", "STOP"))
+		if log := host.Log(); strings.Count(log, "reply") != 1 || !strings.Contains(log, "Welcome back") {
+			t.Errorf("the log is %s", log)
+		}
+	})
+}
+
+// A disk that fails is a retry, after which the reply is still owed.
 func TestListThatCannotBeWritten(t *testing.T) {
 	host, path := start(t, "")
 	if err := os.Mkdir(path+".tmp", 0o700); err != nil {
@@ -110,7 +180,7 @@ func TestSettings(t *testing.T) {
 		fmt.Sprintf(`{"file": %q}`, broken):       "mend it, or move it away",
 		`{"stop": "STOP", "started": ["a", "b"]}`: "started",
 	} {
-		if err := sdktest.Refusal(t, new(keywords).plugin(), settings); err == nil || !strings.Contains(err.Error(), want) {
+		if err := sdktest.Refusal(t, newKeywords().plugin(), settings); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", settings, err, want)
 		}
 	}

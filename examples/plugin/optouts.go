@@ -7,63 +7,106 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
+	"syscall"
 	"time"
 )
 
 // choice is what a number has said last.
 type choice struct {
-	Out bool      `json:"out"`
-	At  time.Time `json:"at"` // when it was said
+	Out  bool      `json:"out"`
+	At   time.Time `json:"at"`                   // when it was said
+	Owed bool      `json:"reply_owed,omitempty"` // the reply has not gone out yet
 }
 
-// optOuts is the list of choices, and the file it is in. It is safe for
-// concurrent use by one process, which the sidecar sees to.
+// optOuts is the file that the list of choices is in. It is safe for concurrent
+// use, also by several processes: when the plugin is replaced, the new one
+// begins before the old one has ended. So the file is the truth, and is read
+// anew for every change, under a lock.
 type optOuts struct {
 	path string
-
-	mu      sync.Mutex
-	choices map[string]choice // guarded by mu: by number
 }
 
-// openOptOuts reads the list, which is empty if there is none.
+// openOptOuts checks that the list can be read; there may be none yet.
 func openOptOuts(path string) (*optOuts, error) {
-	l := &optOuts{path: path, choices: make(map[string]choice)}
-	data, err := os.ReadFile(path)
+	l := &optOuts{path: path}
+	_, err := l.read()
+	return l, err
+}
+
+// set notes what a number said at some time, and returns whether it is owed a
+// reply. It is not if that is a repetition whose reply has gone out, or if
+// something later is known.
+func (l *optOuts) set(number string, out bool, at time.Time) (owed bool, err error) {
+	err = l.change(func(choices map[string]choice) bool {
+		before, known := choices[number]
+		if known && !at.After(before.At) {
+			owed = before.Owed && before.Out == out && before.At.Equal(at)
+			return false
+		}
+		owed = true
+		choices[number] = choice{out, at, true}
+		return true
+	})
+	return owed && err == nil, err
+}
+
+// replied notes that the reply to what the number said at that time has gone out.
+func (l *optOuts) replied(number string, at time.Time) error {
+	return l.change(func(choices map[string]choice) bool {
+		c, known := choices[number]
+		if !known || !c.Owed || !c.At.Equal(at) {
+			return false // something later was said meanwhile
+		}
+		c.Owed = false
+		choices[number] = c
+		return true
+	})
+}
+
+// change reads the list, and writes it if edit has changed it, while nobody else
+// does. The lock is a file of its own, since the list is replaced by every
+// write. The kernel gives it up when the process dies.
+func (l *optOuts) change(edit func(choices map[string]choice) (changed bool)) error {
+	lock, err := os.OpenFile(l.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock the list of opt-outs: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock the list of opt-outs: %w", err)
+	}
+	choices, err := l.read()
+	if err != nil || !edit(choices) {
+		return err
+	}
+	if err := l.write(choices); err != nil {
+		return fmt.Errorf("write the list of opt-outs: %w", err)
+	}
+	return nil
+}
+
+func (l *optOuts) read() (map[string]choice, error) {
+	choices := make(map[string]choice)
+	data, err := os.ReadFile(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return choices, nil
+	}
 	if err == nil {
-		err = json.Unmarshal(data, &l.choices)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
+		err = json.Unmarshal(data, &choices)
+	}
+	if err == nil && choices == nil {
+		err = errors.New("it is null")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the list of opt-outs %s: %w: mend it, or move it away to begin a new one", path, err)
+		return nil, fmt.Errorf("read the list of opt-outs %s: %w: mend it, or move it away to begin a new one", l.path, err)
 	}
-	return l, nil
+	return choices, nil
 }
 
-// set notes what a number said at some time, and returns whether that was news:
-// a repetition is not, and neither is what was said before the latest.
-func (l *optOuts) set(number string, out bool, at time.Time) (news bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before, known := l.choices[number]
-	if known && !at.After(before.At) {
-		return false, nil
-	}
-	l.choices[number] = choice{out, at}
-	if err := l.save(); err != nil {
-		if delete(l.choices, number); known {
-			l.choices[number] = before
-		}
-		return false, fmt.Errorf("write the list of opt-outs: %w", err)
-	}
-	return true, nil
-}
-
-// save puts a new file in the place of the old one, so that a crash leaves one
-// or the other. The caller holds the lock.
-func (l *optOuts) save() error {
-	data, err := json.Marshal(l.choices)
+// write puts a new file in the place of the old one, so that a crash leaves one
+// or the other.
+func (l *optOuts) write(choices map[string]choice) error {
+	data, err := json.Marshal(choices)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,11 @@ const soon = 20 * time.Second
 // settings.
 func start(t *testing.T, script string, more map[string]any) (*sdktest.Host, string) {
 	t.Helper()
+	return startRunner(t, new(runner), script, more)
+}
+
+func startRunner(t *testing.T, r *runner, script string, more map[string]any) (*sdktest.Host, string) {
+	t.Helper()
 	dir := t.TempDir()
 	all := map[string]any{"command": []string{"/bin/sh", "-c", script}, "dir": dir}
 	for name, value := range more {
@@ -39,7 +44,7 @@ func start(t *testing.T, script string, more map[string]any) (*sdktest.Host, str
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sdktest.Start(t, newPlugin(), string(text)), dir
+	return sdktest.Start(t, r.plugin(), string(text)), dir
 }
 
 func sample(t *testing.T) []byte {
@@ -134,7 +139,7 @@ func TestNoShellSeesTheArguments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res := sdktest.Start(t, newPlugin(), string(text)).Deliver(sample(t)); res.Outcome != webhook.Done {
+	if res := sdktest.Start(t, new(runner).plugin(), string(text)).Deliver(sample(t)); res.Outcome != webhook.Done {
 		t.Fatalf("got %v", res)
 	}
 	if got, _ := os.ReadFile(filepath.Join(dir, "argument")); string(got) != argument {
@@ -220,6 +225,25 @@ func TestWhatIsLeftInTheBackgroundIsKilled(t *testing.T) {
 	gone()
 }
 
+func TestNothingRunsOnWhenThePluginEnds(t *testing.T) {
+	var r runner
+	host, dir := startRunner(t, &r, `exec 3>alive; trap '' TERM; sleep 1000 & echo begun; while :; do wait; done`, nil)
+	gone := alive(t, dir)
+	result := make(chan sdktest.Result)
+	go func() { result <- host.Deliver(sample(t)) }()
+	for !strings.Contains(host.Log(), "msg=begun") {
+		time.Sleep(time.Millisecond)
+	}
+	r.end()
+	gone()
+	if res := <-result; res.Outcome != webhook.Retry {
+		t.Errorf("the command under way: %v", res)
+	}
+	if res := host.Deliver(sample(t)); res.Outcome != webhook.Retry || res.Reason != "exec: start the command: the plugin ends" {
+		t.Errorf("one that comes after that: %v", res)
+	}
+}
+
 func TestABodyThatIsNotRead(t *testing.T) {
 	host, _ := start(t, `exit 0`, nil)
 	if res := host.Deliver(bytes.Repeat([]byte("x"), 4<<20)); res.Outcome != webhook.Done {
@@ -281,7 +305,7 @@ func TestSettings(t *testing.T) {
 		"another name":  {`{"command":["true"],"concurency":1}`, []string{`concurency: unknown setting, did you mean "concurrency"?`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := sdk.FieldErrors(sdktest.Refusal(t, newPlugin(), tt.text))
+			got := sdk.FieldErrors(sdktest.Refusal(t, new(runner).plugin(), tt.text))
 			var texts []string
 			for _, e := range got {
 				texts = append(texts, e.Error())
@@ -291,7 +315,7 @@ func TestSettings(t *testing.T) {
 			}
 		})
 	}
-	if err := sdktest.Refusal(t, newPlugin(), fmt.Sprintf(`{"command":["true"],"events":["call.*"],"timeout":%q}`, "1m")); err != nil {
+	if err := sdktest.Refusal(t, new(runner).plugin(), fmt.Sprintf(`{"command":["true"],"events":["call.*"],"timeout":%q}`, "1m")); err != nil {
 		t.Errorf("good settings: %v", err)
 	}
 }

@@ -42,8 +42,18 @@
 //
 // So is a signal, and a timeout: again. What the command prints is logged, at
 // most 100 lines of it, and the end of it is in the delivery record if the
-// command failed. A command leads a process group; when it ends or its time is
-// up, whatever is left of the group is killed.
+// command failed.
+//
+// A command leads a process group; when it ends or its time is up, whatever is
+// left of the group is killed. So is the group of a command that is under way
+// when the plugin ends, because the sidecar stops or replaces it and has waited
+// long enough: the event comes again. Only a plugin that is killed cannot do
+// that. The kernel then kills the command, on Linux, but not what that started.
+//
+// For each command under way the plugin holds the body and at most 100 kB for
+// its output, however much is printed. What the commands use is not limited:
+// HOOKSWITCH_PLUGIN_MEMORY is for the plugin's own process group. "ulimit -v" in
+// a shell bounds a command, and MemoryMax= of the service all there is.
 //
 // Events come at least once. A command that must not act twice remembers
 // HOOKSWITCH_EVENT_KEY.
@@ -101,17 +111,20 @@ func (s *settings) Validate() error {
 	return errors.Join(errs...)
 }
 
-func main() { newPlugin().Serve() }
+func main() {
+	var r runner
+	r.plugin().Serve()
+	r.end()
+}
 
-func newPlugin() sdk.Plugin {
-	var run *runner
+func (r *runner) plugin() sdk.Plugin {
 	var mux webhook.Mux
-	mux.Handle("*", func(ctx context.Context, e *webhook.Event) error { return run.handle(ctx, e) })
+	mux.Handle("*", r.handle)
 	return sdk.Plugin{
 		Name: "exec",
 		Mux:  &mux,
 		Configure: sdk.Settings(func(_ context.Context, s *settings) error {
-			run = &runner{settings: *s}
+			r.settings = *s
 			return nil
 		}),
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -23,7 +24,46 @@ const pipeDelay = time.Second
 
 // runner runs the command. It is safe for concurrent use.
 type runner struct {
-	settings settings
+	settings settings // set once, before the first event
+
+	mu      sync.Mutex
+	ended   bool
+	running map[*exec.Cmd]struct{}
+}
+
+// end kills the commands that run, with their groups, and lets no other begin.
+// For when the plugin is about to exit: they would outlive it.
+func (r *runner) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for cmd := range r.running {
+		kill(cmd)
+	}
+}
+
+func (r *runner) start(cmd *exec.Cmd) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended {
+		return errors.New("the plugin ends")
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if r.running == nil {
+		r.running = make(map[*exec.Cmd]struct{})
+	}
+	r.running[cmd] = struct{}{}
+	return nil
+}
+
+// finish kills what a command has left.
+func (r *runner) finish(cmd *exec.Cmd) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kill(cmd)
+	delete(r.running, cmd)
 }
 
 // handle runs the command for an event.
@@ -73,11 +113,12 @@ func (r *runner) run(cmd *exec.Cmd) error {
 		return nil
 	}
 	cmd.WaitDelay = r.settings.Grace + pipeDelay
-	err := cmd.Run()
-	close(stopped)
-	if cmd.Process != nil {
-		kill(cmd)
+	if err := r.start(cmd); err != nil {
+		return err
 	}
+	err := cmd.Wait()
+	close(stopped)
+	r.finish(cmd)
 	if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() {
 		return nil // it did its work; something else held its output
 	}

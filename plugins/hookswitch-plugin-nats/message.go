@@ -17,6 +17,8 @@ import (
 
 const placeholder = "{event_type}"
 
+const replayHeader = "Hookswitch-Replay"
+
 var anyPlaceholder = regexp.MustCompile(`\{[^}]*\}?`)
 
 // checkSubject reports what is wrong with a template of subjects.
@@ -66,6 +68,8 @@ func messageOf(ctx context.Context, template string, e *webhook.Event) *nats.Msg
 	delivery, _ := sdk.DeliveryOf(ctx)
 	id := e.Key()
 	if delivery.Replay {
+		// The sidecar does not say which replay this is, and the attempts of one
+		// must have one id. So all replays have the same.
 		id += ":replay"
 	}
 	msg := nats.NewMsg(subjectOf(template, e.Type))
@@ -82,7 +86,7 @@ func messageOf(ctx context.Context, template string, e *webhook.Event) *nats.Msg
 	set("Hookswitch-Occurred-At", e.OccurredAt.String())
 	set("Hookswitch-Delivery-Id", delivery.ID)
 	set("Hookswitch-Attempt", strconv.Itoa(e.Attempt))
-	set("Hookswitch-Replay", strconv.FormatBool(delivery.Replay))
+	set(replayHeader, strconv.FormatBool(delivery.Replay))
 	if t := e.Signature.Timestamp; !t.IsZero() {
 		set("Hookswitch-Signed-At", t.UTC().Format(time.RFC3339))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -137,6 +138,45 @@ func TestADuplicateIsNotThereTwiceAndAReplayIs(t *testing.T) {
 	delivered(t, host, sdktest.Event{Body: body, Attempt: 4, Delivery: sdk.Delivery{Replay: true}})
 	if n := count(t, conn, "HOOKSWITCH"); n != 2 {
 		t.Errorf("%d messages after a replay", n)
+	}
+	delivered(t, host, sdktest.Event{Body: body, Attempt: 5, Delivery: sdk.Delivery{Replay: true}})
+	if n := count(t, conn, "HOOKSWITCH"); n != 2 || !strings.Contains(host.Log(), "has a replay of this event already") {
+		t.Errorf("%d messages after a replay at once after it, log %s", n, host.Log())
+	}
+}
+
+// What failed comes again from the sidecar. The client must not send it as well,
+// when the broker is back: a stream forgets what it has seen.
+func TestWhatFailedIsNotSentByItself(t *testing.T) {
+	b := newBroker(t)
+	var p publisher
+	host := sdktest.Start(t, p.plugin(), settingsOf(b.url(), made, `"timeout": "300ms"`))
+	t.Cleanup(p.close)
+	b.kill()
+	b.eventually(func() error {
+		if p.conn.IsConnected() {
+			return errors.New("the plugin has not seen that the broker is gone")
+		}
+		return nil
+	})
+	res := host.Deliver(sample(t, "message.received"))
+	if res.Outcome != webhook.Retry || res.Reason != "nats: publish to hookswitch.message.received: the broker cannot be reached" {
+		t.Errorf("without a broker: %v", res)
+	}
+	b.start()
+	b.eventually(func() error { // on the same connection, so after what may be waiting there
+		if res := host.Deliver(sample(t, "message.sent")); res.Outcome != webhook.Done {
+			return fmt.Errorf("got %v", res)
+		}
+		return nil
+	})
+	conn := b.connect()
+	if n, subject := count(t, conn, "HOOKSWITCH"), message(t, conn, "HOOKSWITCH", 1).Subject; n != 1 || subject != "hookswitch.message.sent" {
+		t.Errorf("the stream has %d messages, the first of %s", n, subject)
+	}
+	delivered(t, host, sdktest.Event{Body: sample(t, "message.received"), Attempt: 2})
+	if n := count(t, conn, "HOOKSWITCH"); n != 2 {
+		t.Errorf("%d messages of two events", n)
 	}
 }
 

@@ -67,6 +67,9 @@ func options(s settings) ([]nats.Option, error) {
 		nats.MaxReconnects(-1),
 		nats.IgnoreAuthErrorAbort(), // credentials can be mended while it tries
 		nats.ReconnectWait(reconnectWait),
+		// The client keeps nothing for the broker's return: what it would
+		// send then has failed, and comes again from the sidecar.
+		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("the connection to the broker broke", "error", err)
@@ -145,12 +148,17 @@ func (p *publisher) handle(ctx context.Context, e *webhook.Event) error {
 	ack, err := p.js.PublishMsg(ctx, msg, opts...)
 	switch {
 	case err == nil:
+		if ack.Duplicate && msg.Header.Get(replayHeader) == "true" {
+			sdk.Log(ctx).Info("the stream has a replay of this event already and dropped this one", "subject", msg.Subject, "stream", ack.Stream)
+		}
 		sdk.Log(ctx).Debug("published", "subject", msg.Subject, "stream", ack.Stream, "sequence", ack.Sequence, "duplicate", ack.Duplicate)
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):
 		return webhook.Permanent(fmt.Errorf("nats: publish to %s: %d bytes are more than the broker's max_payload of %d", msg.Subject, msg.Size(), p.conn.MaxPayload()))
 	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("nats: publish to %s: no stream takes this subject: make one, or let the plugin do it with stream.create: %w", msg.Subject, err)
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // there is no buffer
+		return fmt.Errorf("nats: publish to %s: the broker cannot be reached", msg.Subject)
 	case !p.conn.IsConnected():
 		return fmt.Errorf("nats: publish to %s: the broker cannot be reached: %w", msg.Subject, err)
 	}

@@ -78,7 +78,7 @@ func Settings[T any](configure func(ctx context.Context, settings *T) error) *Co
 
 // Apply reads the settings and calls the plugin's function with them, as before
 // the first event. The error is one of [FieldError], or of several that are
-// joined, where it is about certain fields. An empty text is no settings.
+// joined, where it is about certain fields. An empty text and null are no settings.
 func (c *Configuration) Apply(ctx context.Context, settings []byte) (Applied, error) {
 	v, err := c.apply(ctx, settings)
 	if err != nil {
@@ -153,8 +153,8 @@ func decodeSettings(text []byte, v reflect.Value) error {
 			return err
 		}
 	}
-	if len(text) == 0 && indirect(v.Type()).Kind() == reflect.Struct && !readsItself(v.Type()) {
-		text = []byte("{}")
+	if empty := len(text) == 0 || string(text) == "null"; empty && indirect(v.Type()).Kind() == reflect.Struct && !readsItself(v.Type()) {
+		text = []byte("{}") // what is required is still required
 	}
 	if len(text) > 0 {
 		d.value("", text, v)

@@ -98,6 +98,11 @@ func TestSettingsAreDecoded(t *testing.T) {
 		got.Region != "eu" || got.Optional != nil || got.Mail.From != "nobody@example.com" || got.Hosts != nil {
 		t.Errorf("defaults: got %+v", got)
 	}
+
+	var inner mail
+	if _, err := sdk.Settings(func(_ context.Context, s *mail) error { inner = *s; return nil }).Apply(t.Context(), []byte("null\n")); err != nil || inner.From != "nobody@example.com" {
+		t.Errorf("null: got %+v, %v", inner, err)
+	}
 }
 
 func TestEveryMistakeIsReported(t *testing.T) {
@@ -107,6 +112,8 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		want       []string
 	}{
 		{"nothing at all", ``, []string{`url: is required`}},
+		{"null for all of it", ` null `, []string{`url: is required`}},
+		{"null in a list", `{"url": "u", "hosts": [null]}`, []string{`hosts[0].name: is required`}},
 		{"null is no value", `{"url": null}`, []string{`url: is required`}},
 		{"a name that is nearly right", `{` + good + `, "timout": "5s"}`, []string{`timout: unknown setting, did you mean "timeout"?`}},
 		{"a name in the wrong case", `{` + good + `, "Timeout": "5s"}`, []string{`Timeout: unknown setting, did you mean "timeout"?`}},

@@ -21,11 +21,15 @@ func (d *decoder) fail(path, format string, args ...any) {
 	d.errs = append(d.errs, Invalid(path, format, args...))
 }
 
-// value decodes one JSON value, of correct syntax, into v. A null is no value.
+// value decodes one JSON value, of correct syntax, into v. A null is no value:
+// a struct then has its defaults, and lacks what it requires.
 func (d *decoder) value(path string, text json.RawMessage, v reflect.Value) {
 	t := v.Type()
+	null := string(text) == "null"
 	switch {
-	case string(text) == "null":
+	case null && t.Kind() == reflect.Struct && !readsItself(t):
+		d.object(path, json.RawMessage("{}"), v)
+	case null:
 	case t == durationType:
 		d.duration(path, text, v)
 	case reflect.PointerTo(t).Implements(jsonUnmarshalerType):
@@ -82,8 +86,10 @@ func (d *decoder) object(path string, text json.RawMessage, v reflect.Value) {
 			d.fail(join(path, m.name), "unknown setting%s", hint(m.name, fields))
 			continue
 		}
-		d.value(join(path, m.name), m.value, v.FieldByIndex(fields[at].index))
-		seen[m.name] = string(m.value) != "null"
+		if string(m.value) != "null" {
+			d.value(join(path, m.name), m.value, v.FieldByIndex(fields[at].index))
+			seen[m.name] = true
+		}
 	}
 	for _, f := range fields {
 		at := join(path, f.name)

@@ -49,13 +49,13 @@ func TestFlask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, "flask", python, app)
+	run(t, "flask", lateWords, python, app)
 }
 
 func TestExpress(t *testing.T) {
 	asked(t)
 	installed := os.Getenv("HOOKSWITCH_EXPRESS") // where make apps ran npm ci
-	run(t, "express", "node", filepath.Join(installed, "app.mjs"))
+	run(t, "express", func(*stage) {}, "node", filepath.Join(installed, "app.mjs"))
 }
 
 func asked(t *testing.T) {
@@ -66,8 +66,8 @@ func asked(t *testing.T) {
 }
 
 // run is the story of an app: events reach it once each, also those that were
-// sent while it was down, and nothing else does.
-func run(t *testing.T, name string, command ...string) {
+// sent while it was down, and nothing else does. Then comes more.
+func run(t *testing.T, name string, more func(*stage), command ...string) {
 	dir := t.TempDir()
 	hookswitch := filepath.Join(dir, "hookswitch")
 	build := exec.Command("go", "build", "-o", hookswitch, "./sidecar/cmd/hookswitch")
@@ -114,6 +114,8 @@ func run(t *testing.T, name string, command ...string) {
 	if err := s.inbox("one", "three", "two")(); err != nil {
 		t.Errorf("after the replay: %v", err)
 	}
+	more(s)
+
 	// Who is not the sidecar is not heard.
 	res, err := http.Post(url+"/webhooks", "application/json", strings.NewReader(`{"data":{"event_type":"message.received"}}`))
 	if err != nil {
@@ -125,6 +127,35 @@ func run(t *testing.T, name string, command ...string) {
 	}
 	stop(t, app)
 	stop(t, sidecar)
+}
+
+// lateWords is the end of the story for an app that keeps who has opted out:
+// what was said last counts, in whatever order it comes.
+func lateWords(s *stage) {
+	heard := []string{"one", "three", "two"}
+	for _, step := range []struct {
+		text, at string
+		out      int
+	}{
+		{"STOP", "2026-11-01T12:05:00.5Z", 1},
+		{"START ", "2026-11-01T12:04:00Z", 1}, // of before, and late
+		{"START", "2026-11-01T12:05:00.75+00:00", 0},
+		{"STOP ", "2026-11-01T12:05:00Z", 0},
+		{" STOP", "2026-11-01T12:06:00Z", 1},
+	} {
+		s.run("trigger", "message.received", "--set", "payload.text="+step.text, "--set", "occurred_at="+step.at)
+		heard = append(heard, step.text)
+		s.until(step.text+" of "+step.at, s.inbox(heard...))
+		var now struct {
+			OptedOut []string `json:"opted_out"`
+		}
+		if err := get(s.url+"/messages", &now); err != nil {
+			s.t.Fatal(err)
+		}
+		if len(now.OptedOut) != step.out {
+			s.t.Errorf("after %q of %s %q have opted out", step.text, step.at, now.OptedOut)
+		}
+	}
 }
 
 // stage is where a story takes place.
@@ -210,8 +241,7 @@ func (s *stage) sidecarReady() error {
 
 func (s *stage) appReady() error { return get(s.url+"/", nil) }
 
-// inbox returns a check that the app has exactly these texts, in any order:
-// want is sorted.
+// inbox returns a check that the app has exactly these texts, in any order.
 func (s *stage) inbox(want ...string) func() error {
 	return func() error {
 		var inbox struct{ Messages []struct{ Text string } }
