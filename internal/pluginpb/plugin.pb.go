@@ -1096,7 +1096,10 @@ type Event struct {
 	Replay bool `protobuf:"varint,16,opt,name=replay,proto3" json:"replay,omitempty"`
 	// In how many of the attempts just before this one the process died with the
 	// event. Above 0, the event may be what kills it.
-	CrashSuspect  uint32 `protobuf:"varint,17,opt,name=crash_suspect,json=crashSuspect,proto3" json:"crash_suspect,omitempty"`
+	CrashSuspect uint32 `protobuf:"varint,17,opt,name=crash_suspect,json=crashSuspect,proto3" json:"crash_suspect,omitempty"`
+	// Counts the rounds of attempts: 0 is the delivery itself, and each replay is
+	// one more. Together with idempotency_key it names a round.
+	Round         uint32 `protobuf:"varint,18,opt,name=round,proto3" json:"round,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1246,6 +1249,13 @@ func (x *Event) GetReplay() bool {
 func (x *Event) GetCrashSuspect() uint32 {
 	if x != nil {
 		return x.CrashSuspect
+	}
+	return 0
+}
+
+func (x *Event) GetRound() uint32 {
+	if x != nil {
+		return x.Round
 	}
 	return 0
 }
@@ -1705,7 +1715,7 @@ const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	"\rHandleRequest\x121\n" +
 	"\x05event\x18\x01 \x01(\v2\x1b.hookswitch.plugin.v1.EventR\x05event\"F\n" +
 	"\x0eHandleResponse\x124\n" +
-	"\x06result\x18\x01 \x01(\v2\x1c.hookswitch.plugin.v1.ResultR\x06result\"\x80\x05\n" +
+	"\x06result\x18\x01 \x01(\v2\x1c.hookswitch.plugin.v1.ResultR\x06result\"\x96\x05\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x1d\n" +
@@ -1730,7 +1740,8 @@ const file_hookswitch_plugin_v1_plugin_proto_rawDesc = "" +
 	"tracestate\x12'\n" +
 	"\x0fidempotency_key\x18\x0f \x01(\tR\x0eidempotencyKey\x12\x16\n" +
 	"\x06replay\x18\x10 \x01(\bR\x06replay\x12#\n" +
-	"\rcrash_suspect\x18\x11 \x01(\rR\fcrashSuspect\"2\n" +
+	"\rcrash_suspect\x18\x11 \x01(\rR\fcrashSuspect\x12\x14\n" +
+	"\x05round\x18\x12 \x01(\rR\x05round\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"\xab\x01\n" +

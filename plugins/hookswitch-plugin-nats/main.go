@@ -27,10 +27,9 @@
 //
 // A stream drops a message whose Nats-Msg-Id it has seen within its duplicate
 // window (two minutes unless it is configured otherwise), so that an event whose
-// acknowledgement was lost is not there twice. Events that somebody replays have
-// an id of their own, the key and ":replay", and are published again: once in a
-// duplicate window. A second replay within it is dropped by the stream, and the
-// event is done all the same; the log says so.
+// acknowledgement was lost is not there twice. Each replay of an event has an id
+// of its own, the key and ":replay" (":replay:2" the second time), and is
+// published again.
 //
 // The stream must exist, unless "create" asks for it. It is then made with the
 // subjects of the template, and never changed. No messages are ever deleted by

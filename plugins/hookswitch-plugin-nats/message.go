@@ -17,8 +17,6 @@ import (
 
 const placeholder = "{event_type}"
 
-const replayHeader = "Hookswitch-Replay"
-
 var anyPlaceholder = regexp.MustCompile(`\{[^}]*\}?`)
 
 // checkSubject reports what is wrong with a template of subjects.
@@ -68,9 +66,10 @@ func messageOf(ctx context.Context, template string, e *webhook.Event) *nats.Msg
 	delivery, _ := sdk.DeliveryOf(ctx)
 	id := e.Key()
 	if delivery.Replay {
-		// The sidecar does not say which replay this is, and the attempts of one
-		// must have one id. So all replays have the same.
-		id += ":replay"
+		// A sidecar that does not count the rounds says 0.
+		if id += ":replay"; delivery.Round > 1 {
+			id += ":" + strconv.Itoa(delivery.Round)
+		}
 	}
 	msg := nats.NewMsg(subjectOf(template, e.Type))
 	msg.Data = e.Raw
@@ -86,7 +85,7 @@ func messageOf(ctx context.Context, template string, e *webhook.Event) *nats.Msg
 	set("Hookswitch-Occurred-At", e.OccurredAt.String())
 	set("Hookswitch-Delivery-Id", delivery.ID)
 	set("Hookswitch-Attempt", strconv.Itoa(e.Attempt))
-	set(replayHeader, strconv.FormatBool(delivery.Replay))
+	set("Hookswitch-Replay", strconv.FormatBool(delivery.Replay))
 	if t := e.Signature.Timestamp; !t.IsZero() {
 		set("Hookswitch-Signed-At", t.UTC().Format(time.RFC3339))
 	}

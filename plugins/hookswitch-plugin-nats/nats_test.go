@@ -135,13 +135,11 @@ func TestADuplicateIsNotThereTwiceAndAReplayIs(t *testing.T) {
 	if n := count(t, conn, "HOOKSWITCH"); n != 1 {
 		t.Errorf("%d messages of one event", n)
 	}
-	delivered(t, host, sdktest.Event{Body: body, Attempt: 4, Delivery: sdk.Delivery{Replay: true}})
-	if n := count(t, conn, "HOOKSWITCH"); n != 2 {
-		t.Errorf("%d messages after a replay", n)
-	}
-	delivered(t, host, sdktest.Event{Body: body, Attempt: 5, Delivery: sdk.Delivery{Replay: true}})
-	if n := count(t, conn, "HOOKSWITCH"); n != 2 || !strings.Contains(host.Log(), "has a replay of this event already") {
-		t.Errorf("%d messages after a replay at once after it, log %s", n, host.Log())
+	for attempt, round := range []int{1, 1, 2, 2, 3} { // each replay may take several attempts
+		delivered(t, host, sdktest.Event{Body: body, Attempt: 4 + attempt, Delivery: sdk.Delivery{Replay: true, Round: round}})
+		if n := count(t, conn, "HOOKSWITCH"); n != uint64(1+round) {
+			t.Errorf("%d messages after replay %d", n, round)
+		}
 	}
 }
 

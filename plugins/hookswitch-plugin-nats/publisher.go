@@ -148,9 +148,6 @@ func (p *publisher) handle(ctx context.Context, e *webhook.Event) error {
 	ack, err := p.js.PublishMsg(ctx, msg, opts...)
 	switch {
 	case err == nil:
-		if ack.Duplicate && msg.Header.Get(replayHeader) == "true" {
-			sdk.Log(ctx).Info("the stream has a replay of this event already and dropped this one", "subject", msg.Subject, "stream", ack.Stream)
-		}
 		sdk.Log(ctx).Debug("published", "subject", msg.Subject, "stream", ack.Stream, "sequence", ack.Sequence, "duplicate", ack.Duplicate)
 		return nil
 	case errors.Is(err, nats.ErrMaxPayload):

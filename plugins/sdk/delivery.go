@@ -16,6 +16,10 @@ type Delivery struct {
 	// it may be old, and may have been handled before.
 	Replay bool
 
+	// Round counts the replays: 0 is the delivery itself. All attempts of one
+	// replay have the same.
+	Round int
+
 	// Crashes is in how many of the attempts just before this one the plugin
 	// died with the event. Above 0, the event may be what kills it.
 	Crashes int

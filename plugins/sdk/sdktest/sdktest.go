@@ -330,6 +330,7 @@ func (e Event) wire(timeout time.Duration) *pluginpb.Event {
 		Tracestate:     e.Delivery.Tracestate,
 		IdempotencyKey: decoded.Key(),
 		Replay:         e.Delivery.Replay,
+		Round:          uint32(e.Delivery.Round),
 		CrashSuspect:   uint32(e.Delivery.Crashes),
 
 		Verification: &pluginpb.Verification{

@@ -80,7 +80,7 @@ func TestHandlerGetsTheWholeEvent(t *testing.T) {
 	var text string
 	var delivery sdk.Delivery
 	sent := sdk.Delivery{
-		ID: "d", Replay: true, Crashes: 2,
+		ID: "d", Replay: true, Round: 3, Crashes: 2,
 		Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tracestate: "a=b",
 	}
 	var mux webhook.Mux

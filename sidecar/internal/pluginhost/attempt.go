@@ -50,6 +50,7 @@ func wireEvent(t store.Task, traceparent string, timeout time.Duration, crashes 
 		Traceparent:    traceparent,
 		IdempotencyKey: valid(e.Key),
 		Replay:         t.Job.Round > 0,
+		Round:          uint32(t.Job.Round),
 		CrashSuspect:   uint32(crashes),
 	}
 	headers := make([]pluginpb.Header, len(e.Header)) // one allocation for all

@@ -74,11 +74,11 @@ func TestResultsBecomeAttempts(t *testing.T) {
 func TestPluginGetsTheFactsOfTheEvent(t *testing.T) {
 	s := startSetup(t, nil, "good")
 	work := task(1, "facts")
-	work.Job.Round = 1
+	work.Job.Round = 2
 	deliver(t, s.plugin(t, "good"), work)
 	s.log.wait(t, 1, "WARN facts", "plugin=good", "pid=",
 		"event_id=event-1", "event_type=test.facts", "attempt=1",
-		"{ID:delivery Replay:true Crashes:0 ", "} true",
+		"{ID:delivery Replay:true Round:2 Crashes:0 ", "} true",
 		"X-Bytes:[\uFFFD]", "KeyLabel:main", "Scheme:telnyx", "Skew:1.5e+09", `{"data":{"event_type":"test.facts"`)
 }
 

@@ -36,6 +36,7 @@ type jsonEvent struct {
 	Tracestate   string            `json:"tracestate,omitempty"`
 	Idempotency  string            `json:"idempotency_key"`
 	Replay       bool              `json:"replay,omitempty"`
+	Round        uint32            `json:"round,omitempty"`
 	CrashSuspect uint32            `json:"crash_suspect,omitempty"`
 	Verification *jsonVerification `json:"verification,omitempty"`
 }
@@ -64,6 +65,7 @@ func eventLine(e *pluginpb.Event) jsonEvent {
 		Tracestate:   e.GetTracestate(),
 		Idempotency:  e.GetIdempotencyKey(),
 		Replay:       e.GetReplay(),
+		Round:        e.GetRound(),
 		CrashSuspect: e.GetCrashSuspect(),
 	}
 	if body := e.GetBody(); utf8.Valid(body) {

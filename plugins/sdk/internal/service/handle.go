@@ -32,6 +32,7 @@ func Logger(ctx context.Context) (*slog.Logger, bool) {
 type Delivery struct {
 	ID          string
 	Replay      bool
+	Round       int
 	Crashes     int
 	Traceparent string
 	Tracestate  string
@@ -59,6 +60,7 @@ func (s *Service) handle(ctx context.Context, w *pluginpb.Event, done func(*plug
 	ctx = context.WithValue(ctx, deliveryKey{}, Delivery{
 		ID:          w.GetDeliveryId(),
 		Replay:      w.GetReplay(),
+		Round:       int(w.GetRound()),
 		Crashes:     int(w.GetCrashSuspect()),
 		Traceparent: w.GetTraceparent(),
 		Tracestate:  w.GetTracestate(),
