@@ -15,6 +15,10 @@ func endGroup(cmd *exec.Cmd, _ bool) error {
 	return cmd.Process.Kill()
 }
 
+// groupAlive is false: there are no groups, and what the app has started is its
+// own business.
+func groupAlive(int) bool { return false }
+
 func passSignals(*exec.Cmd, <-chan struct{}) {}
 
 func exitCode(state *os.ProcessState) int { return state.ExitCode() }
