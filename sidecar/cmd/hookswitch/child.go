@@ -137,6 +137,14 @@ func (a *child) end() error {
 	return nil // with whatever code: it did what it was told
 }
 
+// stopLimit is how long stop may take, which without an app is no time at all.
+func (a *child) stopLimit() time.Duration {
+	if a == nil {
+		return 0
+	}
+	return a.limit
+}
+
 // left reports whether the app or anything of its group is still there.
 func (a *child) left() bool {
 	return a.started && (!a.ended() || groupAlive(a.cmd.Process.Pid))

@@ -66,7 +66,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Load: load, Level: level})
+			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Load: load, Level: level, StopLimit: app.stopLimit()})
 			if err != nil {
 				return err
 			}
