@@ -20,7 +20,8 @@ const exitCodes = `  0    it has worked
   4    the signature is invalid (verify)
   69   the sidecar, or the receiver, does not answer
   78   the configuration is wrong
-  130  interrupted by a second Ctrl-C
+  130  interrupted: run and dev by the second Ctrl-C; replay, trigger and others
+       that wait for something by the first
 `
 
 // examples are shown in the help of a command, by its name. They are run, or
