@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
 const ownPrefix = "HOOKSWITCH_"
@@ -63,35 +65,9 @@ func closest(name string, names []string) (best string) {
 	name = strings.TrimPrefix(name, ownPrefix)
 	limit := 1 + len(name)/4 // more would be a guess at random
 	for _, n := range names {
-		if d := distance(name, strings.TrimPrefix(n, ownPrefix)); d <= limit {
+		if d := spelling.Distance(name, strings.TrimPrefix(n, ownPrefix)); d <= limit {
 			best, limit = n, d-1
 		}
 	}
 	return best
-}
-
-// distance returns how many characters have to be added, removed, replaced or
-// swapped with their neighbour to make b of a.
-func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	before, last, row := rows[0], rows[1], rows[2]
-	for j := range last {
-		last[j] = j
-	}
-	for i := range a {
-		row[0] = i + 1
-		for j := range b {
-			row[j+1] = min(last[j+1], row[j]) + 1
-			if a[i] == b[j] {
-				row[j+1] = last[j]
-			} else {
-				row[j+1] = min(row[j+1], last[j]+1)
-			}
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

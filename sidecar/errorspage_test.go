@@ -57,7 +57,7 @@ func TestErrorsPage(t *testing.T) {
 			t.Errorf("ERRORS.md does not explain the problem %s", name)
 		}
 	}
-	for _, name := range said(t, ".", "deny") {
+	for _, name := range said(t, ".", "NewProblem") {
 		if !strings.Contains(text, "\n| `urn:hookswitch:error:"+name+"` |") {
 			t.Errorf("ERRORS.md does not explain the refusal %s", name)
 		}
@@ -70,8 +70,9 @@ func TestErrorsPage(t *testing.T) {
 }
 
 // said returns the constants by which the code below dir says that something
-// is wrong: the words of problem(status, word, …) and deny(w, word, …), the codes of newError(code,
-// …), or the reason words of webhook's rejections.
+// is wrong: the words of problem(status, word, …) and NewProblem(status, word,
+// …), the codes of newError(code, …), or the reason words of webhook's
+// rejections.
 func said(t *testing.T, dir, what string) []string {
 	t.Helper()
 	var found []string
@@ -95,9 +96,7 @@ func said(t *testing.T, dir, what string) []string {
 			switch n := n.(type) {
 			case *ast.CallExpr:
 				switch name := called(n); {
-				case what == "problem" && name == "problem" && len(n.Args) > 1:
-					add(n.Args[1])
-				case what == "deny" && name == "deny" && len(n.Args) == 3:
+				case (what == "problem" || what == "NewProblem") && name == what && len(n.Args) > 1:
 					add(n.Args[1])
 				case what == "newError" && name == "newError" && len(n.Args) > 0:
 					add(n.Args[0])

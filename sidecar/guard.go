@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -51,9 +50,7 @@ func (g *guard) knows(hostport string) bool {
 // the configuration says so.
 func (s *Sidecar) guarded(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
-	origins.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		deny(w, "cross-origin", "the request comes from a page of another origin")
-	}))
+	origins.SetDenyHandler(adminapi.NewProblem(http.StatusForbidden, "cross-origin", "the request comes from a page of another origin"))
 	next = origins.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch g := s.guard.Load(); {
@@ -61,21 +58,13 @@ func (s *Sidecar) guarded(next http.Handler) http.Handler {
 			// Probes ask by address, and learn nothing that matters.
 			next.ServeHTTP(w, r)
 		case !g.knows(r.Host):
-			deny(w, "unknown-host", "this listener does not answer for the host in the request: name it in HOOKSWITCH_ADMIN_HOSTS, or set HOOKSWITCH_ADMIN_TOKEN to be reached by any name")
+			adminapi.NewProblem(http.StatusForbidden, "unknown-host", "this listener does not answer for the host in the request: name it in HOOKSWITCH_ADMIN_HOSTS, or set HOOKSWITCH_ADMIN_TOKEN to be reached by any name").ServeHTTP(w, r)
 		case g.readOnly:
 			next.ServeHTTP(w, adminapi.ReadOnly(r))
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
-}
-
-// deny answers a request that the guard has stopped.
-func deny(w http.ResponseWriter, word, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusForbidden)
-	_ = json.NewEncoder(w).Encode(adminapi.NewProblem(http.StatusForbidden, word, detail))
 }
 
 // servePprof adds the profiles of the running program, if they are wanted.

@@ -59,8 +59,28 @@ func (s *Sidecar) status() string {
 	return fmt.Sprintf("receiving webhooks on %s for %d plugins and %d apps", s.public.Addr(), len(s.plugins.Plugins()), len(s.apps.Load().forwards))
 }
 
-// stopLimit is how long stopping may take: what the configuration allows for,
-// and a little for plugins and the store.
+// What the steps of stopping may take besides what is configured.
+const (
+	stopRequests = 10 * time.Second // accept: a sender that is still sending, before AckBudget
+	stopAttempts = 6 * time.Second  // dispatch: to record what came of attempts that were cancelled
+	stopPlugins  = 10 * time.Second // pluginhost: a plugin that does not comply
+	stopFaces    = 9 * time.Second  // notify 1 s, alerts 2 s, three listeners at 2 s
+	stopStore    = 10 * time.Second // the backlog is counted, the store closed
+	stopSpans    = 3 * time.Second  // the last of them are sent
+)
+
+// backlogLimit bounds the last question to the store, which may not answer.
+const backlogLimit = 5 * time.Second
+
+// stopLimit is how long stopping may take at worst: the limits of the steps of
+// Run, which follow one another, and of what the program does then. An attempt
+// that hangs takes ShutdownTimeout, and the plugin that hangs on it takes it
+// again.
 func (s *Sidecar) stopLimit() time.Duration {
-	return time.Duration(s.cfg.DrainDelay) + time.Duration(s.cfg.ShutdownTimeout) + 15*time.Second
+	return time.Duration(s.cfg.DrainDelay) +
+		stopRequests + time.Duration(s.cfg.AckBudget) +
+		time.Duration(s.cfg.ShutdownTimeout) + stopAttempts +
+		time.Duration(s.cfg.ShutdownTimeout) + stopPlugins +
+		stopFaces + stopStore + stopSpans +
+		s.opts.StopLimit
 }

@@ -44,6 +44,10 @@ type Options struct {
 	Plugins *slog.Logger // what plugins do and print; nil means Log
 	Dev     bool         // also accept events signed with the development key
 
+	// StopLimit is how long the program may take to end after Run: the service
+	// manager is told to wait for that too.
+	StopLimit time.Duration
+
 	// Load reads the configuration again, and says whether it is good, for
 	// Sidecar.Reload. nil: it cannot be reloaded.
 	Load func() (Config, error)
@@ -312,6 +316,8 @@ func (s *Sidecar) drainDelay(failed <-chan error) error {
 
 // logBacklog says what is left for the next start.
 func (s *Sidecar) logBacklog(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, backlogLimit)
+	defer cancel()
 	pending := 0
 	backlog, err := s.store.Backlog(ctx)
 	for _, n := range backlog {

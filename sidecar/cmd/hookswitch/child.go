@@ -23,11 +23,13 @@ import (
 // ready, and stops when the sidecar has delivered what was under way:
 //
 //  1. told to stop, the sidecar drains; the app is still up,
-//  2. the app gets SIGTERM,
-//  3. and SIGKILL if it has not ended within the limit.
+//  2. the app and all that it has started get SIGTERM,
+//  3. and SIGKILL if they have not ended within the limit.
 //
 // An app that ends by itself ends the sidecar, which drains (what the app has
-// not taken stays on disk) and exits with the app's code.
+// not taken stays on disk) and exits with the app's code. What the app leaves
+// behind is stopped at once: once nothing is left its number may become
+// another group's.
 //
 // It is in a process group of its own, or Ctrl-C would reach it before the
 // drain; so it cannot read from the terminal, and its standard input is empty.
@@ -39,6 +41,9 @@ type child struct {
 	started bool
 	done    chan struct{} // closed when the process has ended, or did not start
 	err     error         // how it ended; read after done
+
+	stop func() error  // ends the app and what it has started, once
+	gone chan struct{} // closed when stop is done
 }
 
 // newChild returns the app that the arguments name, not started yet.
@@ -52,7 +57,9 @@ func newChild(c *cli.Command) (*child, error) {
 	cmd.Args[0] = args[0]
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // the files themselves: nothing is between
 	ownGroup(cmd)
-	return &child{cmd: cmd, limit: c.Duration("app-stop-timeout"), done: make(chan struct{})}, nil
+	a := &child{cmd: cmd, limit: c.Duration("app-stop-timeout"), done: make(chan struct{}), gone: make(chan struct{})}
+	a.stop = sync.OnceValue(a.end)
+	return a, nil
 }
 
 // start starts the app and calls ended when it has ended.
@@ -60,20 +67,20 @@ func (a *child) start(environ []string, ended func()) {
 	a.cmd.Env = environ
 	begun := make(chan struct{})
 	go func() {
-		defer ended()
-		defer close(a.done)
 		// Its death signal, where there is one, is sent when the thread ends
 		// that started it.
 		runtime.LockOSThread()
 		a.err = a.cmd.Start()
 		a.started = a.err == nil
 		close(begun)
-		if a.err != nil {
-			return
+		if a.started {
+			a.log.Info("the app is started", "pid", a.cmd.Process.Pid, "command", a.cmd.Args[0])
+			a.err = a.cmd.Wait()
+			a.log.Info("the app has ended", "pid", a.cmd.Process.Pid, "state", a.cmd.ProcessState.String())
 		}
-		a.log.Info("the app is started", "pid", a.cmd.Process.Pid, "command", a.cmd.Args[0])
-		a.err = a.cmd.Wait()
-		a.log.Info("the app has ended", "pid", a.cmd.Process.Pid, "state", a.cmd.ProcessState.String())
+		close(a.done)
+		ended()
+		_ = a.stop() // runWith asks again how that went
 	}()
 	<-begun
 }
@@ -100,25 +107,55 @@ func (a *child) result() error {
 	return nil
 }
 
-// stop ends the app, which has nothing to do any more.
-func (a *child) stop() error {
+// end ends the app, which has nothing to do any more, and what it has started.
+func (a *child) end() error {
+	defer close(a.gone)
+	if !a.left() {
+		return nil // nobody may be told: the number may be another's
+	}
 	if err := endGroup(a.cmd, false); err != nil {
 		a.log.Warn("the app cannot be told to stop", "code", telemetry.CodeAppSignal, "error", err)
 	}
-	select {
-	case <-a.done:
-		return nil // with whatever code: it did what it was told
-	case <-time.After(a.limit):
+	limit := time.NewTimer(a.limit)
+	defer limit.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for a.left() {
+		select {
+		case <-tick.C:
+			continue
+		case <-limit.C:
+		}
+		who := "the app"
+		if a.ended() {
+			who = "the app has ended, but what it had started"
+		}
+		_ = endGroup(a.cmd, true)
+		<-a.done
+		return fmt.Errorf("%s had not stopped within %s of SIGTERM and was killed: give it more time with --app-stop-timeout", who, a.limit)
 	}
-	a.kill()
-	<-a.done
-	return fmt.Errorf("the app had not stopped within %s of SIGTERM and was killed: give it more time with --app-stop-timeout", a.limit)
+	return nil // with whatever code: it did what it was told
 }
 
-// kill ends the app at once, if it is still there: its number may be another's
-// by then.
+// stopLimit is how long stop may take, which without an app is no time at all.
+func (a *child) stopLimit() time.Duration {
+	if a == nil {
+		return 0
+	}
+	return a.limit
+}
+
+// left reports whether the app or anything of its group is still there.
+func (a *child) left() bool {
+	return a.started && (!a.ended() || groupAlive(a.cmd.Process.Pid))
+}
+
+// kill ends the app and what it has started at once, if they are still there:
+// their number may be another's by then.
 func (a *child) kill() {
-	if !a.ended() {
+	select {
+	case <-a.gone:
+	default:
 		_ = endGroup(a.cmd, true)
 	}
 }
@@ -145,7 +182,7 @@ func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Side
 	case !begun:
 		return err
 	case a.ended():
-		return errors.Join(a.result(), err)
+		return errors.Join(a.result(), err, a.stop())
 	}
 	return errors.Join(err, a.stop())
 }

@@ -33,9 +33,8 @@ func endGroup(cmd *exec.Cmd, kill bool) error {
 }
 
 // passSignals passes on the signals that mean something to an app and nothing
-// to the sidecar, until the app has ended. SIGHUP is not
-// among them: it makes the sidecar read its configuration again, and ends many
-// an app.
+// to the sidecar, until the app has ended. SIGHUP is not among them: it makes
+// the sidecar read its configuration again, and ends many an app.
 func passSignals(cmd *exec.Cmd, ended <-chan struct{}) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)

@@ -128,6 +128,9 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	res, err := c.http.Do(req)
+	if errors.Is(err, context.Canceled) {
+		return nil, errInterrupted
+	}
 	if err != nil {
 		return nil, &exitError{exitUnreachable, fmt.Errorf("the sidecar does not answer: %w", err)}
 	}

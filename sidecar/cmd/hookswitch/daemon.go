@@ -34,9 +34,9 @@ func runCommand(stderr io.Writer) *cli.Command {
 			"without the variables HOOKSWITCH_*. When the sidecar is told to stop, the app\n" +
 			"stays up until what is under way is delivered, and then gets SIGTERM. SIGUSR1\n" +
 			"and SIGUSR2 are passed on. If the app ends, so does the sidecar, with its\n" +
-			"exit code.",
+			"exit code. What the app has started is stopped with it.",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "app-stop-timeout", Value: 5 * time.Second, Usage: "kill the app if it has not ended so long (`TIME`) after SIGTERM"},
+			&cli.DurationFlag{Name: "app-stop-timeout", Value: 5 * time.Second, Usage: "kill the app, and what it has started, if they have not ended so long (`TIME`) after SIGTERM"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			var app *child
@@ -66,7 +66,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Load: load, Level: level})
+			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Load: load, Level: level, StopLimit: app.stopLimit()})
 			if err != nil {
 				return err
 			}

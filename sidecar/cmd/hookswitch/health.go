@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -14,15 +13,13 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
-
-	"github.com/hookswitch/hookswitch/sidecar"
 )
 
 func healthCommand() *cli.Command {
 	return &cli.Command{
 		Name: "health", Usage: "exit 0 if the sidecar is ready, and 1 if not",
-		Description: "For health checks in images without a shell. It asks the sidecar that runs on\n" +
-			"this data directory, and says nothing unless something is wrong.",
+		Description: "For health checks in images without a shell. It asks the sidecar that other\n" +
+			"commands would, and says nothing unless something is wrong.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "live", Usage: "ask whether it is alive (/livez) instead of ready (/readyz)"},
 			&cli.StringFlag{Name: "url", Usage: "ask this `URL`, such as http://127.0.0.1:8080/readyz"},
@@ -39,30 +36,30 @@ func healthCommand() *cli.Command {
 	}
 }
 
-// health asks over the socket: it is there whatever the ports are.
+// health asks over the socket unless told otherwise: it is there whatever the
+// ports are. It knows no exit code but 1 for a sidecar that is not well, since
+// that is what health checks expect.
 func health(ctx context.Context, c *cli.Command) error {
-	target, client := c.String("url"), new(http.Client)
+	target, httpClient := c.String("url"), new(http.Client)
 	if target == "" {
-		_, dir, err := dataDir(c)
+		client, err := connect(c)
+		if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUnreachable {
+			_, dir, _ := dataDir(c) // connect has read it
+			return fmt.Errorf("not running on %s", dir)
+		}
 		if err != nil {
 			return err
 		}
-		here, err := sidecar.FindInstance(dir)
-		if err != nil {
-			return fmt.Errorf("not running on %s", dir)
-		}
-		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", here.Socket)
-		}}
-		if target = "http://hookswitch/readyz"; c.Bool("live") {
-			target = "http://hookswitch/livez"
+		httpClient = client.http
+		if target = client.base + "/readyz"; c.Bool("live") {
+			target = client.base + "/livez"
 		}
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return usageError("--url: %w", err)
 	}
-	res, err := client.Do(req)
+	res, err := httpClient.Do(req)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %s", c.Duration("timeout"))
 	}

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
 // exitCodes is what "hookswitch help" says of the exit codes, for scripts and
@@ -20,7 +22,8 @@ const exitCodes = `  0    it has worked
   4    the signature is invalid (verify)
   69   the sidecar, or the receiver, does not answer
   78   the configuration is wrong
-  130  interrupted by a second Ctrl-C
+  130  interrupted: run and dev by the second Ctrl-C; replay, trigger and others
+       that wait for something by the first
 `
 
 // examples are shown in the help of a command, by its name. They are run, or
@@ -233,34 +236,9 @@ func unknownCommand(c *cli.Command, name string) error {
 func nearest(word string, names []string) string {
 	best, distance := "", 1+max(1, len(word)/3)
 	for _, name := range names {
-		if d := edits(strings.ToLower(word), name); d < distance {
+		if d := spelling.Distance(strings.ToLower(word), name); d < distance {
 			best, distance = name, d
 		}
 	}
 	return best
-}
-
-// edits returns how many letters have to be changed, added, left out or
-// swapped with the next to make a of b.
-func edits(a, b string) int {
-	before, row := []int(nil), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next := make([]int, len(b)+1)
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(next[j-1]+1, row[j]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
 }

@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,8 +67,8 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	}
 }
 
-// TestExitCodes has one case for each code of the help. 130 is that of a second
-// signal; a script sends it.
+// TestExitCodes has one case for each code of the help but 130, which
+// TestInterrupted has, and for a second signal a script.
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	for name, value := range map[string]string{
@@ -116,6 +119,35 @@ func TestExitCodes(t *testing.T) {
 		if !strings.Contains(exitCodes, "  "+code+" ") {
 			t.Errorf("exit code %s is not in the help", code)
 		}
+	}
+}
+
+// The first Ctrl-C ends a command that waits for an answer, whatever it is.
+func TestInterrupted(t *testing.T) {
+	t.Setenv("HOOKSWITCH_STORE", "file:"+filepath.Join(t.TempDir(), "data"))
+	for args, says := range map[string]string{
+		"status --addr":                           "hookswitch: interrupted\n",
+		"trigger message.received --to":           "hookswitch: interrupted\n",
+		"trigger message.received --count 2 --to": "interrupted before the first answer",
+		"replay --filter status=dead --addr":      "the sidecar goes on with replay 01a2132d",
+		"dead requeue --type call.* --addr":       "the sidecar goes on with replay 01a2132d",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // or its end would not be noticed
+			if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/api/") {
+				fmt.Fprint(w, `{"id":"01a2132d","state":"running","total":1}`)
+				return
+			}
+			cancel()
+			<-r.Context().Done()
+		}))
+		var errs bytes.Buffer
+		code := run(ctx, append([]string{"hookswitch"}, append(strings.Fields(args), receiver.URL)...), io.Discard, &errs)
+		if code != exitInterrupted || !strings.Contains(errs.String(), says) {
+			t.Errorf("%s: exit %d, want %d, and %q in:\n%s", args, code, exitInterrupted, says, &errs)
+		}
+		receiver.Close()
 	}
 }
 

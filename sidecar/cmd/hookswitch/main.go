@@ -77,6 +77,9 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
+// errInterrupted is the end of a command that Ctrl-C has kept from its answer.
+var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
+
 func usageError(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
 }

@@ -122,7 +122,7 @@ func startReplay(ctx context.Context, c *cli.Command, api *client, stdout, stder
 			return &exitError{exitInterrupted, fmt.Errorf("the sidecar goes on with replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
 		case <-time.After(time.Second / 2):
 		}
-		if err := api.get(ctx, "/replays/"+r.ID, nil, &r); err != nil {
+		if err := api.get(ctx, "/replays/"+r.ID, nil, &r); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}

@@ -94,6 +94,9 @@ func (v *volley) client() *http.Client {
 
 // unreachable says what to do when nobody answers.
 func (v *volley) unreachable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return errInterrupted
+	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		err = fmt.Errorf("nothing listens at %s: start \"hookswitch dev\" in another terminal, or name your receiver with --to", v.to)
 	}

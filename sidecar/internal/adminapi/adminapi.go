@@ -151,14 +151,8 @@ func (a *API) routes() []route {
 }
 
 // Handler serves the API on a network listener: with the token, if there is
-// one, and not to pages of other origins.
-func (a *API) Handler() http.Handler {
-	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.fail(w, r, problem(http.StatusForbidden, "cross-origin", "the request comes from a page of another origin"))
-	}))
-	return protection.Handler(a.Protect(a.mux))
-}
+// one. It leaves it to the listener to keep out pages of other origins.
+func (a *API) Handler() http.Handler { return a.Protect(a.mux) }
 
 // LocalHandler serves the API where the listener itself lets in only those who
 // may: the mode of a socket is its token.

@@ -23,6 +23,14 @@ type Problem struct {
 // Error returns the detail.
 func (p *Problem) Error() string { return p.Detail }
 
+// ServeHTTP answers with the problem.
+func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the reader may have gone
+}
+
 const problemType = "urn:hookswitch:error:"
 
 func problem(status int, word, detail string) *Problem {
@@ -52,10 +60,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 		a.cfg.Log.Error("a request to the admin API failed", "code", telemetry.CodeAdminFailed, "method", r.Method, "path", r.URL.Path, "error", err)
 		p = problem(http.StatusServiceUnavailable, "store", "the store did not answer; the log of the sidecar says why")
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p)
+	p.ServeHTTP(w, r)
 }
 
 // reply answers with JSON.

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Config is what the service manager put into the environment, and how to find
@@ -105,7 +107,7 @@ func (n *Notifier) send(lines ...string) {
 		lines[i] = strings.ReplaceAll(line, "\n", " ") // a line break would begin another assignment
 	}
 	if err := n.write(strings.Join(lines, "\n")); err != nil {
-		n.log.Warn("the service manager could not be told", "code", "service-manager", "message", lines[0], "error", err)
+		n.log.Warn("the service manager could not be told", "code", telemetry.CodeServiceManager, "message", lines[0], "error", err)
 	}
 }
 
@@ -137,7 +139,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		if err := n.check(ctx); err == nil {
 			n.send("WATCHDOG=1")
 		} else if ctx.Err() == nil {
-			n.log.Error("no sign of life for the service manager, which will restart this process", "code", "no-sign-of-life", "error", err)
+			n.log.Error("no sign of life for the service manager, which will restart this process", "code", telemetry.CodeNoSignOfLife, "error", err)
 		}
 		select {
 		case <-ctx.Done():
