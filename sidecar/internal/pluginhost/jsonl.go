@@ -167,6 +167,9 @@ func (l *jsonLines) configure(ctx context.Context, name string, settings []byte)
 	if err != nil {
 		return fmt.Errorf("configure: the settings are not JSON: %w", err)
 	}
+	if bytes.TrimSpace(settings)[0] != '{' {
+		return errors.New("configure: the settings are not a JSON object, such as {}")
+	}
 	// A program that does not read blocks this until ctx ends, and with it the
 	// process and the pipe.
 	if _, err := l.run.lifeline.Write(append(line, '\n')); err != nil {

@@ -156,6 +156,7 @@ func TestLineSettings(t *testing.T) {
 		{"must be answered", "cat >/dev/null", `,"settings":{}`, "", `did not answer {"configured":{}}`},
 		{"find nobody there", "exit 4", `,"settings":{}`, "", "exit status 4"},
 		{"in a file that is no JSON", "lines", "", "dsn: x", "configure: the settings are not JSON"},
+		{"in a file that is no object", "lines", "", " null", "configure: the settings are not a JSON object"},
 	}
 	for _, tt := range refused {
 		t.Run(tt.name, func(t *testing.T) {
