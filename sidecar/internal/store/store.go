@@ -279,7 +279,8 @@ type Queue interface {
 	// one commit. Repeating it with the same JobID and N changes nothing.
 	Finish(ctx context.Context, a Attempt, state State, nextAt time.Time) error
 
-	// Release gives back a claimed job that was not attempted.
+	// Release gives back a claimed job that was not attempted, and lets the
+	// other processes know. It is as if it had not been claimed.
 	Release(ctx context.Context, jobID int64) error
 
 	// SaveRoute remembers the patterns of a target, so that events which
