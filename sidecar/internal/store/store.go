@@ -19,6 +19,10 @@ var ErrNotFound = errors.New("store: not found")
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("store: closed")
 
+// ErrNotReady is what a target returns instead of an [Attempt] if it is down,
+// and so has not tried the task. No store returns it.
+var ErrNotReady = errors.New("the target is not ready: nothing was sent")
+
 // Event is one verified inbound request, as received.
 type Event struct {
 	Seq        int64  // assigned by Accept; grows with every accepted event
