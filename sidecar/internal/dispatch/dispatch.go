@@ -61,8 +61,9 @@ type Target interface {
 type Intermittent interface {
 	Target
 
-	// Ready reports whether the target can take something now. If not,
-	// changed is closed when it is worth asking again.
+	// Ready reports whether the target can take something now. changed is
+	// closed when it is worth asking again, at the latest when the answer
+	// turns to yes.
 	//
 	// What was claimed before the target ceased to be ready is in Deliver,
 	// which may hold it for a moment and then returns [store.ErrNotReady]. A

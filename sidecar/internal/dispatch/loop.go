@@ -58,7 +58,12 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 	defer l.beat.Store(0)
 	for ctx.Err() == nil {
 		l.beat.Store(max(1, int64(time.Since(l.d.began))))
-		tasks, sleep, ready, err := l.claim(ctx)
+		ready, changed := l.ready()
+		var tasks []store.Task
+		sleep, err := maxSleep, error(nil)
+		if ready {
+			tasks, sleep, err = l.claim(ctx)
+		}
 		for _, task := range tasks {
 			l.inFlight.Add(1)
 			wg.Go(func() {
@@ -78,42 +83,46 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 			l.d.log.Error("cannot claim work", "code", telemetry.CodeClaimFailed, "target", l.name, "retry_in", backoff, "error", err)
 			sleep, backoff = backoff, min(2*backoff, maxBackoff)
 		}
-		l.sleep(ctx, sleep, ready)
+		l.sleep(ctx, sleep, changed)
 	}
+}
+
+// ready asks the target whether it can take something. It may be another answer
+// when the work is claimed; then Deliver gives it back. The loop goes round
+// whenever changed is closed, so that a target that has come up also finds what
+// a lost wake would have told of.
+func (l *loop) ready() (ok bool, changed <-chan struct{}) {
+	if t, ok := l.to().(Intermittent); ok {
+		return t.Ready()
+	}
+	return true, nil
 }
 
 // claim takes due work into the free slots and says how long nothing will be
-// due after that. A slot that becomes free ends the wait anyway, and so does
-// ready, if the target was not.
-func (l *loop) claim(ctx context.Context) (tasks []store.Task, sleep time.Duration, ready <-chan struct{}, err error) {
-	if t, ok := l.to().(Intermittent); ok {
-		// It may cease to be ready from here on. Then Deliver gives back.
-		if ok, changed := t.Ready(); !ok {
-			return nil, maxSleep, changed, nil
-		}
-	}
+// due after that. A slot that becomes free ends the wait anyway.
+func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
 	free, wait := l.breaker.free(time.Now(), int(l.inFlight.Load()))
 	if free <= 0 {
-		return nil, min(wait, maxSleep), nil, nil
+		return nil, min(wait, maxSleep), nil
 	}
-	tasks, err = l.d.store.Claim(ctx, l.name, time.Now(), free)
+	tasks, err := l.d.store.Claim(ctx, l.name, time.Now(), free)
 	if err != nil || len(tasks) == free {
-		return tasks, maxSleep, nil, err
+		return tasks, maxSleep, err
 	}
 	due, ok, err := l.d.store.NextDue(ctx, l.name)
 	if err != nil || !ok {
-		return tasks, maxSleep, nil, err
+		return tasks, maxSleep, err
 	}
-	return tasks, min(time.Until(due), maxSleep), nil, nil
+	return tasks, min(time.Until(due), maxSleep), nil
 }
 
-func (l *loop) sleep(ctx context.Context, d time.Duration, ready <-chan struct{}) {
+func (l *loop) sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-l.wake:
-	case <-ready:
+	case <-changed:
 	case <-t.C:
 	}
 }

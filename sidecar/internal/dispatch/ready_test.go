@@ -171,6 +171,29 @@ func TestGivenBack(t *testing.T) {
 	})
 }
 
+// TestReadyAgain: a target that comes up finds also what nobody woke it for, such
+// as work of another sidecar.
+func TestReadyAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, db *sqlite.DB) {
+		m := newMoody(true)
+		b := start(t, db, dispatch.Config{Targets: []dispatch.Target{m}})
+		synctest.Wait() // it sleeps, and was ready
+		m.set(false)
+		e := &store.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
+		if _, err := db.Accept(t.Context(), e, []string{name}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		m.set(true)
+		if got := b.got(); len(got) != 1 || got[0].after != time.Second {
+			t.Errorf("reports %+v", got)
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestShortlyNotReady: who is back within the hold gets what was claimed, and
 // nothing is given back.
 func TestShortlyNotReady(t *testing.T) {

@@ -98,8 +98,8 @@ func (p *Plugin) Status() Status {
 	return s
 }
 
-// Ready reports whether there is a process that takes events. If not, changed is
-// closed when there may be one.
+// Ready reports whether there is a process that takes events. changed is closed
+// when there is another, or none.
 func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
