@@ -50,6 +50,9 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 	return nil
 }
 
+// Nothing is claimed for a plugin that is down.
+var _ dispatch.Intermittent = (*pluginhost.Plugin)(nil)
+
 // openPlugins makes a target of each plugin, not started yet.
 func (s *Sidecar) openPlugins(ctx context.Context) error {
 	// What plugins keep belongs to the data, wherever the sidecar was started.

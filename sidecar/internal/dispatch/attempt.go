@@ -31,7 +31,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	if err != nil {
 		span.Attempted("released", 0, "")
 		if err := l.d.store.Release(results, task.Job.ID); err != nil && !errors.Is(err, store.ErrClosed) {
-			l.d.log.Error("cannot release a job: it waits for the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
+			l.d.log.Error("cannot give back a job that was not tried: the store does that as soon as it can, or the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
 		}
 		return
 	}
@@ -78,9 +78,10 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 		}
 	}()
 	// Releasing costs nothing and schedules nothing: a target that returns
-	// an error while ctx lasts, which it should not, would be called again
-	// at once, for ever. So that counts as an attempt.
-	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !l.d.draining.Load() && !l.leaving.Load() {
+	// another error while ctx lasts, which it should not, would be called
+	// again at once, for ever. So that counts as an attempt.
+	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotReady) &&
+		!l.d.draining.Load() && !l.leaving.Load() {
 		a, err = failed(err.Error()), nil
 	}
 	return a, err

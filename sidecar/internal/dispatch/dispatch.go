@@ -37,15 +37,15 @@ type Target interface {
 
 	// Deliver makes one attempt at a job: attempt number
 	// t.Job.Attempts+1. It may block until the target can take it, such as
-	// for a plugin to restart, and limits by itself how long the attempt
+	// for credit of a plugin, and limits by itself how long the attempt
 	// may then take: ctx has no deadline, because only the target knows
 	// when the attempt really starts.
 	//
 	// It fills in everything of the Attempt but JobID, Target and N. It
-	// returns an error only if ctx ended, or Drain was called, before
-	// anything was sent: then no attempt was made and the job is released
-	// untried. If ctx ends later the attempt may have been handled, and is
-	// reported as a retry.
+	// returns an error only if, before anything was sent, ctx ended, Drain
+	// was called, or the target ceased to be ready (store.ErrNotReady):
+	// then no attempt was made and the job is released untried. If ctx ends
+	// later the attempt may have been handled, and is reported as a retry.
 	Deliver(ctx context.Context, t store.Task) (store.Attempt, error)
 
 	// Drain is called when the dispatcher begins to stop. From then on
@@ -53,6 +53,23 @@ type Target interface {
 	// a stop must not wait for a plugin that is down. Attempts under way go
 	// on.
 	Drain()
+}
+
+// Intermittent is a Target that says when it cannot take anything, as a plugin
+// that is down. Nothing is claimed for it then: what one sidecar has claimed the
+// others, whose plugin may be well, cannot deliver.
+type Intermittent interface {
+	Target
+
+	// Ready reports whether the target can take something now. changed is
+	// closed when it is worth asking again, at the latest when the answer
+	// turns to yes.
+	//
+	// What was claimed before the target ceased to be ready is in Deliver,
+	// which may hold it for a moment and then returns [store.ErrNotReady]. A
+	// target that is ready does not return that at once: it would get the
+	// same job again.
+	Ready() (ok bool, changed <-chan struct{})
 }
 
 // Config holds what a Dispatcher works with. Store is required.

@@ -58,7 +58,12 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 	defer l.beat.Store(0)
 	for ctx.Err() == nil {
 		l.beat.Store(max(1, int64(time.Since(l.d.began))))
-		tasks, sleep, err := l.claim(ctx)
+		ready, changed := l.ready()
+		var tasks []store.Task
+		sleep, err := maxSleep, error(nil)
+		if ready {
+			tasks, sleep, err = l.claim(ctx)
+		}
 		for _, task := range tasks {
 			l.inFlight.Add(1)
 			wg.Go(func() {
@@ -78,8 +83,19 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 			l.d.log.Error("cannot claim work", "code", telemetry.CodeClaimFailed, "target", l.name, "retry_in", backoff, "error", err)
 			sleep, backoff = backoff, min(2*backoff, maxBackoff)
 		}
-		l.sleep(ctx, sleep)
+		l.sleep(ctx, sleep, changed)
 	}
+}
+
+// ready asks the target whether it can take something. It may be another answer
+// when the work is claimed; then Deliver gives it back. The loop goes round
+// whenever changed is closed, so that a target that has come up also finds what
+// a lost wake would have told of.
+func (l *loop) ready() (ok bool, changed <-chan struct{}) {
+	if t, ok := l.to().(Intermittent); ok {
+		return t.Ready()
+	}
+	return true, nil
 }
 
 // claim takes due work into the free slots and says how long nothing will be
@@ -100,12 +116,13 @@ func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
 	return tasks, min(time.Until(due), maxSleep), nil
 }
 
-func (l *loop) sleep(ctx context.Context, d time.Duration) {
+func (l *loop) sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-l.wake:
+	case <-changed:
 	case <-t.C:
 	}
 }

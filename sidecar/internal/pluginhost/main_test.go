@@ -69,6 +69,7 @@ func newSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 		t.Fatal(err)
 	}
 	s.limits.crashMax = 1000 // many tests let plugins crash, quickly
+	s.limits.hold = 6 * soon // and deliver again themselves, as no dispatcher is there to do it
 	t.Cleanup(s.Stop)
 	return s
 }

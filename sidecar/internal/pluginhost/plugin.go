@@ -21,8 +21,8 @@ import (
 var ErrStopped = errors.New("pluginhost: stopped")
 
 // Plugin is one plugin of a [Host], a target for events. Whether its process
-// runs at the moment is its own concern: Deliver waits. It is safe for
-// concurrent use.
+// runs at the moment is what Ready says; Deliver waits out a short restart. It
+// is safe for concurrent use.
 type Plugin struct {
 	host *Host
 	file found // as it was found first; name and path do not change
@@ -98,11 +98,21 @@ func (p *Plugin) Status() Status {
 	return s
 }
 
+// Ready reports whether there is a process that takes events. changed is closed
+// when there is another, or none.
+func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// While the end of a process is looked into it is still in its place.
+	return p.ready != nil && !p.ready.link.isClosing(), p.changed
+}
+
 // Deliver sends the event of a task to the plugin and returns the record of the
-// attempt. It first waits for a ready process and for the plugin's credit, as
-// long as it takes. An error means that nothing was sent: ctx has ended, or the
-// host is stopping or drained ([ErrStopped]). Once the event is sent, what
-// becomes of it is in the record, even if ctx ends.
+// attempt. It first waits for the plugin's credit, as long as it takes, and for
+// a ready process, but only for a moment. An error means that nothing was sent:
+// there is no process ([store.ErrNotReady]), ctx has ended, or the host is
+// stopping or drained ([ErrStopped]). Once the event is sent, what becomes of it
+// is in the record, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
 	timeout := p.host.cfg.Timeout
 	crashes := p.suspects.of(t.Job.ID, t.Job.Attempts)
@@ -178,15 +188,27 @@ func (p *Plugin) acquire(ctx context.Context, suspect bool) (*running, error) {
 				return proc, err
 			}
 		}
-		select {
-		case <-changed:
-		case <-p.host.stopping:
-			return nil, ErrStopped
-		case <-p.draining:
-			return nil, ErrStopped
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := p.await(ctx, changed); err != nil {
+			return nil, err
 		}
+	}
+}
+
+// await waits for another process to be ready.
+func (p *Plugin) await(ctx context.Context, changed <-chan struct{}) error {
+	patience := time.NewTimer(p.host.limits.hold)
+	defer patience.Stop()
+	select {
+	case <-changed:
+		return nil
+	case <-patience.C:
+		return store.ErrNotReady
+	case <-p.host.stopping:
+		return ErrStopped
+	case <-p.draining:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

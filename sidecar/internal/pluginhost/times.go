@@ -21,6 +21,13 @@ type limits struct {
 	pingMisses int           // in a row, until the process is killed
 	stuck      time.Duration // holding only events nobody waits for, until it is killed
 
+	// hold is for how long an event waits for a process before it is given
+	// back. A plugin that has crashed once is there again within it, and the
+	// events go on without a commit and a notice for each; to another sidecar
+	// that could take them it is no long wait. Beyond it the plugin is in a
+	// crash loop, failed or disabled, and may be down for hours.
+	hold time.Duration
+
 	backoffBase time.Duration
 	backoffMax  time.Duration
 	settled     time.Duration // ready for so long, and the backoff starts over
@@ -51,6 +58,7 @@ func defaultLimits() limits {
 		pingWait:    2 * time.Second,
 		pingMisses:  3,
 		stuck:       30 * time.Second,
+		hold:        time.Second,
 		backoffBase: 100 * time.Millisecond,
 		backoffMax:  30 * time.Second,
 		settled:     time.Minute,

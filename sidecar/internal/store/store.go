@@ -19,6 +19,10 @@ var ErrNotFound = errors.New("store: not found")
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("store: closed")
 
+// ErrNotReady is what a target returns instead of an [Attempt] if it is down,
+// and so has not tried the task. No store returns it.
+var ErrNotReady = errors.New("the target is not ready: nothing was sent")
+
 // Event is one verified inbound request, as received.
 type Event struct {
 	Seq        int64  // assigned by Accept; grows with every accepted event
@@ -279,7 +283,8 @@ type Queue interface {
 	// one commit. Repeating it with the same JobID and N changes nothing.
 	Finish(ctx context.Context, a Attempt, state State, nextAt time.Time) error
 
-	// Release gives back a claimed job that was not attempted.
+	// Release gives back a claimed job that was not attempted, and lets the
+	// other processes know. It is as if it had not been claimed.
 	Release(ctx context.Context, jobID int64) error
 
 	// SaveRoute remembers the patterns of a target, so that events which

@@ -90,14 +90,20 @@ type held struct {
 	gate sync.RWMutex
 
 	mu   sync.Mutex
-	jobs map[int64]int // guarded by mu: attempts that a job had when it was claimed
+	jobs map[int64]claimed // guarded by mu
+}
+
+// claimed is a job as it was claimed.
+type claimed struct {
+	attempts int
+	target   string
 }
 
 func (h *held) add(tasks []store.Task) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range tasks {
-		h.jobs[t.Job.ID] = t.Job.Attempts
+		h.jobs[t.Job.ID] = claimed{t.Job.Attempts, t.Job.Target}
 	}
 }
 
@@ -116,7 +122,7 @@ func (h *held) list() []int64 {
 func (db *DB) forget(jobID int64, attempts int) {
 	db.held.mu.Lock()
 	defer db.held.mu.Unlock()
-	if n, ok := db.held.jobs[jobID]; ok && n == attempts {
+	if c, ok := db.held.jobs[jobID]; ok && c.attempts == attempts {
 		delete(db.held.jobs, jobID)
 	}
 }
@@ -246,17 +252,29 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 	return fromAt(due), true, nil
 }
 
-// Release implements [store.Store].
+// Release implements [store.Store]. No claim is under way meanwhile: one that
+// took the job again after a release whose answer was lost would be undone by
+// its repetition. So it must not last: the lease gives back what it cannot.
 func (db *DB) Release(ctx context.Context, jobID int64) error {
+	db.held.gate.Lock()
+	defer db.held.gate.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, db.ttl/2)
+	defer cancel()
 	err := db.change(ctx, "release", func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE hookswitch_jobs SET owner = NULL WHERE id = $1 AND owner = $2`, jobID, db.owner)
 		return err
 	})
+	db.held.mu.Lock()
+	defer db.held.mu.Unlock()
+	given, held := db.held.jobs[jobID]
 	if err == nil || !db.closed() {
-		// Also after a failure: then the job is given back by the lease.
-		db.held.mu.Lock()
 		delete(db.held.jobs, jobID)
-		db.held.mu.Unlock()
+	}
+	switch {
+	case err != nil:
+		db.lease.poke() // as it is not held any more, it is given back soon
+	case held:
+		db.notices.add([]string{given.target})
 	}
 	return err
 }

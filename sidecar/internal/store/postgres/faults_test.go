@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -88,6 +90,93 @@ func TestClaimThatLandedIsGivenBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			db.Beat()
+		}
+	}
+}
+
+// A job that is given back wakes the others at once, whatever becomes of the
+// commit: with this lease nothing else would.
+func TestReleaseWakesTheOthers(t *testing.T) {
+	server := pgtest.Start(t)
+	const given = "plugin:given"
+	for _, tt := range []struct {
+		name    string
+		happens bool
+		cuts    int
+	}{{"well", false, 0}, {"landed", true, 1}, {"lost", false, 1}, {"lost for good", false, -1}} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := startProxy(t, server)
+			mine := mustOpen(t, postgres.Config{URL: p.url, LeaseTTL: time.Hour})
+			other := mustOpen(t, postgres.Config{URL: p.url, LeaseTTL: time.Hour})
+			woken := make(chan []string, 1000)
+			go func() { _ = other.Watch(t.Context(), func(targets []string) { woken <- targets }) }()
+			mine.Beat() // it learns that there is another
+			for n := 0; len(woken) == 0; n++ {
+				accept(t, mine, fmt.Sprint(n), target) // until the other is told
+			}
+			accept(t, other, "given", given)
+			tasks, err := mine.Claim(t.Context(), given, time.Now(), 1)
+			if err != nil || len(tasks) != 1 {
+				t.Fatalf("claimed %d, %v", len(tasks), err)
+			}
+			p.Arm(tt.happens, tt.cuts)
+			err = mine.Release(t.Context(), tasks[0].Job.ID)
+			p.Disarm()
+			if err != nil {
+				if tt.cuts >= 0 {
+					t.Errorf("release: %v", err)
+				}
+				mine.Beat()
+			}
+			for deadline := time.After(time.Minute); ; {
+				select {
+				case targets := <-woken:
+					if !slices.Contains(targets, given) {
+						continue
+					}
+				case <-deadline:
+					t.Fatal("not woken")
+				}
+				break
+			}
+			if got, err := other.Claim(t.Context(), given, time.Now(), 10); err != nil || len(got) != 1 {
+				t.Errorf("claimed %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// The repetition of a release whose answer was lost takes nothing from a claim
+// that has the job again meanwhile.
+func TestReleaseThatLandedUndoesNoClaim(t *testing.T) {
+	server := pgtest.Start(t)
+	p := startProxy(t, server)
+	mine := mustOpen(t, postgres.Config{URL: p.url, LeaseTTL: time.Hour})
+	claimed := func() []store.Task {
+		t.Helper()
+		tasks, err := mine.Claim(t.Context(), target, time.Now(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tasks
+	}
+	accept(t, mine, "1", target)
+	tasks := claimed()
+	for range 20 {
+		released := make(chan error, 1)
+		p.Arm(true, 1)
+		go func() { released <- mine.Release(t.Context(), tasks[0].Job.ID) }()
+		for !p.struck() {
+			runtime.Gosched()
+		}
+		for tasks = nil; len(tasks) == 0; {
+			tasks = claimed()
+		}
+		if err := <-released; err != nil {
+			t.Fatal(err)
+		}
+		if again := claimed(); len(again) != 0 {
+			t.Fatalf("claimed twice: %+v", again)
 		}
 	}
 }

@@ -175,10 +175,15 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 func (db *DB) reconcile(ctx context.Context) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
-	_, err := db.pool.Exec(ctx, stray, db.owner, db.held.list())
+	rows, err := db.pool.Query(ctx, stray, db.owner, db.held.list())
+	if err != nil {
+		return err
+	}
+	freed, err := collect(rows, scanOne[string])
 	if passing(err) {
 		return nil // next time
 	}
+	db.notices.add(freed)
 	return err
 }
 

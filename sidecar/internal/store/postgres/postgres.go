@@ -109,7 +109,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	db := &DB{
 		conf: pc.ConnConfig, name: describe(pc.ConnConfig), owner: cfg.Instance, ttl: cfg.LeaseTTL, log: cfg.Log,
 		onCommit: cfg.OnCommit,
-		held:     held{jobs: make(map[int64]int)}, lease: lease{nudge: make(chan struct{}, 1)},
+		held:     held{jobs: make(map[int64]claimed)}, lease: lease{nudge: make(chan struct{}, 1)},
 		freed: make(chan []string, 1), closing: make(chan struct{}),
 	}
 	if db.owner == "" {

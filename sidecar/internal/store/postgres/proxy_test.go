@@ -80,6 +80,13 @@ func (p *proxy) Disarm() int {
 	return p.cuts
 }
 
+// struck reports whether everything that Arm asked for has happened.
+func (p *proxy) struck() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left == 0
+}
+
 func (p *proxy) strike() fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -140,6 +140,27 @@ func orderRelease(t *testing.T, open OpenFunc) {
 	}
 }
 
+func sharedRelease(t *testing.T, shared Shared) {
+	stores := several(t, shared, 2)
+	first, second := about("call:1", 1, 1), about("call:1", 2, 2)
+	accept(t, stores[0], first, target)
+	accept(t, stores[0], second, target)
+	task := next(t, stores[0], target, first)[first.Key]
+	next(t, stores[1], target)
+	if err := stores[0].Release(t.Context(), task.Job.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := next(t, stores[1], target, first)[first.Key]
+	same(t, "task", got, task)
+	// Repeated late it takes nothing from whoever has it now.
+	if err := stores[0].Release(t.Context(), task.Job.ID); err != nil {
+		t.Fatal(err)
+	}
+	next(t, stores[0], target)
+	done(t, stores[1], got)
+	next(t, stores[0], target, second)
+}
+
 func orderLine(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	const n = 60

@@ -37,6 +37,7 @@ func RunShared(t *testing.T, shared Shared) {
 		{"an entity goes one at a time, whoever claims", sharedOrder},
 		{"the jobs of a process that was killed are handed over", sharedHandOver},
 		{"a process that closes frees its jobs at once", sharedClose},
+		{"what is given back is anybody's", sharedRelease},
 		{"work wakes the others", sharedWake},
 		{"the first result of an attempt counts", sharedResults},
 		{"jobs of one event that end everywhere at once make it final", sharedFinal},
