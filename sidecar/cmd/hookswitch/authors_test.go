@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -20,7 +21,12 @@ func TestAuthorScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			examples, err := filepath.Abs("../../../examples")
+			if err != nil {
+				return err
+			}
 			e.Setenv("HOOKSWITCH", self)
+			e.Setenv("EXAMPLES", examples)
 			return setup(e)
 		},
 		Cmds: commands,

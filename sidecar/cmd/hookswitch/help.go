@@ -89,7 +89,7 @@ var examples = map[string][]string{
 	"plugins rollback": {"hookswitch plugins rollback sms-to-crm"},
 
 	"plugins new":    {"hookswitch plugins new sms-to-crm --event message.received"},
-	"plugins verify": {"hookswitch plugins verify ./out/hookswitch-plugin-crm"},
+	"plugins verify": {"hookswitch plugins verify ./out/hookswitch-plugin-crm", "hookswitch plugins verify plugins/optout.plugin.json"},
 
 	"config reload": {"hookswitch config reload"},
 }

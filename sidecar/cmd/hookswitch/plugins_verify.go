@@ -20,10 +20,13 @@ import (
 func verifyPluginCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "run a plugin, in any language, through the rules of the protocol", ArgsUsage: "FILE",
-		Description: "Starts the plugin several times and sends it real events of a type that it asks\n" +
-			"for, some hundred of them: more than one at a time, large, repeated, cancelled, with\n" +
-			"a body that cannot be read. Each rule of plugins/PROTOCOL.md that it breaks is\n" +
-			"shown with what was expected. Exits 1 then.",
+		Description: "FILE is a program that speaks gRPC, or a NAME.plugin.json, which declares a\n" +
+			"command that reads JSON lines or a remote server. The server is not stopped.\n" +
+			"\n" +
+			"Starts the plugin several times and sends it real events of a type that it\n" +
+			"asks for, some hundred of them: more than one at a time, large, repeated,\n" +
+			"cancelled, with a body that cannot be read. Each rule of plugins/PROTOCOL.md\n" +
+			"that it breaks is shown with what was expected. Exits 1 then.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
@@ -34,10 +37,7 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 		OnUsageError:              onUsageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
-				return usageError("plugins verify: name the file of one plugin")
-			}
-			if strings.HasSuffix(c.Args().First(), ".plugin.json") {
-				return usageError("plugins verify: is for programs that speak gRPC; \"plugins test\" sends events to what a manifest declares")
+				return usageError("plugins verify: name the file of one plugin: a program, or a NAME.plugin.json")
 			}
 			cfg, err := probeConfig(c)
 			if err != nil {

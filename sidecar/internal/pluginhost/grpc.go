@@ -21,6 +21,14 @@ import (
 // introduce makes the calls that come before the first event, and opens the way
 // by which events go.
 func (p *process) introduce(ctx context.Context, h *Host, f found) error {
+	if err := p.meet(ctx, h, f); err != nil {
+		return err
+	}
+	return p.open(ctx)
+}
+
+// meet asks the plugin what it is, and gives it its settings.
+func (p *process) meet(ctx context.Context, h *Host, f found) error {
 	if err := p.describe(ctx); err != nil {
 		return err
 	}
@@ -28,10 +36,7 @@ func (p *process) introduce(ctx context.Context, h *Host, f found) error {
 	if err != nil {
 		return err
 	}
-	if err := p.configure(ctx, f.name, settings); err != nil {
-		return err
-	}
-	return p.open(ctx)
+	return p.configure(ctx, f.name, settings)
 }
 
 // describe asks the plugin what it is, and checks what it says.

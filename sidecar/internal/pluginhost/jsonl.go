@@ -73,7 +73,22 @@ type configured struct {
 }
 
 // startJSONL starts a command and sees it through until it can take events.
-func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
+func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
+	p, err := runJSONL(ctx, h, f, log)
+	if err != nil {
+		return nil, err
+	}
+	p.link = newLink()
+	p.lines.begin()
+	if err := openStream(ctx, p.link, p.lines); err != nil {
+		p.kill()
+		return nil, p.run.withTail(err)
+	}
+	return p, nil
+}
+
+// runJSONL starts a command and gives it its settings.
+func runJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
 	env := append(environ(h.cfg.Environ, h.cfg.Env), cookieKey+"="+jsonlCookie,
 		// Or each answer waits in the program's memory until there are 8 KiB.
 		"PYTHONUNBUFFERED=1")
@@ -115,11 +130,7 @@ func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *pro
 	p.about = &pluginpb.DescribeResponse{
 		Name: f.name, Version: about.Version, Language: about.Language, Sdk: string(kindJSONL), Patterns: f.manifest.Events,
 	}
-	p.link, p.lines = newLink(), lines
-	lines.begin()
-	if err := openStream(ctx, p.link, lines); err != nil {
-		return nil, r.withTail(err)
-	}
+	p.lines = lines
 	return p, nil
 }
 

@@ -149,7 +149,7 @@ func (l *jsonLines) misread(text []byte, err error) {
 	var reply struct{ Seq uint64 }
 	if json.Unmarshal(text, &reply) == nil && reply.Seq != 0 {
 		l.result(&pluginpb.Result{Seq: reply.Seq, Outcome: &pluginpb.Result_Retry{
-			Retry: &pluginpb.Retry{Reason: fmt.Sprintf("the plugin's answer is not understood: %v", err)}}})
+			Retry: &pluginpb.Retry{Reason: fmt.Sprintf("%s: %v", answerMisread, err)}}})
 	}
 }
 
@@ -186,6 +186,12 @@ func (l *jsonLines) speak() {
 	}
 }
 
+// What the host says in place of a program whose answer it cannot use.
+const (
+	answerContradicts = "the plugin's answer contradicts itself"
+	answerMisread     = "the plugin's answer is not understood"
+)
+
 // retryMax is the longest wait that an answer can ask for.
 const retryMax = 366 * 24 * time.Hour
 
@@ -196,7 +202,7 @@ func resultOf(r *jsonReply) *pluginpb.Result {
 	retry := r.RetryAfterMS != nil || r.Error != ""
 	switch {
 	case r.OK && (retry || r.Fail != nil), r.Fail != nil && r.RetryAfterMS != nil:
-		res.Outcome = &pluginpb.Result_Retry{Retry: &pluginpb.Retry{Reason: "the plugin's answer contradicts itself"}}
+		res.Outcome = &pluginpb.Result_Retry{Retry: &pluginpb.Retry{Reason: answerContradicts}}
 	case r.OK:
 		res.Outcome = &pluginpb.Result_Ack{Ack: &pluginpb.Ack{Text: r.Text}}
 	case r.Fail != nil:

@@ -82,6 +82,7 @@ type Probe struct {
 	Report Report
 
 	cfg     ProbeConfig
+	found   found // by a manifest
 	host    *Host // never started: it has what starts a plugin
 	proc    *process
 	witness *witness
@@ -281,7 +282,16 @@ func (p *Probe) startManifest(ctx context.Context, path string, f found) *Proble
 	if _, problem := p.settings(f); problem != nil {
 		return problem
 	}
-	p.proc, err = startProcess(ctx, p.host, f, slog.New(p.witness))
+	p.found = f
+	begin := startProcess
+	switch {
+	case p.until == untilReady:
+	case f.kind == kindJSONL:
+		begin = runJSONL
+	default:
+		begin = meetRemote
+	}
+	p.proc, err = begin(ctx, p.host, f, slog.New(p.witness))
 	if err == nil {
 		return nil
 	}

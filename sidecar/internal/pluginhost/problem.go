@@ -1,5 +1,10 @@
 package pluginhost
 
+import (
+	"errors"
+	"strings"
+)
+
 // Problem says why a file cannot be a plugin, for the person who wrote or
 // copied it.
 type Problem struct {
@@ -15,6 +20,15 @@ type Problem struct {
 
 	// Fix is what to do: a command where there is one. It may be empty.
 	Fix string `json:"fix,omitempty"`
+}
+
+// err is the problem in one line.
+func (p *Problem) err() error {
+	text := p.What
+	if p.Detail != nil {
+		text += ": " + strings.Join(p.Detail[:min(len(p.Detail), 5)], " | ")
+	}
+	return errors.New(text)
 }
 
 // The kinds of problems.

@@ -64,6 +64,7 @@ var programs = map[string]func(){
 	"panics":                 func() { panic("no DSN") },
 	"stranger":               stranger,
 	"falls":                  falls,
+	"faulty":                 faulty,
 }
 
 // The standard streams as they were before the SDK, which the test binary has

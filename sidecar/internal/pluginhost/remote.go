@@ -28,7 +28,24 @@ const tokenMax = 16 << 10
 // loss of the connection for the death of a process: it connects again, with
 // the same pauses, and events that had no answer come again. Certificates and
 // token are read anew each time, as they are rotated.
-func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
+func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
+	p, err := meetRemote(ctx, h, f, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.open(ctx); err != nil {
+		err = p.callError(ctx, err)
+		p.kill()
+		return nil, fmt.Errorf("remote plugin at %s: %w", f.manifest.Address, err)
+	}
+	if limit := f.manifest.MaxInFlight; limit > 0 {
+		p.link.window.capAt(limit)
+	}
+	return p, nil
+}
+
+// meetRemote connects to a server and gives it its settings.
+func meetRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
 	m := f.manifest
 	network, address := "tcp", m.Address
 	if path, ok := strings.CutPrefix(m.Address, "unix:"); ok {
@@ -59,11 +76,8 @@ func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *pr
 	if p.conn, err = dial(network, address, creds, opts...); err != nil {
 		return nil, err
 	}
-	if err := p.introduce(ctx, h, f); err != nil {
+	if err := p.meet(ctx, h, f); err != nil {
 		return nil, p.callError(ctx, err)
-	}
-	if m.MaxInFlight > 0 {
-		p.link.window.capAt(m.MaxInFlight)
 	}
 	return p, nil
 }

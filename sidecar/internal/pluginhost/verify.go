@@ -42,12 +42,37 @@ const (
 // failed.
 func Verify(ctx context.Context, path string, cfg VerifyConfig, report func(Check)) bool {
 	v := &verifier{ctx: ctx, path: path, cfg: cfg, report: report, ok: true}
-	v.byHand()
-	if answers := v.work(); v.broken() && answers {
-		v.signals()
-		v.orphan()
+	switch v.kind = kindOf(path); v.kind {
+	case kindJSONL:
+		if v.work() {
+			v.strangeSettings()
+			v.signals()
+		}
+	case kindRemote:
+		if v.work() {
+			v.connectAgain()
+		}
+		v.notOurs()
+	default:
+		v.byHand()
+		if answers := v.work(); v.broken() && answers {
+			v.signals()
+			v.orphan()
+		}
 	}
 	return v.ok
+}
+
+// kindOf says what a file is. Of a manifest with a mistake it is not known, but
+// it does not start either.
+func kindOf(path string) kind {
+	if strings.HasSuffix(path, manifestSuffix) {
+		if m, err := readManifest(path); err == nil {
+			return m.Protocol
+		}
+		return kindJSONL
+	}
+	return kindExec
 }
 
 // verifier is one run of Verify.
@@ -57,6 +82,9 @@ type verifier struct {
 	cfg    VerifyConfig
 	report func(Check)
 	ok     bool
+	kind   kind
+
+	settings bool // the plugin has some
 }
 
 const (
@@ -87,6 +115,10 @@ func (v *verifier) check(name, want string, ask func() (string, error)) bool {
 	}
 	begun := time.Now()
 	got, err := ask()
+	if v.ctx.Err() != nil { // which is what err is about
+		v.ok = false
+		return false
+	}
 	c := Check{Name: name, Result: CheckPassed, Want: want, Got: got, Took: Millis(time.Since(begun))}
 	switch err := err.(type) {
 	case nil:
@@ -108,20 +140,42 @@ type session struct {
 	next  uint64          // seq
 	again *store.Event    // the last event that was sent
 	odd   map[string]bool // what the plugin did that it must not do
+
+	failed bool // a check
+}
+
+// check decides one rule, unless the plugin is gone since it has broken another.
+func (s *session) check(name, want string, ask func() (string, error)) bool {
+	return s.v.check(name, want, func() (string, error) {
+		if s.failed && s.gone() {
+			return "", skip("the process has ended before")
+		}
+		got, err := ask()
+		if _, skipped := err.(skip); err != nil && !skipped {
+			s.failed = true
+		}
+		return got, err
+	})
+}
+
+// gone reports whether there was a process that has ended.
+func (s *session) gone() bool {
+	select {
+	case <-s.proc.dead: // nil for a remote plugin
+		return true
+	default:
+		return false
+	}
 }
 
 // begin starts a process, and returns nil if it cannot be worked with, which is
 // reported.
 func (v *verifier) begin(name string, until stage) *session {
 	s := &session{v: v, odd: make(map[string]bool)}
-	ok := v.check(name, fmt.Sprintf("handshake, Describe and Configure within %v", orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
+	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
 		s.Probe = startProbe(v.ctx, v.path, v.cfg.ProbeConfig, until)
 		if p := s.Report.Problem; p != nil {
-			text := p.What
-			if p.Detail != nil {
-				text += ": " + strings.Join(p.Detail[:min(len(p.Detail), 5)], " | ")
-			}
-			return "", fmt.Errorf("%s", text)
+			return "", p.err()
 		}
 		got := fmt.Sprintf("%s, events %s", strings.TrimSpace(s.Report.Described+" "+s.Report.Version), strings.Join(s.Report.Patterns, " "))
 		if until != untilReady && len(s.Report.Warnings) > 0 {
@@ -136,13 +190,23 @@ func (v *verifier) begin(name string, until stage) *session {
 	return s
 }
 
+func (v *verifier) startWant() string {
+	switch v.kind {
+	case kindJSONL:
+		return "it starts, stays, and answers its settings if it has some,"
+	case kindRemote:
+		return "Describe and Configure"
+	}
+	return "handshake, Describe and Configure"
+}
+
 // end leaves nothing of the process.
 func (s *session) end() {
-	if s.post != nil {
-		s.post.close()
-	}
 	if s.Probe != nil && s.proc != nil {
 		s.proc.kill()
+	}
+	if s.post != nil {
+		s.post.close()
 	}
 	if s.Probe != nil && s.lab != nil {
 		s.lab.close()
@@ -158,29 +222,58 @@ func (v *verifier) work() (answers bool) {
 		return false
 	}
 	defer s.end()
-	v.check("describe", "the same answer again, without side effects", s.describeAgain)
-	v.check("health", `SERVING for the service "plugin", or no health check at all`, s.health)
-	if !v.check("credit", s.openWant(), s.open) ||
-		!v.check("event", "one result, with the seq of the event", s.oneEvent) {
+	v.settings = s.Report.Settings != ""
+	if s.proc.conn != nil {
+		s.check("describe", "the same answer again, without side effects", s.describeAgain)
+		s.check("health", `SERVING for the service "plugin", or no health check at all`, s.health)
+	}
+	if !s.check("credit", s.openWant(), s.open) ||
+		!s.check("event", "one result, with the seq of the event", s.firstEvent) {
 		return false
 	}
-	v.check("many events", "one result for each, in any order", s.manyEvents)
-	v.check("full credit", "as many events at once as were granted, and a result for each", s.fullCredit)
-	v.check("1 MiB event", "a result", s.largeEvent)
-	v.check("repeated event", "a result, when an event comes again with attempt 2", s.repeatedEvent)
-	v.check("broken body", "a result for a body that is no JSON, and the plugin goes on", s.brokenBody)
-	v.check("odd headers", "a result for headers that are there twice or were not UTF-8", s.oddHeaders)
-	v.check("unknown fields", "they are ignored, and frames too", s.unknownFields)
-	if wire, ok := s.post.(*wire); ok {
-		v.check("ping", fmt.Sprintf("Pong with the same id within %v, while events are under way", verifyPing), func() (string, error) { return s.ping(wire) })
-		v.check("cancel", "one result within 2 s for an event that was cancelled, and nothing for one that is not there", func() (string, error) { return s.cancel(wire) })
-		v.check("drain", "the results of what it has, then Drained", func() (string, error) { return s.drain(wire) })
-	} else {
-		v.check("deadline", "calls after one whose deadline has passed are answered", s.deadline)
+	if s.proc.lines != nil {
+		s.check("hello", fmt.Sprintf("if there is one: max_in_flight up to %d, and what it can", windowMax), s.hello)
 	}
-	v.check("nothing else", "no results that nobody waits for, and no result without an outcome", s.nothingElse)
-	v.check("shutdown", "it ends by itself within 2 s of GRPCController/Shutdown, or does not have it", s.shutdown)
+	s.contents()
+	switch {
+	case s.proc.lines != nil:
+		s.linesEnd()
+	case s.proc.run == nil:
+		s.share()
+		s.drainAndRest()
+	default:
+		s.drainAndRest()
+		s.check("shutdown", "it ends by itself within 2 s of GRPCController/Shutdown, or does not have it", s.shutdown)
+	}
 	return true
+}
+
+// contents sends events of all kinds.
+func (s *session) contents() {
+	s.check("many events", "one result for each, in any order", s.manyEvents)
+	s.check("full credit", "as many events at once as were granted, and a result for each", s.fullCredit)
+	s.check("1 MiB event", "a result", s.largeEvent)
+	s.check("repeated event", "a result, when an event comes again with attempt 2", s.repeatedEvent)
+	s.check("unusual text", "a result for a body with line separators, escaped zeros and half characters", s.unusualText)
+	s.check("broken body", "a result for a body that is no JSON, and the plugin goes on", s.brokenBody)
+	s.check("odd headers", "a result for headers that are there twice or were not UTF-8", s.oddHeaders)
+	s.check("unknown fields", s.unknownWant(), s.unknownFields)
+	if w, ok := s.post.(*wire); ok {
+		s.check("ping", fmt.Sprintf("the answer with the same id within %v, while events are under way", verifyPing),
+			s.ifItCan("ping", func() (string, error) { return s.ping(w) }))
+		s.check("cancel", "one result within 2 s for an event that was cancelled, and nothing for one that is not there",
+			s.ifItCan("cancel", func() (string, error) { return s.cancel(w) }))
+	}
+}
+
+// drainAndRest ends the way of the events of a plugin that speaks gRPC.
+func (s *session) drainAndRest() {
+	if w, ok := s.post.(*wire); ok {
+		s.check("drain", "the results of what it has, then Drained", func() (string, error) { return s.drain(w) })
+	} else {
+		s.check("deadline", "calls after one whose deadline has passed are answered", s.deadline)
+	}
+	s.check("nothing else", "no results that nobody waits for, and no result without an outcome", s.nothingElse)
 }
 
 // broken gives a process settings that are no JSON. It reports whether the
@@ -202,7 +295,11 @@ func (v *verifier) signals() {
 		return
 	}
 	defer s.end()
-	v.check("signals", "events that are under way at SIGTERM and SIGINT are finished, and later ones taken", func() (string, error) {
+	want := "events that are under way at SIGTERM and SIGINT are finished, and later ones taken"
+	if s.proc.lines != nil {
+		want += "; or it ends"
+	}
+	v.check("signals", want, func() (string, error) {
 		if _, err := s.open(); err != nil {
 			return "", err
 		}

@@ -34,6 +34,9 @@ func TestVerify(t *testing.T) {
 			t.Parallel()
 			cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*store.Event, error) { return task(1, test.do).Event, nil }}
 			cfg.Timeout = soon
+			if name == "lines" {
+				cfg.StartTimeout = time.Second
+			}
 			if name == "mute" {
 				cfg.Timeout = 100 * time.Millisecond
 			}
@@ -55,7 +58,7 @@ func TestVerify(t *testing.T) {
 					t.Errorf("%s: %+v", check, c)
 				}
 			}
-			if name == "good" && len(results) != 24 {
+			if name == "good" && len(results) != 25 {
 				t.Errorf("%d checks: %v", len(results), results)
 			}
 		})

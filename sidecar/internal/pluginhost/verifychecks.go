@@ -8,59 +8,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
-
-// byHand runs the program as a person would, without a host.
-func (v *verifier) byHand() {
-	v.check("run by hand", "without the cookie it says what it is, and ends", func() (string, error) {
-		path, err := filepath.Abs(v.path)
-		if err != nil {
-			return "", skip(err.Error())
-		}
-		lab, err := openLab("")
-		if err != nil {
-			return "", skip(err.Error())
-		}
-		defer lab.close()
-		ctx, cancel := context.WithTimeout(v.ctx, verifyByHand)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, path)
-		cmd.Dir, cmd.Env = lab.work, environ(v.cfg.Environ, v.cfg.Env)
-		cmd.WaitDelay = time.Second
-		text, err := cmd.CombinedOutput()
-		switch _, exited := errors.AsType[*exec.ExitError](err); {
-		case ctx.Err() != nil:
-			return "", fmt.Errorf("it was still running after %v", verifyByHand)
-		case err != nil && !exited:
-			return "", skip("it cannot be run: " + err.Error())
-		}
-		for line := range bytes.Lines(text) {
-			if handshakeLine.Match(line) {
-				return "", errors.New("it prints a handshake to whoever runs it")
-			}
-		}
-		if len(bytes.TrimSpace(text)) == 0 {
-			return "", errors.New("it says nothing")
-		}
-		first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
-		return fmt.Sprintf("%.70q", first), nil
-	})
-}
 
 func (s *session) client() pluginpb.PluginServiceClient {
 	return pluginpb.NewPluginServiceClient(s.proc.conn)
@@ -100,6 +60,9 @@ func (s *session) health() (string, error) {
 }
 
 func (s *session) openWant() string {
+	if s.proc.lines != nil {
+		return "it runs on, and takes an event"
+	}
 	if s.proc.about.GetCapabilities().GetDeliverStream() {
 		return "the first frame of the stream is a Credit above 0"
 	}
@@ -109,15 +72,29 @@ func (s *session) openWant() string {
 // open opens the way of the events, without the protections of a host.
 func (s *session) open() (string, error) {
 	odd := func(what string) { s.odd[what] = true }
+	if s.proc.lines != nil {
+		return s.openLines(odd)
+	}
+	limit := windowMax
+	if m := s.found.manifest; m != nil && m.MaxInFlight > 0 {
+		limit = m.MaxInFlight
+	}
 	if !s.proc.about.GetCapabilities().GetDeliverStream() {
-		s.post = newCalls(s.v.ctx, s.client(), int(s.proc.about.GetMaxInFlight()), odd)
+		s.post = newCalls(s.v.ctx, s.client(), min(int(s.proc.about.GetMaxInFlight()), limit), odd)
 		return fmt.Sprintf("calls at once: %d", s.post.most()), nil
 	}
-	w, err := openWire(s.v.ctx, s.client(), orElse(s.v.cfg.StartTimeout, 10*time.Second), odd)
+	w, err := newWire(s.v.ctx, func(ctx context.Context) (frames, error) { return s.client().Deliver(ctx) }, odd)
 	if err != nil {
 		return "", err
 	}
-	s.post = w
+	s.post, w.limit = w, limit
+	return s.openWire(w)
+}
+
+func (s *session) openWire(w *wire) (string, error) {
+	if err := w.begin(orElse(s.v.cfg.StartTimeout, 10*time.Second)); err != nil {
+		return "", s.lifeSign(err)
+	}
 	return fmt.Sprintf("events at once: %d", w.most()), nil
 }
 
@@ -151,10 +128,18 @@ func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	results, err := s.post.send(s.cfg.Timeout+s.proc.limit.grace, events...)
+	results, err := s.post.send(s.patience(), events...)
 	if err != nil {
 		return "", s.lifeSign(err)
 	}
+	return tally(results), nil
+}
+
+// patience is how long the result of an event may take.
+func (s *session) patience() time.Duration { return s.cfg.Timeout + s.proc.limit.grace }
+
+// tally says what became of events.
+func tally(results map[uint64]*pluginpb.Result) string {
 	counts := make(map[string]int)
 	reason := ""
 	for _, r := range results {
@@ -179,19 +164,34 @@ func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 	if reason != "" {
 		got += ": " + firstLine(reason)
 	}
-	return got, nil
+	return got
 }
 
 // lifeSign adds to an error how the process ended, if it did.
 func (s *session) lifeSign(err error) error {
-	if !s.proc.waitDone(s.proc.limit.obituary) {
+	if s.proc.run == nil || errors.Is(err, errUnread) {
 		return err
+	}
+	if !s.proc.waitDone(s.proc.limit.obituary) {
+		return s.misreadings(err)
 	}
 	text := "the process has ended: " + s.proc.end().Error()
 	if lines, _ := s.witness.lastWords(); len(lines) > 0 {
 		text += ": " + strings.Join(lines[:min(len(lines), 3)], " | ")
 	}
 	return errors.New(text)
+}
+
+// unusualText changes a body in ways that its form allows.
+func (s *session) unusualText() (string, error) {
+	return s.deliver(s.events(1, func(e *store.Event) {
+		if body := bytes.TrimSpace(e.Body); len(body) > 2 && body[0] == '{' && body[len(body)-1] == '}' {
+			const text = "\u2028\u2029\u0085\ufeff\U0001f4f1e\u0301 \u202e" + `\u0000\ud83d\/\"\r\n`
+			e.Body = slices.Concat(body[:len(body)-1], []byte(`,"hookswitch_verify":"`+text+`"}`))
+			return
+		}
+		e.Body = append(e.Body, "&HookswitchVerify=%00%E2%80%A8%F0%9F%93%B1+%0D%0A\u2028"...)
+	}))
 }
 
 func (s *session) oneEvent() (string, error) { return s.deliver(s.events(1, nil)) }
@@ -243,6 +243,9 @@ func (s *session) unknownFields() (string, error) {
 	const later = 1999 // the number of a field
 	unknown := protowire.AppendString(protowire.AppendTag(nil, later, protowire.BytesType), "from the future")
 	events[0].ProtoReflect().SetUnknown(unknown)
+	if s.proc.lines != nil {
+		return s.unknownKeys(events[0])
+	}
 	if w, ok := s.post.(*wire); ok {
 		frame := new(pluginpb.DeliverRequest)
 		frame.ProtoReflect().SetUnknown(unknown)
@@ -286,7 +289,10 @@ func (s *session) cancel(w *wire) (string, error) {
 	if _, err := w.results(s.proc.limit.grace, events...); err != nil {
 		return "", s.lifeSign(err)
 	}
-	return "", w.pong(1)
+	if err := w.pong(1); err != nil {
+		return "", s.lifeSign(err)
+	}
+	return "", nil
 }
 
 func (s *session) drain(w *wire) (string, error) {
@@ -324,83 +330,8 @@ func (s *session) deadline() (string, error) {
 }
 
 func (s *session) nothingElse() (string, error) {
-	for what := range s.odd {
-		return "", errors.New(what)
+	if len(s.odd) > 0 {
+		return "", errors.New(strings.Join(slices.Sorted(maps.Keys(s.odd)), "; "))
 	}
 	return "", nil
-}
-
-func (s *session) shutdown() (string, error) {
-	ctx, cancel := s.within(verifyEnd)
-	defer cancel()
-	begun := time.Now()
-	err := s.proc.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
-	if status.Code(err) == codes.Unimplemented {
-		return "", skip("it does not have it, and ends by the lifeline")
-	}
-	return s.endsBy(begun)
-}
-
-// endsBy waits until the process has ended by itself.
-func (s *session) endsBy(begun time.Time) (string, error) {
-	select {
-	case <-s.proc.dead:
-		return "after " + time.Since(begun).Round(time.Millisecond).String(), nil
-	case <-time.After(verifyEnd):
-		return "", fmt.Errorf("it was still running after %v", time.Since(begun).Round(time.Millisecond))
-	case <-s.v.ctx.Done():
-		return "", s.v.ctx.Err()
-	}
-}
-
-func (s *session) brokenSettings() (string, error) {
-	ctx, cancel := s.within(orElse(s.cfg.StartTimeout, 10*time.Second))
-	defer cancel()
-	resp, err := s.client().Configure(ctx, &pluginpb.ConfigureRequest{Name: s.Report.Name, ConfigJson: []byte(`{"`)})
-	if err != nil {
-		return "", s.lifeSign(err)
-	}
-	if _, err := s.describeAgain(); err != nil {
-		return "", s.lifeSign(err)
-	}
-	if len(resp.GetErrors()) == 0 {
-		return "no notice taken", nil
-	}
-	e := resp.GetErrors()[0]
-	return "refused: " + strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "), nil
-}
-
-func (s *session) surviveSignals() (string, error) {
-	events, err := s.events(min(verifyBatch, s.post.most()), nil)
-	if err != nil {
-		return "", err
-	}
-	type answer struct {
-		got string
-		err error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		got, err := s.deliver(events, nil)
-		answered <- answer{got, err}
-	}()
-	s.proc.signal(syscall.SIGTERM)
-	s.proc.signal(syscall.SIGINT)
-	if a := <-answered; a.err != nil {
-		return a.got, a.err
-	}
-	return s.deliver(s.events(1, nil))
-}
-
-func (s *session) loseHost() (string, error) {
-	events, err := s.events(min(verifyBatch, s.post.most()), nil)
-	if err == nil {
-		err = s.post.start(events...)
-	}
-	if err != nil {
-		return "", err
-	}
-	begun := time.Now()
-	s.proc.run.cut()
-	return s.endsBy(begun)
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 )
 
@@ -27,20 +25,25 @@ type courier interface {
 
 // wire is the stream of a plugin, without what a host does to protect itself.
 type wire struct {
-	rpc    grpc.BidiStreamingClient[pluginpb.DeliverRequest, pluginpb.DeliverResponse]
+	rpc    frames
 	cancel context.CancelFunc
 	frames chan *pluginpb.DeliverResponse // closed at the end of the stream
 	err    error                          // why; valid once frames is closed
 	credit int
-	odd    func(what string) // reports what a plugin must not do
-	known  map[uint64]bool   // seq → whether its result is still to come
+	limit  int                           // on the credit
+	judge  func(*pluginpb.Result) string // says what is wrong with a result
+	odd    func(what string)             // reports what a plugin must not do
+	known  map[uint64]bool               // seq → whether its result is still to come
 }
 
-func openWire(ctx context.Context, client pluginpb.PluginServiceClient, within time.Duration, odd func(string)) (*wire, error) {
+// newWire begins to read from a stream. open begins it. There is room for all
+// results that may be on their way while an event is sent, and nobody reads.
+func newWire(ctx context.Context, open func(context.Context) (frames, error), odd func(string)) (*wire, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &wire{cancel: cancel, frames: make(chan *pluginpb.DeliverResponse), odd: odd, known: make(map[uint64]bool)}
+	w := &wire{cancel: cancel, frames: make(chan *pluginpb.DeliverResponse, 2*windowMax), limit: windowMax,
+		judge: noOutcome, odd: odd, known: make(map[uint64]bool)}
 	var err error
-	if w.rpc, err = client.Deliver(ctx); err != nil {
+	if w.rpc, err = open(ctx); err != nil {
 		cancel()
 		return nil, err
 	}
@@ -54,25 +57,30 @@ func openWire(ctx context.Context, client pluginpb.PluginServiceClient, within t
 			}
 			select {
 			case w.frames <- frame:
-			case <-ctx.Done():
-				w.err = ctx.Err()
-				return
+			case <-ctx.Done(): // the end is near
 			}
 		}
 	}()
+	return w, nil
+}
+
+func noOutcome(r *pluginpb.Result) string {
+	if r.GetOutcome() == nil {
+		return "a result without an outcome, which counts as a retry"
+	}
+	return ""
+}
+
+// begin waits for the first frame, a credit that allows something.
+func (w *wire) begin(within time.Duration) error {
 	first := true
-	err = w.until(within, func(f *pluginpb.DeliverResponse) (bool, error) {
+	return w.until(within, func(f *pluginpb.DeliverResponse) (bool, error) {
 		if !first || f.GetCredit() == nil {
 			return false, fmt.Errorf("its first frame is %T", f.GetFrame())
 		}
 		first = false
 		return f.GetCredit().GetInFlight() > 0, nil
 	})
-	if err != nil {
-		w.close()
-		return nil, err
-	}
-	return w, nil
 }
 
 var errNoFrame = errors.New("nothing came")
@@ -96,8 +104,8 @@ func (w *wire) until(within time.Duration, each func(*pluginpb.DeliverResponse) 
 				} else if !waiting {
 					w.odd(fmt.Sprintf("a second result for seq %d", r.GetSeq()))
 				}
-				if r.GetOutcome() == nil {
-					w.odd("a result without an outcome, which counts as a retry")
+				if what := w.judge(r); what != "" {
+					w.odd(what)
 				}
 				w.known[r.GetSeq()] = false
 			}
@@ -110,7 +118,17 @@ func (w *wire) until(within time.Duration, each func(*pluginpb.DeliverResponse) 
 	}
 }
 
-func (w *wire) most() int { return min(w.credit, windowMax) }
+// awaits reports whether an event has no result yet.
+func (w *wire) awaits() bool {
+	for _, awaited := range w.known {
+		if awaited {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *wire) most() int { return min(w.credit, w.limit) }
 
 func (w *wire) start(events ...*pluginpb.Event) error {
 	for len(events) > 0 {
@@ -175,6 +193,7 @@ func (w *wire) pong(id uint64) error {
 	return err
 }
 
+// close is for when the process or the connection has ended.
 func (w *wire) close() {
 	w.cancel()
 	for range w.frames { // until the reader has gone
@@ -222,8 +241,8 @@ func (c *calls) send(within time.Duration, events ...*pluginpb.Event) (map[uint6
 				failed = append(failed, err)
 				return
 			}
-			if resp.GetResult().GetOutcome() == nil {
-				c.odd("a result without an outcome, which counts as a retry")
+			if what := noOutcome(resp.GetResult()); what != "" {
+				c.odd(what)
 			}
 			got[e.GetSeq()] = resp.GetResult()
 		})

@@ -26,8 +26,10 @@ type testimony struct {
 
 // said is a line, or several that belong together.
 type said struct {
-	text  string
-	early bool // on standard output, before the handshake
+	text   string
+	level  slog.Level
+	stdout bool // on standard output
+	early  bool // and before the handshake
 }
 
 // saidMax bounds what is kept. It is more than a plugin may print at once.
@@ -58,13 +60,14 @@ func (w *witness) Handle(ctx context.Context, rec slog.Record) error {
 		if a.Key == "stream" {
 			// The line of the handshake is not logged, and whoever reads
 			// standard output logs each line before it reads the next.
-			s.early = a.Value.String() == "stdout" && w.runner != nil && !w.runner.hasShaken()
+			s.stdout = a.Value.String() == "stdout"
+			s.early = s.stdout && w.runner != nil && !w.runner.hasShaken()
 		} else {
 			fmt.Fprintf(&attrs, " %s=%v", a.Key, a.Value)
 		}
 		return true
 	})
-	s.text = rec.Message + attrs.String()
+	s.text, s.level = rec.Message+attrs.String(), rec.Level
 	w.mu.Lock()
 	if len(w.said) == saidMax {
 		w.said = w.said[1:]

@@ -1,0 +1,294 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+)
+
+// lineFrames are the lines of a program, whose input it must read in time. A
+// host has pings to find out that it does not.
+type lineFrames struct {
+	*jsonLines
+	within time.Duration
+}
+
+var errUnread = errors.New("it has not read its input")
+
+func (l lineFrames) Send(req *pluginpb.DeliverRequest) error {
+	return l.write(func() error { return l.jsonLines.Send(req) })
+}
+
+func (l lineFrames) write(send func() error) error {
+	if err := l.run.lifeline.SetWriteDeadline(time.Now().Add(l.within)); err != nil {
+		return err
+	}
+	err := send()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		l.run.signal(syscall.SIGKILL) // what it reads next would be half a line
+		l.run.waitDone(verifyEnd)
+		return fmt.Errorf("%w for %v", errUnread, l.within)
+	}
+	return err
+}
+
+// openLines lets the events of a program through.
+func (s *session) openLines(odd func(string)) (string, error) {
+	w, err := newWire(s.v.ctx, func(ctx context.Context) (frames, error) {
+		context.AfterFunc(ctx, func() { s.proc.signal(syscall.SIGKILL) }) // gets all that waits for it unstuck
+		return lineFrames{s.proc.lines, s.patience()}, nil
+	}, odd)
+	if err != nil {
+		return "", err
+	}
+	s.post, w.judge = w, judgeLine
+	s.proc.lines.begin()
+	return s.openWire(w)
+}
+
+// judgeLine says what is wrong with an answer of which the host makes a retry.
+func judgeLine(r *pluginpb.Result) string {
+	switch retry := r.GetRetry(); {
+	case retry == nil:
+		return ""
+	case retry.GetReason() == answerContradicts:
+		return fmt.Sprintf("an answer to seq %d that says several things, which counts as a retry", r.GetSeq())
+	case strings.HasPrefix(retry.GetReason(), answerMisread):
+		return fmt.Sprintf("an answer to seq %d that is not understood, which counts as a retry", r.GetSeq())
+	case retry.GetReason() == "" && retry.GetCode() == "" && retry.GetAfter() == nil:
+		return fmt.Sprintf("an answer to seq %d that says nothing, which counts as a retry", r.GetSeq())
+	}
+	return ""
+}
+
+// stdout returns what a program has written to stdout that is no word of the
+// protocol, and of that what was meant to be one and cannot be read.
+func (w *witness) stdout() (other, misread []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.said {
+		switch {
+		case !s.stdout:
+		case s.level >= slog.LevelWarn, strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, " truncated=true"):
+			misread = append(misread, s.text)
+		default:
+			other = append(other, s.text)
+		}
+	}
+	return other, misread
+}
+
+// misreadings adds to an error what a program may have meant for an answer.
+func (s *session) misreadings(err error) error {
+	if s.proc.lines == nil {
+		return err
+	}
+	if _, misread := s.witness.stdout(); len(misread) > 0 {
+		return fmt.Errorf("%w; %s", err, quoteSome(misread))
+	}
+	return err
+}
+
+// firstEvent is the one by which it shows whether a plugin answers at all. What
+// keeps most programs from it is that their answers wait in a buffer.
+func (s *session) firstEvent() (string, error) {
+	got, err := s.oneEvent()
+	w, ok := s.post.(*wire)
+	if err == nil || s.proc.lines == nil || !ok || s.gone() {
+		return got, err
+	}
+	_ = w.rpc.CloseSend()
+	_ = w.until(verifyEnd, func(*pluginpb.DeliverResponse) (bool, error) { return !w.awaits(), nil })
+	if !w.awaits() {
+		err = errors.New("the answer came at the end of the input only: flush standard output after every line")
+	}
+	return "", err
+}
+
+// hello looks at what a program has said of itself.
+func (s *session) hello() (string, error) {
+	select {
+	case <-s.proc.lines.greeted:
+	default:
+		return "", skip("it has none, and is taken to be ready when it has run for " + s.proc.limit.settle.String())
+	}
+	about := s.proc.lines.hello()
+	if about.MaxInFlight < 0 || about.MaxInFlight > windowMax {
+		return "", fmt.Errorf("its max_in_flight is %d", about.MaxInFlight)
+	}
+	got := []string{strings.TrimSpace(about.Version + " " + about.Language)}
+	for _, can := range about.Can {
+		if known := can == "ping" || can == "cancel"; known {
+			got = append(got, "can "+can)
+		} else {
+			got = append(got, fmt.Sprintf("%q means nothing", can))
+		}
+	}
+	return strings.TrimPrefix(strings.Join(got, ", "), ", "), nil
+}
+
+// ifItCan skips a check of what a program does not say that it understands.
+func (s *session) ifItCan(what string, ask func() (string, error)) func() (string, error) {
+	if s.proc.lines == nil || s.proc.lines.hello().can(what) {
+		return ask
+	}
+	return func() (string, error) { return "", skip("it does not say that it can") }
+}
+
+func (s *session) unknownWant() string {
+	if s.proc.lines != nil {
+		return "keys of an event that are not known are ignored"
+	}
+	return "they are ignored, and frames too"
+}
+
+// unknownKeys sends an event as a later version of the protocol might.
+func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
+	w := s.post.(*wire)
+	line, err := json.Marshal(eventLine(e))
+	if err != nil {
+		return "", skip(err.Error())
+	}
+	line = slices.Concat([]byte(`{"from_the_future":{"seq":0,"list":[null]},`), line[1:], []byte("\n"))
+	w.known[e.GetSeq()] = true
+	lines := w.rpc.(lineFrames)
+	err = lines.write(func() error {
+		_, err := lines.run.lifeline.Write(line)
+		return err
+	})
+	if err != nil {
+		return "", s.lifeSign(err)
+	}
+	results, err := w.results(s.patience(), e)
+	if err != nil {
+		return "", s.lifeSign(err)
+	}
+	return tally(results), nil
+}
+
+// linesEnd takes a program's input away, and looks at what is left then.
+func (s *session) linesEnd() {
+	w := s.post.(*wire)
+	s.check("end of input", "the results of what it has, then it ends by itself within 2 s", func() (string, error) { return s.endOfInput(w) })
+	s.check("SIGTERM", "a program that runs on after the end of its input ends within 2 s of SIGTERM", func() (string, error) {
+		if s.gone() {
+			return "", skip("it had ended by itself")
+		}
+		s.proc.signal(syscall.SIGTERM)
+		return s.endsBy(time.Now())
+	})
+	s.proc.kill()
+	_ = w.until(s.proc.limit.reap, func(*pluginpb.DeliverResponse) (bool, error) { return false, nil }) // what it said last
+	s.v.check("nothing else", "no answer that nobody waits for, that cannot be read, or that says nothing or several things", s.nothingOnStdout)
+	s.v.check("nothing left", "when it has ended, and its process group was killed, nothing of it runs", s.nothingLeft)
+}
+
+func (s *session) endOfInput(w *wire) (string, error) {
+	events, err := s.events(min(verifyBatch, w.most()), nil)
+	if err != nil {
+		return "", err
+	}
+	if err := w.start(events...); err != nil {
+		return "", s.lifeSign(err)
+	}
+	if err := w.rpc.CloseSend(); err != nil {
+		return "", s.lifeSign(err)
+	}
+	if got, err := w.results(s.patience(), events...); err != nil {
+		return "", fmt.Errorf("%d of %d results: %w", len(got), len(events), s.lifeSign(err))
+	}
+	return s.endsBy(time.Now())
+}
+
+// nothingOnStdout is nothingElse, and more that a program can write there.
+func (s *session) nothingOnStdout() (string, error) {
+	other, misread := s.witness.stdout()
+	_, err := s.nothingElse()
+	if len(misread) > 0 {
+		err = errors.Join(err, errors.New(quoteSome(misread)))
+	}
+	if err != nil {
+		return "", errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if len(other) > 0 {
+		return fmt.Sprintf("%d other lines, which are logged: %s", len(other), quoteSome(other)), nil
+	}
+	return "", nil
+}
+
+// nothingLeft looks for processes that work where the program did. One that
+// has left the group is not killed by the host.
+func (s *session) nothingLeft() (string, error) {
+	if _, err := os.Stat("/proc/self/cwd"); err != nil {
+		return "", skip("this system does not show it")
+	}
+	work, err := filepath.EvalSymlinks(s.lab.work)
+	if err != nil {
+		return "", skip(err.Error())
+	}
+	var left []string
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // the dying take a moment
+		if left = processesIn(work); len(left) == 0 || time.Since(begun) > s.proc.limit.reap {
+			break
+		}
+	}
+	if len(left) > 0 {
+		return "", fmt.Errorf("%d processes have left the group and run on: %s", len(left), strings.Join(left, ", "))
+	}
+	return "", nil
+}
+
+// processesIn returns the processes with a working directory.
+func processesIn(dir string) (found []string) {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		if at, err := os.Readlink(link); err == nil && at == dir {
+			process := filepath.Dir(link)
+			name, _ := os.ReadFile(filepath.Join(process, "comm"))
+			found = append(found, strings.TrimSpace(filepath.Base(process)+" "+string(name)))
+		}
+	}
+	return found
+}
+
+// strangeSettings gives a process settings that it cannot know.
+func (v *verifier) strangeSettings() {
+	v.check("strange settings", "errors in the answer to configure, or no notice taken; not a crash, and not silence", func() (string, error) {
+		if !v.settings {
+			return "", skip("it has no settings")
+		}
+		file, err := os.CreateTemp("", "hookswitch")
+		if err != nil {
+			return "", skip(err.Error())
+		}
+		defer os.Remove(file.Name())
+		_, err = file.WriteString(`{"hookswitch_verify":[null,{}]}`)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return "", skip(err.Error())
+		}
+		cfg := v.cfg.ProbeConfig
+		cfg.Settings = file.Name()
+		s := &session{v: v, Probe: startProbe(v.ctx, v.path, cfg, untilConfigured)}
+		defer s.end()
+		switch p := s.Report.Problem; {
+		case p == nil:
+			return "no notice taken", nil
+		case p.Kind == ProblemSettings && len(p.Detail) > 0:
+			return "refused: " + p.Detail[0], nil
+		default:
+			return "", p.err()
+		}
+	})
+}

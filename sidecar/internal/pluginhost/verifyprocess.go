@@ -1,0 +1,137 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/hookswitch/hookswitch/internal/pluginpb"
+)
+
+// byHand runs the program as a person would, without a host.
+func (v *verifier) byHand() {
+	v.check("run by hand", "without the cookie it says what it is, and ends", func() (string, error) {
+		path, err := filepath.Abs(v.path)
+		if err != nil {
+			return "", skip(err.Error())
+		}
+		lab, err := openLab("")
+		if err != nil {
+			return "", skip(err.Error())
+		}
+		defer lab.close()
+		ctx, cancel := context.WithTimeout(v.ctx, verifyByHand)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, path)
+		cmd.Dir, cmd.Env = lab.work, environ(v.cfg.Environ, v.cfg.Env)
+		cmd.WaitDelay = time.Second
+		text, err := cmd.CombinedOutput()
+		switch _, exited := errors.AsType[*exec.ExitError](err); {
+		case ctx.Err() != nil:
+			return "", fmt.Errorf("it was still running after %v", verifyByHand)
+		case err != nil && !exited:
+			return "", skip("it cannot be run: " + err.Error())
+		}
+		for line := range bytes.Lines(text) {
+			if handshakeLine.Match(line) {
+				return "", errors.New("it prints a handshake to whoever runs it")
+			}
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return "", errors.New("it says nothing")
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		return fmt.Sprintf("%.70q", first), nil
+	})
+}
+
+func (s *session) shutdown() (string, error) {
+	ctx, cancel := s.within(verifyEnd)
+	defer cancel()
+	begun := time.Now()
+	err := s.proc.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+	if status.Code(err) == codes.Unimplemented {
+		return "", skip("it does not have it, and ends by the lifeline")
+	}
+	return s.endsBy(begun)
+}
+
+// endsBy waits until the process has ended by itself.
+func (s *session) endsBy(begun time.Time) (string, error) {
+	select {
+	case <-s.proc.dead:
+		return "after " + time.Since(begun).Round(time.Millisecond).String(), nil
+	case <-time.After(verifyEnd):
+		return "", fmt.Errorf("it was still running after %v", time.Since(begun).Round(time.Millisecond))
+	case <-s.v.ctx.Done():
+		return "", s.v.ctx.Err()
+	}
+}
+
+func (s *session) brokenSettings() (string, error) {
+	ctx, cancel := s.within(orElse(s.cfg.StartTimeout, 10*time.Second))
+	defer cancel()
+	resp, err := s.client().Configure(ctx, &pluginpb.ConfigureRequest{Name: s.Report.Name, ConfigJson: []byte(`{"`)})
+	if err != nil {
+		return "", s.lifeSign(err)
+	}
+	if _, err := s.describeAgain(); err != nil {
+		return "", s.lifeSign(err)
+	}
+	if len(resp.GetErrors()) == 0 {
+		return "no notice taken", nil
+	}
+	e := resp.GetErrors()[0]
+	return "refused: " + strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "), nil
+}
+
+func (s *session) surviveSignals() (string, error) {
+	events, err := s.events(min(verifyBatch, s.post.most()), nil)
+	if err != nil {
+		return "", err
+	}
+	type answer struct {
+		got string
+		err error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		got, err := s.deliver(events, nil)
+		answered <- answer{got, err}
+	}()
+	s.proc.signal(syscall.SIGTERM)
+	s.proc.signal(syscall.SIGINT)
+	a := <-answered
+	if a.err == nil {
+		a.got, a.err = s.deliver(s.events(1, nil))
+	}
+	if a.err != nil && s.proc.lines != nil && s.proc.waitDone(verifyEnd) {
+		return "", skip("it ends then: what it has comes again")
+	}
+	return a.got, a.err
+}
+
+func (s *session) loseHost() (string, error) {
+	events, err := s.events(min(verifyBatch, s.post.most()), nil)
+	if err == nil {
+		err = s.post.start(events...)
+	}
+	if err != nil {
+		return "", err
+	}
+	begun := time.Now()
+	s.proc.run.cut()
+	return s.endsBy(begun)
+}

@@ -1,0 +1,84 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"fmt"
+)
+
+// share puts to the test what a server must bear that several hosts use.
+func (s *session) share() {
+	s.check("configure again", "no error, and events are taken as before: Configure may come more than once", func() (string, error) {
+		ctx, cancel := s.within(s.cfg.StartTimeout)
+		defer cancel()
+		settings, err := s.host.settings(s.found)
+		if err != nil {
+			return "", skip(err.Error())
+		}
+		if err := s.proc.configure(ctx, s.Report.Name, settings); err != nil {
+			return "", err
+		}
+		return s.oneEvent()
+	})
+	s.check("two hosts", "each has a stream of its own, and gets the results of its events", func() (string, error) {
+		other := &session{v: s.v, odd: s.odd, Probe: startProbe(s.v.ctx, s.v.path, s.v.cfg.ProbeConfig, untilConfigured)}
+		defer other.end()
+		if p := other.Report.Problem; p != nil {
+			return "", fmt.Errorf("a second connection: %w", p.err())
+		}
+		if _, err := other.open(); err != nil {
+			return "", fmt.Errorf("a second stream: %w", err)
+		}
+		for range 2 { // both are there at the same time, whatever seq they use
+			for _, one := range []*session{other, s} {
+				if _, err := one.oneEvent(); err != nil {
+					return "", err
+				}
+			}
+		}
+		return "", nil
+	})
+}
+
+// connectAgain comes back to a server, once after a drain and once after a loss.
+func (v *verifier) connectAgain() {
+	v.comeBack("connect again", "after a drain", func(s *session) error {
+		events, err := s.events(min(verifyBatch, s.post.most()), nil)
+		if err != nil {
+			return err
+		}
+		return s.post.start(events...) // and the connection is lost with these under way
+	})
+	v.comeBack("connect after a loss", "after a connection was lost with events under way", nil)
+}
+
+func (v *verifier) comeBack(name, when string, leave func(*session) error) {
+	v.check(name, when+", another one is taken, and events on it", func() (string, error) {
+		s := &session{v: v, odd: make(map[string]bool), Probe: startProbe(v.ctx, v.path, v.cfg.ProbeConfig, untilConfigured)}
+		defer s.end()
+		if p := s.Report.Problem; p != nil {
+			return "", p.err()
+		}
+		if _, err := s.open(); err != nil {
+			return "", err
+		}
+		got, err := s.oneEvent()
+		if err == nil && leave != nil {
+			err = leave(s)
+		}
+		return got, err
+	})
+}
+
+// notOurs names the rules for processes.
+func (v *verifier) notOurs() {
+	for _, rule := range []struct{ name, want, why string }{
+		{"run by hand", "it says what it is, and ends", "the server is not the host's to start"},
+		{"broken settings", "errors in the answer of Configure", "others may use the server with the settings that it has"},
+		{"shutdown", "it ends", "the server is not the host's to stop"},
+		{"signals", "events that are under way are finished", "the server is no process of the host"},
+		{"lifeline", "it ends with the host", "the server is not the host's to stop"},
+	} {
+		v.check(rule.name, rule.want, func() (string, error) { return "", skip(rule.why) })
+	}
+}
