@@ -106,9 +106,10 @@ func setup(e *testscript.Env) error {
 		"HOOKSWITCH_STORE":        "file:" + filepath.Join(e.WorkDir, "data"),
 		"HOOKSWITCH_DATA_DIR":     filepath.Join(e.WorkDir, "data"),
 		"HOOKSWITCH_PLUGIN_DIR":   filepath.Join(e.WorkDir, "plugins"),
-		"HOOKSWITCH_PLUGIN_ENV":   "RECORDER_DIR,RECORDER_ANSWER",
+		"HOOKSWITCH_PLUGIN_ENV":   "GORACE,RECORDER_DIR,RECORDER_ANSWER",
 		"RECORDER_DIR":            filepath.Join(e.WorkDir, "calls"),
 		"HOOKSWITCH_LOG_FORMAT":   "text",
+		"GORACE":                  "atexit_sleep_ms=0", // or each command takes a second to end
 	} {
 		e.Setenv(name, value)
 	}
