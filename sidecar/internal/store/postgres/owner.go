@@ -71,8 +71,10 @@ func (db *DB) register(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, enter, db.owner, db.ttl); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, stray, db.owner, []int64{})
-		return err
+		if _, err := tx.Exec(ctx, stray, db.owner, []int64{}); err != nil {
+			return err
+		}
+		return db.countPeers(ctx, tx)
 	})
 	db.lease.since = time.Now()
 	return err
@@ -145,6 +147,9 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 	if gap {
 		db.lease.since = time.Now()
 	}
+	if err := db.countPeers(ctx, db.pool); err != nil { // before there is something to tell them
+		return nil, err
+	}
 	if err := db.reconcile(ctx); err != nil {
 		return nil, err
 	}
@@ -162,12 +167,19 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 			db.notices.add(freed)
 		}
 	}
-	var others int64
-	if err := db.pool.QueryRow(ctx, peers, db.owner).Scan(&others); err != nil {
-		return nil, err
-	}
-	db.notices.peers.Store(others)
 	return db.waiting(ctx)
+}
+
+// countPeers counts the sidecars that notices are for.
+func (db *DB) countPeers(ctx context.Context, q interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}) error {
+	var others int64
+	err := q.QueryRow(ctx, peers, db.owner).Scan(&others)
+	if err == nil {
+		db.notices.peers.Store(others)
+	}
+	return err
 }
 
 // reconcile frees the jobs that are claimed in this process's name, but that

@@ -122,6 +122,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		db.log = slog.New(slog.DiscardHandler)
 	}
 	db.close = sync.OnceValue(db.shut)
+	db.notices = newNotices(db)
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, db.explain("open", err)
 	}
@@ -192,7 +193,6 @@ func (db *DB) start() {
 	db.background, db.stop = context.WithCancel(context.Background())
 	db.accepts = newGroup(db, db.acceptAll)
 	db.finishes = newGroup(db, db.finishAll)
-	db.notices = newNotices(db)
 	for _, run := range []func(){db.keepLease, db.notices.run} {
 		db.tasks.Go(run)
 	}
