@@ -13,7 +13,7 @@ DEB     := $(CURDIR)/bin/hookswitch.deb
 MAXSIZE := 30000000
 
 # How long each fuzz target runs in "make fuzz".
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 
 # What "hookswitch version" prints.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -92,7 +92,7 @@ layers: ## check the import graph against internal/layers
 
 # Each target is run by itself, because go test fuzzes only one at a time.
 .PHONY: fuzz
-fuzz: ## fuzz each fuzz target for FUZZTIME (5s)
+fuzz: ## fuzz each fuzz target for FUZZTIME (3s)
 	@grep -rE --include='*_test.go' --exclude-dir='.?*' --exclude-dir=testdata '^func Fuzz[A-Z0-9_][A-Za-z0-9_]*\(' . \
 	| sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | sort \
 	| while read -r dir name; do \
