@@ -231,8 +231,10 @@ func TestNothingRunsOnWhenThePluginEnds(t *testing.T) {
 	gone := alive(t, dir)
 	result := make(chan sdktest.Result)
 	go func() { result <- host.Deliver(sample(t)) }()
-	for !strings.Contains(host.Log(), "msg=begun") {
-		time.Sleep(time.Millisecond)
+	for deadline := time.Now().Add(soon); !strings.Contains(host.Log(), "msg=begun"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the command has not begun after %v", soon)
+		}
 	}
 	r.end()
 	gone()

@@ -117,9 +117,16 @@ func TestManifestNeedsAPrivateDirectory(t *testing.T) {
 		c.Trust = Trust{Mode: TrustPinned, Sums: sums}
 		check(t, os.Chmod(c.Dir, 0o777))
 	})
+	s.mendDirectory(t, "lines")
+}
+
+// mendDirectory starts a plugin whose directory others may write, and has it come
+// up by the command of the refusal.
+func (s *setup) mendDirectory(t *testing.T, name string) {
+	t.Helper()
 	s.limits.stable, s.limits.lookAgain = 50*time.Millisecond, 20*time.Millisecond
 	s.start(t)
-	p := s.plugin(t, "lines")
+	p := s.plugin(t, name)
 	if st := p.Status(); st.State != StateFailed || !strings.Contains(st.LastError, "chmod go-w "+s.dir) {
 		t.Fatalf("status %+v", st)
 	}
@@ -133,14 +140,7 @@ func TestRefusedPluginStartsWhenItIsMended(t *testing.T) {
 		c.Watch = true
 		check(t, os.Chmod(c.Dir, 0o777))
 	}, "good")
-	s.limits.stable, s.limits.lookAgain = 50*time.Millisecond, 20*time.Millisecond
-	s.start(t)
-	p := s.plugin(t, "good")
-	if st := p.Status(); st.State != StateFailed || !strings.Contains(st.LastError, "chmod go-w "+s.dir) {
-		t.Fatalf("status %+v", st)
-	}
-	check(t, os.Chmod(s.dir, 0o755))
-	awaitStatus(t, p, "mended", func(st Status) bool { return st.State == StateReady })
+	s.mendDirectory(t, "good")
 }
 
 func TestPluginsComeChangeSettingsAndGo(t *testing.T) {
