@@ -32,8 +32,9 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 	started := s.started.UTC()
 	free, _ := telemetry.DiskFree(s.dir) // 0 says that it is not known
 	unready := s.health.Unready(ctx)
+	warnings := append([]string{}, s.health.Notes(ctx)...)
 	r := adminapi.Status{
-		Version: s.opts.Version, Ready: unready == "", Unready: unready, Dev: s.opts.Dev,
+		Version: s.opts.Version, Ready: unready == "", Unready: unready, Warnings: warnings, Dev: s.opts.Dev,
 		StartedAt: &started, Uptime: now.Sub(s.started).Seconds(),
 		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
 		Ack: ackStatus(s.meter.Read(now)), RejectedKept: len(s.rejects.List(now)),

@@ -43,6 +43,12 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 		mode = " dev"
 	}
 	fmt.Fprintf(w, "hookswitch %s%s  %s  up %s\n\n", s.Version, mode, ready, age(time.Duration(s.Uptime*float64(time.Second))))
+	for _, warning := range s.Warnings {
+		fmt.Fprintln(w, fold(screenWidth, "             ", piece{"  warning    ", p.yellow, true}, piece{text: warning}))
+	}
+	if len(s.Warnings) > 0 {
+		fmt.Fprintln(w)
+	}
 	fmt.Fprintf(w, "  receives   %s   keys %s\n", s.Webhooks, strings.Join(s.Keys, ", "))
 	fmt.Fprintf(w, "  accepted   %.1f/s   ack p50 %s  p99 %s   (last minute; Telnyx waits 2 s)\n", s.Ack.Rate, millis(s.Ack.P50), millis(s.Ack.P99))
 	refused := fmt.Sprintf("%.1f/s", s.Ack.RejectedRate)

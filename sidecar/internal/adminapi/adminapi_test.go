@@ -62,7 +62,8 @@ func newFixture(t *testing.T) *fixture {
 		Status: func(context.Context) (adminapi.Status, error) {
 			now := time.Now()
 			return adminapi.Status{
-				Version: "1", Ready: true, StartedAt: &now, Keys: []string{"prod"},
+				Warnings: []string{},
+				Version:  "1", Ready: true, StartedAt: &now, Keys: []string{"prod"},
 				Targets: []adminapi.TargetStatus{{Target: target, Dead: 1}},
 				Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}},
 			}, nil

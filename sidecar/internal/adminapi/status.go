@@ -9,7 +9,8 @@ import (
 type Status struct {
 	Version      string         `json:"version"`
 	Ready        bool           `json:"ready"`
-	Unready      string         `json:"unready"` // why it is not ready, or ""
+	Unready      string         `json:"unready"`  // why it is not ready, or ""
+	Warnings     []string       `json:"warnings"` // what is wrong but does not make it unready
 	Dev          bool           `json:"dev"`
 	StartedAt    *time.Time     `json:"started_at"`
 	Uptime       float64        `json:"uptime_seconds"`

@@ -24,6 +24,13 @@ type Health struct {
 	ready  atomic.Bool
 	log    *slog.Logger
 	checks [2][]*check // by kind
+	notes  []note
+}
+
+// note is something to be told that does not make the sidecar unready.
+type note struct {
+	name string
+	say  func(context.Context) string // "" while all is well
 }
 
 const (
@@ -79,6 +86,24 @@ func (h *Health) NeedLive(name string, run func(context.Context) error) {
 	h.checks[live] = append(h.checks[live], &check{name: name, run: run})
 }
 
+// Note adds a warning that readiness does not depend on: say returns what is
+// wrong, or "". It is called by every verbose probe and by Notes, so it must be
+// quick. What it returns is shown to anybody who asks, so it names no secret
+// and no path. Like NeedReady it is called before the first probe.
+func (h *Health) Note(name string, say func(context.Context) string) {
+	h.notes = append(h.notes, note{name, say})
+}
+
+// Notes returns the warnings of the moment, each as "name: text".
+func (h *Health) Notes(ctx context.Context) (list []string) {
+	for _, n := range h.notes {
+		if text := n.say(ctx); text != "" {
+			list = append(list, n.name+": "+text)
+		}
+	}
+	return list
+}
+
 // SetReady says whether the sidecar accepts webhooks: false before the
 // listeners are open and from the beginning of the shutdown.
 func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
@@ -97,7 +122,7 @@ func (h *Health) Unready(ctx context.Context) string {
 }
 
 // Register adds GET /livez and GET /readyz to mux; with ?verbose they list each
-// check. Which one failed is all that they tell: the cause may name paths, and
+// check, and the warnings of Note. Which one failed is all that they tell: the cause may name paths, and
 // is in the log.
 func (h *Health) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) {
@@ -135,6 +160,11 @@ func (h *Health) answer(w http.ResponseWriter, r *http.Request, bad string, line
 	}
 	text := first + "\n"
 	if r.URL.Query().Has("verbose") {
+		if r.URL.Path == "/readyz" {
+			for _, note := range h.Notes(r.Context()) {
+				fmt.Fprintf(&list, "[!] %s\n", note)
+			}
+		}
 		text = list.String() + text
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

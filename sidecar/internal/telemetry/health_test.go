@@ -87,6 +87,17 @@ func TestHealthVerbose(t *testing.T) {
 	if log.Len() > 0 {
 		t.Errorf("a probe was logged: %s", &log)
 	}
+	warning := "3 lines were lost"
+	h.Note("log", func(context.Context) string { return warning })
+	if got, want := get("/readyz?verbose"), "200 [+] listening, not draining: ok\n[+] store: ok\n[+] disk: ok\n[!] log: 3 lines were lost\nok\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := get("/readyz"); got != "200 ok\n" {
+		t.Errorf("a warning changes what a probe gets: %q", got)
+	}
+	if warning = ""; len(h.Notes(t.Context())) > 0 {
+		t.Errorf("notes while all is well: %q", h.Notes(t.Context()))
+	}
 	broken = errors.New("/secret/path is full")
 	for range 3 {
 		if got, want := get("/readyz"), "503 not ready: disk\n"; got != want {
