@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 )
@@ -41,10 +42,8 @@ func (c *Config) validate(problem *ConfigError) error {
 	c.validateObserve(problem)
 	c.validatePlugins(problem)
 	c.validateTrust(problem)
-	for _, path := range c.Paths {
-		if !strings.HasPrefix(path, "/") {
-			problem.add("HOOKSWITCH_PATHS", fmt.Sprintf("has %q, which does not begin with a slash", path))
-		}
+	if err := accept.CheckPaths(c.Paths); err != nil {
+		problem.add("HOOKSWITCH_PATHS", err.Error())
 	}
 	if c.Concurrency < 1 {
 		problem.add("HOOKSWITCH_CONCURRENCY", "must be at least 1")

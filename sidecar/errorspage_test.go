@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -47,7 +48,7 @@ func TestErrorsPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range said(t, "../middleware/webhook", "reasons") {
+	for _, name := range append(said(t, "../middleware/webhook", "reasons"), accept.UnknownPath) {
 		if !strings.Contains(text, "\n| `urn:hookswitch:problem:"+name+"` |") {
 			t.Errorf("ERRORS.md does not explain the rejection %s", name)
 		}

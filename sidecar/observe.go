@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -49,27 +51,27 @@ func (s *Sidecar) observeAttempt(e *store.Event, a store.Attempt, state store.St
 	s.feed.Publish(m)
 }
 
-func (s *Sidecar) observeReject(r *http.Request, err *webhook.Error) {
+func (s *Sidecar) observeReject(r *http.Request, why accept.Rejection) {
 	now := time.Now().UTC()
 	m := live.Message{
-		Kind: live.Rejected, At: now, Status: err.Status, Reason: err.Reason,
-		Error: strings.TrimPrefix(err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr,
+		Kind: live.Rejected, At: now, Status: why.Status, Reason: why.Reason,
+		Error: strings.TrimPrefix(why.Err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr, Path: shorten(r.URL.Path, maxPath),
 	}
 	if s.rejects.Admit(now) {
 		q := live.Request{
-			At: now, Status: err.Status, Reason: err.Reason, Detail: m.Error, Method: r.Method,
-			URI: clipURI(r.RequestURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
+			At: now, Status: why.Status, Reason: why.Reason, Detail: m.Error, Method: r.Method,
+			URI: shorten(r.RequestURI, maxURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
 		}
-		q.Body, q.Whole = bodyOf(r, err)
+		q.Body, q.Whole = bodyOf(r, why.Status)
 		m.ID = s.rejects.Add(q)
 	}
 	s.feed.Publish(m)
 }
 
 // bodyOf reads the body of a rejected request, if it is small and says
-// something: one that was refused for its method or size does not.
-func bodyOf(r *http.Request, err *webhook.Error) (body []byte, whole bool) {
-	switch err.Status {
+// something: one that was refused for its method, path or size does not.
+func bodyOf(r *http.Request, status int) (body []byte, whole bool) {
+	switch status {
 	case http.StatusUnauthorized, http.StatusServiceUnavailable:
 	default:
 		return nil, false
@@ -97,7 +99,39 @@ func headerOf(r *http.Request) [][2]string {
 	return pairs
 }
 
-func clipURI(uri string) string { return uri[:min(len(uri), 2048)] }
+// What is kept of the text of strangers.
+const (
+	maxURI  = 2048
+	maxPath = 200
+)
+
+// shorten cuts a text off between two letters.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "")
+}
+
+// strays are the requests that looked like webhooks and came to a path on which
+// none are received: how many, and where the latest went.
+type strays struct {
+	mu   sync.Mutex
+	seen adminapi.StrayStatus // guarded by mu
+}
+
+func (s *strays) note(path string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at = at.UTC()
+	s.seen = adminapi.StrayStatus{Count: s.seen.Count + 1, Path: shorten(path, maxPath), At: &at}
+}
+
+func (s *strays) status() adminapi.StrayStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
 
 // seconds returns a duration in seconds, to the microsecond.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }

@@ -32,13 +32,13 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 	started := s.started.UTC()
 	free, _ := telemetry.DiskFree(s.dir) // 0 says that it is not known
 	unready := s.health.Unready(ctx)
-	warnings := append([]string{}, s.health.Notes(ctx)...)
+	warnings := append(s.health.Notes(ctx), s.warnings()...)
 	r := adminapi.Status{
 		Version: s.opts.Version, Ready: unready == "", Unready: unready, Warnings: warnings, Dev: s.opts.Dev,
 		StartedAt: &started, Uptime: now.Sub(s.started).Seconds(),
 		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
-		Ack: ackStatus(s.meter.Read(now)), RejectedKept: len(s.rejects.List(now)),
-		Targets: s.targetStatus(stats), Plugins: []adminapi.PluginStatus{},
+		Ack: ackStatus(s.meter.Read(now)), RejectedKept: len(s.rejects.List(now)), Strays: s.strays.status(), Paths: s.cfg.Paths,
+		Targets: s.targetStatus(stats), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
 	for _, p := range s.plugins.Status() {
@@ -55,6 +55,7 @@ func ackStatus(m live.Reading) adminapi.AckStatus {
 // something included.
 func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 	names := s.targetNames()
+	configured := slices.Clone(names)
 	for _, j := range stats.Jobs {
 		if !slices.Contains(names, j.Target) {
 			names = append(names, j.Target)
@@ -63,7 +64,7 @@ func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 	slices.Sort(names)
 	list := make([]adminapi.TargetStatus, 0, len(names))
 	for _, name := range names {
-		t := adminapi.TargetStatus{Target: name}
+		t := adminapi.TargetStatus{Target: name, Configured: slices.Contains(configured, name)}
 		for _, j := range stats.Jobs {
 			if j.Target != name {
 				continue

@@ -80,6 +80,7 @@ type Sidecar struct {
 	operate  *adminapi.API
 	feed     *live.Feed // what happens at the moment
 	rejects  live.Rejects
+	strays   strays
 	meter    live.Meter
 	started  time.Time
 	admin    *http.Server // on adminNet

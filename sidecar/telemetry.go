@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
@@ -106,9 +106,12 @@ func (s *Sidecar) onAccept(e *store.Event, a store.Accepted, targets []string) {
 	s.observeAccept(e, a, targets)
 }
 
-func (s *Sidecar) onReject(r *http.Request, denial *webhook.Error) {
-	s.metrics.Rejected(denial.Reason)
-	s.observeReject(r, denial)
+func (s *Sidecar) onReject(r *http.Request, why accept.Rejection) {
+	s.metrics.Rejected(why.Reason)
+	if why.Reason == accept.UnknownPath {
+		s.strays.note(r.URL.Path, time.Now())
+	}
+	s.observeReject(r, why)
 }
 
 func (s *Sidecar) onPass(e *store.Event, a store.Attempt) {

@@ -193,6 +193,7 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	drop := flags.String("drop", "", "leave out a header")
 	method := flags.String("method", http.MethodPost, "")
 	pad := flags.Int("pad", 0, "add so many spaces to the body before signing")
+	path := flags.String("path", "", "send to this path, as it is written")
 	ts.Check(flags.Parse(args))
 	body := []byte(ts.ReadFile(flags.Arg(0)))
 	body = append(body, bytes.Repeat([]byte(" "), *pad)...)
@@ -204,6 +205,9 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	req := signedRequest(ts.Getenv("WEBHOOKS"), key, time.Now().Add(-*age), body)
 	req.Method = *method
+	if *path != "" {
+		req.URL.Opaque = "//" + req.URL.Host + *path
+	}
 	if *flip {
 		body = bytes.Clone(body)
 		body[len(body)/2] ^= 1
@@ -222,7 +226,7 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 		// trip over the closed connection and not read it.
 		req.Header.Set("Expect", "100-continue")
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultTransport.RoundTrip(req) // a redirect is an answer
 	ts.Check(err)
 	answer, err := io.ReadAll(res.Body)
 	ts.Check(errors.Join(err, res.Body.Close()))

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 )
 
@@ -86,7 +87,7 @@ func (c *console) pretty(m live.Message) string {
 	case live.Rejected:
 		add(p.red, "✗ rejected %d", m.Status)
 		add(nil, " %s", m.Error)
-		if m.ID != "" {
+		if m.ID != "" && m.Reason != accept.UnknownPath { // whose signature was not looked at
 			add(nil, "  ")
 			pieces = append(pieces, piece{"hookswitch verify --event " + m.ID, p.faint, true})
 		}
@@ -146,6 +147,9 @@ func (c *console) compact(m live.Message) string {
 	case live.Rejected:
 		mark, paint = "⊘", p.red
 		text = pad(m.ID, 12) + fmt.Sprintf(" %d %s", m.Status, m.Reason)
+		if m.Reason == accept.UnknownPath {
+			text += fmt.Sprintf(" %q", m.Path)
+		}
 	case live.Tried, live.Dead:
 		mark, paint = "✓", p.green
 		answer := m.Error

@@ -53,6 +53,10 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 	fmt.Fprintf(w, "  accepted   %.1f/s   ack p50 %s  p99 %s   (last minute; Telnyx waits 2 s)\n", s.Ack.Rate, millis(s.Ack.P50), millis(s.Ack.P99))
 	refused := fmt.Sprintf("%.1f/s", s.Ack.RejectedRate)
 	fmt.Fprintf(w, "  rejected   %s   %d kept: hookswitch tail --status rejected --since 1h\n", refused, s.RejectedKept)
+	if n := s.Strays.Count; n > 0 && s.Strays.At != nil {
+		fmt.Fprintf(w, "  %s %s to other paths, the latest %s ago to %q: webhooks are received on %s\n",
+			p.yellow("astray    "), count(n, "request"), age(time.Since(*s.Strays.At)), cut(s.Strays.Path, 60), strings.Join(s.Paths, ", "))
+	}
 	disk := ""
 	if s.Store.DiskFree > 0 {
 		disk = "   disk " + byteSize(s.Store.DiskFree) + " free"

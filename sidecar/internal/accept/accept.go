@@ -38,7 +38,7 @@ const DefaultAckBudget = 1500 * time.Millisecond
 // must be set.
 type Config struct {
 	Listener net.Listener // closed by Run
-	Paths    []string     // where webhooks are POSTed to
+	Paths    []string     // where webhooks are POSTed to; CheckPaths says which it takes
 	Verifier *webhook.Verifier
 	Store    store.Store
 	Route    func(eventType string) []string // names of the targets that want an event
@@ -67,10 +67,10 @@ type Config struct {
 	// the answer is sent and must be quick. OnReject may read the body of the
 	// request, which is unread, or can be read again from the start.
 	OnAccept func(*store.Event, store.Accepted, []string)
-	OnReject func(*http.Request, *webhook.Error)
+	OnReject func(*http.Request, Rejection)
 
 	// OnPass, unless nil, observes the attempt of a Passer, and OnAnswer every
-	// request to Paths when its answer is written: what became of it, one of
+	// webhook, to Paths or not, when its answer is written: what became of it, one of
 	// the results of package telemetry, and how long it took.
 	OnPass   func(*store.Event, store.Attempt)
 	OnAnswer func(result string, took time.Duration)
@@ -111,20 +111,11 @@ func New(cfg Config) (*Server, error) {
 	receive := s.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		(*s.verified.Load()).ServeHTTP(w, r)
 	}))
-	for i, path := range cfg.Paths {
-		if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "{} ") || path == "/livez" || path == "/readyz" {
-			return nil, fmt.Errorf("accept: path %q: give a plain path such as /webhooks", path)
-		}
-		if slices.Contains(cfg.Paths[:i], path) {
-			return nil, fmt.Errorf("accept: path %q is given twice", path)
-		}
-		mux.Handle(path, receive)
-	}
-	if len(cfg.Paths) == 0 {
-		return nil, errors.New("accept: no path to receive webhooks on, give one such as /webhooks")
+	if err := CheckPaths(cfg.Paths); err != nil {
+		return nil, fmt.Errorf("accept: the list of paths %w", err)
 	}
 	s.http = &http.Server{
-		Handler:           mux,
+		Handler:           s.byPath(receive, mux),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
@@ -276,15 +267,29 @@ func headerPairs(h http.Header) [][2]string {
 	return pairs
 }
 
-// reject logs why a request was refused. The sender learns the reason word
-// only; the answer is the Verifier's own.
+// reject tells why the Verifier refused a request. The sender learns the reason
+// word only; the answer is the Verifier's own.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	denial := webhook.Denial(r.Context())
-	s.cfg.Log.WarnContext(r.Context(), "request rejected", "code", telemetry.CodeRequestRejected, "reason", denial.Reason, "status", denial.Status,
-		"remote", r.RemoteAddr, "path", r.URL.Path, "error", denial)
-	if s.cfg.OnReject != nil {
-		s.cfg.OnReject(r, denial)
-	}
-	of(r).result, of(r).status = telemetry.Rejected, denial.Status
+	s.rejected(r, Rejection{Reason: denial.Reason, Status: denial.Status, Err: denial})
 	webhook.Deny(w, r)
+}
+
+// rejected logs a request that is not let in, whatever the reason is.
+func (s *Server) rejected(r *http.Request, why Rejection) {
+	s.cfg.Log.WarnContext(r.Context(), "request rejected", "code", telemetry.CodeRequestRejected, "reason", why.Reason, "status", why.Status,
+		"remote", r.RemoteAddr, "path", clip(r.URL.Path), "error", why.Err)
+	if s.cfg.OnReject != nil {
+		s.cfg.OnReject(r, why)
+	}
+	of(r).result, of(r).status = telemetry.Rejected, why.Status
+}
+
+// clip shortens a text that a stranger has sent, for the log.
+func clip(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -18,6 +18,9 @@ type Status struct {
 	Keys         []string       `json:"keys"`     // labels
 	Ack          AckStatus      `json:"ack"`
 	RejectedKept int            `json:"rejected_kept"` // requests that /api/v1/rejected has
+	Paths        []string       `json:"paths"`         // that webhooks are received on
+	Strays       StrayStatus    `json:"strays"`
+	Unhandled    int            `json:"unhandled"` // events that no target wanted
 	Targets      []TargetStatus `json:"targets"`
 	Plugins      []PluginStatus `json:"plugins"`
 	Store        StoreStatus    `json:"store"`
@@ -32,13 +35,22 @@ type AckStatus struct {
 	P99          float64 `json:"p99_seconds"`
 }
 
+// StrayStatus are the requests since the start that looked like webhooks, but
+// came to a path on which none are received.
+type StrayStatus struct {
+	Count int        `json:"count"`
+	Path  string     `json:"path"` // of the latest; "" if there was none
+	At    *time.Time `json:"at"`   // of the latest
+}
+
 // TargetStatus counts the jobs of a target that are not done.
 type TargetStatus struct {
-	Target   string     `json:"target"`
-	Pending  int        `json:"pending"` // not attempted in this round
-	Retrying int        `json:"retrying"`
-	Dead     int        `json:"dead"`
-	Oldest   *time.Time `json:"oldest"` // since when the oldest of those that wait does
+	Target     string     `json:"target"`
+	Configured bool       `json:"configured"` // false: it has gone, and has left something
+	Pending    int        `json:"pending"`    // not attempted in this round
+	Retrying   int        `json:"retrying"`
+	Dead       int        `json:"dead"`
+	Oldest     *time.Time `json:"oldest"` // since when the oldest of those that wait does
 }
 
 // PluginStatus is a plugin in short; /api/v1/plugins has more.
@@ -66,5 +78,6 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.Paths, s.Warnings = append([]string{}, s.Paths...), append([]string{}, s.Warnings...) // never null
 	return reply(w, http.StatusOK, s)
 }

@@ -44,6 +44,7 @@ type Message struct {
 	// Of a rejected request.
 	Reason     string `json:"reason,omitempty"` // a word, such as "bad_signature"
 	RemoteAddr string `json:"remote_addr,omitempty"`
+	Path       string `json:"path,omitempty"`
 
 	// Of an attempt. Status is also the answer to a rejected request.
 	Target   string     `json:"target,omitempty"`

@@ -138,6 +138,8 @@ type Pruned struct {
 type Stats struct {
 	Jobs  []JobStats // those that wait or are dead, sorted by Target and Status
 	Bytes int64      // as Retention.MaxBytes counts them
+
+	Unhandled int // events that no target wanted
 }
 
 // JobStats counts the jobs of a target that have a status in common: pending,

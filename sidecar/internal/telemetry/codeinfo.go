@@ -18,9 +18,9 @@ func Codes() (all []CodeInfo) {
 	}{
 		{"Way in", []CodeInfo{
 			{Code: CodeRequestRejected,
-				What: "A request to a webhook path was not let in; the sender got 4xx.",
-				Why:  "reason says which check failed: a signature that no key verifies, a timestamp outside of the tolerance, a missing header, a method or a size that is not accepted.",
-				Fix:  "\"hookswitch verify\" explains a signature step by step. Many bad_signature after a change at Telnyx: add the new key to TELNYX_PUBLIC_KEY. too_old or in_future: set the clock of this machine."},
+				What: "A request that looks like a webhook was not let in; the sender got 4xx.",
+				Why:  "reason says which check failed: a path on which no webhooks are received, a signature that no key verifies, a timestamp outside of the tolerance, a missing header, a method or a size that is not accepted.",
+				Fix:  "unknown_path: correct the URL at Telnyx; the line names the paths that there are. \"hookswitch verify\" explains a signature step by step. Many bad_signature after a change at Telnyx: add the new key to TELNYX_PUBLIC_KEY. too_old or in_future: set the clock of this machine."},
 			{Code: CodeRequestShed,
 				What: "A request was answered 503 at once.",
 				Why:  "More requests are under way than can be answered in time, usually because commits are slow.",

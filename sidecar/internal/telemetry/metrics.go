@@ -109,7 +109,7 @@ func commit() string {
 }
 
 func (m *Metrics) receiving() {
-	m.received = m.counters("webhooks_received_total", "Requests to the webhook paths by what became of them.", "result")
+	m.received = m.counters("webhooks_received_total", "Requests that look like webhooks, by what became of them.", "result")
 	for _, result := range []string{Accepted, Duplicate, Passed, Rejected, Failed} {
 		m.received.WithLabelValues(result) // so that a rate is there from the first one on
 	}

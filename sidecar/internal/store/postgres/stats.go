@@ -17,6 +17,9 @@ SELECT * FROM (SELECT target, CASE WHEN state = 'dead' THEN 'dead' WHEN attempts
 FROM hookswitch_jobs WHERE state <> 'done' AND state IN ('pending', 'dead')
 GROUP BY 1, 2) AS s ORDER BY target COLLATE "C", status COLLATE "C"`
 
+// unhandledStats goes through an index that has nothing else.
+const unhandledStats = `SELECT count(*) FROM hookswitch_records WHERE NOT handled`
+
 // Stats implements [store.Store]. Sidecars that share a database each count all
 // of it.
 func (db *DB) Stats(ctx context.Context) (s store.Stats, err error) {
@@ -32,6 +35,9 @@ func (db *DB) Stats(ctx context.Context) (s store.Stats, err error) {
 			return j, err
 		})
 		if err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, unhandledStats).Scan(&s.Unhandled); err != nil {
 			return err
 		}
 		return tx.QueryRow(ctx, `SELECT coalesce(sum(bytes), 0)::bigint FROM hookswitch_records`).Scan(&s.Bytes)

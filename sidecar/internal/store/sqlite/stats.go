@@ -21,6 +21,9 @@ FROM jobs INDEXED BY jobs_due WHERE state = 'pending' GROUP BY target`
 	deadStats = `
 SELECT target, count(*), min(round_at)
 FROM jobs WHERE state <> 'done' AND state = 'dead' GROUP BY target`
+
+	// There is an index of these.
+	unhandledStats = `SELECT count(*) FROM records WHERE handled = 0`
 )
 
 // Stats implements [store.Store].
@@ -53,7 +56,10 @@ func (db *DB) Stats(ctx context.Context) (s store.Stats, err error) {
 			s.Jobs = append(s.Jobs, dead)
 			return struct{}{}, err
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, unhandledStats).Scan(&s.Unhandled)
 	})
 	if err != nil {
 		return store.Stats{}, err

@@ -314,6 +314,7 @@ func stats(t *testing.T, open OpenFunc) {
 		accept(t, s, newEvent(n), target)
 	}
 	accept(t, s, newEvent(5), "plugin:b", "plugin:done")
+	accept(t, s, newEvent(6))                            // nobody wants it
 	tasks := claim(t, s, target, t0.Add(time.Second), 2) // events 0 and 1
 	finish(t, s, attempt(tasks[0], store.OutcomeRetry), store.Pending, t0.Add(time.Hour))
 	finish(t, s, attempt(tasks[1], store.OutcomeDead), store.Dead, time.Time{})
@@ -328,8 +329,8 @@ func stats(t *testing.T, open OpenFunc) {
 		{Target: target, Status: store.StatusRetrying, Count: 1, Oldest: t0},
 		{Target: "plugin:b", Status: store.StatusPending, Count: 1, Oldest: t0.Add(5 * time.Second)},
 	})
-	if got.Bytes <= 0 {
-		t.Errorf("%d bytes", got.Bytes)
+	if got.Bytes <= 0 || got.Unhandled != 1 {
+		t.Errorf("%d bytes, %d unhandled; want some and 1", got.Bytes, got.Unhandled)
 	}
 }
 
