@@ -155,6 +155,18 @@ $(NATS_SERVER):
 	GOBIN=$(CURDIR)/.tmp/bin $(GO) install github.com/nats-io/nats-server/v2@$(patsubst nats-server-%,%,$(notdir $@))
 	mv .tmp/bin/nats-server $@
 
+# As above: a program to test with.
+LITESTREAM := $(CURDIR)/.tmp/litestream-v0.5.18
+
+.PHONY: litestream
+litestream: $(LITESTREAM) ## run Litestream beside the sidecar, and restore what it has copied
+	HOOKSWITCH_LITESTREAM=$(LITESTREAM) $(GO) test -count=1 -run '^TestLitestreamScripts$$' ./sidecar/cmd/hookswitch
+
+$(LITESTREAM):
+	@mkdir -p .tmp/bin
+	GOBIN=$(CURDIR)/.tmp/bin $(GO) install github.com/benbjohnson/litestream/cmd/litestream@$(patsubst litestream-%,%,$(notdir $@))
+	mv .tmp/bin/litestream $@
+
 .PHONY: official
 official: $(OFFICIAL)/node_modules/.package-lock.json ## run the tests that use Telnyx's own client for Node
 	HOOKSWITCH_OFFICIAL=$(OFFICIAL) $(GO) test -count=1 -run 'Official|Client|CrossCheck|BadUse' $$(grep -rlE --include='*_test.go' --exclude-dir='.?*' \
@@ -255,7 +267,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats fuzz official examples apps node newcomer readme deploy crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats litestream fuzz official examples apps node newcomer readme deploy crashshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

@@ -45,6 +45,15 @@ func (c *Config) database() (string, bool) {
 	return c.Store, strings.HasPrefix(c.Store, "postgres://") || strings.HasPrefix(c.Store, "postgresql://")
 }
 
+// DatabaseURL returns the URL of the PostgreSQL database that keeps the events,
+// with its password; empty if they are in the data directory.
+func (c *Config) DatabaseURL() string {
+	if url, ok := c.database(); ok {
+		return url
+	}
+	return ""
+}
+
 // Forwards returns where events are forwarded to, a line for each route and
 // HOOKSWITCH_FORWARD_TO, without the passwords that the URLs may contain.
 func (c *Config) Forwards() (lines []string) {

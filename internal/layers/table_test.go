@@ -50,6 +50,7 @@ var table = []row{
 	{pattern: "sidecar/internal/dispatch/...", layer: 4},
 	{pattern: "sidecar/internal/deliveryapi/...", layer: 4},
 	{pattern: "sidecar/internal/adminapi/...", layer: 4},
+	{pattern: "sidecar/internal/backup", layer: 4},
 	{pattern: "sidecar/internal/replay/...", layer: 4},
 	{pattern: "sidecar/internal/retention/...", layer: 4},
 	{pattern: "sidecar/internal/reconcile/...", layer: 4},

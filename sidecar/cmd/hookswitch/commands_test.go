@@ -49,6 +49,8 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"gone":        cmdGone,
 	"load":        cmdLoad,
 	"allcalled":   cmdAllCalled,
+	"appears":     cmdAppears,
+	"allstored":   cmdAllStored,
 	"waitgrep":    cmdWaitGrep,
 
 	"servicemanager": cmdServiceManager,
@@ -352,6 +354,16 @@ func pidOf(ts *testscript.TestScript, file, line string) int {
 // killpid FILE LINE: kill -9 of the process that wrote the line.
 func cmdKillPID(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(syscall.Kill(pidOf(ts, args[0], args[1]), syscall.SIGKILL))
+}
+
+// appears PATTERN: waits for a file whose name matches.
+func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
+	until(ts, func() error {
+		if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || len(found) > 0 {
+			return err
+		}
+		return fmt.Errorf("there is no %s", args[0])
+	})
 }
 
 // gone FILE LINE: waits until the process that wrote the line is no more.

@@ -42,6 +42,8 @@ var examples = map[string][]string{
 	"tail":            {"hookswitch tail --type 'call.*' --status failed"},
 	"status":          {"hookswitch status -o json"},
 	"health":          {"hookswitch health && echo ready"},
+	"backup":          {"hookswitch backup /var/backups/hookswitch-2026-11-27"},
+	"restore":         {"hookswitch restore /var/backups/hookswitch-2026-11-27"},
 	"version":         {"hookswitch version -o json"},
 	"completion":      {"source <(hookswitch completion bash)"},
 	"completion bash": {"source <(hookswitch completion bash)"},

@@ -115,3 +115,17 @@ func cmdAllCalled(ts *testscript.TestScript, _ bool, args []string) {
 		return nil
 	})
 }
+
+// allstored LEDGER EXPORT: each event of a ledger of load is in an export.
+func cmdAllStored(ts *testscript.TestScript, _ bool, args []string) {
+	export := ts.ReadFile(args[1])
+	ids := strings.Fields(ts.ReadFile(args[0]))
+	if len(ids) == 0 {
+		ts.Fatalf("%s is empty", args[0])
+	}
+	for _, id := range ids {
+		if !strings.Contains(export, `"id":"`+id+`"`) {
+			ts.Fatalf("%s was acknowledged and is not in %s", id, args[1])
+		}
+	}
+}

@@ -138,7 +138,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 			operateCommands(stdout, stderr),
 			[]*cli.Command{
 				pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),
-				statusCommand(stdout), healthCommand(), versionCommand(stdout),
+				statusCommand(stdout), healthCommand(), backupCommand(stdout), restoreCommand(stdout), versionCommand(stdout),
 			},
 		),
 		HideVersion:           true,

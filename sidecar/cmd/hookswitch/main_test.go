@@ -118,3 +118,24 @@ func setup(e *testscript.Env) error {
 	}
 	return os.Mkdir(filepath.Join(e.WorkDir, "calls"), 0o700)
 }
+
+// TestLitestreamScripts run Litestream beside the sidecar.
+// HOOKSWITCH_LITESTREAM is the program; "make litestream" builds it.
+func TestLitestreamScripts(t *testing.T) {
+	program := os.Getenv("HOOKSWITCH_LITESTREAM")
+	if program == "" {
+		t.Skip("needs Litestream: run by make litestream")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/litestream",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			if err := setup(e); err != nil {
+				return err
+			}
+			e.Setenv("LITESTREAM", program)
+			return nil
+		},
+		Cmds: commands,
+	})
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/backup"
+)
+
+func backupCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:      "backup",
+		Usage:     "copy the events and keys to a new directory, beside a running sidecar",
+		ArgsUsage: "DIR",
+		Description: "DIR must not exist; when it does, the backup in it is complete. It holds every\n" +
+			"event that was acknowledged before the command began, and the keys of the data\n" +
+			"directory, so keep it as safe as those. The sidecar may run or not.\n\n" +
+			"With PostgreSQL in HOOKSWITCH_STORE, the tables are written by pg_dump.\n\n" +
+			"Never copy events.db by other means while the sidecar runs: the copy would be\n" +
+			"damaged, or lack what was acknowledged last.",
+		OnUsageError: onUsageError,
+		Flags:        []cli.Flag{formFlag()},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			dest, print, err := oneArgument(c, "a directory for the backup")
+			if err != nil {
+				return err
+			}
+			cfg, dir, err := dataDir(c)
+			if err != nil {
+				return err
+			}
+			m, err := backup.Source{
+				Dir: dir, Keys: []string{sidecar.ForwardKey, sidecar.DevKey}, URL: cfg.DatabaseURL(),
+				Version: version, Missing: notInBackup(cfg),
+			}.Write(ctx, dest)
+			if err != nil {
+				return interrupted(ctx, err)
+			}
+			return print(stdout, m, func(w io.Writer) {
+				fmt.Fprintf(w, "backed up to %s: %s\n", dest, contents(m))
+				printFiles(w, m)
+				for _, text := range m.Missing {
+					fmt.Fprintf(w, "not in it: %s\n", text)
+				}
+			})
+		},
+	}
+}
+
+func restoreCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name:      "restore",
+		Usage:     "put a backup back into the data directory of a stopped sidecar",
+		ArgsUsage: "DIR",
+		Description: "Checks the backup, every page of its database included, before it changes\n" +
+			"anything. What was pending when the backup was made is delivered again at the\n" +
+			"next start; what arrived later is not in it.\n\n" +
+			"With PostgreSQL in HOOKSWITCH_STORE, the tables are made by pg_restore in a\n" +
+			"database that has none yet.",
+		OnUsageError: onUsageError,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "replace", Usage: "move what is there to before-restore-TIME in the data directory"},
+			formFlag(),
+		},
+		Action: func(ctx context.Context, c *cli.Command) error {
+			from, print, err := oneArgument(c, "the directory of a backup")
+			if err != nil {
+				return err
+			}
+			cfg, dir, err := dataDir(c)
+			if err != nil {
+				return err
+			}
+			r, err := backup.Target{Dir: dir, URL: cfg.DatabaseURL(), Replace: c.Bool("replace")}.Restore(ctx, from)
+			if err != nil {
+				return interrupted(ctx, err)
+			}
+			return print(stdout, map[string]any{"data_dir": dir, "aside": r.Aside, "backup": r.Manifest}, func(w io.Writer) {
+				fmt.Fprintf(w, "restored to %s: %s, of %s\n", dir, contents(r.Manifest), r.Manifest.CreatedAt.Local().Format("2006-01-02 15:04:05"))
+				printFiles(w, r.Manifest)
+				if r.Aside != "" {
+					fmt.Fprintf(w, "what was there before is in %s\n", r.Aside)
+				}
+				for _, text := range r.Manifest.Missing {
+					fmt.Fprintf(w, "not in it: %s\n", text)
+				}
+			})
+		},
+	}
+}
+
+// notInBackup names what the configuration keeps outside of the data directory.
+func notInBackup(cfg sidecar.Config) []string {
+	missing := []string{"the configuration, with TELNYX_PUBLIC_KEY and other secrets"}
+	if cfg.ForwardKey != "" {
+		missing = append(missing, "HOOKSWITCH_FORWARD_KEY, which signs forwarded requests: it is a part of the configuration here")
+	}
+	return append(missing, "plugin programs, and which of them are disabled or rolled back")
+}
+
+func contents(m *backup.Manifest) string {
+	if m.Store == "postgres" {
+		return "the tables of the database"
+	}
+	return fmt.Sprintf("%d events", m.Events)
+}
+
+func printFiles(w io.Writer, m *backup.Manifest) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range m.Files {
+		fmt.Fprintf(t, "  %s\t%d bytes\n", f.Name, f.Size)
+	}
+	_ = t.Flush() // w reports its own failures
+}
+
+// formFlag selects between text and JSON, for commands that have no table.
+func formFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
+}
+
+// oneArgument returns the only argument of a command, and what prints its
+// result as --output says: as JSON, or by a function. A command that changes
+// something finds out first that its flags are wrong.
+func oneArgument(c *cli.Command, what string) (arg string, print func(w io.Writer, v any, text func(io.Writer)) error, err error) {
+	if c.Args().Len() != 1 || c.Args().First() == "" {
+		return "", nil, usageError("%s: give %s", c.FullName(), what)
+	}
+	switch c.String("output") {
+	case "text":
+		print = func(w io.Writer, _ any, text func(io.Writer)) error {
+			text(w)
+			return nil
+		}
+	case "json":
+		print = func(w io.Writer, v any, _ func(io.Writer)) error {
+			enc := json.NewEncoder(w)
+			enc.SetIndent("", "  ")
+			return enc.Encode(v)
+		}
+	default:
+		return "", nil, usageError("--output: use text or json")
+	}
+	return c.Args().First(), print, nil
+}
+
+// interrupted is err, unless Ctrl-C is behind it.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
