@@ -18,8 +18,8 @@ type meteredStore struct {
 // failed counts an error that is the store's own, and returns it: that a
 // caller has gone, or that there is no such thing, is no failure.
 func (m meteredStore) failed(op string, err error) error {
-	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrClosed) &&
-		!errors.Is(err, store.ErrElsewhere) && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrStale) &&
+		!errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrElsewhere) && !errors.Is(err, context.Canceled) {
 		m.metrics.StoreFailed(op)
 	}
 	return err
@@ -49,8 +49,8 @@ func (m meteredStore) Finish(ctx context.Context, a store.Attempt, state store.S
 	return m.failed("finish", m.Store.Finish(ctx, a, state, nextAt))
 }
 
-func (m meteredStore) Release(ctx context.Context, jobID int64) error {
-	return m.failed("release", m.Store.Release(ctx, jobID))
+func (m meteredStore) Release(ctx context.Context, t store.Task) error {
+	return m.failed("release", m.Store.Release(ctx, t))
 }
 
 func (m meteredStore) Deliveries(ctx context.Context, f store.Filter) ([]store.Delivery, int, error) {

@@ -99,7 +99,7 @@ func (f *fixture) event(t *testing.T, n int, kind string, outcome store.Outcome)
 	if err != nil || len(tasks) != 1 {
 		t.Fatal(tasks, err)
 	}
-	a := store.Attempt{JobID: tasks[0].Job.ID, N: 1, Target: target, Outcome: outcome, StartedAt: time.Now(), FinishedAt: time.Now(), ResponseStatus: 200}
+	a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, N: 1, Target: target, Outcome: outcome, StartedAt: time.Now(), FinishedAt: time.Now(), ResponseStatus: 200}
 	if outcome != store.OutcomeDone {
 		a.ResponseStatus, a.ErrorCodes, a.Error = 410, []int{75499}, "gone"
 	}

@@ -30,7 +30,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	a, err := l.deliver(attempts, task)
 	if err != nil {
 		span.Attempted("released", 0, "")
-		if err := l.d.store.Release(results, task.Job.ID); err != nil && !errors.Is(err, store.ErrClosed) {
+		if err := l.d.store.Release(results, task); err != nil && !errors.Is(err, store.ErrClosed) {
 			l.d.log.Error("cannot give back a job that was not tried: the store does that as soon as it can, or the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
 		}
 		return
@@ -43,7 +43,11 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	}
 	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
 	state, nextAt := store.Next(task.Job, a, *l.policy.Load(), store.Jitter())
-	if err := l.record(results, task, a, state, nextAt); err != nil {
+	switch err := l.record(results, task, a, state, nextAt); {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrStale):
+		l.d.log.Warn("the result of an attempt is dropped: the store does not know this event any more, or has moved on without the attempt; it was restored, or failed over to a server that had not got everything", "code", telemetry.CodeResultStale, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
+		return
+	case err != nil:
 		l.d.unrecorded.Add(1)
 		l.d.log.Error("the result of an attempt is not recorded", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
 		return
@@ -64,7 +68,7 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 			a, err = failed(fmt.Sprintf("target panicked: %v", p)), nil
 			a.Cause = store.CausePanic
 		}
-		a.JobID, a.Target, a.N = task.Job.ID, l.name, task.Job.Attempts+1
+		a.JobID, a.DeliveryID, a.Target, a.N = task.Job.ID, task.Event.DeliveryID, l.name, task.Job.Attempts+1
 		if a.StartedAt.IsZero() {
 			a.StartedAt = started
 		}
@@ -93,11 +97,11 @@ func failed(message string) store.Attempt {
 
 // record repeats Finish until it succeeds: the result is what keeps an event
 // from being delivered twice, and repeating is harmless. It gives up when ctx
-// ends or the job is gone.
+// ends or the result is of no use any more: the job is gone, or has moved on.
 func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, state store.State, nextAt time.Time) error {
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := l.d.store.Finish(ctx, a, state, nextAt)
-		if err == nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) || ctx.Err() != nil {
 			return err
 		}
 		l.d.log.Warn("recording the result of an attempt failed", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "retry_in", backoff, "error", err)

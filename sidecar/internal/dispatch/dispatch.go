@@ -41,7 +41,7 @@ type Target interface {
 	// may then take: ctx has no deadline, because only the target knows
 	// when the attempt really starts.
 	//
-	// It fills in everything of the Attempt but JobID, Target and N. It
+	// It fills in everything of the Attempt but JobID, DeliveryID, Target and N. It
 	// returns an error only if, before anything was sent, ctx ended, Drain
 	// was called, or the target ceased to be ready (store.ErrNotReady):
 	// then no attempt was made and the job is released untried. If ctx ends

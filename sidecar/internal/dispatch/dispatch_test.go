@@ -271,7 +271,7 @@ func TestConcurrencyIsBoundedByTarget(t *testing.T) {
 			t.Errorf("%d jobs are unclaimed, error %v; want %d", len(tasks), err, events-slots)
 		} else {
 			for _, task := range tasks {
-				s.Release(context.Background(), task.Job.ID)
+				s.Release(context.Background(), task)
 			}
 		}
 		time.Sleep(time.Hour)

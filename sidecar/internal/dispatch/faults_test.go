@@ -3,6 +3,8 @@ package dispatch_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -228,4 +230,49 @@ func TestStoppingDoesNotWaitForATargetThatIgnoresItsContext(t *testing.T) {
 		close(hang)
 		synctest.Wait()
 	})
+}
+
+// A store that was restored has no use for a result: that is said, and neither
+// repeated nor taken for one that is lost. The slot is free for the next event.
+func TestAResultThatIsStaleIsDropped(t *testing.T) {
+	for kind, failure := range map[string]error{"not found": store.ErrNotFound, "stale": store.ErrStale} {
+		t.Run(kind, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *sqlite.DB) {
+				var log strings.Builder
+				f := &forgetful{Store: s, failure: fmt.Errorf("job 1: %w", failure)}
+				b := start(t, f, dispatch.Config{
+					Targets: []dispatch.Target{newTarget(name, done)}, Concurrency: 1,
+					Log: slog.New(slog.NewTextHandler(&log, nil)),
+				})
+				b.accept("a", "b")
+				time.Sleep(time.Minute)
+				if got := b.got(); len(got) != 1 || got[0].event != "b" {
+					t.Errorf("reports %+v, want that of b", got)
+				}
+				if n := f.calls.Load(); n != 2 {
+					t.Errorf("%d results were recorded, want one try each", n)
+				}
+				if err := b.end(); err != nil {
+					t.Error(err)
+				}
+				if n := strings.Count(log.String(), "code=result-stale"); n != 1 || strings.Contains(log.String(), "result-unrecorded") {
+					t.Errorf("log: %s", log.String())
+				}
+			})
+		})
+	}
+}
+
+// forgetful is a real store that does not know the first event of a result.
+type forgetful struct {
+	store.Store
+	failure error
+	calls   atomic.Int32
+}
+
+func (f *forgetful) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+	if f.calls.Add(1) == 1 {
+		return f.failure
+	}
+	return f.Store.Finish(ctx, a, state, nextAt)
 }

@@ -75,9 +75,9 @@ func (s *watchedStore) Claim(ctx context.Context, target string, now time.Time, 
 	return tasks, err
 }
 
-func (s *watchedStore) Release(ctx context.Context, jobID int64) error {
+func (s *watchedStore) Release(ctx context.Context, t store.Task) error {
 	s.releases.Add(1)
-	return s.Store.Release(ctx, jobID)
+	return s.Store.Release(ctx, t)
 }
 
 // untouched checks that a job is as it was accepted.
@@ -151,7 +151,7 @@ func TestGivenBack(t *testing.T) {
 			t.Fatalf("claimed %+v, %v", tasks, err)
 		}
 		for _, task := range tasks {
-			if err := db.Release(t.Context(), task.Job.ID); err != nil {
+			if err := db.Release(t.Context(), task); err != nil {
 				t.Fatal(err)
 			}
 		}

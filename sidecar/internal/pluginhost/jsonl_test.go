@@ -64,7 +64,7 @@ func TestLineHasTheFactsOfTheEvent(t *testing.T) {
 	line := seen(1, work)
 	for key, want := range map[string]any{
 		"event_id": "event-7", "event_type": "test.facts", "occurred_at": "2026-11-25T00:00:00Z", "attempt": 3.0,
-		"timeout_ms": 30000.0, "delivery_id": "delivery", "content_type": "application/json", "body": string(work.Event.Body),
+		"timeout_ms": 30000.0, "delivery_id": work.Event.DeliveryID, "content_type": "application/json", "body": string(work.Event.Body),
 	} {
 		if line[key] != want {
 			t.Errorf("%s is %v, want %v", key, line[key], want)

@@ -171,7 +171,7 @@ func task(id int64, do string) store.Task {
 		Event: &store.Event{
 			ID:         fmt.Sprintf("event-%d", id),
 			Type:       "test." + do,
-			DeliveryID: "delivery",
+			DeliveryID: fmt.Sprintf("delivery-%d", id),
 			ReceivedAt: now,
 			Header:     [][2]string{{"Content-Type", "application/json"}, {"X-Bytes", "\xff"}},
 			Body:       fmt.Appendf(nil, `{"data":{"event_type":"test.%s","id":"event-%d","payload":{}}}`, do, id),

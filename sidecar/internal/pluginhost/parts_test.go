@@ -305,21 +305,21 @@ func TestFramesAreFilledWithWhatWaits(t *testing.T) {
 
 func TestSuspects(t *testing.T) {
 	var s suspects
-	for i := range int64(suspectsMax + 10) {
-		if got := s.crashed(i, 1); got != 1 {
-			t.Fatalf("job %d: %v", i, got)
+	for i := range suspectsMax + 10 {
+		if got := s.crashed(fmt.Sprint(i), 1); got != 1 {
+			t.Fatalf("event %d: %v", i, got)
 		}
 	}
 	if len(s.crashes) > suspectsMax {
-		t.Errorf("%d jobs are remembered", len(s.crashes))
+		t.Errorf("%d events are remembered", len(s.crashes))
 	}
-	s.crashed(-1, 1)
-	s.crashed(-1, 2)
-	if got := s.crashed(-1, 3); got != 3 {
+	s.crashed("mine", 1)
+	s.crashed("mine", 2)
+	if got := s.crashed("mine", 3); got != 3 {
 		t.Errorf("the third crash in a row: %v", got)
 	}
-	if got := s.crashed(-1, 0); got != 1 {
-		t.Errorf("a job that began anew: %v", got)
+	if got := s.crashed("mine", 0); got != 1 {
+		t.Errorf("an event that began anew: %v", got)
 	}
 }
 

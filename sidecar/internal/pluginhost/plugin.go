@@ -115,7 +115,7 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 // is in the record, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
 	timeout := p.host.cfg.Timeout
-	crashes := p.suspects.of(t.Job.ID, t.Job.Attempts)
+	crashes := p.suspects.of(t.Event.DeliveryID, t.Job.Attempts)
 	for {
 		proc, err := p.acquire(ctx, crashes >= suspectAlone)
 		if err != nil {
@@ -132,7 +132,7 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 		case lost:
 			p.concludeLost(&a, t, proc)
 		default:
-			p.suspects.cleared(t.Job.ID)
+			p.suspects.cleared(t.Event.DeliveryID)
 			conclude(&a, res, how, timeout)
 		}
 		p.meter.record(&a, how == lost)
@@ -153,7 +153,7 @@ func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running) {
 		concludeLost(a, cause, 0)
 		return
 	}
-	crashes := p.suspects.crashed(t.Job.ID, t.Job.Attempts)
+	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts)
 	concludeLost(a, cause, crashes)
 	if a.Outcome == store.OutcomeDead && proc.run == nil {
 		// A connection that breaks is not always the event's doing, and others
@@ -162,7 +162,7 @@ func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running) {
 		a.Error = fmt.Sprintf("the connection to the plugin broke with this event %d times in a row: %v", crashes, cause)
 	}
 	if a.Outcome == store.OutcomeDead {
-		p.suspects.cleared(t.Job.ID)
+		p.suspects.cleared(t.Event.DeliveryID)
 		p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",
 			"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
 	}

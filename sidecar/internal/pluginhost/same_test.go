@@ -132,7 +132,7 @@ func inProcess(t *testing.T) func(*testing.T, []byte) sdktest.Result {
 		e := webhook.Decode("application/json", body)
 		a := deliver(t, p, store.Task{
 			Job: store.Job{ID: job, Target: p.Name()},
-			Event: &store.Event{ID: e.ID, Type: e.Type, Key: e.Key(), Body: body, ReceivedAt: time.Now(),
+			Event: &store.Event{DeliveryID: fmt.Sprint("delivery-", job), ID: e.ID, Type: e.Type, Key: e.Key(), Body: body, ReceivedAt: time.Now(),
 				Header: [][2]string{{"Content-Type", "application/json"}}},
 		})
 		outcome := map[store.Outcome]webhook.Outcome{

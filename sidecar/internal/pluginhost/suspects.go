@@ -23,51 +23,53 @@ const (
 	// event would keep the plugin from all others.
 	suspectDead = 3
 
-	// suspectsMax bounds the memory for crashes. A job that is forgotten is
+	// suspectsMax bounds the memory for crashes. An event that is forgotten is
 	// trusted again.
 	suspectsMax = 10_000
 )
 
-// suspects counts, for each job, in how many attempts in a row the process
-// died. It is safe for concurrent use.
+// suspects counts, for each event, in how many attempts in a row the process
+// died. Events are told apart by the ids of their deliveries, since the number
+// of a job is given to another one when a store is restored or, in SQLite, when
+// the job was the last and is removed. It is safe for concurrent use.
 type suspects struct {
 	mu      sync.Mutex
-	crashes map[int64]int // job id → crashes in a row
+	crashes map[string]int // id of the delivery → crashes in a row
 }
 
 // crashed counts a crash and returns how many it makes. attempts is how many
-// the job had before this one.
-func (s *suspects) crashed(job int64, attempts int) int {
+// the event had before this one.
+func (s *suspects) crashed(delivery string, attempts int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.crashes == nil || len(s.crashes) >= suspectsMax {
-		s.crashes = make(map[int64]int)
+		s.crashes = make(map[string]int)
 	}
 	if attempts == 0 {
-		delete(s.crashes, job) // it began anew
+		delete(s.crashes, delivery) // it began anew
 	}
-	s.crashes[job]++
-	return s.crashes[job]
+	s.crashes[delivery]++
+	return s.crashes[delivery]
 }
 
-// of returns how many crashes in a row a job has.
-func (s *suspects) of(job int64, attempts int) int {
+// of returns how many crashes in a row an event has.
+func (s *suspects) of(delivery string, attempts int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if attempts == 0 {
 		return 0 // it began anew
 	}
-	return s.crashes[job]
+	return s.crashes[delivery]
 }
 
-// cleared forgets the crashes of a job that got an answer, or is dead.
-func (s *suspects) cleared(job int64) {
+// cleared forgets the crashes of an event that got an answer, or is dead.
+func (s *suspects) cleared(delivery string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.crashes, job)
+	delete(s.crashes, delivery)
 }
 
-// count returns how many jobs are suspected.
+// count returns how many events are suspected.
 func (s *suspects) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,6 +19,11 @@ var ErrNotFound = errors.New("store: not found")
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("store: closed")
 
+// ErrStale is returned for the result of an attempt at a job that has moved on
+// without it, which happens only to a store that has lost some of its latest
+// changes: one that was restored, or a standby that was promoted.
+var ErrStale = errors.New("store: the job has moved on without this attempt")
+
 // ErrNotReady is what a target returns instead of an [Attempt] if it is down,
 // and so has not tried the task. No store returns it.
 var ErrNotReady = errors.New("the target is not ready: nothing was sent")
@@ -100,8 +105,13 @@ const (
 )
 
 // Attempt is one try of a job, as it will appear in the delivery record.
+//
+// A job is named by DeliveryID and Target; JobID says where to look for it. A
+// number alone names nothing for good: a store that was restored, or a standby
+// that was promoted, hands out again those that it does not remember.
 type Attempt struct {
 	JobID      int64
+	DeliveryID string // of the job's event
 	Target     string
 	N          int // counts the attempts of the job, from 1
 	StartedAt  time.Time
@@ -255,7 +265,7 @@ type Queue interface {
 	// Record stores, after the fact, an event that was passed straight
 	// through to a target, together with that one attempt: its job is Done
 	// if the Outcome is OutcomeDone, else Dead. It never becomes due.
-	// JobID and N of the attempt are ignored. If the event is there already
+	// JobID, DeliveryID and N of the attempt are ignored. If the event is there already
 	// the duplicate is counted and the attempt added as the job's next,
 	// which decides its state unless it is Pending; repeating one with the
 	// same StartedAt changes nothing. An event that is new also becomes a job, due at
@@ -280,12 +290,20 @@ type Queue interface {
 
 	// Finish records an attempt at a claimed job and moves the job to the
 	// state and, if that is Pending, to the time that [Next] chose, all in
-	// one commit. Repeating it with the same JobID and N changes nothing.
+	// one commit. Repeating it with the same job and N changes nothing.
+	//
+	// It returns [ErrNotFound] if there is no such job: its event has been
+	// removed, or JobID is that of a job of another event by now. It returns
+	// [ErrStale] if the job has ended, or has had attempt N, without this
+	// result. Both are final, and nothing has changed. Attempts that the
+	// store has forgotten do not matter: the result is that of attempt N.
 	Finish(ctx context.Context, a Attempt, state State, nextAt time.Time) error
 
 	// Release gives back a claimed job that was not attempted, and lets the
-	// other processes know. It is as if it had not been claimed.
-	Release(ctx context.Context, jobID int64) error
+	// other processes know. It is as if it had not been claimed. A task that
+	// is not claimed, such as one of an event that a restored store does not
+	// know, changes nothing.
+	Release(ctx context.Context, t Task) error
 
 	// SaveRoute remembers the patterns of a target, so that events which
 	// arrive while it cannot be asked still become its jobs.

@@ -21,6 +21,7 @@ const (
 	CodeClaimFailed       Code = "claim-failed"
 	CodeReleaseFailed     Code = "release-failed"
 	CodeResultUnrecorded  Code = "result-unrecorded"
+	CodeResultStale       Code = "result-stale"
 	CodeRouteUnsaved      Code = "route-unsaved"
 	CodeReplayFailed      Code = "replay-failed"
 

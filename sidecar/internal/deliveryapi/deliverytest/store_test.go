@@ -49,7 +49,7 @@ func deliver(t testing.TB, s store.Store, e *store.Event, attempts []store.Attem
 			t.Fatalf("claimed %d tasks, %v", len(tasks), err)
 		}
 		a := attempts[i]
-		a.JobID = tasks[0].Job.ID
+		a.JobID, a.DeliveryID = tasks[0].Job.ID, tasks[0].Event.DeliveryID
 		state, next := store.Next(tasks[0].Job, a, store.Policy{Schedule: schedule}, 0)
 		if err := s.Finish(t.Context(), a, state, next); err != nil {
 			t.Fatal(err)

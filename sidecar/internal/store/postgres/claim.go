@@ -93,8 +93,10 @@ type held struct {
 	jobs map[int64]claimed // guarded by mu
 }
 
-// claimed is a job as it was claimed.
+// claimed is a job as it was claimed. It is held by the number of the job, which
+// a standby that is promoted may give to another one.
 type claimed struct {
+	delivery string // id of the job's delivery
 	attempts int
 	target   string
 }
@@ -103,7 +105,7 @@ func (h *held) add(tasks []store.Task) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range tasks {
-		h.jobs[t.Job.ID] = claimed{t.Job.Attempts, t.Job.Target}
+		h.jobs[t.Job.ID] = claimed{t.Event.DeliveryID, t.Job.Attempts, t.Job.Target}
 	}
 }
 
@@ -118,13 +120,15 @@ func (h *held) list() []int64 {
 }
 
 // forget says that a job is not held any more, unless it has been claimed
-// again since for a later attempt.
-func (db *DB) forget(jobID int64, attempts int) {
+// again since for a later attempt, and reports whether it was.
+func (db *DB) forget(jobID int64, delivery, target string, attempts int) (held bool) {
 	db.held.mu.Lock()
 	defer db.held.mu.Unlock()
-	if c, ok := db.held.jobs[jobID]; ok && c.attempts == attempts {
+	c, ok := db.held.jobs[jobID]
+	if held = ok && c.delivery == delivery && c.target == target && c.attempts <= attempts; held {
 		delete(db.held.jobs, jobID)
 	}
+	return held
 }
 
 // Claim implements [store.Store].
@@ -252,29 +256,28 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 	return fromAt(due), true, nil
 }
 
+const giveBack = `
+UPDATE hookswitch_jobs AS j SET owner = NULL FROM (SELECT $3::text AS target, $4::text AS delivery_id) AS i
+WHERE j.id = $1 AND j.owner = $2 AND ` + jobIs
+
 // Release implements [store.Store]. No claim is under way meanwhile: one that
 // took the job again after a release whose answer was lost would be undone by
 // its repetition. So it must not last: the lease gives back what it cannot.
-func (db *DB) Release(ctx context.Context, jobID int64) error {
+func (db *DB) Release(ctx context.Context, t store.Task) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, db.ttl/2)
 	defer cancel()
 	err := db.change(ctx, "release", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE hookswitch_jobs SET owner = NULL WHERE id = $1 AND owner = $2`, jobID, db.owner)
+		_, err := tx.Exec(ctx, giveBack, t.Job.ID, db.owner, t.Job.Target, wrap(t.Event.DeliveryID))
 		return err
 	})
-	db.held.mu.Lock()
-	defer db.held.mu.Unlock()
-	given, held := db.held.jobs[jobID]
-	if err == nil || !db.closed() {
-		delete(db.held.jobs, jobID)
-	}
+	held := (err == nil || !db.closed()) && db.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
 	switch {
 	case err != nil:
 		db.lease.poke() // as it is not held any more, it is given back soon
 	case held:
-		db.notices.add([]string{given.target})
+		db.notices.add([]string{t.Job.Target})
 	}
 	return err
 }

@@ -26,7 +26,7 @@ func newEvent(key string) *store.Event {
 }
 
 func done(task store.Task) store.Attempt {
-	return store.Attempt{JobID: task.Job.ID, Target: task.Job.Target, N: task.Job.Attempts + 1,
+	return store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: task.Job.Attempts + 1,
 		StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: store.OutcomeDone}
 }
 
@@ -117,7 +117,7 @@ func TestReleaseWakesTheOthers(t *testing.T) {
 				t.Fatalf("claimed %d, %v", len(tasks), err)
 			}
 			p.Arm(tt.happens, tt.cuts)
-			err = mine.Release(t.Context(), tasks[0].Job.ID)
+			err = mine.Release(t.Context(), tasks[0])
 			p.Disarm()
 			if err != nil {
 				if tt.cuts >= 0 {
@@ -165,7 +165,7 @@ func TestReleaseThatLandedUndoesNoClaim(t *testing.T) {
 	for range 20 {
 		released := make(chan error, 1)
 		p.Arm(true, 1)
-		go func() { released <- mine.Release(t.Context(), tasks[0].Job.ID) }()
+		go func() { released <- mine.Release(t.Context(), tasks[0]) }()
 		for !p.struck() {
 			runtime.Gosched()
 		}

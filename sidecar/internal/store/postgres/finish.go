@@ -19,21 +19,28 @@ SELECT r.seq FROM hookswitch_records AS r
 WHERE r.seq IN (SELECT j.event_seq FROM hookswitch_jobs AS j WHERE j.id = ANY($1))
 ORDER BY r.seq FOR UPDATE`
 
-// finishJobs moves each job by one attempt, if that is the next one, and says
+// jobIs says that job j is that of row i of a statement's input. The delivery
+// and the target name it; the number only says where it is, for a standby that
+// was promoted hands out again the numbers that it had not heard of. A subquery,
+// so that it is looked up by key, whatever the statistics say.
+const jobIs = `j.target = i.target AND (SELECT e.delivery_id FROM hookswitch_events AS e WHERE e.seq = j.event_seq) = i.delivery_id`
+
+// finishJobs moves each job by one attempt, if that is a next one, and says
 // what it found. An attempt's row says whether it has been recorded before.
 const finishJobs = `
 WITH input AS (
 	SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
-		$7::text[], $8::bigint[], $9::text[], $10::text[], $11::int[], $12::text[], $13::bytea[], $14::text[], $15::text[])
+		$7::text[], $8::bigint[], $9::text[], $10::text[], $11::int[], $12::text[], $13::bytea[], $14::text[], $15::text[],
+		$16::text[], $17::text[])
 	AS t (job_id, n, state, due, started_at, finished_at, outcome, retry_after, request_url, request_header,
-		response_status, response_header, response_body, error_codes, error)
+		response_status, response_header, response_body, error_codes, error, delivery_id, target)
 ), have AS (
 	SELECT i.job_id, i.n, j.id IS NOT NULL AS found, coalesce(j.state, '') AS state, coalesce(j.attempts, 0) AS attempts,
 		EXISTS (SELECT 1 FROM hookswitch_attempts AS a WHERE a.job_id = i.job_id AND a.n = i.n) AS recorded
-	FROM input AS i LEFT JOIN hookswitch_jobs AS j ON j.id = i.job_id
+	FROM input AS i LEFT JOIN hookswitch_jobs AS j ON j.id = i.job_id AND ` + jobIs + `
 ), good AS (
 	SELECT i.* FROM input AS i JOIN have AS h USING (job_id, n)
-	WHERE h.found AND NOT h.recorded AND h.state = 'pending' AND h.attempts = i.n - 1
+	WHERE h.found AND NOT h.recorded AND h.state = 'pending' AND h.attempts < i.n
 ), moved AS (
 	UPDATE hookswitch_jobs AS j SET state = g.state, attempts = g.n, next_at = g.due, owner = NULL,
 		base = j.base + (g.outcome = 'lost')::int -- outside of the schedule
@@ -73,8 +80,8 @@ UPDATE hookswitch_records AS r SET status = ` + statusOf + `, handled = true, by
 	started_at = least(r.started_at, s.started_at), finished_at = greatest(r.finished_at, s.finished_at)
 FROM (
 	SELECT j.event_seq AS seq, min(a.started_at) AS started_at, max(a.finished_at) AS finished_at, sum(i.bytes) AS bytes
-	FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS i (job_id, n, bytes)
-	JOIN hookswitch_attempts AS a USING (job_id, n) JOIN hookswitch_jobs AS j ON j.id = a.job_id
+	FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[]) AS i (job_id, n, bytes, delivery_id, target)
+	JOIN hookswitch_attempts AS a USING (job_id, n) JOIN hookswitch_jobs AS j ON j.id = a.job_id AND ` + jobIs + `
 	GROUP BY j.event_seq
 ) AS s WHERE r.seq = s.seq`
 
@@ -159,9 +166,9 @@ func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map
 			errs[i] = nil
 			switch n := ops[i].a.N; {
 			case !found:
-				errs[i] = fmt.Errorf("%w: job %d", store.ErrNotFound, id)
-			case !recorded && (state != string(store.Pending) || n != attempts+1):
-				errs[i] = fmt.Errorf("job %d is %s after %d attempts: attempt %d cannot follow", id, state, attempts, n)
+				errs[i] = fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, id, ops[i].a.DeliveryID, ops[i].a.Target)
+			case !recorded && (state != string(store.Pending) || n <= attempts):
+				errs[i] = fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, id, state, attempts, n)
 			}
 		}
 		return rows.Err()
@@ -169,14 +176,12 @@ func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map
 	if len(final) > 0 {
 		b.Queue(pullNext, final, time.Now())
 	}
-	b.Queue(updateRecords, c.job, c.n, c.bytes)
+	b.Queue(updateRecords, c.job, c.n, c.bytes, c.delivery, c.target)
 	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
 	for _, i := range now {
-		if errs[i] == nil {
-			db.forget(ops[i].a.JobID, ops[i].a.N-1)
-		}
+		db.forget(ops[i].a.JobID, ops[i].a.DeliveryID, ops[i].a.Target, ops[i].a.N-1)
 	}
 	return nil
 }
@@ -186,6 +191,7 @@ type attemptColumnsOf struct {
 	job                          []int64
 	n, status                    []int
 	state, outcome, url, failure []string
+	delivery, target             []string
 	due, started, finished       []*time.Time
 	retryAfter, bytes            []int64
 	request, response, codes     []*string
@@ -200,9 +206,10 @@ func (c *attemptColumnsOf) add(a *encodedAttempt, state store.State, due *time.T
 	c.retryAfter, c.bytes = append(c.retryAfter, a.RetryAfter.Microseconds()), append(c.bytes, a.bytes())
 	c.request, c.response, c.codes = append(c.request, a.request), append(c.response, a.response), append(c.codes, a.codes)
 	c.body = append(c.body, a.ResponseBody)
+	c.delivery, c.target = append(c.delivery, wrap(a.DeliveryID)), append(c.target, a.Target)
 }
 
 func (c *attemptColumnsOf) args() []any {
 	return []any{c.job, c.n, c.state, c.due, c.started, c.finished, c.outcome, c.retryAfter, c.url, c.request,
-		c.status, c.response, c.body, c.codes, c.failure}
+		c.status, c.response, c.body, c.codes, c.failure, c.delivery, c.target}
 }

@@ -113,7 +113,7 @@ func (g *group[T]) do(ctx context.Context, name string, o T) error {
 		}
 		err = <-w.done
 	}
-	if err == nil || errors.Is(err, store.ErrNotFound) {
+	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {
 		return err
 	}
 	return g.db.explain(name, err)

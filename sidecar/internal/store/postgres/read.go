@@ -162,8 +162,8 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 		var seq int64
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
-			a.Target = target
 			of := &out[place[seq]]
+			a.DeliveryID, a.Target = of.Event.DeliveryID, target
 			of.Attempts = append(of.Attempts, a)
 		}
 		return struct{}{}, err

@@ -45,7 +45,7 @@ func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, other
 		if got, err = insertOne(ctx, tx, e, row, others); err != nil {
 			return err
 		}
-		return recordAttempt(ctx, tx, got.Seq, e, row, a)
+		return recordAttempt(ctx, tx, got.Seq, got.DeliveryID, e, row, a)
 	})
 	if err != nil {
 		return store.Accepted{}, err
@@ -79,7 +79,8 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *store.Event, row eventRow, tar
 // recordAttempt adds an attempt that has been made to the job of its target,
 // which it ends. A job that is being delivered at this moment keeps its state:
 // its own result will follow.
-func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, e *store.Event, row eventRow, a store.Attempt) error {
+func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *store.Event, row eventRow, a store.Attempt) error {
+	a.DeliveryID = deliveryID
 	state := store.Dead
 	if a.Outcome == store.OutcomeDone {
 		state = store.Done
@@ -114,7 +115,7 @@ func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, e *store.Event, ro
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, updateRecords, []int64{a.JobID}, []int{a.N}, []int64{enc.bytes()})
+	_, err = tx.Exec(ctx, updateRecords, []int64{a.JobID}, []int{a.N}, []int64{enc.bytes()}, []string{wrap(a.DeliveryID)}, []string{a.Target})
 	return err
 }
 

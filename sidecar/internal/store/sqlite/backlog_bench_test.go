@@ -94,7 +94,7 @@ func BenchmarkBacklog(b *testing.B) {
 			if err != nil || len(tasks) != 1 {
 				b.Fatal(len(tasks), err)
 			}
-			if err := db.Release(b.Context(), tasks[0].Job.ID); err != nil {
+			if err := db.Release(b.Context(), tasks[0]); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -120,7 +120,7 @@ func BenchmarkBacklog(b *testing.B) {
 						b.Fatal(err)
 					}
 					for _, task := range tasks {
-						a := store.Attempt{JobID: task.Job.ID, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+						a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
 						if err := db.Finish(b.Context(), a, store.Done, time.Time{}); err != nil {
 							b.Fatal(err)
 						}

@@ -14,11 +14,16 @@ import (
 // recovery: the same query finds it. A claim that was written would cost each
 // job one more commit.
 
-// claim is a job that somebody works on.
+// claim is a job that somebody works on. It is kept by the number of the job,
+// which a database that is restored while it runs gives to another one.
 type claim struct {
+	of       jobName
 	attempts int // it had when it was claimed
 	lane     lane
 }
+
+// jobName names a job for good.
+type jobName struct{ delivery, target string }
 
 // lane is what the jobs have in common that go one at a time: an entity at a
 // target. The zero lane has room for any number.
@@ -31,7 +36,7 @@ type lane struct{ target, entity string }
 // head is the first pending job of the same entity, by its event; a job that
 // is not the head is blocked.
 const dueJobs = `
-SELECT ` + jobColumns + `, entity, iif(entity = '', event_seq, (
+SELECT ` + jobColumns + `, (SELECT delivery_id FROM events WHERE seq = event_seq), entity, iif(entity = '', event_seq, (
 	SELECT b.event_seq FROM jobs AS b
 	WHERE b.target = jobs.target AND b.entity = jobs.entity AND b.entity <> '' AND b.state = 'pending'
 	ORDER BY b.order_at, b.event_seq LIMIT 1)) AS head
@@ -78,9 +83,7 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 		}
 		if len(blocked) > 0 {
 			if err := db.putOff(ctx, blocked); err != nil {
-				for _, j := range jobs {
-					db.unclaim(j.ID, j.Attempts)
-				}
+				db.giveBack(jobs)
 				return nil, err
 			}
 		}
@@ -97,7 +100,7 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 // It holds claimMu across the query. Finish gives up its claim after its
 // commit; so a job that looks pending here because the query began before that
 // commit still has its claim and is passed over.
-func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit int) (jobs []store.Job, blocked []int64, all bool, err error) {
+func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit int) (jobs []claimedJob, blocked []int64, all bool, err error) {
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
 	rows, err := db.queries.dueJobs.QueryContext(ctx, target, now.UnixMicro())
@@ -114,31 +117,32 @@ func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit
 			all = true
 			break
 		}
-		var entity string
+		var entity, delivery string
 		var head int64
-		j, err := scanJob(rows, &entity, &head)
+		j, err := scanJob(rows, &delivery, &entity, &head)
 		if err != nil {
 			return nil, nil, false, err
 		}
-		c := claim{attempts: j.Attempts}
+		c := claim{of: jobName{delivery, target}, attempts: j.Attempts}
 		if entity != "" {
 			c.lane = lane{target, entity}
 		}
-		switch _, claimed := db.claims[j.ID]; {
-		case claimed:
+		switch {
+		case db.claimed(j.ID, jobName{delivery, target}):
 		case head != j.EventSeq:
 			blocked = append(blocked, j.ID)
 		case db.busy(c.lane):
 		default:
 			// The head of its lane is met once only.
 			claims[j.ID] = c
-			jobs = append(jobs, j)
+			jobs = append(jobs, claimedJob{j, delivery})
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, nil, false, err
 	}
 	for id, c := range claims {
+		db.free(id) // if it was another job's number
 		db.claims[id] = c
 		if c.lane != (lane{}) {
 			db.lanes[c.lane] = struct{}{}
@@ -165,22 +169,37 @@ func (db *DB) putOff(ctx context.Context, jobs []int64) error {
 	})
 }
 
+// claimedJob is a job that was just claimed, of an event that is still to be read.
+type claimedJob struct {
+	store.Job
+	delivery string
+}
+
+func (j *claimedJob) name() jobName { return jobName{j.delivery, j.Target} }
+
+func (db *DB) giveBack(jobs []claimedJob) {
+	for _, j := range jobs {
+		db.unclaim(j.ID, j.name(), j.Attempts)
+	}
+}
+
 // tasks returns claimed jobs with their events, or gives them back.
-func (db *DB) tasks(ctx context.Context, jobs []store.Job) ([]store.Task, error) {
+func (db *DB) tasks(ctx context.Context, jobs []claimedJob) ([]store.Task, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}
 	tasks, err := db.loadTasks(ctx, jobs)
 	if err != nil {
-		for _, j := range jobs {
-			db.unclaim(j.ID, j.Attempts)
-		}
+		db.giveBack(jobs)
 		return nil, db.readError("claim", err)
 	}
 	return tasks, nil
 }
 
-func (db *DB) loadTasks(ctx context.Context, jobs []store.Job) ([]store.Task, error) {
+// loadTasks reads the events of jobs. That is a later state of the database than
+// the one in which the jobs were found: a job whose event is another one now, or
+// gone, because the database was restored in between, is given back.
+func (db *DB) loadTasks(ctx context.Context, jobs []claimedJob) ([]store.Task, error) {
 	seqs := make([]int64, len(jobs))
 	for i, j := range jobs {
 		seqs[i] = j.EventSeq
@@ -197,9 +216,14 @@ func (db *DB) loadTasks(ctx context.Context, jobs []store.Job) ([]store.Task, er
 	for _, e := range events {
 		bySeq[e.Seq] = e
 	}
-	tasks := make([]store.Task, len(jobs))
-	for i, j := range jobs {
-		tasks[i] = store.Task{Job: j, Event: bySeq[j.EventSeq]}
+	tasks := make([]store.Task, 0, len(jobs))
+	for _, j := range jobs {
+		e := bySeq[j.EventSeq]
+		if e == nil || e.DeliveryID != j.delivery {
+			db.unclaim(j.ID, j.name(), j.Attempts)
+			continue
+		}
+		tasks = append(tasks, store.Task{Job: j.Job, Event: e})
 	}
 	return tasks, nil
 }
@@ -217,7 +241,7 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 }
 
 const pendingJobs = `
-SELECT id, entity, next_at FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`
+SELECT id, (SELECT delivery_id FROM events WHERE seq = event_seq), entity, next_at FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`
 
 // nextDue passes over jobs of a lane that is busy: they become due, at the
 // earliest, when the claimed one ends, after which the caller looks again.
@@ -231,13 +255,12 @@ func (db *DB) nextDue(ctx context.Context, target string) (due time.Time, found 
 	defer rows.Close()
 	for looked := 0; rows.Next(); looked++ {
 		var id int64
-		var entity string
+		var delivery, entity string
 		var at sql.NullInt64
-		if err := rows.Scan(&id, &entity, &at); err != nil {
+		if err := rows.Scan(&id, &delivery, &entity, &at); err != nil {
 			return due, false, err
 		}
-		_, claimed := db.claims[id]
-		if claimed || entity != "" && db.busy(lane{target, entity}) {
+		if db.claimed(id, jobName{delivery, target}) || entity != "" && db.busy(lane{target, entity}) {
 			if looked > maxLook {
 				return time.Now().Add(time.Second), true, nil // no need to know exactly
 			}
@@ -249,24 +272,28 @@ func (db *DB) nextDue(ctx context.Context, target string) (due time.Time, found 
 }
 
 // Release implements [store.Store]. Nothing is written: the claim is in memory.
-func (db *DB) Release(_ context.Context, jobID int64) error {
+func (db *DB) Release(_ context.Context, t store.Task) error {
 	if db.closed() {
 		return store.ErrClosed
 	}
-	db.claimMu.Lock()
-	defer db.claimMu.Unlock()
-	db.free(jobID)
+	db.unclaim(t.Job.ID, jobName{t.Event.DeliveryID, t.Job.Target}, t.Job.Attempts)
 	return nil
 }
 
 // unclaim gives up a claim unless the job has been claimed again since, for a
 // later attempt: a late repetition of Finish must not touch that one.
-func (db *DB) unclaim(jobID int64, attempts int) {
+func (db *DB) unclaim(jobID int64, of jobName, attempts int) {
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
-	if c, ok := db.claims[jobID]; ok && c.attempts == attempts {
+	if c, ok := db.claims[jobID]; ok && c.of == of && c.attempts <= attempts {
 		db.free(jobID)
 	}
+}
+
+// claimed reports whether somebody works on the job. The caller holds claimMu.
+func (db *DB) claimed(jobID int64, of jobName) bool {
+	c, ok := db.claims[jobID]
+	return ok && c.of == of
 }
 
 // free forgets a claim. The caller holds claimMu.

@@ -64,7 +64,7 @@ func workload(dir string, out io.Writer) error {
 			var wg sync.WaitGroup
 			for _, task := range tasks {
 				wg.Go(func() {
-					a := store.Attempt{JobID: task.Job.ID, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+					a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
 					if err := db.Finish(ctx, a, store.Done, time.Time{}); err != nil {
 						failed <- err
 					}

@@ -181,8 +181,8 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]
 		var seq int64
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
-			a.Target = target
 			of := &out[at[seq]]
+			a.DeliveryID, a.Target = of.Event.DeliveryID, target
 			of.Attempts = append(of.Attempts, a)
 		}
 		return struct{}{}, err

@@ -34,9 +34,11 @@ INSERT INTO attempts (job_id, n, started_at, finished_at, outcome, retry_after, 
 	request_header, response_status, response_header, response_body, error_codes, error)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
+	// The delivery and the target name the job; the number only says where
+	// it is.
 	selectJob = `
-SELECT event_seq, target, entity, state, attempts, EXISTS (SELECT 1 FROM attempts WHERE job_id = id AND n = ?2)
-FROM jobs WHERE id = ?1`
+SELECT event_seq, entity, state, attempts, EXISTS (SELECT 1 FROM attempts WHERE job_id = id AND n = ?2)
+FROM jobs WHERE id = ?1 AND target = ?3 AND (SELECT delivery_id FROM events WHERE seq = event_seq) = ?4`
 
 	updateJob = `UPDATE jobs SET state = ?2, attempts = ?3, next_at = ?4, base = base + ?5 WHERE id = ?1`
 
@@ -246,31 +248,35 @@ func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, ne
 		due = sql.NullInt64{Int64: nextAt.UnixMicro(), Valid: true}
 	}
 	size := len(a.ResponseBody) + 2*store.RecordLimit
-	return db.submit(ctx, "finish", &op{
+	err = db.submit(ctx, "finish", &op{
 		run:       func(w *writer) error { return w.finish(a, row, state, due) },
 		size:      size,
 		done:      make(chan error, 1),
-		committed: func() { db.unclaim(a.JobID, a.N-1) },
+		committed: func() { db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1) },
 	})
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {
+		db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1)
+	}
+	return err
 }
 
 // finish moves a job by one attempt. The attempt's row says whether it has
 // been recorded before: then a repetition changes nothing.
 func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.NullInt64) error {
 	var (
-		seq                  int64
-		target, entity, have string
-		attempts             int
-		recorded             bool
+		seq          int64
+		entity, have string
+		attempts     int
+		recorded     bool
 	)
-	err := w.job.QueryRow(a.JobID, a.N).Scan(&seq, &target, &entity, &have, &attempts, &recorded)
+	err := w.job.QueryRow(a.JobID, a.N, a.Target, a.DeliveryID).Scan(&seq, &entity, &have, &attempts, &recorded)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("%w: job %d", store.ErrNotFound, a.JobID)
+		return fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, a.JobID, a.DeliveryID, a.Target)
 	case err != nil || recorded:
 		return err
-	case have != string(store.Pending) || a.N != attempts+1:
-		return fmt.Errorf("job %d is %s after %d attempts: attempt %d cannot follow", a.JobID, have, attempts, a.N)
+	case have != string(store.Pending) || a.N <= attempts:
+		return fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, a.JobID, have, attempts, a.N)
 	}
 	if _, err := w.insertAttempt.Exec(row...); err != nil {
 		return err
@@ -283,7 +289,7 @@ func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.N
 		return err
 	}
 	if state != store.Pending && entity != "" {
-		if _, err := w.pullNext.Exec(target, entity, time.Now().UnixMicro()); err != nil {
+		if _, err := w.pullNext.Exec(a.Target, entity, time.Now().UnixMicro()); err != nil {
 			return err
 		}
 	}

@@ -81,7 +81,7 @@ func (db *DB) submit(ctx context.Context, name string, o *op) error {
 		}
 		err = <-o.done
 	}
-	if err == nil || errors.Is(err, store.ErrNotFound) {
+	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {
 		return err
 	}
 	return db.explain(name, err)

@@ -204,7 +204,7 @@ func TestHalfAFailedOperationIsUndone(t *testing.T) {
 	<-g.entered
 	wg.Go(func() { accept(t, db, "second") })
 	wg.Go(func() {
-		a := store.Attempt{JobID: tasks[0].Job.ID, N: 1, Outcome: store.OutcomeDone}
+		a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: tasks[0].Job.Target, N: 1, Outcome: store.OutcomeDone}
 		if err := db.Finish(t.Context(), a, "no state", time.Time{}); err == nil {
 			t.Error("a state that does not exist was accepted")
 		}
@@ -298,7 +298,7 @@ func TestFailedCommits(t *testing.T) {
 			return err == nil && len(d.Jobs) == 1
 		}},
 		{"finish", func(t *testing.T, e env) error {
-			a := store.Attempt{JobID: e.task.Job.ID, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+			a := store.Attempt{JobID: e.task.Job.ID, DeliveryID: e.task.Event.DeliveryID, Target: e.task.Job.Target, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
 			return e.db.Finish(t.Context(), a, store.Done, time.Time{})
 		}, func(t *testing.T, e env) bool {
 			d, err := e.db.Delivery(t.Context(), "old")

@@ -346,7 +346,7 @@ func closed(t *testing.T, open OpenFunc) {
 		"Claim":      func() error { _, err := s.Claim(ctx, target, t0, 1); return err },
 		"NextDue":    func() error { _, _, err := s.NextDue(ctx, target); return err },
 		"Finish":     func() error { return s.Finish(ctx, store.Attempt{JobID: 1, N: 1}, store.Done, time.Time{}) },
-		"Release":    func() error { return s.Release(ctx, 1) },
+		"Release":    func() error { return s.Release(ctx, store.Task{Event: newEvent(1)}) },
 		"Delivery":   func() error { _, err := s.Delivery(ctx, "x"); return err },
 		"Deliveries": func() error { _, _, err := s.Deliveries(ctx, store.Filter{}); return err },
 		"SaveRoute":  func() error { return s.SaveRoute(ctx, store.Route{Target: target}) },

@@ -80,7 +80,7 @@ func writes() []write {
 			return s.Finish(ctx, attempt(task, store.OutcomeDone), store.Done, time.Time{})
 		}, describeEvents, "[done 1+1]"},
 		{"release", true, claimed, func(ctx context.Context, s store.Store) error {
-			return s.Release(ctx, task.Job.ID)
+			return s.Release(ctx, task)
 		}, func(t *testing.T, s store.Store) string {
 			_, free, err := s.NextDue(t.Context(), target)
 			return fmt.Sprint(free, err)

@@ -283,7 +283,7 @@ func release(t *testing.T, open OpenFunc) {
 	accept(t, s, newEvent(0), target)
 	task := claim(t, s, target, t0, 1)[0]
 	claim(t, s, target, t0, 0)
-	if err := s.Release(t.Context(), task.Job.ID); err != nil {
+	if err := s.Release(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "task", claim(t, s, target, t0, 1)[0], task)

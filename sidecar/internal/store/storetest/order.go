@@ -124,7 +124,7 @@ func orderRelease(t *testing.T, open OpenFunc) {
 	accept(t, s, first, target)
 	accept(t, s, second, target)
 	task := next(t, s, target, first)[first.Key]
-	if err := s.Release(t.Context(), task.Job.ID); err != nil {
+	if err := s.Release(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	next(t, s, target, first)
@@ -147,13 +147,13 @@ func sharedRelease(t *testing.T, shared Shared) {
 	accept(t, stores[0], second, target)
 	task := next(t, stores[0], target, first)[first.Key]
 	next(t, stores[1], target)
-	if err := stores[0].Release(t.Context(), task.Job.ID); err != nil {
+	if err := stores[0].Release(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	got := next(t, stores[1], target, first)[first.Key]
 	same(t, "task", got, task)
 	// Repeated late it takes nothing from whoever has it now.
-	if err := stores[0].Release(t.Context(), task.Job.ID); err != nil {
+	if err := stores[0].Release(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}
 	next(t, stores[0], target)

@@ -288,7 +288,7 @@ func recordNew(t *testing.T, open OpenFunc) {
 			t.Errorf("%s makes the job %+v, want it %s", outcome, j, want)
 		}
 		d := delivery(t, s, e.DeliveryID)
-		a.JobID, a.N = j.ID, 1
+		a.JobID, a.DeliveryID, a.N = j.ID, e.DeliveryID, 1
 		same(t, "attempts", d.Attempts, []store.Attempt{a})
 	}
 	claim(t, s, "forward:ivr", farFuture, 0)

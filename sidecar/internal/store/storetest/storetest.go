@@ -46,6 +46,11 @@ func Run(t *testing.T, open OpenFunc) {
 		{"finish repeated changes nothing", finishRepeated},
 		{"finish repeated late leaves the next claim alone", finishRepeatedLate},
 		{"finish of a job that does not exist is not found", finishUnknown},
+		{"the result of another event with this number changes nothing", finishOther},
+		{"the result of a removed event is not that of the next", finishRemoved},
+		{"a result counts though attempts before it were forgotten", finishForgotten},
+		{"a result of a job that has moved on is stale", finishStale},
+		{"release of another event with this number changes nothing", releaseOther},
 		{"an attempt is kept as it is", attemptKept},
 		{"reopening keeps everything and forgets claims", reopen},
 		{"a delivery is found by either id", lookup},
@@ -167,7 +172,7 @@ func attempt(task store.Task, outcome store.Outcome) store.Attempt {
 	n := task.Job.Attempts + 1
 	at := t0.Add(time.Duration(n) * time.Minute)
 	a := store.Attempt{
-		JobID: task.Job.ID, Target: task.Job.Target, N: n,
+		JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: n,
 		StartedAt: at, FinishedAt: at.Add(time.Second),
 		Outcome: outcome, RequestURL: "http://127.0.0.1:5000/webhooks",
 	}
