@@ -96,6 +96,7 @@ func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, vari
 		Header:    cfg.ForwardHeaders.header,
 		Timeout:   timeout,
 		UserAgent: "hookswitch/" + s.opts.Version,
+		Attempts:  s.attempts,
 		Log:       s.log,
 	}
 	f := old.same(config)

@@ -65,6 +65,7 @@ type Sidecar struct {
 	lock     *dirlock.Lock // of dir, if the store is elsewhere
 	store    store.Store
 	health   *telemetry.Health
+	attempts *telemetry.Attempts
 	notify   *sdnotify.Notifier
 	metrics  *telemetry.Metrics
 	gauges   *telemetry.Gauges
@@ -131,6 +132,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		return nil, err
 	}
 	s.health = telemetry.NewHealth(s.store.Ping)
+	s.attempts = telemetry.NewAttempts(s.log, telemetry.OverdueGrace)
 	s.needHealth()
 	if err = s.startTargets(ctx); err != nil {
 		return nil, err

@@ -80,6 +80,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		RefuseRoot:   !s.opts.Dev && !s.cfg.PluginAllowRoot, // who develops as root knows it
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
+		Attempts:     s.attempts,
 		Log:          s.opts.Plugins,
 		OnDescribe: func(target string, patterns []string) {
 			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {

@@ -83,6 +83,7 @@ func (s *Sidecar) needHealth() {
 		s.health.NeedReady("disk", telemetry.DiskAbove(s.dir, uint64(s.cfg.DiskFloor)))
 	}
 	s.health.NeedLive("dispatch", func(context.Context) error { return s.dispatch.Alive() })
+	s.health.NeedLive("attempts", func(context.Context) error { return s.attempts.Check() })
 }
 
 // serveMetrics adds /metrics to the admin listeners. On the network it wants

@@ -84,6 +84,8 @@ type Server struct {
 	http *http.Server
 	load load
 
+	closing atomic.Bool // connections under way are being closed
+
 	verifier atomic.Pointer[webhook.Verifier]
 	verified atomic.Pointer[http.Handler] // verifier, and receive behind it
 }
@@ -155,6 +157,7 @@ func (s *Server) Run(ctx context.Context) error {
 	err := s.http.Shutdown(stop)
 	<-failed
 	if err != nil {
+		s.closing.Store(true)
 		_ = s.http.Close() // who is still there has not been acknowledged
 		return fmt.Errorf("accept: shutdown: %w", err)
 	}

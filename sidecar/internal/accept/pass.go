@@ -2,6 +2,7 @@ package accept
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -18,14 +19,22 @@ type Passer interface {
 	Name() string
 
 	// Pass sends the event at once and returns the attempt and the answer,
-	// which is nil if there was none in the target's own time. The caller
-	// closes its Body.
+	// which is nil if there was none in the target's own time, or before ctx
+	// ended: of the cause store.ErrSenderGone if nobody waits any more. The
+	// caller closes its Body.
 	Pass(ctx context.Context, e *store.Event) (store.Attempt, *http.Response)
 }
 
 // recordBudget is how long the record of an event that was passed through may
 // take. Nobody waits for it but a sidecar that stops.
 const recordBudget = 10 * time.Second
+
+// answerBudget is how long a sender may take to read the answer.
+const answerBudget = 10 * time.Second
+
+// statusHungUp is what is noted for a sender that did not wait for an answer.
+// It is never sent.
+const statusHungUp = 499
 
 // pass has a verified event answered by its target. The order of effects:
 //
@@ -44,21 +53,26 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 			others = append(others, name)
 		}
 	}
-	ctx, span := s.cfg.Tracer.Attempt(r.Context(), telemetry.Try{Target: p.Name(), EventID: e.ID, EventType: e.Type, N: 1})
+	waiting, stop := s.whileSenderWaits(r)
+	defer stop()
+	ctx, span := s.cfg.Tracer.Attempt(waiting, telemetry.Try{Target: p.Name(), EventID: e.ID, EventType: e.Type, N: 1})
 	attempt, answer := p.Pass(ctx, e)
 	attempt.Target = p.Name()
 	span.Attempted(string(attempt.Outcome), attempt.ResponseStatus, attempt.Error)
 	if s.cfg.OnPass != nil {
 		s.cfg.OnPass(e, attempt)
 	}
-	if answer != nil {
+	switch {
+	case context.Cause(waiting) == store.ErrSenderGone:
+		of(r).result, of(r).status = telemetry.HungUp, statusHungUp
+	case answer != nil:
 		of(r).result, of(r).status = telemetry.Passed, answer.StatusCode
-		giveAnswer(w, answer)
-	} else {
+	default:
 		of(r).status = http.StatusBadGateway
-		http.Error(w, "the application did not answer", http.StatusBadGateway)
 	}
-	_ = http.NewResponseController(w).Flush() // whoever has gone has gone
+	if !giveAnswer(w, answer) {
+		of(r).result = telemetry.HungUp
+	}
 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), recordBudget)
 	defer cancel()
@@ -71,12 +85,44 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 	s.accepted(ctx, e, accepted, others, "")
 }
 
-func giveAnswer(w http.ResponseWriter, answer *http.Response) {
-	defer answer.Body.Close()
-	h := w.Header()
-	for name, values := range answer.Header {
-		h[name] = values
+// whileSenderWaits returns a context that ends when the sender hangs up, which
+// is its cause then, or when the server closes.
+func (s *Server) whileSenderWaits(r *http.Request) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	stop := context.AfterFunc(r.Context(), func() {
+		if s.closing.Load() {
+			cancel(context.Canceled)
+		} else {
+			cancel(store.ErrSenderGone)
+		}
+	})
+	return ctx, func() {
+		stop()
+		cancel(nil)
 	}
-	w.WriteHeader(answer.StatusCode)
-	_, _ = io.Copy(w, answer.Body) // the sender has gone, or the answer was cut off
+}
+
+// giveAnswer passes an answer on, or says that there is none, and reports
+// whether it could be sent. A sender that does not read holds nothing up for
+// longer than answerBudget.
+func giveAnswer(w http.ResponseWriter, answer *http.Response) bool {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(answerBudget))
+	var sending error
+	if answer == nil {
+		http.Error(w, "the application did not answer", http.StatusBadGateway)
+	} else {
+		defer answer.Body.Close()
+		h := w.Header()
+		for name, values := range answer.Header {
+			h[name] = values
+		}
+		w.WriteHeader(answer.StatusCode)
+		if _, err := io.Copy(w, answer.Body); !errors.Is(err, http.ErrBodyNotAllowed) { // of a 204
+			sending = err
+		}
+	}
+	sending = errors.Join(sending, control.Flush())
+	_ = control.SetWriteDeadline(time.Time{}) // the connection may be used again
+	return sending == nil
 }

@@ -1,6 +1,7 @@
 package accept_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // answerer answers calls itself, or fails to if it has no text.
@@ -127,5 +129,56 @@ func TestOtherEventsAreNotPassed(t *testing.T) {
 	}
 	if p.got != nil {
 		t.Error("the target was called")
+	}
+}
+
+// waiter answers nothing until its context ends.
+type waiter struct{ began chan struct{} }
+
+func (waiter) Name() string { return "forward:ivr" }
+
+func (w waiter) Pass(ctx context.Context, _ *store.Event) (store.Attempt, *http.Response) {
+	started := time.Now()
+	close(w.began)
+	<-ctx.Done()
+	return store.Attempt{StartedAt: started, FinishedAt: time.Now(), RequestURL: "http://ivr.test/", Outcome: store.OutcomeDead,
+		ErrorCodes: []int{75000}, Error: context.Cause(ctx).Error()}, nil
+}
+
+// TestSenderHangsUp: that is what the target and the record are told, and it is
+// not counted as trouble of ours.
+func TestSenderHangsUp(t *testing.T) {
+	p := waiter{began: make(chan struct{})}
+	results := make(chan string, 1)
+	f := startWith(t, func(cfg *accept.Config) {
+		cfg.Route = func(string) []string { return []string{"forward:ivr"} }
+		cfg.Sync = func(string) accept.Passer { return p }
+		cfg.OnAnswer = func(result string, _ time.Duration) { results <- result }
+	})
+	ctx, hangUp := context.WithCancel(t.Context())
+	body := webhooktest.Sample("call.initiated")
+	go func() {
+		<-p.began
+		hangUp()
+	}()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/webhooks", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.signer.Sign(req.Header, time.Now(), body)
+	if res, err := http.DefaultClient.Do(req); err == nil {
+		res.Body.Close()
+		t.Fatal("there was an answer")
+	}
+	if got := <-results; got != telemetry.HungUp {
+		t.Errorf("counted as %q, want %q", got, telemetry.HungUp)
+	}
+	f.stop()
+	d, err := f.store.Delivery(t.Context(), webhook.Decode("", body).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Attempts) != 1 || d.Attempts[0].Error != store.ErrSenderGone.Error() {
+		t.Errorf("recorded attempts %+v", d.Attempts)
 	}
 }

@@ -36,6 +36,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Config describes one application. URL is required, and Key for Resign.
@@ -75,7 +76,8 @@ type Config struct {
 	// may come from. nil means those of the system.
 	RootCAs *x509.CertPool
 
-	Log *slog.Logger // nil discards
+	Attempts *telemetry.Attempts // watches attempts; nil: nothing does
+	Log      *slog.Logger        // nil discards
 }
 
 // Sign is how requests are signed.
@@ -99,12 +101,14 @@ type Forward struct {
 	header    http.Header
 	timeout   time.Duration
 	userAgent string
+	attempts  *telemetry.Attempts
 	log       *slog.Logger
 
 	url       string        // without user and password
 	shown     string        // url as records have it
 	user      *url.Userinfo // nil if there is none
 	transport *http.Transport
+	fresh     *http.Transport // for what must not go out on a kept connection
 }
 
 // New returns a Forward. It does not connect: an application may start later
@@ -119,6 +123,7 @@ func New(cfg Config) (*Forward, error) {
 		header:    canonical(cfg.Header),
 		timeout:   cfg.Timeout,
 		userAgent: cfg.UserAgent,
+		attempts:  cfg.Attempts,
 		log:       cfg.Log,
 	}
 	if f.name == "" {
@@ -158,7 +163,8 @@ func New(cfg Config) (*Forward, error) {
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
-	f.transport = newTransport(cfg.RootCAs)
+	f.transport, f.fresh = newTransport(cfg.RootCAs), newTransport(cfg.RootCAs)
+	f.fresh.DisableKeepAlives = true
 	return f, nil
 }
 
@@ -215,7 +221,10 @@ func (f *Forward) Patterns() []string { return f.patterns }
 func (f *Forward) Drain() {}
 
 // Close closes idle connections. Attempts under way are not affected.
-func (f *Forward) Close() { f.transport.CloseIdleConnections() }
+func (f *Forward) Close() {
+	f.transport.CloseIdleConnections()
+	f.fresh.CloseIdleConnections()
+}
 
 // Deliver sends the event once and reports how that went. It returns an error,
 // which is ctx's, only if ctx ended before there was a connection to send on.
@@ -224,6 +233,7 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 		return store.Attempt{}, ctx.Err()
 	}
 	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.shown}
+	defer f.attempts.Begin(f.name, t.Event.ID, f.timeout)()
 	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)
@@ -236,7 +246,7 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 	}
 	// RoundTrip is one request and one response; a Client would follow
 	// redirects.
-	resp, err := f.transport.RoundTrip(req)
+	resp, err := f.roundTrip(req, progress)
 	if err != nil && ctx.Err() != nil && !progress.connected() {
 		return store.Attempt{}, ctx.Err()
 	}

@@ -26,6 +26,7 @@ const maxAnswer = 1 << 20
 // application.
 func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *http.Response) {
 	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.shown, Outcome: store.OutcomeDead}
+	defer f.attempts.Begin(f.name, e.ID, f.timeout)()
 	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)
@@ -35,12 +36,12 @@ func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *htt
 		a.FinishedAt = time.Now()
 		return a, nil
 	}
-	resp, body, err := f.exchange(req)
+	resp, body, err := f.exchange(req, progress)
 	if progress.connected() {
 		a.RequestHeader = f.recordRequest(req)
 	}
 	if err != nil {
-		code, text := failure(err, context.Cause(sending), progress.phase.Load(), f.timeout)
+		code, text := failure(err, context.Cause(sending), progress, f.timeout)
 		if errors.Is(context.Cause(sending), errTimeout) {
 			a.Cause = store.CauseTimeout
 		}
@@ -52,7 +53,7 @@ func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *htt
 	a.ResponseBody = body[:min(len(body), store.RecordLimit)]
 	if resp.StatusCode >= 400 {
 		a.Outcome, a.ErrorCodes = store.OutcomeDead, []int{statusCode(resp.StatusCode)}
-		a.Error = fmt.Sprintf("the application answered %d %s, which was passed on", resp.StatusCode, http.StatusText(resp.StatusCode))
+		a.Error = f.describe(resp, a.ResponseBody) + " (passed on)"
 	}
 	a.FinishedAt = time.Now()
 	return a, &http.Response{
@@ -64,12 +65,15 @@ func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *htt
 }
 
 // exchange sends a request and reads the whole answer.
-func (f *Forward) exchange(req *http.Request) (*http.Response, []byte, error) {
-	resp, err := f.transport.RoundTrip(req)
+func (f *Forward) exchange(req *http.Request, p *progress) (*http.Response, []byte, error) {
+	resp, err := f.roundTrip(req, p)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode < 200 {
+		return nil, nil, errors.New(noAnswer(resp))
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err == nil && len(body) > maxAnswer {
 		err = fmt.Errorf("the answer has more than %d bytes", maxAnswer)

@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -9,10 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -53,47 +49,17 @@ const (
 	drainLimit  = 256 << 10
 )
 
-// progress is how far a request has come. The HTTP transport reports it from
-// goroutines of its own.
-type progress struct{ phase atomic.Int32 }
-
-const (
-	resolving int32 = iota + 1
-	connecting
-	handshaking
-	sent // there is a connection; from here on the event may be received
-)
-
-// watch returns a context that reports to the progress.
-func watch(ctx context.Context) (context.Context, *progress) {
-	p := new(progress)
-	reach := func(phase int32) {
-		// Dialing goes on in the background when another connection
-		// becomes free first: never backwards from sent.
-		if old := p.phase.Load(); old != sent {
-			p.phase.CompareAndSwap(old, phase)
-		}
-	}
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart:          func(httptrace.DNSStartInfo) { reach(resolving) },
-		ConnectStart:      func(string, string) { reach(connecting) },
-		TLSHandshakeStart: func() { reach(handshaking) },
-		GotConn:           func(httptrace.GotConnInfo) { p.phase.Store(sent) },
-	}), p
-}
-
-func (p *progress) connected() bool { return p.phase.Load() == sent }
-
 // fail fills in the result of an attempt that got no answer. cause is why its
 // context ended, if it did.
 func (f *Forward) fail(a *store.Attempt, err, cause error, p *progress) {
-	code, text := failure(err, cause, p.phase.Load(), f.timeout)
+	code, text := failure(err, cause, p, f.timeout)
 	timedOut := errors.Is(cause, errTimeout)
 	if timedOut {
 		a.Cause = store.CauseTimeout
 	}
 	a.Outcome, a.ErrorCodes, a.Error = store.OutcomeRetry, []int{code}, text
 	a.Unavailable = cause == nil || timedOut
+	a.BrokeOff = p.brokeOff(err, cause)
 	if a.Unavailable && !f.retryOn.failure(code, timedOut) {
 		a.Outcome = store.OutcomeDead
 	}
@@ -102,10 +68,10 @@ func (f *Forward) fail(a *store.Attempt, err, cause error, p *progress) {
 // failure returns the error code and a text for people. The order matters: a
 // timeout hides behind whatever it interrupted, and a name that cannot be
 // resolved is reported as a dial that failed.
-func failure(err, cause error, phase int32, timeout time.Duration) (code int, text string) {
+func failure(err, cause error, p *progress, timeout time.Duration) (code int, text string) {
 	switch {
 	case errors.Is(cause, errTimeout):
-		switch phase {
+		switch p.phase.Load() {
 		case resolving:
 			return codeResolve, fmt.Sprintf("the host's name was not resolved within %v: is the resolver reachable?", timeout)
 		case connecting:
@@ -114,8 +80,16 @@ func failure(err, cause error, phase int32, timeout time.Duration) (code int, te
 			return codeGeneric, fmt.Sprintf("the TLS handshake took longer than %v", timeout)
 		}
 		return codeGeneric, fmt.Sprintf("no answer within %v: answer first and work afterwards, or raise the timeout", timeout)
+	case errors.Is(cause, store.ErrSenderGone):
+		return codeGeneric, "the sender hung up before the application had answered, which may have handled it: answer sooner, since the sender waits no longer than this"
 	case cause != nil:
 		return codeGeneric, "cancelled while waiting for the answer because the sidecar is stopping: the application may have handled it"
+	}
+	if p.brokeOff(err, cause) {
+		if p.answering.Load() {
+			return codeGeneric, fmt.Sprintf("the application closed the connection in the middle of its answer: did it crash? (%v)", err)
+		}
+		return codeGeneric, fmt.Sprintf("the application closed the connection without an answer: did it crash? (%v)", err)
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return codeResolve, fmt.Sprintf("could not resolve %q: %s", e.Name, e.Err)
@@ -160,6 +134,11 @@ func certificateCode(err error) int {
 func (f *Forward) answered(a *store.Attempt, resp *http.Response, cancel func()) {
 	a.ResponseStatus = resp.StatusCode
 	a.ResponseHeader = record(resp.Header)
+	if resp.StatusCode < 200 {
+		resp.Body.Close() // unread: it is a connection, which may never end
+		a.Outcome, a.ErrorCodes, a.Error = store.OutcomeRetry, []int{codeGeneric}, noAnswer(resp)
+		return
+	}
 	a.ResponseBody = readBody(resp.Body, cancel)
 
 	switch {
@@ -179,13 +158,7 @@ func (f *Forward) answered(a *store.Attempt, resp *http.Response, cancel func())
 		a.Unavailable = true
 	}
 	a.ErrorCodes = []int{statusCode(resp.StatusCode)}
-	a.Error = strings.TrimSpace(fmt.Sprintf("the application answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		a.Error += ": does it verify with the public key of this sidecar?"
-	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
-		a.Error += ": redirects are not followed, configure the final URL"
-	}
+	a.Error = f.describe(resp, a.ResponseBody)
 }
 
 // readBody returns the beginning of the body, as far as it is recorded and

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 func TestResultsBecomeAttempts(t *testing.T) {
@@ -307,5 +308,21 @@ func TestMinimalProfile(t *testing.T) {
 				t.Errorf("got the text %q", a.ResponseBody)
 			}
 		})
+	}
+}
+
+// TestAttemptsAreWatched: an attempt that goes on beyond its limit shows, here
+// at once.
+func TestAttemptsAreWatched(t *testing.T) {
+	var attempts *telemetry.Attempts
+	s := startSetup(t, func(c *Config) {
+		c.Timeout = 200 * time.Millisecond
+		attempts = telemetry.NewAttempts(c.Log, -time.Hour)
+		c.Attempts = attempts
+	}, "good")
+	deliver(t, s.plugin(t, "good"), task(1, "wait"))
+	s.log.wait(t, 1, "has not ended within its limit", "target=plugin:good", "event_id=event-1")
+	if err := attempts.Check(); err != nil {
+		t.Errorf("after the end: %v", err)
 	}
 }

@@ -104,6 +104,9 @@ type Config struct {
 	// Timeout is how long a plugin may take for one event. 0 means 30 s.
 	Timeout time.Duration
 
+	// Attempts watches attempts. nil: nothing does.
+	Attempts *telemetry.Attempts
+
 	// StartTimeout is how long a plugin may take from the start of its
 	// process to the first event that it could take. 0 means 10 s.
 	StartTimeout time.Duration

@@ -122,7 +122,9 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
 		a := newAttempt(t, p.file.name)
+		ended := p.host.cfg.Attempts.Begin(p.Name(), t.Event.ID, timeout+p.host.limits.grace)
 		res, how := proc.link.exchange(ctx, wireEvent(t, telemetry.Traceparent(ctx), timeout, crashes), timeout, p.host.limits.grace)
+		ended()
 		p.isolation.leave()
 		switch how {
 		case moved:

@@ -28,6 +28,11 @@ var ErrStale = errors.New("store: the job has moved on without this attempt")
 // and so has not tried the task. No store returns it.
 var ErrNotReady = errors.New("the target is not ready: nothing was sent")
 
+// ErrSenderGone is the cause of a context that ended because whoever sent an
+// event, and was waiting for the target's own answer, has hung up. No store
+// returns it.
+var ErrSenderGone = errors.New("the sender hung up")
+
 // Event is one verified inbound request, as received.
 type Event struct {
 	Seq        int64  // assigned by Accept; grows with every accepted event
@@ -131,6 +136,11 @@ type Attempt struct {
 	// Unavailable says that a failure is about the target and not about this
 	// event: nobody there, or overloaded. It is not stored.
 	Unavailable bool
+
+	// BrokeOff says that the target had the event and ended the connection
+	// without an answer: it may have died of this event, or of another that
+	// it had at the same time. It is not stored.
+	BrokeOff bool
 
 	// Cause says that a failure was one of these, which are counted apart:
 	// [CauseTimeout] or [CausePanic]. It is not stored.

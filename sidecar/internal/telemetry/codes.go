@@ -17,6 +17,7 @@ const (
 	CodeDeadLetter        Code = "dead-letter"
 	CodeTargetUnavailable Code = "target-unavailable"
 	CodeTargetPanic       Code = "target-panic"
+	CodeAttemptOverdue    Code = "attempt-overdue"
 	CodeTargetMissing     Code = "target-missing"
 	CodeClaimFailed       Code = "claim-failed"
 	CodeReleaseFailed     Code = "release-failed"

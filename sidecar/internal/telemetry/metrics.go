@@ -21,6 +21,7 @@ const (
 	Duplicate = "duplicate" // known, 200
 	Passed    = "passed"    // answered by the target of a sync route
 	Rejected  = "rejected"  // 4xx
+	HungUp    = "hung_up"   // gone before the target of a sync route had answered
 	Failed    = "error"     // our own trouble, 5xx
 )
 
@@ -110,7 +111,7 @@ func commit() string {
 
 func (m *Metrics) receiving() {
 	m.received = m.counters("webhooks_received_total", "Requests that look like webhooks, by what became of them.", "result")
-	for _, result := range []string{Accepted, Duplicate, Passed, Rejected, Failed} {
+	for _, result := range []string{Accepted, Duplicate, Passed, Rejected, HungUp, Failed} {
 		m.received.WithLabelValues(result) // so that a rate is there from the first one on
 	}
 	m.rejected = m.counters("webhooks_rejected_total", "Requests that were not let in, by reason.", "reason")
