@@ -279,3 +279,84 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		}
 	}
 }
+
+// TestAddresses: those that are listened on and sent to are checked whole.
+func TestAddresses(t *testing.T) {
+	for _, tt := range []struct{ variable, value, hint string }{
+		{"HOOKSWITCH_LISTEN", ":99999", "up to 65535"},
+		{"HOOKSWITCH_LISTEN", ":-1", "up to 65535"},
+		{"HOOKSWITCH_LISTEN", ":", "up to 65535"},
+		{"HOOKSWITCH_LISTEN", ":webhooks", "up to 65535"},
+		{"HOOKSWITCH_LISTEN", "::1:8080", "in brackets"},
+		{"HOOKSWITCH_LISTEN", "http://127.0.0.1:8080", "is a URL"},
+		{"HOOKSWITCH_LISTEN", "*:8080", "write :8080"},
+		{"HOOKSWITCH_LISTEN", "999.0.0.1:8080", "not an IP address"},
+		{"HOOKSWITCH_LISTEN", "a b:8080", "neither a name"},
+		{"HOOKSWITCH_LISTEN", "-a:8080", "neither a name"},
+		{"HOOKSWITCH_LISTEN", "127.0.0.1:9080", "HOOKSWITCH_LISTEN"}, // that of HOOKSWITCH_ADMIN_LISTEN
+		{"HOOKSWITCH_ADMIN_LISTEN", "127.0.0.1:65536", "up to 65535"},
+		{"HOOKSWITCH_METRICS_LISTEN", "127.0.0.1:x", "up to 65535"},
+		{"HOOKSWITCH_METRICS_LISTEN", "0.0.0.0:8080", "is the address of HOOKSWITCH_LISTEN"},
+		{"HOOKSWITCH_FORWARD_TO", "http://127.0.0.1:99999/", "up to 65535"},
+		{"HOOKSWITCH_FORWARD_TO", "http://127.0.0.1:0/", "port 0"},
+		{"HOOKSWITCH_FORWARD_TO", "http://:5000/", "no host"},
+		{"HOOKSWITCH_FORWARD_TO", "http://256.0.0.1:5000/", "not an IP address"},
+		{"HOOKSWITCH_FORWARD_TO", "http://my_app..local/", "neither a name"},
+		{"HOOKSWITCH_FORWARD_TO", "http:127.0.0.1:5000", "http"},
+		{"HOOKSWITCH_ROUTE_0_TO", "http://app:70000", "up to 65535"},
+		{"HOOKSWITCH_ALERT_URL", "https://alerts.test:70000", "up to 65535"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:70000", "up to 65535"},
+	} {
+		t.Run(tt.variable+" "+tt.value, func(t *testing.T) {
+			vars := map[string]string{"TELNYX_PUBLIC_KEY": goodKey, "HOOKSWITCH_ROUTE_0_TO": "http://app/", "HOOKSWITCH_ROUTE_0_MATCH": "*"}
+			vars[tt.variable] = tt.value
+			_, err := load(t, vars)
+			if err == nil || !strings.Contains(err.Error(), tt.variable) || !strings.Contains(err.Error(), tt.hint) {
+				t.Errorf("%v, want %s, %q", err, tt.variable, tt.hint)
+			}
+		})
+	}
+	for variable, values := range map[string][]string{
+		"HOOKSWITCH_LISTEN":     {":0", ":http", "[::]:8080", "[::1]:8080", "[fe80::1%lo]:80", "localhost:8080", "my-host.example.com.:8080"},
+		"HOOKSWITCH_FORWARD_TO": {"http://app", "http://app:5000", "https://my_app:1/x?y=z", "http://[::1]:5000/", "http://münchen.example/", "http://app:/"},
+	} {
+		for _, value := range values {
+			t.Run(variable+" "+value, func(t *testing.T) {
+				if _, err := load(t, map[string]string{"TELNYX_PUBLIC_KEY": goodKey, variable: value}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+// TestTokens: white space around a token is not part of it, control characters
+// are refused, and quotes that nobody took away are named.
+func TestTokens(t *testing.T) {
+	c, err := load(t, map[string]string{"TELNYX_PUBLIC_KEY": goodKey, "HOOKSWITCH_ADMIN_TOKEN": " \t" + planted + "\n "})
+	if err != nil || string(c.AdminToken) != planted {
+		t.Errorf("the token is %q, %v", string(c.AdminToken), err)
+	}
+	for _, bad := range []string{planted + "\n" + planted, "a\tb", "a\x7fb", "a\u0085b"} {
+		if _, err := load(t, map[string]string{"HOOKSWITCH_ADMIN_TOKEN": bad}); err == nil || !strings.Contains(err.Error(), "HOOKSWITCH_ADMIN_TOKEN has a line break") || leaks(err.Error()) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, quoted := range []string{`"` + planted + `"`, "'" + planted + "'", "“" + planted + "”"} {
+		c, err := load(t, map[string]string{"HOOKSWITCH_ADMIN_TOKEN": quoted})
+		text := strings.Join(c.Warnings(), "\n")
+		if err != nil || !strings.Contains(text, "HOOKSWITCH_ADMIN_TOKEN: the quotes around the value are part of it: remove them") || leaks(text) {
+			t.Errorf("%v; %s", err, text)
+		}
+	}
+	for _, plain := range []string{`"`, `a"b"c`, `"a`, "it's"} {
+		if c, err := load(t, map[string]string{"HOOKSWITCH_ADMIN_TOKEN": plain}); err != nil || len(c.Warnings()) > 0 {
+			t.Errorf("%q: %v, %q", plain, err, c.Warnings())
+		}
+	}
+	t.Setenv("HOOKSWITCH_ADMIN_TOKEN", "")
+	_, err = load(t, map[string]string{"HOOKSWITCH_TIMEOUT": `"30s"`})
+	if err == nil || !strings.Contains(err.Error(), "is no duration") || !strings.Contains(err.Error(), "remove them") {
+		t.Errorf("a quoted duration: %v", err)
+	}
+}

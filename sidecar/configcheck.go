@@ -2,8 +2,6 @@ package sidecar
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"strings"
 
 	"github.com/google/uuid"
@@ -36,6 +34,7 @@ func (c *Config) validate(problem *ConfigError) error {
 	} else if _, err := c.storeDir(); err != nil {
 		problem.join(err)
 	}
+	c.validateSecrets(problem)
 	c.validateListen(problem)
 	c.validateForward(problem)
 	c.validateEdge(problem)
@@ -68,14 +67,18 @@ func (c *Config) validate(problem *ConfigError) error {
 }
 
 func (c *Config) validateForward(problem *ConfigError) {
-	if c.ForwardTo != "" && !isHTTP(c.ForwardTo) {
-		problem.add("HOOKSWITCH_FORWARD_TO", "is not an http or https URL: write it like http://127.0.0.1:5000/webhooks")
+	if c.ForwardTo != "" {
+		if err := checkURL(c.ForwardTo, "http://127.0.0.1:5000/webhooks"); err != nil {
+			problem.add("HOOKSWITCH_FORWARD_TO", err.Error())
+		}
 	}
 	names := map[string]bool{"default": true}
 	for _, r := range c.Routes {
 		prefix := r.prefix()
-		if !isHTTP(r.To) {
-			problem.add(prefix+"TO", "is not an http or https URL: write it like http://127.0.0.1:5000/sms")
+		if r.To == "" {
+			problem.add(prefix+"TO", "is not set: give the URL of the app, such as http://127.0.0.1:5000/sms")
+		} else if err := checkURL(r.To, "http://127.0.0.1:5000/sms"); err != nil {
+			problem.add(prefix+"TO", err.Error())
 		}
 		if len(r.Match) == 0 {
 			problem.add(prefix+"MATCH", "is not set: give the event types of this route, such as message.*")
@@ -110,11 +113,6 @@ func (c *Config) validateForward(problem *ConfigError) {
 	}
 }
 
-func isHTTP(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
-}
-
 // prefix returns what the variables of the route begin with.
 func (r *Route) prefix() string { return fmt.Sprintf("HOOKSWITCH_ROUTE_%d_", r.Number) }
 
@@ -124,25 +122,4 @@ func (r *Route) name() string {
 		return r.Name
 	}
 	return fmt.Sprintf("route%d", r.Number)
-}
-
-func (c *Config) validateListen(problem *ConfigError) {
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		problem.add("HOOKSWITCH_LISTEN", "is not an address: write it like :8080 or 127.0.0.1:8080")
-	}
-	host, _, err := net.SplitHostPort(c.AdminListen)
-	switch {
-	case err != nil:
-		problem.add("HOOKSWITCH_ADMIN_LISTEN", "is not an address: write it like 127.0.0.1:9080")
-	case c.AdminToken == "" && !isLoopback(host):
-		problem.add("HOOKSWITCH_ADMIN_LISTEN", "can be reached from other machines: set HOOKSWITCH_ADMIN_TOKEN, or listen on 127.0.0.1")
-	}
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }

@@ -34,8 +34,15 @@ func (s Source) String() string {
 	return s.Kind + " " + s.Name
 }
 
-// Warnings returns what is strange about the configuration but keeps nothing
-// from working, such as variables with unknown names.
+// Flag says that the value of a variable was replaced by that of a flag.
+func (c *Config) Flag(variable, flag string) {
+	if c.loaded != nil {
+		c.loaded.sources[variable] = Source{Kind: "flag", Name: flag}
+	}
+}
+
+// Warnings returns what is strange about the variables, but keeps nothing from
+// working: a name that is not known, quotes that have become part of a value.
 func (c *Config) Warnings() []string {
 	if c.loaded == nil {
 		return nil
@@ -43,11 +50,14 @@ func (c *Config) Warnings() []string {
 	return c.loaded.warnings
 }
 
-// Flag says that the value of a variable was replaced by that of a flag.
-func (c *Config) Flag(variable, flag string) {
+// source returns the kind of source that the value of a variable has.
+func (c *Config) source(variable string) string {
 	if c.loaded != nil {
-		c.loaded.sources[variable] = Source{Kind: "flag", Name: flag}
+		if s, ok := c.loaded.sources[variable]; ok && (s.Kind == "flag" || c.loaded.values[variable] != "") {
+			return s.Kind
+		}
 	}
+	return "default"
 }
 
 // problems returns what LoadConfig has found.
@@ -94,11 +104,12 @@ func loadConfig(environ, files []string) (Config, error) {
 			l.readSecret(s, problem)
 		}
 	}
+	quoted := quotes(&c, l.values)
 	parse(&c, "", l.values, problem)
 	for i := range c.Routes {
 		parse(&c.Routes[i], c.Routes[i].prefix(), l.values, problem)
 	}
-	l.warnings = append(l.warnings, unknown(&c, l.values)...)
+	l.warnings = append(quotesLeft(quoted, problem), unknown(&c, l.values)...)
 	err := problem.result(&c)
 	l.problems = problem.Problems
 	return c, err

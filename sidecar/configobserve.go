@@ -3,7 +3,6 @@ package sidecar
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -71,11 +70,10 @@ func (t *Tracing) traceURL() string {
 
 // validateObserve checks the settings of what the sidecar tells about itself.
 func (c *Config) validateObserve(problem *ConfigError) {
-	if _, _, err := net.SplitHostPort(c.MetricsListen); c.MetricsListen != "" && err != nil {
-		problem.add("HOOKSWITCH_METRICS_LISTEN", "is not an address: write it like :9464 or 127.0.0.1:9464")
-	}
-	if c.AlertURL != "" && !isHTTP(string(c.AlertURL)) {
-		problem.add("HOOKSWITCH_ALERT_URL", "is not an http or https URL: write it like https://alerts.example.com/hook")
+	if c.AlertURL != "" {
+		if err := checkURL(string(c.AlertURL), "https://alerts.example.com/hook"); err != nil {
+			problem.add("HOOKSWITCH_ALERT_URL", err.Error())
+		}
 	}
 	if c.AlertBacklogAge < 0 {
 		problem.add("HOOKSWITCH_ALERT_BACKLOG_AGE", "must not be negative: 0s switches the alert off")
@@ -89,8 +87,11 @@ func (t *Tracing) validate(problem *ConfigError) {
 	for variable, text := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": t.OTelEndpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": t.OTelTracesEndpoint,
 	} {
-		if text != "" && !isHTTP(text) {
-			problem.add(variable, "is not an http or https URL: write it like http://localhost:4318")
+		if text == "" {
+			continue
+		}
+		if err := checkURL(text, "http://localhost:4318"); err != nil {
+			problem.add(variable, err.Error())
 		}
 	}
 	if t.OTelProtocol != "http/protobuf" {

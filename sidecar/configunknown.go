@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
@@ -61,13 +62,58 @@ func reference() []setting {
 }
 
 // closest returns the name that somebody may have meant, or "".
-func closest(name string, names []string) (best string) {
-	name = strings.TrimPrefix(name, ownPrefix)
-	limit := 1 + len(name)/4 // more would be a guess at random
-	for _, n := range names {
-		if d := spelling.Distance(name, strings.TrimPrefix(n, ownPrefix)); d <= limit {
-			best, limit = n, d-1
+func closest(name string, names []string) string {
+	words := make([]string, len(names))
+	for i, n := range names {
+		words[i] = strings.TrimPrefix(n, ownPrefix)
+	}
+	word := spelling.Closest(strings.TrimPrefix(name, ownPrefix), words)
+	if i := slices.Index(words, word); i >= 0 {
+		return names[i]
+	}
+	return ""
+}
+
+// quotes returns the variables of settings whose values are enclosed in
+// quotes. A shell and a file of variables take them away; docker -e and lists
+// in compose files do not.
+func quotes(c *Config, values map[string]string) (quoted []string) {
+	for _, s := range c.settings() {
+		for _, name := range []string{s.variable, s.fileVariable()} {
+			if isQuoted(values[name]) && (name == s.variable || s.isSecret()) {
+				quoted = append(quoted, name)
+			}
 		}
 	}
-	return best
+	return quoted
+}
+
+func isQuoted(value string) bool {
+	value = strings.TrimSpace(value)
+	first, n := utf8.DecodeRuneInString(value)
+	last, m := utf8.DecodeLastRuneInString(value)
+	if len(value) < n+m {
+		return false
+	}
+	for _, pair := range []string{`""`, `''`, "“”", "‘’", "``", "„“", "«»"} {
+		if r := []rune(pair); r[0] == first && r[1] == last {
+			return true
+		}
+	}
+	return false
+}
+
+// quotesLeft returns a warning for each variable whose value is enclosed in
+// quotes. One that is wrong in itself has the hint in its problem instead.
+func quotesLeft(quoted []string, problem *ConfigError) (warnings []string) {
+	const hint = "the quotes around the value are part of it: remove them"
+	for _, name := range quoted {
+		i := slices.IndexFunc(problem.Problems, func(p Problem) bool { return p.Variable == name })
+		if i >= 0 {
+			problem.Problems[i].Text += " (" + hint + ")"
+			continue
+		}
+		warnings = append(warnings, name+": "+hint)
+	}
+	return warnings
 }

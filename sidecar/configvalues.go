@@ -48,6 +48,22 @@ func (k Keys) Redacted() string {
 // Secret is a setting that must not be shown. It prints as stars.
 type Secret string
 
+// UnmarshalText takes the secret without white space around it, which a file or
+// a copy brings along and no secret has.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = Secret(strings.TrimSpace(string(text)))
+	return nil
+}
+
+// validateSecrets refuses what no header can carry.
+func (c *Config) validateSecrets(problem *ConfigError) {
+	for _, s := range c.settings() {
+		if secret, ok := s.value.Interface().(Secret); ok && strings.ContainsFunc(string(secret), unicode.IsControl) {
+			problem.add(s.variable, "has a line break, a tab or another control character in it: copy it once more, in one line")
+		}
+	}
+}
+
 // String hides the secret.
 func (Secret) String() string { return stars }
 

@@ -138,11 +138,12 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 	if certificate != nil && s.certificate.Load() != nil {
 		s.certificate.Store(certificate)
 	}
+	s.settle(&next)
 	s.reload.state.Lock()
 	s.reload.current = &next
 	s.reload.state.Unlock()
 	r.Changed, r.Restart = changed, restart
-	for _, text := range read.Warnings() {
+	for _, text := range s.warnings() {
 		s.log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
 	}
 	return r

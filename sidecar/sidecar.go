@@ -96,6 +96,8 @@ type Sidecar struct {
 	guard       atomic.Pointer[guard]
 	certificate atomic.Pointer[tls.Certificate] // of public; nil if it speaks plain HTTP
 
+	settled atomic.Pointer[[]string] // warnings about the configuration in effect
+
 	reload reload
 }
 
@@ -131,6 +133,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if err = s.listen(); err != nil {
 		return nil, err
 	}
+	s.settle(&s.cfg)
 	s.health = telemetry.NewHealth(s.store.Ping)
 	s.attempts = telemetry.NewAttempts(s.log, telemetry.OverdueGrace)
 	s.needHealth()

@@ -86,6 +86,9 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
 				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "code", telemetry.CodeRouteUnsaved, "target", target, "error", err)
 			}
+			for _, text := range strangeTypes("a plugin", patterns) {
+				s.log.Warn(text, "code", telemetry.CodeEventTypeUnknown, "target", target)
+			}
 		},
 	})
 	if _, ok := errors.AsType[*pluginhost.UserError](err); ok {

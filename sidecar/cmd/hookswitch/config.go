@@ -120,10 +120,14 @@ func checkConfig(c *cli.Command, stdout io.Writer) error {
 	if bad == nil {
 		bad = new(sidecar.ConfigError)
 	}
+	warnings := cfg.Advice
+	if len(bad.Problems) > 0 {
+		warnings = cfg.Warnings // what it would do is not known yet
+	}
 	report := struct {
 		Problems []sidecar.Problem `json:"problems"`
 		Warnings []string          `json:"warnings"`
-	}{append([]sidecar.Problem{}, bad.Problems...), append([]string{}, cfg.Warnings()...)}
+	}{append([]sidecar.Problem{}, bad.Problems...), append([]string{}, warnings()...)}
 	err := show(stdout, c, report, func(w io.Writer) {
 		switch n := len(bad.Problems); n {
 		case 0:

@@ -60,7 +60,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 			if err != nil {
 				return err
 			}
-			for _, text := range cfg.Warnings() {
+			for _, text := range cfg.Advice() {
 				log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
 			}
 			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
@@ -155,15 +155,16 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if here, ok := running(ctx, cfg); ok {
 		return attach(ctx, c, here, stdout, stderr)
 	}
-	for _, text := range cfg.Warnings() {
+	for _, text := range cfg.Advice() {
 		fmt.Fprintf(stderr, "hookswitch: warning: %s\n", text)
 	}
 	// The screen belongs to the events; of the log it shows what goes wrong,
 	// and what plugins have to say.
-	log, err := sidecar.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelError))
+	log, err := sidecar.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
+	log = slog.New(offScreen{log.Handler()})
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
 	plugins, err := sidecar.NewLogger(stderr, "text", level)

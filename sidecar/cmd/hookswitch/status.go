@@ -61,9 +61,13 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 	if s.Store.DiskFree > 0 {
 		disk = "   disk " + byteSize(s.Store.DiskFree) + " free"
 	}
-	fmt.Fprintf(w, "  store      %s%s\n\n", byteSize(uint64(max(0, s.Store.Bytes))), disk)
+	fmt.Fprintf(w, "  store      %s%s\n", byteSize(uint64(max(0, s.Store.Bytes))), disk)
+	if s.Unhandled > 0 {
+		fmt.Fprintf(w, "  %s  %s that no target wanted, kept: hookswitch events list --status unhandled\n", p.yellow("unhandled"), count(s.Unhandled, "event"))
+	}
+	fmt.Fprintln(w)
 
-	width := len("TARGET")
+	width, handled := len("TARGET"), false
 	for _, t := range s.Targets {
 		width = max(width, min(len(t.Target), 32))
 	}
@@ -77,9 +81,15 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 		if t.Dead > 0 {
 			dead = p.red(dead)
 		}
-		fmt.Fprintf(w, "  %s  %s  %s  %s  %s\n", pad(cut(t.Target, width), width), pad(fmt.Sprint(t.Pending), 7), pad(fmt.Sprint(t.Retrying), 8), dead, oldest)
+		fmt.Fprintf(w, "  %s  %s  %s  %s  %s", pad(cut(t.Target, width), width), pad(fmt.Sprint(t.Pending), 7), pad(fmt.Sprint(t.Retrying), 8), dead, oldest)
+		if t.Configured {
+			handled = true
+		} else {
+			fmt.Fprint(w, "  "+p.yellow("not configured"))
+		}
+		fmt.Fprintln(w)
 	}
-	if len(s.Targets) == 0 {
+	if !handled {
 		fmt.Fprintln(w, p.yellow("  nobody handles events yet"))
 	}
 	if len(s.Plugins) == 0 {

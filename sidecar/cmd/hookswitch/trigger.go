@@ -19,6 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
 func triggerCommand(stdout, stderr io.Writer) *cli.Command {
@@ -201,6 +202,10 @@ func noSample(name string) error {
 	if use, wrong := event.Misnomer(name); wrong {
 		return usageError("Telnyx never sends %q: use %q", name, use)
 	}
+	meant := ""
+	if guess := spelling.MeantType(name); guess != "" {
+		meant = fmt.Sprintf(": did you mean %q?", guess)
+	}
 	product, _, _ := strings.Cut(name, ".")
 	var near []string
 	for _, s := range event.Samples() {
@@ -209,7 +214,7 @@ func noSample(name string) error {
 		}
 	}
 	if len(near) > 0 {
-		return usageError("there is no sample for %q; for %s there are: %s. Send a body of your own with --from FILE", name, product, strings.Join(near, ", "))
+		return usageError("there is no sample for %q%s; for %s there are: %s. Send a body of your own with --from FILE", name, meant, product, strings.Join(near, ", "))
 	}
-	return usageError("there is no sample for %q; \"hookswitch trigger --list\" shows them all. Send a body of your own with --from FILE", name)
+	return usageError("there is no sample for %q%s; \"hookswitch trigger --list\" shows them all. Send a body of your own with --from FILE", name, meant)
 }

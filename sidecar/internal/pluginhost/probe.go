@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -313,6 +314,11 @@ func (p *Probe) describe(about *pluginpb.DescribeResponse) {
 	r := &p.Report
 	r.Described, r.Version, r.SDK, r.Language = about.GetName(), about.GetVersion(), about.GetSdk(), about.GetLanguage()
 	r.Protocol, r.Patterns = protocolVersion, about.GetPatterns()
+	for _, pattern := range r.Patterns {
+		if hint := spelling.EventType(pattern); hint != "" {
+			r.Warnings = append(r.Warnings, "it asks for "+hint)
+		}
+	}
 	r.Stream = about.GetCapabilities().GetDeliverStream() || p.proc.conn == nil // lines are one
 }
 

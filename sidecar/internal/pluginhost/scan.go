@@ -149,3 +149,20 @@ func notPlugin(path string) string {
 	}
 	return ""
 }
+
+// List returns the names of the plugins in a directory, without starting any,
+// and the event types that those with a manifest declare in it.
+func List(dir string) (map[string][]string, error) {
+	files, err := scan(dir, slog.New(slog.DiscardHandler))
+	plugins := make(map[string][]string)
+	for _, f := range files {
+		plugins[f.name] = nil
+		if f.manifest != nil {
+			plugins[f.name] = f.manifest.Events
+		}
+	}
+	if _, ok := errors.AsType[scanProblems](err); ok {
+		err = nil // of single files; the others are there
+	}
+	return plugins, err
+}

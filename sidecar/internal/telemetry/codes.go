@@ -19,6 +19,7 @@ const (
 	CodeTargetPanic       Code = "target-panic"
 	CodeAttemptOverdue    Code = "attempt-overdue"
 	CodeTargetMissing     Code = "target-missing"
+	CodeEventTypeUnknown  Code = "event-type-unknown"
 	CodeClaimFailed       Code = "claim-failed"
 	CodeReleaseFailed     Code = "release-failed"
 	CodeResultUnrecorded  Code = "result-unrecorded"
