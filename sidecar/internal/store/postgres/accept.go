@@ -65,6 +65,17 @@ type acceptOp struct {
 	got     store.Accepted
 }
 
+// tame implements operation: no word of an event may be left out.
+func (o *acceptOp) tame() bool {
+	if o.row.ascii {
+		return false
+	}
+	row, err := encodeEvent(o.e, true)
+	row.deliveryID = o.row.deliveryID // a try may have been committed
+	o.row = row
+	return err == nil
+}
+
 // eventRow is what of an event is not simply one of its fields.
 type eventRow struct {
 	key, deliveryID string
@@ -72,10 +83,12 @@ type eventRow struct {
 	body            []byte
 	due             time.Time
 	bytes           int64
+	ascii           bool // text with other letters is wrapped
 }
 
-func encodeEvent(e *store.Event) (r eventRow, err error) {
-	r.key, r.deliveryID = wrap(e.Key), wrap(e.DeliveryID)
+func encodeEvent(e *store.Event, ascii bool) (r eventRow, err error) {
+	text := wrapper(ascii)
+	r.key, r.deliveryID, r.ascii = text(e.Key), text(e.DeliveryID), ascii
 	if r.deliveryID == "" {
 		// Version 7 begins with the time, which keeps its index compact.
 		id, err := uuid.NewV7()
@@ -84,7 +97,7 @@ func encodeEvent(e *store.Event) (r eventRow, err error) {
 		}
 		r.deliveryID = id.String()
 	}
-	if r.header, err = encodePairs(e.Header); err != nil {
+	if r.header, err = encodePairs(e.Header, ascii); err != nil {
 		return r, err
 	}
 	if r.body = e.Body; r.body == nil {
@@ -110,7 +123,7 @@ func dueAtOnce(receivedAt time.Time) time.Time {
 
 // Accept implements [store.Store].
 func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
-	row, err := encodeEvent(e)
+	row, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: accept: %w", err)
 	}
@@ -173,19 +186,15 @@ func (db *DB) acceptEvents(ctx context.Context, ops []*acceptOp, byKey map[strin
 			wantedKeys, wantedTargets = append(wantedKeys, o.row.key), append(wantedTargets, target)
 		}
 	}
-	rows, err := db.pool.Query(ctx, acceptEvents, append(c.args(), repeated, wantedKeys, wantedTargets)...)
-	if err != nil {
-		return nil, err
-	}
 	got := make(map[string]store.Accepted, len(ops))
-	_, err = collect(rows, func(rows pgx.Rows) (struct{}, error) {
+	_, err := query(ctx, db, func(rows pgx.Rows) (struct{}, error) {
 		var key string
 		var a store.Accepted
 		err := rows.Scan(&key, &a.Seq, &a.DeliveryID, &a.Duplicate)
 		a.DeliveryID = unwrap(a.DeliveryID)
 		got[key] = a
 		return struct{}{}, err
-	})
+	}, acceptEvents, append(c.args(), repeated, wantedKeys, wantedTargets)...)
 	return got, err
 }
 
@@ -201,12 +210,13 @@ type eventColumnsOf struct {
 }
 
 func (c *eventColumnsOf) add(e *store.Event, r eventRow, more int) {
+	text := wrapper(r.ascii)
 	c.key, c.delivery = append(c.key, r.key), append(c.delivery, r.deliveryID)
-	c.id, c.kind, c.occurred = append(c.id, wrap(e.ID)), append(c.kind, wrap(e.Type)), append(c.occurred, wrap(e.OccurredAt))
-	c.method, c.path = append(c.method, wrap(e.Method)), append(c.path, wrap(e.Path))
-	c.remote, c.label = append(c.remote, wrap(e.RemoteAddr)), append(c.label, wrap(e.KeyLabel))
-	c.entity, c.header = append(c.entity, wrap(e.Entity)), append(c.header, r.header)
-	c.trace = append(c.trace, wrap(e.Traceparent))
+	c.id, c.kind, c.occurred = append(c.id, text(e.ID)), append(c.kind, text(e.Type)), append(c.occurred, text(e.OccurredAt))
+	c.method, c.path = append(c.method, text(e.Method)), append(c.path, text(e.Path))
+	c.remote, c.label = append(c.remote, text(e.RemoteAddr)), append(c.label, text(e.KeyLabel))
+	c.entity, c.header = append(c.entity, text(e.Entity)), append(c.header, r.header)
+	c.trace = append(c.trace, text(e.Traceparent))
 	c.received, c.signed, c.order = append(c.received, at(e.ReceivedAt)), append(c.signed, at(e.SignedAt)), append(c.order, at(e.OrderAt))
 	c.due = append(c.due, r.due)
 	c.off, c.length, c.more = append(c.off, e.PayloadOff), append(c.length, e.PayloadLen), append(c.more, more)

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -166,28 +165,22 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 
 // claimFree also reports whether it met jobs of entities.
 func (db *DB) claimFree(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, entities bool, err error) {
-	rows, err := db.pool.Query(ctx, claimJobs, target, at(now), limit, db.owner)
-	if err != nil {
-		return nil, false, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var entity bool
+	found, err := query(ctx, db, func(rows pgx.Rows) (t store.Task, err error) {
 		// Only the first column can be read of a job that is not ours.
-		if err := rows.Scan(append([]any{&entity}, make([]any, len(rows.FieldDescriptions())-1)...)...); err != nil {
-			return nil, false, err
+		var entity bool
+		if err := rows.Scan(append([]any{&entity}, make([]any, len(rows.FieldDescriptions())-1)...)...); err != nil || entity {
+			return t, err
 		}
-		if entity {
+		return scanTask(rows)
+	}, claimJobs, target, at(now), limit, db.owner)
+	for _, t := range found {
+		if t.Event == nil {
 			entities = true
 			continue
 		}
-		task, err := scanTask(rows)
-		if err != nil {
-			return nil, false, err
-		}
-		tasks = append(tasks, task)
+		tasks = append(tasks, t)
 	}
-	return tasks, entities, rows.Err()
+	return tasks, entities, err
 }
 
 func scanTask(rows pgx.Rows) (t store.Task, err error) {
@@ -202,7 +195,7 @@ func (db *DB) claimEntities(ctx context.Context, target string, now time.Time, l
 	for range maxSteps {
 		var looked int
 		err = db.again(ctx, func() error {
-			return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+			return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 				looked, tasks, err = db.claimHeads(ctx, tx, target, now, limit)
 				return err
 			})
@@ -244,16 +237,16 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 	if db.closed() {
 		return time.Time{}, false, store.ErrClosed
 	}
-	var due *time.Time
-	err := db.pool.QueryRow(ctx, `SELECT next_at FROM hookswitch_jobs
-		WHERE target = $1 AND state = 'pending' AND owner IS NULL ORDER BY next_at, id LIMIT 1`, target).Scan(&due)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return time.Time{}, false, nil
-	}
-	if err != nil {
+	var due []*time.Time
+	err := db.again(ctx, func() (err error) {
+		due, err = query(ctx, db, scanOne[*time.Time], `SELECT next_at FROM hookswitch_jobs
+			WHERE target = $1 AND state = 'pending' AND owner IS NULL ORDER BY next_at, id LIMIT 1`, target)
+		return err
+	})
+	if err != nil || len(due) == 0 {
 		return time.Time{}, false, db.failed("next due", err)
 	}
-	return fromAt(due), true, nil
+	return fromAt(due[0]), true, nil
 }
 
 const giveBack = `

@@ -1,14 +1,17 @@
 package postgres
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -42,6 +45,64 @@ func wrap(s string) string {
 	return wrapped + base64.StdEncoding.EncodeToString([]byte(s))
 }
 
+// asciiArgs returns the arguments of a statement for a server that cannot hold
+// every letter: text with others than ASCII is wrapped.
+func asciiArgs(args []any) []any {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case string:
+			args[i] = onlyASCII(v)
+		case []string:
+			list := make([]string, len(v))
+			for j := range v {
+				list[j] = onlyASCII(v[j])
+			}
+			args[i] = list
+		}
+	}
+	return args
+}
+
+// wrapper returns wrap, or wrapASCII.
+func wrapper(ascii bool) func(string) string {
+	if ascii {
+		return wrapASCII
+	}
+	return wrap
+}
+
+func wrapASCII(s string) string {
+	return onlyASCII(wrap(s))
+}
+
+// onlyASCII leaves alone what is wrapped already.
+func onlyASCII(s string) string {
+	if isASCII(s) {
+		return s
+	}
+	return wrapped + base64.StdEncoding.EncodeToString([]byte(s))
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
+
+// asciiTx is a transaction with a server that cannot hold every letter.
+type asciiTx struct{ pgx.Tx }
+
+func (t asciiTx) Exec(ctx context.Context, text string, args ...any) (pgconn.CommandTag, error) {
+	return t.Tx.Exec(ctx, text, asciiArgs(args)...)
+}
+
+func (t asciiTx) Query(ctx context.Context, text string, args ...any) (pgx.Rows, error) {
+	return t.Tx.Query(ctx, text, asciiArgs(args)...)
+}
+
+func (t asciiTx) QueryRow(ctx context.Context, text string, args ...any) pgx.Row {
+	return t.Tx.QueryRow(ctx, text, asciiArgs(args)...)
+}
+
 func unwrap(s string) string {
 	code, ok := strings.CutPrefix(s, wrapped)
 	if !ok {
@@ -56,13 +117,16 @@ func unwrap(s string) string {
 
 // encodePairs writes header pairs as a JSON array of [name, value], which SQL
 // can search. A pair that JSON or PostgreSQL cannot hold becomes
-// [name, value, "base64"], both parts encoded.
-func encodePairs(pairs [][2]string) (*string, error) {
+// [name, value, "base64"], both parts encoded; with ascii set, that is each that
+// has another letter than those.
+func encodePairs(pairs [][2]string, ascii bool) (*string, error) {
 	if pairs == nil {
 		return nil, nil
 	}
 	out := make([][]string, len(pairs))
-	plain := func(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+	plain := func(s string) bool {
+		return utf8.ValidString(s) && !strings.ContainsRune(s, 0) && (!ascii || isASCII(s))
+	}
 	for i, p := range pairs {
 		if plain(p[0]) && plain(p[1]) {
 			out[i] = pairs[i][:]
@@ -108,14 +172,15 @@ func decodePairs(s *string) ([][2]string, error) {
 type encodedAttempt struct {
 	store.Attempt
 	request, response, codes *string
+	ascii                    bool // text with other letters is wrapped
 }
 
-func encodeAttempt(a store.Attempt) (e encodedAttempt, err error) {
-	e.Attempt = a
-	if e.request, err = encodePairs(a.RequestHeader); err != nil {
+func encodeAttempt(a store.Attempt, ascii bool) (e encodedAttempt, err error) {
+	e.Attempt, e.ascii = a, ascii
+	if e.request, err = encodePairs(a.RequestHeader, ascii); err != nil {
 		return e, err
 	}
-	if e.response, err = encodePairs(a.ResponseHeader); err != nil {
+	if e.response, err = encodePairs(a.ResponseHeader, ascii); err != nil {
 		return e, err
 	}
 	if len(a.ErrorCodes) > 0 {

@@ -44,6 +44,7 @@ func (db *DB) DeadGroups(ctx context.Context, q store.Query) (groups []store.Dea
 	q.Status = store.StatusDead
 	found := make(map[store.DeadGroup]*store.DeadGroup)
 	err = db.read(ctx, "dead letters", func(tx pgx.Tx) error {
+		clear(found)
 		for from := int64(0); ; {
 			rows, last, end, err := nextRows(ctx, tx, q, from, forEver, stepRows)
 			if err != nil {

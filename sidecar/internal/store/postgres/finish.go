@@ -91,6 +91,25 @@ type finishOp struct {
 	a     encodedAttempt
 	state store.State
 	due   *time.Time
+	bare  bool // the server refused its text, encoded too
+}
+
+// tame implements operation. What became of the job counts more than what the
+// target said to it: as a last resort the words are left out.
+func (o *finishOp) tame() bool {
+	a := o.a.Attempt
+	switch {
+	case !o.a.ascii:
+	case !o.bare:
+		o.bare = true
+		a.RequestURL, a.RequestHeader, a.ResponseHeader, a.ResponseBody = "", nil, nil, nil
+		a.Error = "the database refused the text of this result"
+	default:
+		return false
+	}
+	e, err := encodeAttempt(a, true)
+	o.a = e
+	return err == nil
 }
 
 // Finish implements [store.Store]. It does not ask who has claimed the job: a
@@ -99,7 +118,7 @@ func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, ne
 	if a.N < 1 {
 		return fmt.Errorf("postgres: finish job %d: attempts count from 1, not %d", a.JobID, a.N)
 	}
-	e, err := encodeAttempt(a)
+	e, err := encodeAttempt(a, db.ascii)
 	if err != nil {
 		return fmt.Errorf("postgres: finish job %d: %w", a.JobID, err)
 	}
@@ -151,33 +170,34 @@ func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map
 			final = append(final, ops[i].a.JobID)
 		}
 	}
-	b := new(pgx.Batch)
-	b.Queue(lockRecordsOfJobs, c.job)
-	b.Queue(finishJobs, c.args()...).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var id int64
-			var found, recorded bool
-			var state string
-			var attempts int
-			if err := rows.Scan(&id, &found, &recorded, &state, &attempts); err != nil {
-				return err
+	err := db.send(ctx, func(b *pgx.Batch) {
+		b.Queue(lockRecordsOfJobs, c.job)
+		b.Queue(finishJobs, db.args(c.args())...).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var id int64
+				var found, recorded bool
+				var state string
+				var attempts int
+				if err := rows.Scan(&id, &found, &recorded, &state, &attempts); err != nil {
+					return err
+				}
+				i := at[id]
+				errs[i] = nil
+				switch n := ops[i].a.N; {
+				case !found:
+					errs[i] = fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, id, ops[i].a.DeliveryID, ops[i].a.Target)
+				case !recorded && (state != string(store.Pending) || n <= attempts):
+					errs[i] = fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, id, state, attempts, n)
+				}
 			}
-			i := at[id]
-			errs[i] = nil
-			switch n := ops[i].a.N; {
-			case !found:
-				errs[i] = fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, id, ops[i].a.DeliveryID, ops[i].a.Target)
-			case !recorded && (state != string(store.Pending) || n <= attempts):
-				errs[i] = fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, id, state, attempts, n)
-			}
+			return rows.Err()
+		})
+		if len(final) > 0 {
+			b.Queue(pullNext, final, time.Now())
 		}
-		return rows.Err()
+		b.Queue(updateRecords, db.args([]any{c.job, c.n, c.bytes, c.delivery, c.target})...)
 	})
-	if len(final) > 0 {
-		b.Queue(pullNext, final, time.Now())
-	}
-	b.Queue(updateRecords, c.job, c.n, c.bytes, c.delivery, c.target)
-	if err := db.pool.SendBatch(ctx, b).Close(); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, i := range now {
@@ -199,9 +219,10 @@ type attemptColumnsOf struct {
 }
 
 func (c *attemptColumnsOf) add(a *encodedAttempt, state store.State, due *time.Time) {
+	text := wrapper(a.ascii)
 	c.job, c.n, c.status = append(c.job, a.JobID), append(c.n, a.N), append(c.status, a.ResponseStatus)
 	c.state, c.outcome = append(c.state, string(state)), append(c.outcome, string(a.Outcome))
-	c.url, c.failure = append(c.url, wrap(a.RequestURL)), append(c.failure, wrap(a.Error))
+	c.url, c.failure = append(c.url, text(a.RequestURL)), append(c.failure, text(a.Error))
 	c.due, c.started, c.finished = append(c.due, due), append(c.started, at(a.StartedAt)), append(c.finished, at(a.FinishedAt))
 	c.retryAfter, c.bytes = append(c.retryAfter, a.RetryAfter.Microseconds()), append(c.bytes, a.bytes())
 	c.request, c.response, c.codes = append(c.request, a.request), append(c.response, a.response), append(c.codes, a.codes)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +53,13 @@ func newWaiter(size int) waiter { return waiter{size: size, done: make(chan erro
 func (w *waiter) waits() *waiter { return w }
 
 // operation is a pointer to a struct that begins with a waiter.
-type operation interface{ waits() *waiter }
+type operation interface {
+	waits() *waiter
+
+	// tame changes the operation so that a server which has refused its text
+	// may take it, and reports whether there was anything left to change.
+	tame() bool
+}
 
 // group makes one transaction of the operations that wait at the same time.
 type group[T operation] struct {
@@ -106,7 +113,11 @@ func (g *group[T]) do(ctx context.Context, name string, o T) error {
 		if w.state.CompareAndSwap(waiting, withdrawn) {
 			return fmt.Errorf("postgres: %s: %w", name, ctx.Err())
 		}
-		return fmt.Errorf("postgres: %s: %w: the commit was under way and may have happened", name, ctx.Err())
+		why := g.db.stalls.why()
+		if why != "" {
+			why = ": " + why
+		}
+		return fmt.Errorf("postgres: %s: %w: the commit was under way and may have happened%s", name, ctx.Err(), why)
 	case <-g.stopped:
 		if w.state.CompareAndSwap(waiting, withdrawn) {
 			return store.ErrClosed // sent in the moment the last committer left
@@ -178,11 +189,11 @@ func (g *group[T]) run(ops []T) {
 	defer cancel()
 	errs := make([]error, len(ops))
 	err := g.try(ctx, ops, errs)
-	if spoiled(err) && len(ops) > 1 {
+	if spoiled(err) {
 		// One operation fails: the others must not suffer.
 		err = nil
 		for i := range ops {
-			if e := g.try(ctx, ops[i:i+1], errs[i:i+1]); e != nil {
+			if e := g.alone(ctx, ops[i:i+1], errs[i:i+1]); e != nil {
 				errs[i] = e
 			}
 		}
@@ -196,6 +207,19 @@ func (g *group[T]) run(ops []T) {
 		}
 		o.waits().done <- errs[i]
 	}
+}
+
+// alone commits an operation that may be the one which spoiled its group.
+func (g *group[T]) alone(ctx context.Context, op []T, errs []error) error {
+	err := g.try(ctx, op, errs)
+	refused := err
+	for refusedText(err) && op[0].tame() {
+		err = g.try(ctx, op, errs)
+	}
+	if err == nil && refused != nil {
+		g.db.log.Warn("the database refused a text, which was stored in another form or left out", "code", telemetry.CodeTextRefused, "error", g.db.explain("commit", refused))
+	}
+	return err
 }
 
 // try commits, again if the connection was lost or another transaction was in
@@ -213,8 +237,6 @@ func (g *group[T]) try(ctx context.Context, ops []T, errs []error) error {
 			return err
 		case disconnected(err):
 			repeated = repeated || !pgconn.SafeToRetry(err)
-			// The others in the pool are as dead as this one.
-			g.db.pool.Reset()
 		case !passing(err):
 			return err
 		}
@@ -225,12 +247,12 @@ func (g *group[T]) try(ctx context.Context, ops []T, errs []error) error {
 // transaction as such.
 func spoiled(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok || disconnected(err) {
-		return false
-	}
-	switch pe.Code[:2] {
-	case "22", "23": // data exception, integrity constraint violation
-		return true
-	}
-	return false
+	return ok && strings.HasPrefix(pe.Code, "23") || refusedText(err) // integrity constraint violation
+}
+
+// refusedText reports whether the server did not take a value for what it is,
+// such as a letter that its encoding lacks.
+func refusedText(err error) bool {
+	pe, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(pe.Code, "22") // data exception
 }

@@ -73,7 +73,7 @@ func (n *notices) run() {
 			return
 		case <-n.wake:
 		}
-		if _, err := n.db.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, n.take()); err != nil && ctx.Err() == nil {
+		if _, err := n.db.exec(ctx, `SELECT pg_notify($1, $2)`, channel, n.take()); err != nil && ctx.Err() == nil {
 			n.db.log.Debug("a notice to the other sidecars was lost", "error", n.db.explain("notify", err))
 		}
 		pause.Reset(noticePause)

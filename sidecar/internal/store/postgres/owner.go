@@ -67,14 +67,19 @@ WITH RECURSIVE t (target) AS (
 // register begins the lease. Jobs that an earlier life of this process has left
 // are free.
 func (db *DB) register(ctx context.Context) error {
-	err := pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	err := db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, enter, db.owner, db.ttl); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, stray, db.owner, []int64{}); err != nil {
 			return err
 		}
-		return db.countPeers(ctx, tx)
+		var others int64
+		if err := tx.QueryRow(ctx, peers, db.owner).Scan(&others); err != nil {
+			return err
+		}
+		db.notices.peers.Store(others)
+		return nil
 	})
 	db.lease.since = time.Now()
 	return err
@@ -82,7 +87,7 @@ func (db *DB) register(ctx context.Context) error {
 
 // unregister ends the lease and frees what is still claimed.
 func (db *DB) unregister(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, stray, db.owner, []int64{}); err != nil {
 			return err
 		}
@@ -132,13 +137,12 @@ func (db *DB) keepLease() {
 // beat is one turn of keepLease. gap says that the lease may have run out since
 // the last. It returns the targets that have work.
 func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) {
-	tag, err := db.pool.Exec(ctx, extend, db.owner, db.ttl)
+	extended, err := db.exec(ctx, extend, db.owner, db.ttl)
 	if err != nil {
-		db.pool.Reset() // its connections may all be of a server that is gone
 		return nil, err
 	}
-	if tag.RowsAffected() == 0 {
-		if _, err := db.pool.Exec(ctx, enter, db.owner, db.ttl); err != nil {
+	if extended == 0 {
+		if _, err := db.exec(ctx, enter, db.owner, db.ttl); err != nil {
 			return nil, err
 		}
 		gap = true
@@ -147,18 +151,14 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 	if gap {
 		db.lease.since = time.Now()
 	}
-	if err := db.countPeers(ctx, db.pool); err != nil { // before there is something to tell them
+	if err := db.countPeers(ctx); err != nil { // before there is something to tell them
 		return nil, err
 	}
 	if err := db.reconcile(ctx); err != nil {
 		return nil, err
 	}
 	if time.Since(db.lease.since) >= db.ttl {
-		rows, err := db.pool.Query(ctx, reap)
-		if err != nil {
-			return nil, err
-		}
-		freed, err := collect(rows, scanOne[string])
+		freed, err := query(ctx, db, scanOne[string], reap)
 		if err != nil && !passing(err) { // another one is reaping
 			return nil, err
 		}
@@ -171,13 +171,10 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 }
 
 // countPeers counts the sidecars that notices are for.
-func (db *DB) countPeers(ctx context.Context, q interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}) error {
-	var others int64
-	err := q.QueryRow(ctx, peers, db.owner).Scan(&others)
+func (db *DB) countPeers(ctx context.Context) error {
+	others, err := query(ctx, db, scanOne[int64], peers, db.owner)
 	if err == nil {
-		db.notices.peers.Store(others)
+		db.notices.peers.Store(others[0])
 	}
 	return err
 }
@@ -187,11 +184,7 @@ func (db *DB) countPeers(ctx context.Context, q interface {
 func (db *DB) reconcile(ctx context.Context) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
-	rows, err := db.pool.Query(ctx, stray, db.owner, db.held.list())
-	if err != nil {
-		return err
-	}
-	freed, err := collect(rows, scanOne[string])
+	freed, err := query(ctx, db, scanOne[string], stray, db.owner, db.held.list())
 	if passing(err) {
 		return nil // next time
 	}
@@ -200,11 +193,7 @@ func (db *DB) reconcile(ctx context.Context) error {
 }
 
 func (db *DB) waiting(ctx context.Context) ([]string, error) {
-	rows, err := db.pool.Query(ctx, waitingTargets)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows, scanOne[string])
+	return query(ctx, db, scanOne[string], waitingTargets)
 }
 
 // wakeUp hands targets to Watch, if it is there.

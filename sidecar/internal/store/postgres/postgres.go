@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +26,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
-	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Config says where the database is. URL is required.
@@ -73,6 +73,15 @@ type DB struct {
 	owner string
 	ttl   time.Duration
 	log   *slog.Logger
+
+	schema string // of the tables, once it is known
+	ascii  bool   // the server cannot hold every letter: text of others is wrapped
+
+	hosts   hosts
+	stalls  stalls
+	epoch   atomic.Int64 // of the connections that may be used, see distrust
+	between atomic.Bool  // a pooler stands before the server
+	pooled  atomic.Bool  // and it gives a session to others between transactions
 
 	onCommit func(time.Duration, error) // nil: nobody is told
 
@@ -123,6 +132,15 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	db.close = sync.OnceValue(db.shut)
 	db.notices = newNotices(db)
+	db.stalls = stalls{nudge: make(chan struct{}, 1), uses: make(map[*use]struct{})}
+	db.conf.Tracer = connectTracer{&db.hosts}
+	if err := db.meet(ctx); err != nil {
+		return nil, db.explain("open", err)
+	}
+	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = db.connecting, db.connected, db.trusted
+	// A connection that is lost shows when it is used, and the use is repeated:
+	// a question in front of each would only wait for the same dead server.
+	pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, db.explain("open", err)
 	}
@@ -153,21 +171,36 @@ func parse(url string) (*pgxpool.Config, error) {
 	}
 	cc := pc.ConnConfig
 	if cc.ConnectTimeout == 0 {
-		cc.ConnectTimeout = 5 * time.Second
+		cc.ConnectTimeout = connectTimeout
 	}
+	if len(allHosts(cc)) > 1 {
+		cc.ConnectTimeout = min(cc.ConnectTimeout, maxConnectTimeout)
+	}
+	// What we write is UTF-8, whatever a role or database says of its clients.
+	cc.RuntimeParams["client_encoding"] = "UTF8"
 	if cc.RuntimeParams["application_name"] == "" {
 		cc.RuntimeParams["application_name"] = "hookswitch"
 	}
 	if !poolSized(url) {
 		pc.MaxConns = 16
 	}
-	// A commit returns when it is on disk, whatever the server's default is.
-	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
-			WHERE current_setting('synchronous_commit') IN ('off', 'local')`)
-		return err
-	}
 	return pc, nil
+}
+
+// connecting readies the configuration of a connection of the pool.
+func (db *DB) connecting(_ context.Context, cc *pgx.ConnConfig) error {
+	if db.pooled.Load() && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	db.hosts.prepare(cc)
+	return nil
+}
+
+// connected marks a connection of the pool with the epoch in which it came
+// about.
+func (db *DB) connected(_ context.Context, conn *pgx.Conn) error {
+	conn.PgConn().CustomData()[customEpoch] = db.epoch.Load()
+	return nil
 }
 
 // prepare does what has to be done once, before any work.
@@ -178,14 +211,7 @@ func (db *DB) prepare(ctx context.Context) error {
 	if err := db.register(ctx); err != nil {
 		return err
 	}
-	var fsync string
-	if err := db.pool.QueryRow(ctx, `SELECT current_setting('fsync')`).Scan(&fsync); err != nil {
-		return err
-	}
-	if fsync == "off" {
-		db.log.Warn("the PostgreSQL server runs with fsync=off: a power cut there loses events that were acknowledged; switch it on", "code", telemetry.CodePostgresUnsafe, "database", db.name)
-	}
-	return nil
+	return db.checkServer(ctx)
 }
 
 // start begins the work in the background.
@@ -193,7 +219,7 @@ func (db *DB) start() {
 	db.background, db.stop = context.WithCancel(context.Background())
 	db.accepts = newGroup(db, db.acceptAll)
 	db.finishes = newGroup(db, db.finishAll)
-	for _, run := range []func(){db.keepLease, db.notices.run} {
+	for _, run := range []func(){db.keepLease, db.notices.run, db.watchStalls} {
 		db.tasks.Go(run)
 	}
 }
@@ -242,7 +268,7 @@ func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) erro
 	if db.closed() {
 		return store.ErrClosed
 	}
-	err := db.again(ctx, func() error { return pgx.BeginFunc(ctx, db.pool, fn) })
+	err := db.again(ctx, func() error { return db.transact(ctx, beginWrite, fn) })
 	return db.failed(operation, err)
 }
 
@@ -255,9 +281,8 @@ func (db *DB) again(ctx context.Context, fn func() error) (err error) {
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return err
-		case disconnected(err) && n < 2:
-			db.pool.Reset() // the others are as dead as this one
-		case !passing(err):
+		case disconnected(err) && n < 2, passing(err):
+		default:
 			return err
 		}
 	}

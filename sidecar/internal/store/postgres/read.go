@@ -97,8 +97,7 @@ func (db *DB) read(ctx context.Context, operation string, fn func(pgx.Tx) error)
 	if db.closed() {
 		return store.ErrClosed
 	}
-	one := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	return db.failed(operation, pgx.BeginTxFunc(ctx, db.pool, one, fn))
+	return db.failed(operation, db.again(ctx, func() error { return db.transact(ctx, beginRead, fn) }))
 }
 
 // detail is how much of a delivery is loaded.

@@ -21,7 +21,7 @@ FROM hookswitch_events AS e JOIN hookswitch_records AS r USING (seq) WHERE e.key
 
 // Record implements [store.Store].
 func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
-	row, err := encodeEvent(e)
+	row, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: record: %w", err)
 	}
@@ -45,7 +45,7 @@ func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, other
 		if got, err = insertOne(ctx, tx, e, row, others); err != nil {
 			return err
 		}
-		return recordAttempt(ctx, tx, got.Seq, got.DeliveryID, e, row, a)
+		return recordAttempt(ctx, tx, got.Seq, got.DeliveryID, e, row, a, db.ascii)
 	})
 	if err != nil {
 		return store.Accepted{}, err
@@ -79,7 +79,7 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *store.Event, row eventRow, tar
 // recordAttempt adds an attempt that has been made to the job of its target,
 // which it ends. A job that is being delivered at this moment keeps its state:
 // its own result will follow.
-func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *store.Event, row eventRow, a store.Attempt) error {
+func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *store.Event, row eventRow, a store.Attempt, ascii bool) error {
 	a.DeliveryID = deliveryID
 	state := store.Dead
 	if a.Outcome == store.OutcomeDone {
@@ -102,7 +102,7 @@ func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string,
 	if err != nil {
 		return err
 	}
-	enc, err := encodeAttempt(a)
+	enc, err := encodeAttempt(a, ascii)
 	if err != nil {
 		return err
 	}

@@ -142,13 +142,22 @@ const (
 // migrate brings the schema up to date. Of several sidecars that start at once
 // one does it and the others wait.
 func (db *DB) migrate(ctx context.Context) error {
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
+		// Once in the life of a database, however long it takes.
+		if _, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, lockSpace, lockMigrate); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `CREATE TABLE IF NOT EXISTS hookswitch_schema (version integer NOT NULL)`)
+		exists, err := db.findSchema(ctx, tx)
 		if err != nil {
-			return fmt.Errorf("create tables: %w", err)
+			return err
+		}
+		if !exists { // a role without CREATE is enough for tables that are there
+			if _, err := tx.Exec(ctx, `CREATE TABLE hookswitch_schema (version integer NOT NULL)`); err != nil {
+				return fmt.Errorf("create tables: %w", err)
+			}
 		}
 		var have int
 		if err := tx.QueryRow(ctx, `SELECT coalesce(max(version), 0) FROM hookswitch_schema`).Scan(&have); err != nil {

@@ -1,0 +1,158 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	// connectTimeout is how long one host may take to let us in, unless the
+	// URL says so. It lies well below a beat of the lease.
+	connectTimeout = 2 * time.Second
+
+	// maxConnectTimeout bounds what the URL says, when there is another host
+	// to try.
+	maxConnectTimeout = 3 * time.Second
+)
+
+// hosts remembers which of the servers in the URL answered, so that one that
+// does not costs its timeout once, and not with each connection.
+type hosts struct {
+	mu     sync.Mutex
+	good   string    // guarded by mu: the host that answered last
+	trying string    // guarded by mu: the one that is being asked
+	since  time.Time // guarded by mu: since when
+	failed error     // guarded by mu: of the last connection; nil if it came about
+}
+
+// hostPort names a server as the URL does.
+func hostPort(host string, port uint16) string {
+	if strings.HasPrefix(host, "/") {
+		return host
+	}
+	return net.JoinHostPort(host, fmt.Sprint(port))
+}
+
+// allHosts lists the servers of a URL once each: with sslmode=prefer a
+// configuration has each twice.
+func allHosts(c *pgx.ConnConfig) []string {
+	list := []string{hostPort(c.Host, c.Port)}
+	for _, f := range c.Fallbacks {
+		if name := hostPort(f.Host, f.Port); !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// prepare readies the configuration of one connection: the host that answered
+// last goes first, and this one is remembered.
+func (h *hosts) prepare(c *pgx.ConnConfig) {
+	h.mu.Lock()
+	good := h.good
+	h.mu.Unlock()
+	all := append([]*pgconn.FallbackConfig{{Host: c.Host, Port: c.Port, TLSConfig: c.TLSConfig}}, c.Fallbacks...)
+	slices.SortStableFunc(all, func(a, b *pgconn.FallbackConfig) int {
+		rank := func(f *pgconn.FallbackConfig) int {
+			if hostPort(f.Host, f.Port) == good {
+				return 0
+			}
+			return 1
+		}
+		return rank(a) - rank(b)
+	})
+	c.Host, c.Port, c.TLSConfig, c.Fallbacks = all[0].Host, all[0].Port, all[0].TLSConfig, all[1:]
+
+	names := make(map[string]string) // by address
+	for _, f := range all {
+		_, address := pgconn.NetworkAddress(f.Host, f.Port)
+		names[address] = hostPort(f.Host, f.Port)
+	}
+	lookup, dial := c.LookupFunc, c.DialFunc
+	c.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
+		found, err := lookup(ctx, host)
+		for _, ip := range found {
+			for _, f := range all {
+				if _, address := pgconn.NetworkAddress(ip, f.Port); f.Host == host && names[address] == "" {
+					names[address] = hostPort(f.Host, f.Port)
+				}
+			}
+		}
+		return found, err
+	}
+	var asked string
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if asked = names[address]; asked == "" {
+			asked = address
+		}
+		h.mu.Lock()
+		h.trying, h.since = asked, time.Now()
+		h.mu.Unlock()
+		return dial(ctx, network, address)
+	}
+	c.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+		conn.CustomData()[customHost] = asked
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.good, h.failed, h.trying = asked, nil, ""
+		return nil
+	}
+}
+
+// customHost and customEpoch are kept with a connection.
+const (
+	customHost  = "hookswitch.host"
+	customEpoch = "hookswitch.epoch"
+)
+
+// hostOf returns the server that a connection is to.
+func hostOf(conn *pgx.Conn) string {
+	name, _ := conn.PgConn().CustomData()[customHost].(string)
+	return name
+}
+
+// unconnected adds to the error of somebody who got no connection in time what
+// is known of the attempt to make one, which goes on.
+func (h *hosts) unconnected(err error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case !errors.Is(err, context.DeadlineExceeded) || isConnectError(err):
+		return err
+	case h.trying != "":
+		return fmt.Errorf("no answer from %s for %v: %w", h.trying, time.Since(h.since).Round(10*time.Millisecond), err)
+	case h.failed != nil:
+		return fmt.Errorf("%w: %w", err, h.failed)
+	}
+	return err
+}
+
+// connectTracer notes how attempts to connect end.
+type connectTracer struct{ h *hosts }
+
+func (connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (connectTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (connectTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
+	return ctx
+}
+
+func (t connectTracer) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
+	if data.Err == nil {
+		return
+	}
+	t.h.mu.Lock()
+	defer t.h.mu.Unlock()
+	t.h.failed, t.h.trying = data.Err, ""
+}
