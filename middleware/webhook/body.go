@@ -3,8 +3,11 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 )
 
 // carrier is what one request needs, in one allocation: the event, the context
@@ -46,6 +49,32 @@ func (b *bodyReader) WriteTo(w io.Writer) (int64, error) {
 }
 
 func (*bodyReader) Close() error { return nil }
+
+// announced returns the length that Content-Length announces, or -1.
+func announced(h http.Header) int64 {
+	if values := h["Content-Length"]; len(values) > 0 {
+		if n, err := strconv.ParseInt(strings.TrimSpace(values[0]), 10, 63); err == nil && n >= 0 {
+			return n
+		}
+	}
+	return -1
+}
+
+// bodyAccident says what has become of a body that did not arrive with the
+// length that was announced, which is less than 0 if it is not known; or "". A
+// connection that broke is not the reason: reading would have failed.
+func bodyAccident(announced int64, n int) string {
+	const fix = ": verify before anything else reads the body, or give it back as it was"
+	switch {
+	case announced > int64(n):
+		return fmt.Sprintf("the body was read before: %d of the %d bytes that Content-Length announces are left%s", n, announced, fix)
+	case announced >= 0 && announced < int64(n):
+		return fmt.Sprintf("the body was changed: it has %d bytes, and Content-Length announces %d%s", n, announced, fix)
+	case announced < 0 && n == 0:
+		return "the body is empty, and no webhook has an empty one: perhaps it was read before" + fix
+	}
+	return ""
+}
 
 // readBody returns the signed prefix followed by the body of r, in one piece
 // and without copying it, and puts body in its place. The buffer grows with

@@ -54,6 +54,15 @@ func (e *Error) Error() string {
 	return "webhook: " + e.err.Error() + ": " + detail
 }
 
+// unless returns the same rejection with another detail, if that is not empty:
+// one that is more likely than what is said otherwise.
+func (e *Error) unless(detail string) *Error {
+	if detail == "" {
+		return e
+	}
+	return reject(e.err, detail)
+}
+
 // Unwrap returns the sentinel, such as [ErrBadSignature].
 func (e *Error) Unwrap() error { return e.err }
 

@@ -5,7 +5,10 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -38,6 +41,15 @@ func TestExplainFindsTheAccident(t *testing.T) {
 	now := time.Now()
 	sent := func(body, received []byte) func() (http.Header, []byte) {
 		return func() (http.Header, []byte) { return header(now, body), received }
+	}
+	withLength := func(body []byte, length int, received []byte) func() (http.Header, []byte) {
+		return func() (http.Header, []byte) {
+			h := header(now, body)
+			if length >= 0 {
+				h.Set("Content-Length", strconv.Itoa(length))
+			}
+			return h, received
+		}
 	}
 	withTimestamp := func(signedAt time.Time, value string) func() (http.Header, []byte) {
 		return func() (http.Header, []byte) {
@@ -116,7 +128,13 @@ func TestExplainFindsTheAccident(t *testing.T) {
 			h := http.Header{}
 			webhooktest.NewSigner().Sign(h, now, compact)
 			return h, compact
-		}, "fits no variant"},
+		}, "another key, the body was changed on its way"},
+		{"read before", withLength(pretty, len(pretty), nil), "the body was read before: 0 of the " + strconv.Itoa(len(pretty)) + " bytes"},
+		{"read in part before", withLength(pretty, len(pretty), pretty[100:]), "the body was read before: " + strconv.Itoa(len(pretty)-100) + " of the"},
+		{"read before, length not known", withLength(pretty, -1, nil), "perhaps it was read before"},
+		{"longer than announced", withLength(pretty, len(pretty), append(bytes.Clone(pretty), "xyz"...)), "the body was changed: it has"},
+		{"of the right length", withLength(pretty, len(pretty), bytes.ToUpper(pretty)), "fits no variant"},
+		{"what a variant proves comes first", withLength(append(bytes.Clone(compact), '\n'), len(compact)+1, compact), "last line end was lost"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -162,6 +180,79 @@ func TestExplainNamesTheKey(t *testing.T) {
 	}
 	if x := new(webhook.Verifier).Explain(h, body); x.Genuine || !strings.Contains(x.Cause, "no public key") {
 		t.Errorf("no key:\n%s", x)
+	}
+}
+
+// TestBodyReadBefore: the error of Check, and behind a real server what a deny
+// handler hears, name a body that something else has read.
+func TestBodyReadBefore(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	body := webhooktest.Sample("message.received")
+	for name, tt := range map[string]struct {
+		before func(*http.Request)
+		want   string // "" if it is let in
+	}{
+		"untouched":              {func(*http.Request) {}, ""},
+		"read":                   {func(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }, "the body was read before: 0 of the"},
+		"read in part":           {func(r *http.Request) { _, _ = io.ReadFull(r.Body, make([]byte, 10)) }, "the body was read before: " + strconv.Itoa(len(body)-10) + " of the"},
+		"taken away":             {func(r *http.Request) { r.Body = http.NoBody }, "the body was read before: 0 of the"},
+		"printed again, shorter": {func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader("{}")) }, "the body was read before: 2 of the"},
+		"longer": {func(r *http.Request) {
+			r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), strings.NewReader("xyz")))
+		}, "the body was changed"},
+		"changed": {func(r *http.Request) { r.Body = io.NopCloser(bytes.NewReader(bytes.ToUpper(body))) }, "was the body changed on its way?"},
+		"given back": {func(r *http.Request) {
+			b, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(b))
+		}, ""},
+		"read, of unknown length": {func(r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			r.ContentLength = -1
+		}, "perhaps it was read before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := &webhook.Verifier{Keys: signer.Keys()}
+			said, explained := make(chan string, 1), make(chan string, 1)
+			v.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				err := webhook.Denial(r.Context())
+				if !errors.Is(err, webhook.ErrBadSignature) {
+					t.Errorf("%v is not a bad signature", err)
+				}
+				left, _ := io.ReadAll(r.Body)
+				said <- err.Error()
+				explained <- v.Explain(r.Header, left).String()
+				webhook.Deny(w, r)
+			}))
+			verify := v.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				said <- ""
+				explained <- ""
+			}))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				tt.before(r)
+				verify.ServeHTTP(w, r)
+			}))
+			defer server.Close()
+			req, err := http.NewRequest(http.MethodPost, server.URL, bytes.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			signer.Sign(req.Header, time.Now(), body)
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, _ := io.ReadAll(res.Body)
+			res.Body.Close()
+			if text := <-said; !strings.Contains(text, tt.want) || tt.want == "" && text != "" {
+				t.Errorf("it says %q, want %q", text, tt.want)
+			}
+			if text := <-explained; strings.HasPrefix(tt.want, "the body was") && !strings.Contains(text, tt.want) {
+				t.Errorf("Explain says %q, want %q", text, tt.want)
+			}
+			if strings.Contains(string(answer), "before") {
+				t.Errorf("a stranger is told of it: %s", answer)
+			}
+		})
 	}
 }
 

@@ -156,7 +156,7 @@ func (v *Verifier) verify(h http.Header, body []byte, now time.Time) (*Event, *E
 	c := &carrier{proof: p}
 	message := append(p.appendPrefix(make([]byte, 0, p.prefixLen()+len(body))), body...)
 	if err := v.decide(c, message, h, now); err != nil {
-		return nil, err
+		return nil, err.unless(bodyAccident(announced(h), len(body)))
 	}
 	return &c.event, nil
 }
@@ -205,12 +205,16 @@ func (v *Verifier) checkRequest(r *http.Request, w http.ResponseWriter, now time
 			}()
 		}
 	}
+	length := r.ContentLength
 	message, err := v.readBody(r, &c.proof, &c.body)
 	if err != nil {
 		return nil, 0, err
 	}
 	bytesRead = len(c.body.rest)
 	if err := v.decide(c, message, r.Header, now); err != nil {
+		if !isGET { // which has no body
+			err = err.unless(bodyAccident(length, bytesRead))
+		}
 		return nil, bytesRead, err
 	}
 	if isGET {
@@ -227,13 +231,26 @@ func (v *Verifier) checkHead(r *http.Request, isGET bool) *Error {
 	if r.Method != http.MethodPost && !isGET {
 		return reject(ErrMethod, r.Method)
 	}
-	if enc := r.Header["Content-Encoding"]; len(enc) > 0 && (len(enc) > 1 || !strings.EqualFold(enc[0], "identity")) {
+	if isCompressed(r.Header["Content-Encoding"]) {
 		return compressed
 	}
 	if r.ContentLength > v.maxBody() {
 		return v.tooLarge()
 	}
 	return nil
+}
+
+// isCompressed reports whether the values of Content-Encoding name a coding
+// besides identity. Some proxies leave the header empty, or repeat it.
+func isCompressed(values []string) bool {
+	for _, value := range values {
+		for coding := range strings.SplitSeq(value, ",") {
+			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (v *Verifier) observe(e *Event, err *Error, n int, start time.Time) {
@@ -289,7 +306,7 @@ func (v *Verifier) decide(c *carrier, message []byte, h http.Header, now time.Ti
 	key := v.match(p, message, now)
 	if key == nil {
 		labels := strings.Join(v.Keys.Labels(), ", ")
-		return reject(ErrBadSignature, "tried the key(s) "+labels+"; Verifier.Explain can say more")
+		return reject(ErrBadSignature, "tried the key(s) "+labels+": is it signed with another key, or was the body changed on its way? Verifier.Explain can say more")
 	}
 	var contentType string
 	if types := h["Content-Type"]; len(types) > 0 {

@@ -70,6 +70,13 @@ func TestRejections(t *testing.T) {
 		{"300 s old is the last moment", signedAgo(300 * time.Second), nil, 200},
 		{"300 s ahead is the first moment", signedAgo(-300 * time.Second), nil, 200},
 		{"identity is no encoding", header("Content-Encoding", "identity"), nil, 200},
+		{"an empty encoding", header("Content-Encoding", ""), nil, 200},
+		{"an encoding of white space", header("Content-Encoding", " \t"), nil, 200},
+		{"identity in any case, with white space", header("Content-Encoding", " Identity "), nil, 200},
+		{"empty items", header("Content-Encoding", ",identity, ,"), nil, 200},
+		{"identity twice", func(r *http.Request) {
+			r.Header["Content-Encoding"] = []string{"identity", "", "identity"}
+		}, nil, 200},
 		{"length not announced", func(r *http.Request) { r.ContentLength = -1 }, nil, 200},
 		{"body that arrives byte by byte", func(r *http.Request) {
 			r.Body = io.NopCloser(iotest.OneByteReader(bytes.NewReader(body)))
@@ -113,6 +120,11 @@ func TestRejections(t *testing.T) {
 		{"GET", func(r *http.Request) { r.Method = http.MethodGet }, webhook.ErrMethod, 405},
 		{"PUT", func(r *http.Request) { r.Method = http.MethodPut }, webhook.ErrMethod, 405},
 		{"gzip", header("Content-Encoding", "gzip"), webhook.ErrEncoding, 415},
+		{"gzip behind identity", header("Content-Encoding", "identity, gzip"), webhook.ErrEncoding, 415},
+		{"gzip in a second header", func(r *http.Request) {
+			r.Header["Content-Encoding"] = []string{"", "gzip"}
+		}, webhook.ErrEncoding, 415},
+		{"an unknown encoding", header("Content-Encoding", "aws-chunked"), webhook.ErrEncoding, 415},
 		{"2 MiB announced", setBody(big), webhook.ErrTooLarge, 413},
 		{"2 MiB without announcement", func(r *http.Request) {
 			setBody(big)(r)
