@@ -14,13 +14,13 @@
 // (127.0.0.1) and INBOX, the file that messages are kept in (inbox.jsonl).
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import express from 'express';
-import Telnyx from 'telnyx';
+import { TelnyxWebhook } from 'telnyx/lib/webhooks';
 
 if (!process.env.TELNYX_PUBLIC_KEY) {
   console.error('app.mjs: TELNYX_PUBLIC_KEY is not set: hookswitch keys forward prints it');
   process.exit(2);
 }
-const telnyx = new Telnyx(); // takes TELNYX_PUBLIC_KEY by itself
+const verifier = new TelnyxWebhook(process.env.TELNYX_PUBLIC_KEY);
 
 // An event may come again: after a crash, after a replay. The inbox is by
 // event id, and a message is in it when its line is on disk.
@@ -61,13 +61,21 @@ app.get('/messages', (request, response) => response.json({ messages: [...inbox.
 // express.raw keeps the bytes that were signed. express.json() would parse
 // them, and what is written again is not what was signed.
 app.post('/webhooks', express.raw({ type: () => true, limit: '2mb' }), async (request, response) => {
-  let event;
+  // Verify first: webhooks.unwrap of the SDK does, and then parses JSON, so
+  // that it refuses the genuine forms of TeXML.
+  const body = request.body.toString('utf8');
   try {
-    ({ data: event } = await telnyx.webhooks.unwrap(request.body.toString('utf8'), { headers: request.headers }));
+    await verifier.verify(body, request.headers);
   } catch (err) {
     response.status(401).send(`${err.message}\n`);
     return;
   }
+  // What is not JSON (TeXML sends forms) is not for this app.
+  if (!request.is('json')) {
+    response.sendStatus(200);
+    return;
+  }
+  const { data: event } = JSON.parse(body);
   handlers[event?.event_type]?.(event);
   // 200 says that it is done. An exception is a 500, after which the sidecar
   // tries again.

@@ -10,6 +10,8 @@ package apps
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,12 +21,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar"
 )
 
@@ -56,6 +60,80 @@ func TestExpress(t *testing.T) {
 	asked(t)
 	installed := os.Getenv("HOOKSWITCH_EXPRESS") // where make apps ran npm ci
 	run(t, "express", func(*stage) {}, "node", filepath.Join(installed, "app.mjs"))
+}
+
+// TestMigrating runs the apps of MIGRATING.md: each takes what is signed, be it
+// JSON or a form, and nothing else.
+func TestMigrating(t *testing.T) {
+	asked(t)
+	page, err := os.ReadFile(root + "/middleware/MIGRATING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := regexp.MustCompile("(?s)```(js|python)\n(.*?)```").FindAllSubmatch(page, -1)
+	if len(programs) != 2 {
+		t.Fatalf("MIGRATING.md has %d apps, want 2", len(programs))
+	}
+	for _, m := range programs {
+		t.Run(string(m[1]), func(t *testing.T) {
+			dir, err := os.MkdirTemp(os.Getenv("HOOKSWITCH_EXPRESS"), "migrating-") // Node looks for packages above it
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			port := freePort(t)
+			file, command := filepath.Join(dir, "app.mjs"), []string{"node", "app.mjs"}
+			if string(m[1]) == "python" {
+				file, command = filepath.Join(dir, "app.py"), []string{"python3", "-m", "flask", "--app", "app", "run", "--port", port}
+			}
+			if err := os.WriteFile(file, m[2], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			public, private, err := ed25519.GenerateKey(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &stage{t: t, dir: dir, url: "http://127.0.0.1:" + port}
+			app := s.start("app", append(os.Environ(), "PORT="+port, "TELNYX_PUBLIC_KEY="+base64.StdEncoding.EncodeToString(public)), command...)
+			s.until("the app", func() error {
+				c, err := net.Dial("tcp", "127.0.0.1:"+port)
+				if err == nil {
+					c.Close()
+				}
+				return err
+			})
+			for _, tt := range []struct {
+				contentType, body string
+				signed            bool
+				want              int
+			}{
+				{"application/json", `{"data":{"event_type":"message.received"}}`, true, 200},
+				{"application/json; charset=utf-8", `{"event_type":"call_answered"}`, true, 200},
+				{"application/x-www-form-urlencoded", "CallSid=CA1&CallStatus=completed", true, 200},
+				{"application/x-www-form-urlencoded", "CallSid=CA1&CallStatus=completed", false, 401},
+			} {
+				req, err := http.NewRequest(http.MethodPost, s.url+"/webhooks", strings.NewReader(tt.body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Content-Type", tt.contentType)
+				if tt.signed {
+					timestamp, signature := webhook.Sign(private, time.Now(), []byte(tt.body))
+					req.Header.Set(webhook.HeaderTimestamp, timestamp)
+					req.Header.Set(webhook.HeaderSignature, signature)
+				}
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				if res.StatusCode != tt.want {
+					t.Errorf("%s, signed %v: answered %d, want %d", tt.contentType, tt.signed, res.StatusCode, tt.want)
+				}
+			}
+			stop(t, app)
+		})
+	}
 }
 
 func asked(t *testing.T) {
@@ -115,6 +193,15 @@ func run(t *testing.T, name string, more func(*stage), command ...string) {
 		t.Errorf("after the replay: %v", err)
 	}
 	more(s)
+
+	// A form of TeXML is genuine, though it is not JSON.
+	s.run("trigger", "texml.call.completed")
+	s.until("the form", func() error {
+		if out := s.run("events", "list", "--type", "texml.*", "--status", "done", "-o", "json"); !strings.Contains(out, "texml.call.completed") {
+			return errors.New("the app has not taken it")
+		}
+		return nil
+	})
 
 	// Who is not the sidecar is not heard.
 	res, err := http.Post(url+"/webhooks", "application/json", strings.NewReader(`{"data":{"event_type":"message.received"}}`))

@@ -1,9 +1,11 @@
 // Asks for delivery records with the official client and prints what it got as
-// JSON. It reads TELNYX_API_KEY and TELNYX_BASE_URL.
+// JSON. It reads TELNYX_API_KEY and TELNYX_BASE_URL, and takes the version of the
+// client that TELNYX_CLIENT names, such as telnyx-6.83.
 //
 //   node deliveries.mjs retrieve ID...         a list of the records' data
 //   node deliveries.mjs list [QUERY]           one page: {"data": [...], "meta": {...}}
 //   node deliveries.mjs iterate [QUERY]        the ids on all pages, by the client's own iterator
+//   node deliveries.mjs iterations QUERY...    the same for several queries, a list of lists
 //   node deliveries.mjs error retrieve ID      the client's error: {"name", "status", "errors"}
 //   node deliveries.mjs error list [QUERY]
 //
@@ -12,7 +14,7 @@
 //   {"filter": {"status": {"eq": "failed"}}, "page[size]": 2}
 //
 // Exit codes: 0 done, 1 the client failed (or did not, for error), 2 usage.
-import Telnyx from 'telnyx';
+const { default: Telnyx } = await import(process.env.TELNYX_CLIENT ?? 'telnyx');
 
 // The iterator runs without end when a list has no meta. More than this is no
 // list that a test has made.
@@ -24,7 +26,7 @@ const fail = (code, message) => {
 };
 
 const usage = () =>
-  fail(2, 'usage: node deliveries.mjs retrieve ID... | list [QUERY] | iterate [QUERY] | error (retrieve ID | list [QUERY])');
+  fail(2, 'usage: node deliveries.mjs retrieve ID... | list [QUERY] | iterate [QUERY] | iterations QUERY... | error (retrieve ID | list [QUERY])');
 
 const parse = (text = '{}') => {
   try {
@@ -54,6 +56,13 @@ const commands = {
       if (ids.length > most) throw new Error(`the iterator has not ended after ${most} records`);
     }
     return ids;
+  },
+
+  async iterations(client, queries) {
+    if (queries.length === 0) usage();
+    const lists = [];
+    for (const query of queries) lists.push(await commands.iterate(client, [query]));
+    return lists;
   },
 
   async error(client, [command, ...args]) {

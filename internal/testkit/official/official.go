@@ -24,6 +24,11 @@ import (
 // client is installed: the one with node_modules in it.
 const Env = "HOOKSWITCH_OFFICIAL"
 
+// Clients are the versions of the client whose iterators page through lists, by
+// the names that they are installed under: one of each major version, and of
+// the last those before and after a change.
+func Clients() []string { return []string{"telnyx-5.51", "telnyx-6.83", "telnyx-7.17", "telnyx"} }
+
 //go:embed *.mjs
 var scripts embed.FS
 

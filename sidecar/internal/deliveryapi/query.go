@@ -39,9 +39,15 @@ func parseQuery(raw string) (query, []apiError) {
 	}
 	p := parser{query: query{number: 1, size: defaultSize}, seen: make(map[string]string)}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if _, isPage := pages[canonicalName(name)]; isPage {
+			continue
+		}
 		for _, value := range values[name] {
 			p.parameter(name, value)
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		p.page(raw, name)
 	}
 	if len(p.problems) > 0 {
 		return query{}, p.problems[:min(len(p.problems), maxProblems)]
@@ -87,6 +93,29 @@ func (p *parser) parameter(name, value string) {
 	}
 }
 
+// page reads a parameter that chooses a page, of which the last one given
+// counts, and one spelled page[number] before one spelled in any other way: the
+// iterators of Telnyx's clients leave the caller's page_number, or first
+// page[number], where it is and add theirs.
+func (p *parser) page(raw, canonical string) {
+	name, value, bracketed := "", "", false
+	for pair := range strings.SplitSeq(raw, "&") {
+		k, v, _ := strings.Cut(pair, "=")
+		k, _ = url.QueryUnescape(k) // the whole has been read before
+		if canonicalName(k) != canonical || bracketed && !strings.Contains(k, "[") {
+			continue
+		}
+		name, bracketed = k, strings.Contains(k, "[")
+		value, _ = url.QueryUnescape(v)
+	}
+	if name == "" {
+		return
+	}
+	if problem := pages[canonical](&p.query, value); problem != "" {
+		p.refuse(name, problem)
+	}
+}
+
 func (p *parser) refuse(name, detail string) {
 	p.problems = append(p.problems, badParameter(name, detail))
 }
@@ -116,8 +145,12 @@ var parameters = map[string]func(q *query, value string) string{
 	"filter.started_at.lte":  to(func(q *query) *time.Time { return &q.filter.StartedTo }),
 	"filter.finished_at.gte": from(func(q *query) *time.Time { return &q.filter.FinishedFrom }),
 	"filter.finished_at.lte": to(func(q *query) *time.Time { return &q.filter.FinishedTo }),
-	"page.number":            setNumber,
-	"page.size":              setSize,
+}
+
+// pages has those that choose a page, see parser.page.
+var pages = map[string]func(q *query, value string) string{
+	"page.number": setNumber,
+	"page.size":   setSize,
 }
 
 // canonicalName undoes the spellings that clients use for nested names:

@@ -3,6 +3,7 @@ package deliverytest
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,6 +83,38 @@ func TestOfficialClient(t *testing.T) {
 			t.Errorf("an empty list gave %s", out)
 		}
 	})
+	for _, client := range official.Clients() {
+		t.Run("the iterator of "+client+" goes on from where the caller began", func(t *testing.T) {
+			const total = otherEvents + 1
+			env := append([]string{"TELNYX_CLIENT=" + client}, env...)
+			queries := []struct {
+				query string
+				want  int
+			}{
+				{`{"page_number":1,"page_size":2}`, total},
+				{`{"page":{"number":1,"size":2}}`, total},
+				{`{"page[number]":1,"page[size]":2}`, total},
+				{`{"page_number":2,"page_size":2}`, total - 2},
+				{`{"page":{"number":2,"size":2}}`, total - 2},
+				{`{"page[number]":2,"page[size]":2}`, total - 2},
+			}
+			args := []string{"iterations"}
+			for _, q := range queries {
+				args = append(args, q.query)
+			}
+			var lists [][]string
+			if err := json.Unmarshal(run(t, env, "deliveries.mjs", args...), &lists); err != nil || len(lists) != len(queries) {
+				t.Fatalf("%d lists, %v", len(lists), err)
+			}
+			for i, q := range queries {
+				ids := slices.Clone(lists[i])
+				slices.Sort(ids)
+				if distinct := len(slices.Compact(ids)); len(lists[i]) != q.want || distinct != q.want {
+					t.Errorf("%s: %d records, %d distinct, want %d", q.query, len(lists[i]), distinct, q.want)
+				}
+			}
+		})
+	}
 	for _, tt := range []struct {
 		name, key string
 		args      []string
