@@ -114,6 +114,19 @@ reference: ## write the reference of the settings from sidecar.Config
 	.tmp/hookswitch config docs --format env > sidecar/hookswitch.env.example
 	.tmp/hookswitch config docs --format jsonschema > sidecar/config.schema.json
 
+# Tests of what make test cannot have: see internal/testkit/edges. EDGES=short
+# takes seconds where they would take minutes.
+EDGES ?= 1
+
+.PHONY: edges
+edges: ## run the tests of small disks, namespaces, standbys, poolers; EDGES=short for fewer rounds
+	@set -e; dirs=$$(grep -rlE --include='*_test.go' --exclude-dir='.?*' --exclude-dir=testdata '^func TestEdge' . | xargs -r -n1 dirname | sort -u); \
+	for dir in $$dirs; do HOOKSWITCH_EDGES=$(EDGES) $(GO) test -count=1 -run '^TestEdge' "$$dir"; done
+
+.PHONY: edgesshort
+edgesshort:
+	@$(MAKE) --no-print-directory edges EDGES=short
+
 # Compared with the files as they were, committed or not, so that it passes as
 # soon as they are right.
 .PHONY: checkgenerate
@@ -267,7 +280,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats litestream fuzz official examples apps node newcomer readme deploy crashshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats litestream fuzz official examples apps node newcomer readme deploy crashshort edgesshort race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

@@ -1,0 +1,102 @@
+package pgtest
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Exec runs statements in the database of a URL.
+func (s *Server) Exec(tb testing.TB, database, text string) {
+	tb.Helper()
+	u, err := url.Parse(database)
+	if err == nil {
+		err = s.exec(strings.TrimPrefix(u.Path, "/"), text)
+	}
+	if err != nil {
+		tb.Fatalf("pgtest: %s: %v", text, err)
+	}
+}
+
+// As returns the URL of a database for another user.
+func (s *Server) As(database, user, password string) string {
+	u, _ := url.Parse(database) // one of ours
+	q := u.Query()
+	q.Set("user", user)
+	if password != "" {
+		q.Set("password", password)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// PgBouncer starts a pooler in front of the server, with settings such as
+// "pool_mode=transaction", and returns the URL of a database through it. The
+// test is skipped where there is none.
+func (s *Server) PgBouncer(tb testing.TB, database string, settings ...string) string {
+	tb.Helper()
+	bin, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		if bin = "/usr/sbin/pgbouncer"; !exists(bin) {
+			tb.Skip("no pgbouncer on this machine: install it, on Debian with \"apt-get install pgbouncer\"")
+		}
+	}
+	dir, err := os.MkdirTemp(s.dir, "pgbouncer")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	conf := fmt.Sprintf("[databases]\n* = host=%s port=5432\n[pgbouncer]\nlisten_addr=\nlisten_port=5432\nunix_socket_dir=%s\nauth_type=any\nauth_file=%s\n%s\n",
+		s.dir, dir, filepath.Join(dir, "users"), strings.Join(settings, "\n"))
+	// auth_type=any logs every client in as the user of the database's line.
+	conf = strings.Replace(conf, "port=5432\n", "port=5432 user="+superuser+"\n", 1)
+	for name, text := range map[string]string{"users": fmt.Sprintf("%q \"\"\n", superuser), "pgbouncer.ini": conf} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if s.cred != nil {
+		if err := os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	cmd := s.command("true")
+	cmd.Path, cmd.Args = bin, []string{bin, filepath.Join(dir, "pgbouncer.ini")}
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if err := start(cmd); err != nil {
+		tb.Fatalf("pgtest: pgbouncer: %v", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	tb.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); <-ended })
+	deadline, tick := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for !exists(filepath.Join(dir, ".s.PGSQL.5432")) {
+		select {
+		case err := <-ended:
+			ended <- err
+			tb.Fatalf("pgtest: pgbouncer ended: %v\n%s", err, s.log)
+		case <-deadline:
+			tb.Fatalf("pgtest: pgbouncer does not listen\n%s", s.log)
+		case <-tick.C:
+		}
+	}
+	u, err := url.Parse(database)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("host", dir)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
