@@ -54,6 +54,18 @@ func Start(tb testing.TB) *Server {
 		}
 		tb.Skipf("no PostgreSQL on this machine (%v): install it, on Debian with \"apt-get install postgresql\"", err)
 	}
+	s := newServer(tb, bin)
+	initdb := s.command("initdb", "--pgdata", s.data(), "--username", superuser, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		tb.Fatalf("pgtest: initdb: %v\n%s", err, out)
+	}
+	s.runForTest(tb)
+	return s
+}
+
+// newServer returns a server without data.
+func newServer(tb testing.TB, bin string) *Server {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "pgtest") // not tb.TempDir: too long for a socket, and closed to other users
 	if err != nil {
 		tb.Fatal(err)
@@ -68,10 +80,12 @@ func Start(tb testing.TB) *Server {
 			tb.Fatalf("pgtest: PostgreSQL does not run as root: %v", err)
 		}
 	}
-	initdb := s.command("initdb", "--pgdata", s.data(), "--username", superuser, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		tb.Fatalf("pgtest: initdb: %v\n%s", err, out)
-	}
+	return s
+}
+
+// runForTest runs the server until the test ends.
+func (s *Server) runForTest(tb testing.TB) {
+	tb.Helper()
 	s.Run(tb)
 	tb.Cleanup(func() {
 		s.Kill()
@@ -79,7 +93,6 @@ func Start(tb testing.TB) *Server {
 			tb.Logf("the server's log:\n%s", s.log)
 		}
 	})
-	return s
 }
 
 // find returns the directory with the programs of the newest server.
@@ -196,4 +209,20 @@ func (s *Server) exec(database, text string) error {
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, text)
 	return err
+}
+
+// ask returns the one value of a query.
+func (s *Server) ask(tb testing.TB, query string) (value string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+	defer conn.Close(ctx)
+	if err := conn.QueryRow(ctx, query).Scan(&value); err != nil {
+		tb.Fatalf("pgtest: %s: %v", query, err)
+	}
+	return value
 }

@@ -219,6 +219,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			d.log.Warn("the store does not say when others add work: it is found within a minute", "code", telemetry.CodeWatchFailed, "error", err)
 		}
 	})
+	r.wg.Go(func() { d.rememberAgain(ctx) })
 	d.loopsMu.Lock()
 	d.running = r
 	for _, l := range d.loops {

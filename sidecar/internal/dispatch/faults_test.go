@@ -276,3 +276,58 @@ func (f *forgetful) Finish(ctx context.Context, a store.Attempt, state store.Sta
 	}
 	return f.Store.Finish(ctx, a, state, nextAt)
 }
+
+// A store that was restored may have forgotten which events a plugin wants.
+// They are written again, until that has worked.
+func TestRoutesAreWrittenAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		f := &restored{Store: s, renewed: make(chan struct{}, 1)}
+		b := start(t, f, dispatch.Config{Targets: []dispatch.Target{newTarget(name, done)}, Log: discard})
+		synctest.Wait()
+		if n := f.saved.Load(); n != 1 {
+			t.Errorf("saved %d times at the start, want once", n)
+		}
+		f.renewed <- struct{}{} // the store has what it had
+		time.Sleep(time.Minute)
+		if n := f.saved.Load(); n != 1 {
+			t.Errorf("saved %d times although nothing was forgotten", n)
+		}
+		f.forgotten.Store(true)
+		f.failing.Store(3)
+		f.renewed <- struct{}{}
+		time.Sleep(time.Minute)
+		if n := f.saved.Load(); n != 2 {
+			t.Errorf("saved %d times after the store had forgotten it, want twice", n)
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// restored is a real store that forgets its routes.
+type restored struct {
+	store.Store
+	renewed   chan struct{}
+	forgotten atomic.Bool
+	failing   atomic.Int32 // further SaveRoutes
+	saved     atomic.Int32
+}
+
+func (f *restored) Renewed() <-chan struct{} { return f.renewed }
+
+func (f *restored) Routes(ctx context.Context) ([]store.Route, error) {
+	if f.forgotten.Load() {
+		return nil, nil
+	}
+	return f.Store.Routes(ctx)
+}
+
+func (f *restored) SaveRoute(ctx context.Context, r store.Route) error {
+	if f.failing.Add(-1) >= 0 {
+		return errDisk
+	}
+	f.saved.Add(1)
+	f.forgotten.Store(false)
+	return f.Store.SaveRoute(ctx, r)
+}

@@ -78,3 +78,57 @@ func (d *Dispatcher) rememberAll(ctx context.Context) {
 		}
 	}
 }
+
+// rememberAgain writes the routes anew whenever the store may have forgotten
+// them, until ctx ends.
+func (d *Dispatcher) rememberAgain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.store.Renewed():
+		}
+		for backoff := firstBackoff; ctx.Err() == nil; backoff = min(2*backoff, maxBackoff) {
+			err := d.restoreRoutes(ctx)
+			if err == nil {
+				break
+			}
+			if ctx.Err() == nil {
+				d.log.Warn("patterns are not remembered", "code", telemetry.CodeRouteUnsaved, "retry_in", backoff, "error", err)
+			}
+			t := time.NewTimer(backoff)
+			select {
+			case <-ctx.Done():
+				t.Stop()
+			case <-t.C:
+			}
+		}
+	}
+}
+
+// restoreRoutes saves the routes of the targets that are here and that the store
+// does not have, or has otherwise than the target says. What another process
+// has saved of a target that is down here is left alone.
+func (d *Dispatcher) restoreRoutes(ctx context.Context) error {
+	saved, err := d.store.Routes(ctx)
+	if err != nil {
+		return err
+	}
+	have := make(map[string][]string, len(saved))
+	for _, r := range saved {
+		have[r.Target] = r.Patterns
+	}
+	for _, l := range d.all() {
+		patterns, known := l.to().Patterns(), have[l.name]
+		if len(patterns) == 0 && len(known) == 0 {
+			patterns = d.remembered(l.name)
+		}
+		if len(patterns) == 0 || slices.Equal(patterns, known) {
+			continue
+		}
+		if err := d.store.SaveRoute(ctx, store.Route{Target: l.name, Patterns: patterns}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

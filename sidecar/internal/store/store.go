@@ -254,6 +254,12 @@ type Store interface {
 	// database is restarted: a caller also looks by itself now and then.
 	Watch(ctx context.Context, wake func(targets []string)) error
 
+	// Renewed receives after the store was restored, or has failed over to a
+	// server that may not have got everything: what was told it may be
+	// forgotten. Who relies on something that was written earlier, and will
+	// not be again, writes it anew. There is one receiver.
+	Renewed() <-chan struct{}
+
 	// Ping reports whether the store can commit at this moment.
 	Ping(ctx context.Context) error
 

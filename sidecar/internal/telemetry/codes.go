@@ -39,6 +39,7 @@ const (
 	CodePostgresEncoding Code = "postgres-encoding"
 	CodePostgresStalled  Code = "postgres-stalled"
 	CodeTextRefused      Code = "text-refused"
+	CodeStoreRenewed     Code = "store-renewed"
 	CodeLeaseFailing     Code = "lease-failing"
 	CodeLeaseLost        Code = "lease-lost"
 	CodeTookOver         Code = "took-over"

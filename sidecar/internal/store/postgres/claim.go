@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,16 +97,48 @@ type held struct {
 // a standby that is promoted may give to another one.
 type claimed struct {
 	delivery string // id of the job's delivery
-	attempts int
 	target   string
+	attempts int
 }
 
-func (h *held) add(tasks []store.Task) {
+// add holds tasks and returns them without those that are held already: a
+// standby that was promoted may not know of a claim, and hand the job out again.
+func (h *held) add(tasks []store.Task) (added []store.Task) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range tasks {
-		h.jobs[t.Job.ID] = claimed{t.Event.DeliveryID, t.Job.Attempts, t.Job.Target}
+		c := claimed{t.Event.DeliveryID, t.Job.Target, t.Job.Attempts}
+		if was, ok := h.jobs[t.Job.ID]; ok && was.delivery == c.delivery && was.target == c.target && was.attempts >= c.attempts {
+			continue
+		}
+		h.jobs[t.Job.ID] = c
+		added = append(added, t)
 	}
+	return added
+}
+
+// names returns the jobs that are held.
+func (h *held) names() (ids []int64, deliveries, targets []string, attempts []int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, c := range h.jobs {
+		ids, deliveries = append(ids, id), append(deliveries, wrap(c.delivery))
+		targets, attempts = append(targets, c.target), append(attempts, c.attempts)
+	}
+	return ids, deliveries, targets, attempts
+}
+
+// keep drops those of some jobs that are not known, and returns how many.
+func (h *held) keep(ids []int64, deliveries []string, known []int64) (dropped int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, id := range ids {
+		if c, ok := h.jobs[id]; ok && wrap(c.delivery) == deliveries[i] && !slices.Contains(known, id) {
+			delete(h.jobs, id)
+			dropped++
+		}
+	}
+	return dropped
 }
 
 func (h *held) list() []int64 {
@@ -149,12 +182,11 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 		return err
 	})
 	if err == nil {
-		db.held.add(tasks)
+		tasks = db.held.add(tasks)
 		if entities && len(tasks) < limit {
 			var heads []store.Task
 			heads, err = db.claimEntities(ctx, target, now, limit-len(tasks))
-			db.held.add(heads)
-			tasks = append(tasks, heads...)
+			tasks = append(tasks, db.held.add(heads)...)
 		}
 	}
 	if err != nil && len(tasks) == 0 {

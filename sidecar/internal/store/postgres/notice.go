@@ -154,6 +154,9 @@ func (db *DB) listen(ctx context.Context, wake func([]string)) error {
 		defer cancel()
 		_ = conn.Close(closing) // it is lost anyway
 	}()
+	ctx, cut := context.WithCancel(ctx)
+	defer cut()
+	db.unlisten.Store(&cut)
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}

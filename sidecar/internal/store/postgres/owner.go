@@ -148,7 +148,11 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 		gap = true
 		db.log.Warn("the lease had run out: other sidecars may have taken over the jobs of this one", "code", telemetry.CodeLeaseLost, "lease", db.ttl)
 	}
-	if gap {
+	renewed, err := db.noteLife(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if gap || renewed { // the new server may not know that the others are alive
 		db.lease.since = time.Now()
 	}
 	if err := db.countPeers(ctx); err != nil { // before there is something to tell them
@@ -179,11 +183,15 @@ func (db *DB) countPeers(ctx context.Context) error {
 	return err
 }
 
-// reconcile frees the jobs that are claimed in this process's name, but that
-// it does not hold. No claim is under way meanwhile.
+// reconcile drops what is held that the database does not know, and frees the
+// jobs that are claimed in this process's name, but that it does not hold. No
+// claim is under way meanwhile.
 func (db *DB) reconcile(ctx context.Context) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
+	if err := db.confirm(ctx); err != nil {
+		return err
+	}
 	freed, err := query(ctx, db, scanOne[string], stray, db.owner, db.held.list())
 	if passing(err) {
 		return nil // next time

@@ -92,6 +92,11 @@ type DB struct {
 	lease    lease
 	freed    chan []string // targets that may have work, for Watch
 
+	life     atomic.Pointer[life]               // of the database, as of the last beat
+	reticent bool                               // the server does not tell all of it; used by Open and then by keepLease only
+	renewed  chan struct{}                      // of capacity 1: see Renewed
+	unlisten atomic.Pointer[context.CancelFunc] // ends the session that listens
+
 	// background ends with Close; tasks counts what runs in it.
 	background context.Context
 	stop       context.CancelFunc
@@ -119,7 +124,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		conf: pc.ConnConfig, name: describe(pc.ConnConfig), owner: cfg.Instance, ttl: cfg.LeaseTTL, log: cfg.Log,
 		onCommit: cfg.OnCommit,
 		held:     held{jobs: make(map[int64]claimed)}, lease: lease{nudge: make(chan struct{}, 1)},
-		freed: make(chan []string, 1), closing: make(chan struct{}),
+		freed: make(chan []string, 1), renewed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	if db.owner == "" {
 		db.owner = uuid.NewString()
@@ -206,6 +211,9 @@ func (db *DB) connected(_ context.Context, conn *pgx.Conn) error {
 // prepare does what has to be done once, before any work.
 func (db *DB) prepare(ctx context.Context) error {
 	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	if _, err := db.noteLife(ctx); err != nil {
 		return err
 	}
 	if err := db.register(ctx); err != nil {

@@ -14,6 +14,7 @@ const pruneLook = 5000
 
 // sweep is one way through the events, from the oldest on, in many Prunes.
 type sweep struct {
+	of   *life // history of the database; another one begins anew
 	from int64 // events up to here were looked at
 	size int64 // bytes in use
 }
@@ -38,6 +39,9 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (pruned s
 	var next sweep
 	err = db.change(ctx, "prune", func(tx pgx.Tx) error {
 		next, pruned = db.sweep, store.Pruned{}
+		if of := db.life.Load(); next.of != of {
+			next = sweep{of: of}
+		}
 		var alone bool
 		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1, $2)`, lockSpace, lockPrune).Scan(&alone); err != nil {
 			return err

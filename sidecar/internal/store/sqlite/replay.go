@@ -253,3 +253,6 @@ func (db *DB) Watch(ctx context.Context, _ func(targets []string)) error {
 	<-ctx.Done()
 	return nil
 }
+
+// Renewed implements [store.Store].
+func (db *DB) Renewed() <-chan struct{} { return db.renewed }

@@ -72,6 +72,7 @@ type DB struct {
 	ops      chan *op                   // to the writer
 	onCommit func(time.Duration, error) // nil: nobody is told
 
+	renewed chan struct{} // of capacity 1: see Renewed
 	closing chan struct{} // closed by Close: no further operation starts
 	stopped chan struct{} // closed by the writer when the last one is answered
 	close   func() error  // runs once
@@ -109,6 +110,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		log:      cfg.Log,
 		onCommit: cfg.OnCommit,
 		ops:      make(chan *op, maxGroupOps),
+		renewed:  make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 		stopped:  make(chan struct{}),
 		claims:   make(map[int64]claim),

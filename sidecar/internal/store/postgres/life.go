@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// life is what tells one history of a database from another: a standby that is
+// promoted begins a new timeline, and a database that is restored is made anew.
+// What a process holds in memory is about the history in which it was read.
+//
+// Nothing depends on that this is noticed. Numbers are never trusted alone (see
+// jobIs), and what is held is compared with the database at each beat.
+type life struct {
+	system   string // identifier of the cluster; "" if the server does not tell
+	timeline string // of the log that is written now, in hexadecimal; "" if the server does not tell
+	database uint32 // number of the database
+	jobs     uint32 // number of the table of jobs
+}
+
+// Every role may call these functions, from PostgreSQL 14 to 18. The timeline is
+// not that of pg_control_checkpoint, which is some minutes behind a promotion.
+// Each statement says everything, so that it does not matter which session of a
+// pooler it runs in.
+const (
+	whichLife = `
+SELECT (SELECT system_identifier::text FROM pg_control_system()), left(pg_walfile_name(pg_current_wal_lsn()), 8),
+	(SELECT oid FROM pg_database WHERE datname = current_database()), 'hookswitch_jobs'::regclass::oid`
+
+	// whichTables is for servers that keep the rest to themselves.
+	whichTables = `
+SELECT '', '', (SELECT oid FROM pg_database WHERE datname = current_database()), 'hookswitch_jobs'::regclass::oid`
+)
+
+// readLife asks the server. With db.reticent set it asks only for what no
+// server refuses.
+func (db *DB) readLife(ctx context.Context) (life, error) {
+	text := whichLife
+	if db.reticent {
+		text = whichTables
+	}
+	found, err := query(ctx, db, func(rows pgx.Rows) (l life, err error) {
+		err = rows.Scan(&l.system, &l.timeline, &l.database, &l.jobs)
+		return l, err
+	}, text)
+	if err != nil {
+		return life{}, err
+	}
+	return found[0], nil
+}
+
+// noteLife looks whether the database has another history than it had when this
+// was last called. Then it forgets what is known of the one before, and returns
+// true.
+func (db *DB) noteLife(ctx context.Context) (changed bool, err error) {
+	now, err := db.readLife(ctx)
+	pe, refused := errors.AsType[*pgconn.PgError](err)
+	if refused && (pe.Code[:2] == "42" || pe.Code[:2] == "0A") && !db.reticent { // not for us, no such function, not here
+		db.reticent = true
+		db.log.Info("the PostgreSQL server does not say when a standby has become the primary: it is not reported", "database", db.name, "error", pe.Message)
+		now, err = db.readLife(ctx)
+	}
+	if refused && err != nil && !disconnected(err) {
+		return false, nil // next time: the lease must not depend on this
+	}
+	if err != nil {
+		return false, err
+	}
+	was := db.life.Load()
+	if was != nil && *was == now {
+		return false, nil
+	}
+	db.life.Store(&now)
+	if was == nil {
+		return false, nil
+	}
+	db.renew(was, &now)
+	return true, nil
+}
+
+// renew forgets connections, of which some may lead to the old server, and has
+// the routes told again. What retention has seen it forgets by itself, the
+// leases of others are the caller's, and what is claimed is compared with the
+// database by each beat.
+func (db *DB) renew(was, now *life) {
+	db.log.Warn("the database is another one than before: it failed over to a standby, or was restored; what it had not got is lost, and results of events that it does not know are dropped",
+		"code", telemetry.CodeStoreRenewed, "database", db.name, "was", was.String(), "now", now.String())
+	db.epoch.Add(1)
+	if cut := db.unlisten.Load(); cut != nil {
+		(*cut)()
+	}
+	select {
+	case db.renewed <- struct{}{}:
+	default: // nobody has looked yet
+	}
+}
+
+func (l *life) String() string {
+	return fmt.Sprintf("system %s timeline %s database %d table %d", orUnknown(l.system), orUnknown(l.timeline), l.database, l.jobs)
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// Renewed implements [store.Store].
+func (db *DB) Renewed() <-chan struct{} { return db.renewed }
+
+// stillHeld compares what is held with the database. It says of each job whether
+// it is there at all, and claims those again that nobody has claimed: a standby
+// may know a job, but not that it was claimed. A job that has had a later
+// attempt is left alone.
+const stillHeld = `
+WITH i AS (
+	SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::int[]) AS t (id, delivery_id, target, attempts)
+), known AS (
+	SELECT i.id, i.attempts, j.state, j.attempts AS have FROM i JOIN hookswitch_jobs AS j ON j.id = i.id AND ` + jobIs + `
+), again AS (
+	UPDATE hookswitch_jobs AS j SET owner = $1 FROM known
+	WHERE j.id = known.id AND j.owner IS NULL AND j.state = 'pending' AND known.have <= known.attempts
+)
+SELECT id FROM known`
+
+// confirm drops what is held of jobs that the database does not know. The caller
+// keeps claims out.
+func (db *DB) confirm(ctx context.Context) error {
+	ids, deliveries, targets, attempts := db.held.names()
+	if len(ids) == 0 {
+		return nil
+	}
+	known, err := query(ctx, db, scanOne[int64], stillHeld, db.owner, ids, deliveries, targets, attempts)
+	if passing(err) {
+		return nil // next time
+	}
+	if err != nil {
+		return err
+	}
+	if lost := db.held.keep(ids, deliveries, known); lost > 0 {
+		db.log.Warn("events under way are not in the database any more: it failed over to a standby that had not got them, or was restored; their results will be dropped",
+			"code", telemetry.CodeStoreRenewed, "database", db.name, "events", lost)
+	}
+	return nil
+}
