@@ -32,6 +32,7 @@ func (stuckStore) NextDue(context.Context, string) (t time.Time, _ bool, _ error
 	return t, false, nil
 }
 func (stuckStore) Watch(ctx context.Context, _ func([]string)) error { <-ctx.Done(); return nil }
+func (stuckStore) Renewed() <-chan struct{}                          { return nil }
 
 // idle is a target that gets nothing.
 type idle struct{}
