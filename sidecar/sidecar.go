@@ -44,6 +44,10 @@ type Options struct {
 	Plugins *slog.Logger // what plugins do and print; nil means Log
 	Dev     bool         // also accept events signed with the development key
 
+	// Outputs are where Log writes, and the program itself, if that can lose
+	// lines: they are counted, and readiness and status say so.
+	Outputs []*telemetry.LogWriter
+
 	// StopLimit is how long the program may take to end after Run: the service
 	// manager is told to wait for that too.
 	StopLimit time.Duration
@@ -359,6 +363,7 @@ func (s *Sidecar) close() {
 		}
 		s.store = nil
 	}
+	telemetry.SumUp(s.log)
 	s.tracer.Close() // last: what is above may still have something to tell
 	if s.lock != nil {
 		_ = s.lock.Close()

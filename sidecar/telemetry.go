@@ -79,6 +79,15 @@ func (s *Sidecar) openAlerts(records *deliveryapi.API) error {
 // needHealth says what readiness and liveness need, besides the store.
 func (s *Sidecar) needHealth() {
 	s.health.LogTo(s.log)
+	for _, out := range s.opts.Outputs {
+		s.health.Note("output", func(context.Context) string { return out.Trouble() })
+	}
+	s.metrics.LogLines(func() (lost uint64) {
+		for _, out := range s.opts.Outputs {
+			lost += out.Lost()
+		}
+		return lost
+	})
 	if s.cfg.DiskFloor > 0 {
 		s.health.NeedReady("disk", telemetry.DiskAbove(s.dir, uint64(s.cfg.DiskFloor)))
 	}

@@ -101,7 +101,6 @@ var homes = map[string][]string{
 	"github.com/caarlos0/env": {"sidecar"},
 
 	"github.com/urfave/cli":      {"sidecar/cmd/hookswitch"},
-	"github.com/fatih/color":     {"sidecar/cmd/hookswitch"},
 	"github.com/mattn/go-isatty": {"sidecar/cmd/hookswitch"},
 
 	"github.com/prometheus/client_golang": {"sidecar/internal/telemetry/..."},

@@ -169,14 +169,14 @@ func (c *console) compact(m live.Message) string {
 		return ""
 	}
 	at := m.At.Local().Format("15:04:05")
-	return p.faint(at) + " " + paint(mark) + " " + cut(text, screenWidth-len(at)-3)
+	return p.faint(at) + " " + paint(mark) + " " + cut(oneLine(text), screenWidth-len(at)-3)
 }
 
 func typeName(t string) string {
 	if t == "" {
 		return "(no type)"
 	}
-	return t
+	return oneLine(t)
 }
 
 // short returns the beginning of an id, enough to tell events on a screen
@@ -185,5 +185,5 @@ func short(id string) string {
 	if id == "" {
 		return "(no id) "
 	}
-	return pad(id[:min(len(id), 8)], 8)
+	return pad(oneLine(id[:min(len(id), 8)]), 8)
 }

@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
@@ -39,6 +38,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 			&cli.DurationFlag{Name: "app-stop-timeout", Value: 5 * time.Second, Usage: "kill the app, and what it has started, if they have not ended so long (`TIME`) after SIGTERM"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
+			output := neverWait(stderr, "standard error")
 			var app *child
 			if c.Args().Present() {
 				var err error
@@ -56,17 +56,20 @@ func runCommand(stderr io.Writer) *cli.Command {
 			}
 			level := new(slog.LevelVar)
 			level.Set(cfg.LogLevel)
-			log, err := sidecar.NewLogger(stderr, logFormat(cfg, stderr), level)
+			format := logFormat(cfg, stderr)
+			log, err := sidecar.NewLogger(stderr, format, level)
 			if err != nil {
 				return err
 			}
+			output.LogAs(format)
+			takeLogs(log)
 			for _, text := range cfg.Advice() {
 				log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
 			}
 			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Load: load, Level: level, StopLimit: app.stopLimit()})
+			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Outputs: []*telemetry.LogWriter{output}, Load: load, Level: level, StopLimit: app.stopLimit()})
 			if err != nil {
 				return err
 			}
@@ -95,7 +98,7 @@ func logFormat(cfg sidecar.Config, w io.Writer) string {
 	if cfg.LogFormat != "auto" {
 		return cfg.LogFormat
 	}
-	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+	if isTerminal(w) {
 		return "text"
 	}
 	return "json"
@@ -155,6 +158,11 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if here, ok := running(ctx, cfg); ok {
 		return attach(ctx, c, here, stdout, stderr)
 	}
+	printed := neverWait(stdout, "standard output")
+	output := neverWait(stderr, "standard error")
+	// The end of its terminal ends it, too, but not before what is under way.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
 	for _, text := range cfg.Advice() {
 		fmt.Fprintf(stderr, "hookswitch: warning: %s\n", text)
 	}
@@ -165,6 +173,8 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 		return err
 	}
 	log = slog.New(offScreen{log.Handler()})
+	output.LogAs("text")
+	takeLogs(log)
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
 	plugins, err := sidecar.NewLogger(stderr, "text", level)
@@ -172,7 +182,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 		return err
 	}
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{
-		Version: version, Log: log, Plugins: plugins, Dev: true, Load: load, Level: level,
+		Version: version, Log: log, Outputs: []*telemetry.LogWriter{output, printed}, Plugins: plugins, Dev: true, Load: load, Level: level,
 	})
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func health(ctx context.Context, c *cli.Command) error {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 500)) // only shown
-		return fmt.Errorf("%s: %s", res.Status, strings.TrimSpace(string(text)))
+		return fmt.Errorf("%s: %s", res.Status, oneLine(strings.TrimSpace(string(text))))
 	}
 	return nil
 }

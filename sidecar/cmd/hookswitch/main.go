@@ -44,11 +44,24 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signalContext(ctx)
 	defer stop()
-	root, unknown := newCommand(stdout, stderr)
+	out, errs := newOutlet(stdout), newOutlet(stderr)
+	root, unknown := newCommand(out, errs)
 	err := root.Run(ctx, args)
 	if err == nil {
 		err = *unknown
 	}
+	// A reader that has had enough, such as head, has ended this by SIGPIPE.
+	if written := out.end(); written != nil && (err == nil || errors.Is(err, written)) {
+		err = fmt.Errorf("print the result: %w", written)
+	}
+	code := conclude(err, errs)
+	_ = errs.end() // there is nowhere left to say it
+	return code
+}
+
+// conclude prints the error that a command has ended with, and returns its exit
+// code.
+func conclude(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}

@@ -109,6 +109,9 @@ func copyOne(ctx context.Context, c *cli.Command, api *client, stdout io.Writer,
 	if err != nil {
 		return err
 	}
+	if o, ok := stdout.(*outlet); ok && what == "/payload" {
+		stdout = o.exact()
+	}
 	return copyTo(ctx, api, stdout, "/events/"+url.PathEscape(id)+what, nil)
 }
 

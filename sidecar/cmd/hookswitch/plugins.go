@@ -89,7 +89,7 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 	return show(stdout, c, p, func(w io.Writer) {
 		row := func(name, value string) {
 			if value != "" {
-				fmt.Fprintf(w, "%s\t%s\n", name, strings.ReplaceAll(value, "\n", " "))
+				fmt.Fprintf(w, "%s\t%s\n", name, oneLine(value))
 			}
 		}
 		row("plugin", p.Name)

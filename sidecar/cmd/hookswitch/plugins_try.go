@@ -289,7 +289,7 @@ func (l *pluginLog) Handle(_ context.Context, rec slog.Record) error {
 		return true
 	})
 	t := l.test
-	shown := fmt.Sprintf("    %s %s%s", line.Level, line.Message, t.palette.faint(text.String()))
+	shown := fmt.Sprintf("    %s %s%s", line.Level, oneLine(line.Message), t.palette.faint(oneLine(text.String())))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {

@@ -110,5 +110,5 @@ func logText(text []byte) string {
 		}
 		fmt.Fprintf(&b, " %s=%s", name, value)
 	}
-	return b.String()
+	return oneLine(b.String())
 }

@@ -38,7 +38,7 @@ func (p *progress) at(n int) {
 		fmt.Fprintln(p.w, text)
 		return
 	}
-	fmt.Fprint(p.w, "\r\x1b[K"+cut(text, screenWidth-1))
+	fmt.Fprint(p.w, p.erase()+cut(text, screenWidth-1))
 	p.drawn = true
 }
 
@@ -59,10 +59,18 @@ func (p *progress) text(n int, took time.Duration) string {
 	return text
 }
 
+// erase returns what takes the line of a terminal away.
+func (p *progress) erase() string {
+	if o, ok := p.w.(*outlet); ok {
+		return o.erase()
+	}
+	return "\n"
+}
+
 // end takes the line away, so that what follows stands alone.
 func (p *progress) end() {
 	if p.drawn {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		fmt.Fprint(p.w, p.erase())
 		p.drawn = false
 	}
 }

@@ -147,7 +147,7 @@ func dryRun(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, 
 		fmt.Fprintf(w, "would %s %d events%s\n", verb, p.Events, to)
 		types := make([]string, 0, len(p.Types))
 		for name, n := range p.Types {
-			types = append(types, fmt.Sprintf("%s %d", name, n))
+			types = append(types, fmt.Sprintf("%s %d", oneLine(name), n))
 		}
 		slices.Sort(types)
 		fmt.Fprintf(w, "  %s · oldest %s · newest %s\n", strings.Join(types, " · "), clock(p.Oldest), clock(p.Newest))

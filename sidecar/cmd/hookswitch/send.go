@@ -142,7 +142,7 @@ func (v *volley) one(ctx context.Context) (*webhook.Event, error) {
 		if res.StatusCode == http.StatusUnauthorized {
 			hint = "\nthe receiver must accept the development key: \"hookswitch dev\" does, and \"hookswitch keys dev --export\" prints it for a receiver of your own"
 		}
-		return nil, fmt.Errorf("not accepted: %s%s", bytes.TrimSpace(answer), hint)
+		return nil, fmt.Errorf("not accepted: %s%s", oneLine(string(bytes.TrimSpace(answer))), hint)
 	}
 	return e, nil
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/fatih/color"
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v3"
 
@@ -31,17 +31,11 @@ func newPalette(c *cli.Command, w io.Writer) palette {
 	if c != nil && c.Bool("no-color") {
 		on = false
 	}
-	make := func(attribute color.Attribute) paint {
-		style := color.New(attribute)
-		if style.DisableColor(); on {
-			style.EnableColor()
-		}
-		return style.SprintFunc()
+	o, ok := w.(*outlet)
+	if !on || !ok {
+		return palette{fmt.Sprint, fmt.Sprint, fmt.Sprint, fmt.Sprint, fmt.Sprint}
 	}
-	return palette{
-		green: make(color.FgGreen), red: make(color.FgRed), yellow: make(color.FgYellow),
-		bold: make(color.Bold), faint: make(color.Faint),
-	}
+	return palette{green: o.paint('g'), red: o.paint('r'), yellow: o.paint('y'), bold: o.paint('b'), faint: o.paint('f')}
 }
 
 // wantsColor decides by no-color.org and force-color.org, and then by what w
@@ -57,8 +51,13 @@ func wantsColor(w io.Writer, env map[string]string) bool {
 }
 
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
+	switch w := w.(type) {
+	case *outlet:
+		return w.tty
+	case *os.File:
+		return isatty.IsTerminal(w.Fd())
+	}
+	return false
 }
 
 // variables returns an environment by name.
@@ -80,14 +79,14 @@ type piece struct {
 
 // fold sets pieces one behind the other in lines of at most width columns.
 // Further lines begin with an indent. Words are kept whole: an id or a URL can
-// be copied.
+// be copied. A line feed in a piece is a space.
 func fold(width int, indent string, pieces ...piece) string {
 	var out strings.Builder
 	column, pending := 0, ""
 	for _, p := range pieces {
-		words := []string{p.text}
+		words := []string{oneLine(p.text)}
 		if !p.whole {
-			words = strings.SplitAfter(p.text, " ")
+			words = strings.SplitAfter(words[0], " ")
 		}
 		for _, word := range words {
 			bare := strings.TrimRight(word, " ")

@@ -57,6 +57,9 @@ func (r rows) print(w io.Writer) {
 	last := len(r[0]) - 1
 	widths := make([]int, last)
 	for _, row := range r {
+		for i := range row {
+			row[i] = oneLine(row[i])
+		}
 		for i := range widths {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}

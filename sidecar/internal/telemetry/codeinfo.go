@@ -251,6 +251,10 @@ func Codes() (all []CodeInfo) {
 				Fix:  "See the error."},
 		}},
 		{"Telemetry", []CodeInfo{
+			{Code: CodeLogLost,
+				What: "Lines of the log are missing at this place; lines says how many. Webhooks were accepted and delivered meanwhile.",
+				Why:  "Nobody read the other side of standard error or standard output, or not fast enough.",
+				Fix:  "See what reads the log: a pager, a stopped terminal (Ctrl-S), a log collector that hangs. The metric hookswitch_log_lines_lost_total counts them."},
 			{Code: CodeMetricsIncomplete,
 				What: "A page of metrics was served without some of them.",
 				Why:  "Something could not be read while Prometheus was asking; the error says what.",

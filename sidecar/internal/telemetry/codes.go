@@ -73,6 +73,7 @@ const (
 	CodeRecordsUnreadable Code = "records-unreadable"
 
 	// Telemetry.
+	CodeLogLost           Code = "log-lost"
 	CodeMetricsIncomplete Code = "metrics-incomplete"
 	CodeTracesLost        Code = "traces-lost"
 	CodeAlertLost         Code = "alert-lost"

@@ -10,16 +10,21 @@ import (
 )
 
 // NewLogger returns a logger that writes to w, as "text" or "json". Lines that
-// are logged with the context of a span have its trace_id and span_id.
+// are logged with the context of a span have its trace_id and span_id. Of lines
+// about refused requests it writes some, and the number of the others: see
+// [SumUp].
 func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
+	var h slog.Handler
 	switch format {
 	case "text":
-		return slog.New(traced{slog.NewTextHandler(w, options)}), nil
+		h = slog.NewTextHandler(w, options)
 	case "json":
-		return slog.New(traced{slog.NewJSONHandler(w, options)}), nil
+		h = slog.NewJSONHandler(w, options)
+	default:
+		return nil, fmt.Errorf("telemetry: log format %q: use text or json", format)
 	}
-	return nil, fmt.Errorf("telemetry: log format %q: use text or json", format)
+	return slog.New(braked{traced{h}, &brake{kinds: make(map[kind]*left)}}), nil
 }
 
 // traced adds the ids of the span that a line belongs to.

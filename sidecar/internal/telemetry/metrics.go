@@ -223,6 +223,14 @@ func (m *Metrics) Commit(took time.Duration, err error) {
 // StoreFailed counts a failure of the store in one of its operations.
 func (m *Metrics) StoreFailed(op string) { m.storeErrors.WithLabelValues(op).Inc() }
 
+// LogLines counts the lines of the log that were lost, as lost says.
+func (m *Metrics) LogLines(lost func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: namespace, Name: "log_lines_lost_total",
+		Help: "Lines of the log that were lost because nobody read them.",
+	}, func() float64 { return float64(lost()) }))
+}
+
 // Reloaded tells whether reading the configuration again worked.
 func (m *Metrics) Reloaded(err error) {
 	if err != nil {
