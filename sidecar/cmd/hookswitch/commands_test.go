@@ -32,6 +32,7 @@ const patience = 30 * time.Second
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"plugin":      cmdPlugin,
 	"pluginready": cmdPluginReady,
+	"eventually":  cmdEventually,
 	"goplugin":    cmdGoPlugin,
 	"ready":       cmdReady,
 	"sigterm":     cmdSigterm,
@@ -110,6 +111,20 @@ func cmdPluginReady(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if out := ts.ReadFile("stdout"); !strings.Contains(out, `"state": "ready"`) {
 			return fmt.Errorf("the plugin is not ready: %s", out)
+		}
+		return nil
+	})
+}
+
+// eventually PATTERN COMMAND...: runs a command until its output matches.
+func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile("(?m)" + args[0])
+	until(ts, func() error {
+		if err := ts.Exec(args[1], args[2:]...); err != nil {
+			return err
+		}
+		if out := ts.ReadFile("stdout"); !pattern.MatchString(out) {
+			return fmt.Errorf("%q does not match %s", args[1:], out)
 		}
 		return nil
 	})

@@ -3,6 +3,8 @@
 package pluginhost
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -30,24 +32,106 @@ func TestStatusOfAHandlerIsAnAnswer(t *testing.T) {
 	}
 }
 
-// A program that ends before it has said a word may never have seen the event.
+// A program that ends before it has said a word may never have seen the event,
+// however often it does.
 func TestProgramThatEndsBeforeItSpeaks(t *testing.T) {
 	s := newSetup(t, func(c *Config) {
-		writeManifest(t, c, "brief", `{"protocol":"jsonl","command":["sh","-c","read -r line; exit 3"],"events":["*"]}`)
+		writeManifest(t, c, "brief", `{"protocol":"jsonl","command":["sh","-c","sleep 0.1; exit 3"],"events":["*"]}`)
 	})
-	s.limits.backoffBase, s.limits.settle = time.Millisecond, 10*time.Millisecond
+	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, 20*time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "brief")
-	for attempts := range 5 {
-		work := task(1, "ack")
-		work.Job.Attempts = attempts
-		if a := deliver(t, p, work); a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry {
-			t.Errorf("got %+v", a)
-		}
+	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry {
+		t.Errorf("got %+v", a)
 	}
-	if st := p.Status(); st.Suspects != 0 {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	got := make(chan error)
+	go func() {
+		work := task(1, "ack")
+		work.Job.Attempts = 1
+		a, err := p.Deliver(ctx, work)
+		if err == nil {
+			t.Errorf("the event went to a program that lives for a moment: %+v", a)
+		}
+		got <- err
+	}()
+	s.log.wait(t, 6, "plugin is down")
+	cancel()
+	if err := <-got; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if st := p.Status(); st.Suspects != 0 || st.Dead != 0 {
 		t.Errorf("status %+v", st)
 	}
+}
+
+// minimal is the program of PROTOCOL.md, which has no hello, in sh; it does not
+// survive an event that says so.
+const minimal = `while read -r line; do
+	case "$line" in *poison*) exit 3;; esac
+	seq=${line#*:}
+	echo "{\"seq\":${seq%%,*},\"ok\":true}"
+done`
+
+// One event cannot keep a plugin down, though its program has never said a word
+// when it dies of it.
+func TestPoisonOfASilentProgram(t *testing.T) {
+	s := newLines(t, nil, minimal, "")
+	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, 50*time.Millisecond
+	s.limits.crashMax = defaultLimits().crashMax
+	s.start(t)
+	p := s.plugin(t, "lines")
+	crashes := 0
+	for ; ; crashes++ {
+		work := task(1, "poison")
+		work.Job.Attempts = crashes
+		a := deliver(t, p, work)
+		if a.Outcome == store.OutcomeDead && strings.Contains(a.Error, "plugin_crashed") {
+			break
+		}
+		if a.Outcome != store.OutcomeLost || crashes == s.limits.crashMax {
+			t.Fatalf("got %+v after %d crashes", a, crashes)
+		}
+	}
+	if crashes != suspectDead {
+		t.Errorf("it was a dead letter after %d crashes", crashes+1)
+	}
+	s.log.wait(t, 1, "code=plugin-poisoned", "event-1")
+	if a := deliver(t, p, task(2, "ack")); a.Outcome != store.OutcomeDone {
+		t.Errorf("the next event: %+v", a)
+	}
+}
+
+// An event that the plugin does not survive does not wait for a proof of life if
+// another has drawn a word from the process.
+func TestPoisonAfterAnAnswer(t *testing.T) {
+	s := newLines(t, nil, minimal, "")
+	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, time.Hour
+	s.limits.crashMax = 5 // fewer than what three such events cause
+	s.start(t)
+	p := s.plugin(t, "lines")
+	for id := range int64(3) {
+		for attempts := 0; ; attempts++ {
+			got := make(chan store.Attempt, 1)
+			go func() {
+				work := task(id, "poison")
+				work.Job.Attempts = attempts
+				got <- deliver(t, p, work)
+			}()
+			if attempts > 0 { // it waits for this one
+				if a := deliver(t, p, task(100+id, "ack")); a.Outcome != store.OutcomeDone && a.Outcome != store.OutcomeLost {
+					t.Errorf("got %+v", a)
+				}
+			}
+			if a := <-got; a.Outcome == store.OutcomeDead {
+				break
+			} else if a.Outcome != store.OutcomeLost || attempts > 4 {
+				t.Fatalf("got %+v", a)
+			}
+		}
+	}
+	awaitStatus(t, p, "the crashes of a dead letter are not the plugin's", func(st Status) bool { return st.State == StateReady })
 }
 
 // A plugin that dies may have died of an event that timed out, and that it still
@@ -55,6 +139,7 @@ func TestProgramThatEndsBeforeItSpeaks(t *testing.T) {
 func TestPluginThatHoldsALateEvent(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Timeout = 200 * time.Millisecond }, "good", "unary")
 	s.limits.grace, s.limits.backoffBase = 10*time.Millisecond, time.Millisecond
+	s.limits.crashMax = defaultLimits().crashMax
 	s.start(t)
 	for _, name := range []string{"good", "unary"} {
 		p := s.plugin(t, name)
@@ -70,6 +155,17 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 		}
 		if st := p.Status(); st.Suspects != 0 {
 			t.Errorf("%s: status %+v", name, st)
+		}
+		// But not for ever: there may always be one that is late.
+		for attempts := excusesMax; ; attempts++ {
+			deliver(t, p, task(1, "hang"))
+			work := task(2, "exit")
+			work.Job.Attempts = attempts
+			if a := deliver(t, p, work); a.Outcome == store.OutcomeDead {
+				break
+			} else if a.Outcome != store.OutcomeLost || attempts == s.limits.crashMax {
+				t.Fatalf("%s: got %+v in attempt %d", name, a, attempts+1)
+			}
 		}
 	}
 }

@@ -40,13 +40,14 @@ type jsonLines struct {
 	configured chan *configured // has room for the one answer
 	greeted    chan struct{}    // closed by the hello
 	greet      func()
+	heard      chan struct{} // closed by the first line of the protocol
 
 	granting sync.Mutex // held while a credit is on its way, so that the last is the latest
 
 	mu     sync.Mutex
 	about  hello
 	credit int  // what the manifest says, 0 for nothing
-	spoken bool // the program has written a line of the protocol
+	spoken bool // heard is closed
 	open   bool // frames are received
 }
 
@@ -141,6 +142,7 @@ func newJSONLines(r *runner, maxInFlight int) *jsonLines {
 		eof:        make(chan struct{}),
 		configured: make(chan *configured, 1),
 		greeted:    make(chan struct{}),
+		heard:      make(chan struct{}),
 		credit:     maxInFlight,
 	}
 	l.greet = sync.OnceFunc(func() { close(l.greeted) })

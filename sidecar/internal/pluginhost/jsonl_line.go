@@ -162,8 +162,9 @@ func (l *jsonLines) result(res *pluginpb.Result) {
 // what it said before.
 func (l *jsonLines) greeting(h hello) {
 	l.mu.Lock()
-	l.about, l.spoken = h, true
+	l.about = h
 	l.mu.Unlock()
+	l.hear()
 	l.grant()
 	l.greet()
 }
@@ -177,13 +178,20 @@ func (l *jsonLines) silent() bool {
 
 // speak notes that the program works, and so gets all of its credit.
 func (l *jsonLines) speak() {
-	l.mu.Lock()
-	first := !l.spoken
-	l.spoken = true
-	l.mu.Unlock()
-	if first {
+	if l.hear() {
 		l.grant()
 	}
+}
+
+// hear notes that the program is not silent, and reports whether it was.
+func (l *jsonLines) hear() (first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if first = !l.spoken; first {
+		l.spoken = true
+		close(l.heard)
+	}
+	return first
 }
 
 // What the host says in place of a program whose answer it cannot use.

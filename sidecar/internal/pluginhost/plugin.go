@@ -36,6 +36,7 @@ type Plugin struct {
 
 	suspects  suspects
 	isolation isolation
+	silence   silence
 	meter     meter
 
 	draining chan struct{} // closed by drain: Deliver waits for no process
@@ -115,14 +116,18 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 // is in the record, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
 	timeout := p.host.cfg.Timeout
-	crashes := p.suspects.of(t.Event.DeliveryID, t.Job.Attempts)
+	crashes, excused := p.suspects.of(t.Event.DeliveryID, t.Job.Attempts)
 	for {
-		proc, err := p.acquire(ctx, crashes >= suspectAlone)
+		proc, err := p.acquire(ctx, crashes >= suspectAlone, excused)
 		if err != nil {
 			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
 		a := newAttempt(t, p.file.name)
 		ended := p.host.cfg.Attempts.Begin(p.Name(), t.Event.ID, timeout+p.host.limits.grace)
+		unproven := !p.silence.proven(proc, p.host.limits.prove)
+		if !unproven {
+			proc.tried.Store(true)
+		}
 		res, how := proc.link.exchange(ctx, wireEvent(t, telemetry.Traceparent(ctx), timeout, crashes), timeout, p.host.limits.grace)
 		ended()
 		p.isolation.leave()
@@ -132,7 +137,7 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 		case unsent:
 			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), cmp.Or(ctx.Err(), ErrStopped))
 		case lost:
-			p.concludeLost(&a, t, proc)
+			p.concludeLost(&a, t, proc, unproven)
 		default:
 			p.suspects.cleared(t.Event.DeliveryID)
 			conclude(&a, res, how, timeout)
@@ -143,36 +148,42 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 }
 
 // concludeLost decides what becomes of an event with which a process went.
-func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running) {
+// unproven says that the process had not shown yet that it lives by itself when
+// it got the event.
+func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running, unproven bool) {
 	cause := proc.end()
-	switch {
-	case proc.retired.Load():
+	if proc.retired.Load() {
 		concludeStopped(a, cause)
 		return
-	case proc.silent(), proc.link.carrier.holding():
-		// It may never have begun with the event, or have died of another
-		// that it still had although nobody waits for it.
-		concludeLost(a, cause, 0)
+	}
+	// It may never have begun with the event, or have died of another that it
+	// still had although nobody waits for it.
+	excusable := unproven && proc.silent() || proc.link.carrier.holding()
+	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
+	concludeLost(a, cause, crashes)
+	if a.Outcome != store.OutcomeDead {
 		return
 	}
-	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts)
-	concludeLost(a, cause, crashes)
-	if a.Outcome == store.OutcomeDead && proc.run == nil {
+	if proc.run == nil {
 		// A connection that breaks is not always the event's doing, and others
 		// may use the server. The schedule ends what does not get through.
 		a.Outcome = store.OutcomeRetry
 		a.Error = fmt.Sprintf("the connection to the plugin broke with this event %d times in a row: %v", crashes, cause)
+		return
 	}
-	if a.Outcome == store.OutcomeDead {
-		p.suspects.cleared(t.Event.DeliveryID)
-		p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",
-			"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
+	if p.suspects.convicted(t.Event.DeliveryID) {
+		// The crashes were the event's doing, and are not to be added to those
+		// of the next one: the others would wait for a plugin that works.
+		p.orders.give(func(*order) {})
 	}
+	p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",
+		"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
 }
 
 // acquire waits for a ready process that has credit, takes a place, and waits
-// until the event may be with others, or alone if it is a suspect.
-func (p *Plugin) acquire(ctx context.Context, suspect bool) (*running, error) {
+// until the event may be with others, or alone if it is a suspect. If a crash
+// was excused before, the process must first show that it lives by itself.
+func (p *Plugin) acquire(ctx context.Context, suspect, excused bool) (*running, error) {
 	for {
 		p.mu.Lock()
 		proc, changed, stopped := p.ready, p.changed, p.status.State == StateStopped
@@ -181,7 +192,13 @@ func (p *Plugin) acquire(ctx context.Context, suspect bool) (*running, error) {
 			return nil, ErrStopped
 		}
 		if proc != nil {
-			err := proc.link.acquire(ctx)
+			var err error
+			if excused {
+				err = p.silence.await(ctx, proc, p.host.limits.prove)
+			}
+			if err == nil {
+				err = proc.link.acquire(ctx)
+			}
 			if err == nil && !p.isolation.enter(ctx, proc.link.closing, suspect) {
 				proc.link.window.release()
 				err = cmp.Or(ctx.Err(), errMoved)

@@ -56,6 +56,16 @@ type process struct {
 // JSON lines is taken to be ready when it has run for a moment.
 func (p *process) silent() bool { return p.lines != nil && p.lines.silent() }
 
+// heard returns a channel that is closed when the process is not silent.
+func (p *process) heard() <-chan struct{} {
+	if p.lines != nil {
+		return p.lines.heard
+	}
+	closed := make(chan struct{})
+	close(closed)
+	return closed
+}
+
 func newProcess(h *Host, r *runner) *process {
 	return &process{run: r, dead: r.dead, out: r.out, limit: h.limits}
 }

@@ -102,8 +102,8 @@ func TestStaysReady(t *testing.T) {
 	s.limits.hold = 20 * time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "good")
-	p.suspects.crashed("delivery-2", 0)
-	p.suspects.crashed("delivery-2", 1)
+	p.suspects.crashed("delivery-2", 0, false)
+	p.suspects.crashed("delivery-2", 1, false)
 	slow, alone := make(chan store.Attempt, 1), make(chan store.Attempt, 1)
 	go func() { slow <- deliver(t, p, task(1, "slow")) }()
 	s.log.wait(t, 1, "begun")

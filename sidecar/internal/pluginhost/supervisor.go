@@ -47,6 +47,7 @@ type running struct {
 
 	retire  chan struct{} // closed once: drain and stop it
 	retired atomic.Bool   // what it loses from now on is the host's doing
+	tried   atomic.Bool   // it got an event after it had shown that it lives by itself
 }
 
 // startup is an attempt to fulfil an order.
@@ -140,7 +141,7 @@ func (s *supervisor) plan() time.Duration {
 		if wait := time.Until(s.retryAt); wait > 0 {
 			return wait
 		}
-	} else if s.current == nil {
+	} else {
 		s.failures, s.crashes = 0, nil // it is another attempt than those that failed
 	}
 	s.begin(o)
@@ -419,6 +420,7 @@ func (p *Plugin) serve(r *running, log *slog.Logger) error {
 	}
 	cancel()
 	p.unready(r)
+	p.silence.ended(r)
 	r.kill()
 	return reason
 }

@@ -28,52 +28,97 @@ const (
 	suspectsMax = 10_000
 )
 
+// excusesMax bounds how often in a row a crash is not held against an event
+// although it was there. Without it one event could keep the plugin down: a
+// process that nobody has to blame for its end is started again for ever, until
+// the plugin has failed. With the crashes that count it stays below
+// limits.crashMax.
+const excusesMax = 4
+
+// suspect is what is known of an event with which a process died.
+type suspect struct {
+	crashes  int // in a row, which count
+	excuses  int // in a row, which do not
+	answered int // events that the plugin had answered before the first of them
+}
+
 // suspects counts, for each event, in how many attempts in a row the process
 // died. Events are told apart by the ids of their deliveries, since the number
 // of a job is given to another one when a store is restored or, in SQLite, when
 // the job was the last and is removed. It is safe for concurrent use.
 type suspects struct {
-	mu      sync.Mutex
-	crashes map[string]int // id of the delivery → crashes in a row
+	mu       sync.Mutex
+	events   map[string]*suspect // by the id of the delivery
+	answered int                 // events that got an answer
 }
 
-// crashed counts a crash and returns how many it makes. attempts is how many
-// the event had before this one.
-func (s *suspects) crashed(delivery string, attempts int) int {
+// crashed counts a crash, or excuses it as long as it can be, and returns how
+// many crashes count by now, 0 if this one does not. attempts is how many the
+// event had before this one.
+func (s *suspects) crashed(delivery string, attempts int, excusable bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.crashes == nil || len(s.crashes) >= suspectsMax {
-		s.crashes = make(map[string]int)
+	if s.events == nil {
+		s.events = make(map[string]*suspect)
 	}
-	if attempts == 0 {
-		delete(s.crashes, delivery) // it began anew
+	if attempts == 0 || s.events[delivery] == nil { // it begins, perhaps anew
+		for other := range s.events {
+			if len(s.events) < suspectsMax {
+				break
+			}
+			delete(s.events, other) // any: to forget all would free the guilty with the rest
+		}
+		s.events[delivery] = &suspect{answered: s.answered}
 	}
-	s.crashes[delivery]++
-	return s.crashes[delivery]
+	e := s.events[delivery]
+	if excusable && e.excuses < excusesMax {
+		e.excuses++
+		return 0
+	}
+	e.crashes++
+	return e.crashes
 }
 
-// of returns how many crashes in a row an event has.
-func (s *suspects) of(delivery string, attempts int) int {
+// of returns how many crashes in a row count against an event, and whether others
+// were excused.
+func (s *suspects) of(delivery string, attempts int) (crashes int, excused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if attempts == 0 {
-		return 0 // it began anew
+	e := s.events[delivery]
+	if e == nil || attempts == 0 { // it begins, perhaps anew
+		return 0, false
 	}
-	return s.crashes[delivery]
+	return e.crashes, e.excuses > 0
 }
 
-// cleared forgets the crashes of an event that got an answer, or is dead.
+// cleared forgets the crashes of an event that got an answer.
 func (s *suspects) cleared(delivery string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.crashes, delivery)
+	s.answered++
+	delete(s.events, delivery)
+}
+
+// convicted forgets the crashes of an event that is dead because of them. It
+// reports whether the plugin has answered others between them, and so works.
+func (s *suspects) convicted(delivery string) (works bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.events[delivery]
+	delete(s.events, delivery)
+	return e != nil && s.answered > e.answered
 }
 
 // count returns how many events are suspected.
-func (s *suspects) count() int {
+func (s *suspects) count() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.crashes)
+	for _, e := range s.events {
+		if e.crashes > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // concludeLost completes the record of an event with which the process died,

@@ -15,6 +15,7 @@ type limits struct {
 	obituary time.Duration // for the exit status after the stream broke
 	memory   time.Duration // between measurements of its memory
 	settle   time.Duration // without a hello, until a program that reads lines is taken to have started
+	prove    time.Duration // without a word, until its end is held against the event that it has
 
 	pingEvery  time.Duration
 	pingWait   time.Duration
@@ -54,6 +55,7 @@ func defaultLimits() limits {
 		obituary:    200 * time.Millisecond,
 		memory:      time.Second,
 		settle:      500 * time.Millisecond,
+		prove:       time.Second,
 		pingEvery:   5 * time.Second,
 		pingWait:    2 * time.Second,
 		pingMisses:  3,

@@ -1,0 +1,62 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// silence decides whether the end of a process that has not said a word may be
+// the doing of the event that it had. A program that reads lines is ready as
+// soon as it runs, and may end because it cannot work at all: its database is
+// away. If it has lived without the event for longer than any silent process
+// before it, and dies with the event, the event is to blame. It is safe for
+// concurrent use.
+type silence struct {
+	mu       sync.Mutex
+	lifespan time.Duration // the longest that a silent process has lived that died without cause
+}
+
+// lifespanFactor is how much longer a process must live than those before it.
+const lifespanFactor = 1.5
+
+// wait returns how long a silent process must live to be proven: at least base,
+// and never more than a minute.
+func (s *silence) wait(base time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(time.Minute, max(base, time.Duration(lifespanFactor*float64(s.lifespan))))
+}
+
+// proven reports whether a process has shown that it lives by itself.
+func (s *silence) proven(r *running, base time.Duration) bool {
+	return !r.silent() || time.Since(r.began) >= s.wait(base)
+}
+
+// await waits until a process is proven.
+func (s *silence) await(ctx context.Context, r *running, base time.Duration) error {
+	timer := time.NewTimer(s.wait(base) - time.Since(r.began))
+	defer timer.Stop()
+	select {
+	case <-r.heard():
+		return nil
+	case <-timer.C:
+		return nil
+	case <-r.link.closing:
+		return errMoved
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ended takes note of the end of a process.
+func (s *silence) ended(r *running) {
+	if !r.silent() || r.tried.Load() || r.retired.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lifespan = max(s.lifespan, time.Since(r.began))
+}
