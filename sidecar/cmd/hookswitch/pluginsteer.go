@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -91,7 +92,9 @@ func logsOfPlugin(stdout io.Writer) *cli.Command {
 // logText writes a line of a plugin's log for people.
 func logText(text []byte) string {
 	var l pluginhost.LogLine
-	if json.Unmarshal(text, &l) != nil {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber() // ids of 19 digits are no floats
+	if dec.Decode(&l) != nil {
 		return strings.TrimSpace(string(text))
 	}
 	var b strings.Builder

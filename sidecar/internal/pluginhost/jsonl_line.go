@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // jsonEvent is an event as a line. The fields are those of the protocol's
@@ -145,7 +146,8 @@ func (l *jsonLines) line(text []byte, truncated bool) {
 // which event it answers, the event need not wait for its timeout.
 func (l *jsonLines) misread(text []byte, err error) {
 	l.run.out.write("stdout", record{level: slog.LevelWarn,
-		message: fmt.Sprintf("line on stdout is not understood: %v: %s", err, strings.ToValidUTF8(string(text[:min(len(text), tailWidth)]), "\uFFFD"))}, false)
+		message: fmt.Sprintf("%s: %v: %s", lineMisread, err, strings.ToValidUTF8(string(text[:min(len(text), tailWidth)]), "\uFFFD")),
+		attrs:   []slog.Attr{slog.Any("code", telemetry.CodePluginMisread)}}, false)
 	var reply struct{ Seq uint64 }
 	if json.Unmarshal(text, &reply) == nil && reply.Seq != 0 {
 		l.result(&pluginpb.Result{Seq: reply.Seq, Outcome: &pluginpb.Result_Retry{
@@ -198,6 +200,8 @@ func (l *jsonLines) hear() (first bool) {
 const (
 	answerContradicts = "the plugin's answer contradicts itself"
 	answerMisread     = "the plugin's answer is not understood"
+
+	lineMisread = "line on stdout is not understood"
 )
 
 // retryMax is the longest wait that an answer can ask for.

@@ -23,11 +23,16 @@ const attrsMax = 32 // attributes kept of one line
 var (
 	levelKeys   = []string{"@level", "level", "severity", "lvl"}
 	messageKeys = []string{"@message", "msg", "message"}
-	hiddenKeys  = []string{"@timestamp", "time", "ts", "timestamp", "@module", "@caller"}
-	// hostKeys are what the host says of the plugin; a plugin must not say it
-	// of another.
-	hostKeys = []string{"plugin", "pid", "stream", "truncated"}
+	// hiddenKeys are what the host knows, or knows better: when, from whom, and
+	// from where. A plugin must not say it of another.
+	hiddenKeys = []string{"@timestamp", "time", "ts", "timestamp", "@module", "@caller", "plugin", "pid", "stream", "truncated"}
+	// hostKeys are places of the sidecar in its own lines, by which people
+	// search and alert. What a plugin says there is shown under another name.
+	hostKeys = []string{"code", "level", "msg", "target", "source"}
 )
+
+// foreignPrefix makes the name of a field of one that is in hostKeys.
+const foreignPrefix = "plugin_"
 
 // parseLine reads a line as the JSON that loggers write, and anything else as
 // text of level info. Nothing in the line is trusted to have the right type.
@@ -38,9 +43,10 @@ func parseLine(line []byte) record {
 		text.level = prefixLevel(text.message)
 		return text
 	}
-	var fields map[string]any
-	if json.Unmarshal(trimmed, &fields) != nil {
-		return text
+	split, whole := splitFields(trimmed)
+	fields := make(map[string]any, len(split))
+	for _, f := range split {
+		fields[f.key] = f.value() // the last of two counts, as for most readers of JSON
 	}
 	rec := record{level: slog.LevelInfo, json: true}
 	found := false
@@ -57,22 +63,37 @@ func parseLine(line []byte) record {
 			break
 		}
 	}
-	if !found {
-		// JSON, but nobody's log record: better whole than in pieces.
-		text.level, text.json = rec.level, true
+	if !found || !whole {
+		// JSON, but nobody's log record, or a part of one: better whole than
+		// in pieces.
+		text.level, text.json = rec.level, whole
 		return text
+	}
+	rec.attrs = attrsOf(fields)
+	return rec
+}
+
+// attrsOf returns the fields of a plugin's record, sorted by name.
+func attrsOf(fields map[string]any) (attrs []slog.Attr) {
+	in := func(keys []string, key string) bool {
+		return slices.ContainsFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })
 	}
 	keys := make([]string, 0, len(fields))
 	for key := range fields {
-		if !slices.Contains(hiddenKeys, key) && !slices.Contains(hostKeys, key) {
+		if !in(hiddenKeys, key) {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
 	for _, key := range keys[:min(len(keys), attrsMax)] {
-		rec.attrs = append(rec.attrs, slog.Any(key, fields[key]))
+		name := key
+		if in(hostKeys, key) {
+			for name = foreignPrefix + key; slices.Contains(keys, name); name = foreignPrefix + name {
+			}
+		}
+		attrs = append(attrs, slog.Any(name, fields[key]))
 	}
-	return rec
+	return attrs
 }
 
 // levelOf understands names, and the numbers of pino and bunyan.
@@ -80,24 +101,24 @@ func levelOf(v any) (slog.Level, bool) {
 	switch v := v.(type) {
 	case string:
 		switch strings.ToLower(v) {
-		case "trace", "debug":
+		case "trace", "debug", "verbose":
 			return slog.LevelDebug, true
-		case "info", "notice":
+		case "info", "information", "notice":
 			return slog.LevelInfo, true
 		case "warn", "warning":
 			return slog.LevelWarn, true
-		case "error", "err", "critical", "fatal", "panic", "dpanic":
+		case "error", "err", "critical", "crit", "alert", "emergency", "emerg", "fatal", "panic", "dpanic":
 			return slog.LevelError, true
 		}
-	case float64:
-		switch {
-		case v >= 50:
+	case json.Number:
+		switch n, _ := v.Float64(); {
+		case n >= 50:
 			return slog.LevelError, true
-		case v >= 40:
+		case n >= 40:
 			return slog.LevelWarn, true
-		case v >= 30:
+		case n >= 30:
 			return slog.LevelInfo, true
-		case v >= 10:
+		case n >= 10:
 			return slog.LevelDebug, true
 		}
 	}

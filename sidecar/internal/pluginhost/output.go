@@ -96,7 +96,7 @@ func (o *output) stderr(line []byte, truncated bool) {
 }
 
 func (o *output) stdout(line []byte, truncated bool) {
-	o.write("stdout", record{level: slog.LevelInfo, message: strings.ToValidUTF8(string(line), "\uFFFD")}, truncated)
+	o.write("stdout", parseLine(line), truncated)
 }
 
 // note adds a remark of the host to the last lines.

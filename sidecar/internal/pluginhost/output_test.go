@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -57,6 +58,18 @@ func TestParseLine(t *testing.T) {
 		{"JSON without a message stays whole", `{"level":"error","a":1}`, `ERROR {"level":"error","a":1}`},
 		{"wrong types stay whole", `{"@message":1,"@level":[],"@timestamp":{}}`, `INFO {"@message":1,"@level":[],"@timestamp":{}}`},
 		{"a level that is none stays a field", `{"@level":{"a":1},"msg":"m"}`, "INFO m @level=map[a:1]"},
+		{"numbers keep their digits", `{"msg":"m","id":1234567890123456789,"n":[{"x":1e400,"y":0.10}]}`, "INFO m id=1234567890123456789 n=[map[x:1e400 y:0.10]]"},
+		{"what Python writes for no number", `{"level": "error", "n": NaN, "i": -Infinity, "in": {"x":[NaN]}, "msg": "m"}`, `ERROR m i=-Infinity in={"x":[NaN]} n=NaN`},
+		{"a level keeps its line that is cut", `{"level":50,"msg":"` + strings.Repeat("x", 20), `ERROR {"level":50,"msg":"` + strings.Repeat("x", 20)},
+		{"a level keeps its line that is broken", `{"level":"warn","a":'b',"msg":"m"} and more`, `WARN {"level":"warn","a":'b',"msg":"m"} and more`},
+		{"the last of two counts", `{"level":"info","msg":"first","level":"error","msg":"m","a":1,"a":2}`, "ERROR m a=2"},
+		{"the places of the sidecar are its own", `{"level":"loud","msg":"m","message":"x","code":"dead-letter","Code":1,"target":"plugin:other","MSG":"y","Plugin":"other"}`,
+			"INFO m plugin_Code=1 plugin_MSG=y plugin_code=dead-letter plugin_level=loud message=x plugin_target=plugin:other"},
+		{"also if others are there already", `{"msg":"m","code":1,"plugin_code":2}`, "INFO m plugin_plugin_code=1 plugin_code=2"},
+		{"a level in two places", `{"@level":"warn","level":"error","@message":"m","msg":"other"}`, "WARN m plugin_level=error plugin_msg=other"},
+		{"deep nesting", `{"level":"error","msg":"m","a":` + strings.Repeat("[", 7000) + strings.Repeat("]", 7000) + `}`, "ERROR m a=" + strings.Repeat("[", 7000) + strings.Repeat("]", 7000)},
+		{"spaces", "{ \"a\" : \"b\\\"}\" ,\t\"msg\":\"m\" } ", `INFO m a=b"}`},
+		{"nothing at all", `{}`, "INFO {}"},
 		{"a plugin does not speak for another", `{"msg":"m","plugin":"other","pid":1,"stream":"x","truncated":false}`, "INFO m"},
 		{"broken JSON is text", `{"msg":"m`, `INFO {"msg":"m`},
 		{"JSON that is no object is text", `[1]`, `INFO [1]`},
@@ -84,6 +97,41 @@ func TestParseLine(t *testing.T) {
 			t.Errorf("%d attributes, want %d", len(rec.attrs), attrsMax)
 		}
 	})
+}
+
+// What a plugin prints reaches a log of JSON with its digits, and with one value
+// in each of the sidecar's places.
+func TestPluginLineInALogOfJSON(t *testing.T) {
+	var text bytes.Buffer
+	ring := newLogRing()
+	log := slog.New(ringHandler{Handler: slog.NewJSONHandler(&text, nil), ring: ring}).With("plugin", "x", "pid", 7)
+	line := []byte(`{"level":"error","msg":"m","time":"1999-01-01T00:00:00Z","code":"dead-letter","pid":1,"plugin":"other",` +
+		`"stream":"none","id":1234567890123456789,"x":NaN,"deep":{"n":12345678901234567890}}`)
+	for _, print := range []func([]byte, bool){newOutput(log).stderr, newOutput(log).stdout} {
+		text.Reset()
+		print(line, false)
+		logged := text.String()
+		for key, want := range map[string]string{"level": `"ERROR"`, "msg": `"m"`, "plugin": `"x"`, "pid": "7",
+			"plugin_code": `"dead-letter"`, "id": "1234567890123456789", "x": `"NaN"`, "deep": `{"n":12345678901234567890}`} {
+			if !strings.Contains(logged, `"`+key+`":`+want) {
+				t.Errorf("%s is not %s: %s", key, want, logged)
+			}
+		}
+		for _, key := range []string{"time", "level", "msg", "plugin", "pid", "stream"} {
+			if n := strings.Count(logged, `"`+key+`":`); n != 1 {
+				t.Errorf("%s is there %d times: %s", key, n, logged)
+			}
+		}
+		if strings.Contains(logged, `"code":`) || strings.Contains(logged, "1999") {
+			t.Errorf("a place of the sidecar was taken: %s", logged)
+		}
+	}
+	lines, _, _ := ring.last(2)
+	for _, kept := range lines {
+		if !strings.Contains(string(kept), `"id":1234567890123456789`) {
+			t.Errorf("the ring has %s", kept)
+		}
+	}
 }
 
 func FuzzParseLine(f *testing.F) {

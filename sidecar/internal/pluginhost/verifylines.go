@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,7 +80,7 @@ func (w *witness) stdout() (other, misread []string) {
 	for _, s := range w.said {
 		switch {
 		case !s.stdout:
-		case s.level >= slog.LevelWarn, strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, " truncated=true"):
+		case strings.HasPrefix(s.text, lineMisread), strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, " truncated=true"):
 			misread = append(misread, s.text)
 		default:
 			other = append(other, s.text)

@@ -56,6 +56,8 @@ const (
 	CodePluginForced       Code = "plugin-forced"
 	CodePluginSilent       Code = "plugin-silent"
 	CodePluginFloods       Code = "plugin-floods"
+	CodePluginMisread      Code = "plugin-misread"
+	CodePluginUnsettled    Code = "plugin-unsettled"
 	CodePluginLimits       Code = "plugin-limits"
 	CodePluginInClear      Code = "plugin-in-clear"
 
