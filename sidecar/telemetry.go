@@ -45,6 +45,9 @@ func (s *Sidecar) levels(ctx context.Context) (telemetry.Levels, error) {
 
 func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
 	for _, status := range s.plugins.Status() {
+		if status.Misfit { // its name may be that of a plugin
+			continue
+		}
 		list = append(list, telemetry.Plugin{
 			Name: status.Name, Version: status.Version, SHA256: status.Digest, State: string(status.State),
 			Up: status.State == pluginhost.StateReady, Restarts: status.Restarts, InFlight: status.InFlight,

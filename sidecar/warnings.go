@@ -23,6 +23,9 @@ const telnyxWaits = 2 * time.Second
 // folder and looks up the hosts of apps.
 func (c *Config) Advice() []string {
 	list := append(slices.Clone(c.Warnings()), c.settled(c.listeners())...)
+	for _, text := range pluginhost.CheckDir(c.PluginDir) {
+		list = append(list, "HOOKSWITCH_PLUGIN_DIR: "+text)
+	}
 	plugins, err := pluginhost.List(c.PluginDir)
 	if err == nil {
 		for _, name := range slices.Sorted(maps.Keys(plugins)) {

@@ -93,7 +93,11 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 			}
 		}
 		row("plugin", p.Name)
-		row("state", fmt.Sprintf("%s for %s", p.State, ago(p.Since)))
+		state := p.State
+		if p.Since != nil {
+			state += " for " + ago(p.Since)
+		}
+		row("state", state)
 		row("file", p.File)
 		row("digest", p.Digest)
 		if p.Rollback {
@@ -114,7 +118,11 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 			row("suspects", fmt.Sprintf("%d events were there when a process died", p.Suspects))
 		}
 		if p.LastError != "" {
-			row("last error", fmt.Sprintf("%s ago: %s", ago(p.LastErrorAt), p.LastError))
+			when := ""
+			if p.LastErrorAt != nil {
+				when = ago(p.LastErrorAt) + " ago: "
+			}
+			row("last error", when+p.LastError)
 		}
 		if p.UpdateFailed != nil {
 			row("update failed", fmt.Sprintf("%s ago, %.8s: %s", ago(p.UpdateFailed.At), p.UpdateFailed.Digest, p.UpdateFailed.Reason))

@@ -110,6 +110,9 @@ func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(
 		if err != nil {
 			return err
 		}
+		if s.Misfit {
+			return misfit(s)
+		}
 		switch err := do(a.cfg.Plugins, r.Context(), s.Name); {
 		case errors.Is(err, pluginhost.ErrNoPlugin):
 			return problem(http.StatusNotFound, "not-found", "the plugin "+s.Name+" has gone meanwhile")
@@ -127,6 +130,11 @@ func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(
 	}
 }
 
+// misfit refuses to do something to a file that cannot be a plugin.
+func misfit(s pluginhost.Status) error {
+	return problem(http.StatusConflict, "plugin", s.File+" is not run as a plugin: "+s.LastError)
+}
+
 func enablePlugin(p Plugins, ctx context.Context, name string) error {
 	return p.SetEnabled(ctx, name, true)
 }
@@ -141,6 +149,9 @@ func (a *API) pluginLogs(w http.ResponseWriter, r *http.Request) error {
 	s, err := a.plugin(r)
 	if err != nil {
 		return err
+	}
+	if s.Misfit {
+		return misfit(s)
 	}
 	query := r.URL.Query()
 	for name := range query {

@@ -23,6 +23,7 @@ type build struct {
 	settings string // digest, empty if there are none
 	rollback bool   // an operator has chosen it instead of the file
 	note     string // why it is not what the file is, for the log
+	held     string // digest of the file, whose copy is held; empty if there is none
 }
 
 func (b *build) record() buildRecord { return buildRecord{Digest: b.digest, Settings: b.settings} }
@@ -66,6 +67,7 @@ func (h *Host) makeBuild(f found, again bool) (*build, error) {
 	}
 	if rec.Failed != nil && rec.Failed.buildRecord == b.record() && !again {
 		if good, ok := h.fallback(f, errors.New(rec.Failed.Reason)); ok {
+			good.held = b.held
 			return good, nil
 		}
 	}
@@ -107,7 +109,9 @@ func (h *Host) readProgram(b *build) error {
 	}
 	if b.kind == kindExec {
 		var err error
-		b.digest, b.sealed.exec, err = h.copies.adopt(b.path, h.cfg.Trust.digest)
+		if b.digest, b.sealed.exec, err = h.copies.adopt(b.path, h.cfg.Trust.digest); err == nil {
+			b.held = b.digest
+		}
 		return final(err)
 	}
 	// What runs is in the plugin directory, not a copy of it: a digest says what
@@ -173,13 +177,14 @@ func (h *Host) readSettings(f found) ([]byte, error) {
 }
 
 // keepSettings keeps a copy of the settings of a build, so that it can be started
-// again when the file has others that do not work.
-func (h *Host) keepSettings(b *build) error {
+// again when the file has others that do not work. The copy is held until letGo
+// is called.
+func (h *Host) keepSettings(b *build) (letGo func(), err error) {
 	if b.kind != kindExec || len(b.sealed.settings) == 0 {
-		return nil
+		return func() {}, nil
 	}
-	_, err := h.copies.keep("settings.json", b.sealed.settings)
-	return err
+	digest, err := h.copies.keep("settings.json", b.sealed.settings)
+	return func() { h.copies.letGo(digest) }, err
 }
 
 // rollTo makes a build of the program that an operator has gone back to.

@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"time"
+	"sync"
 )
 
 // copies keeps what plugins run from: private copies of their programs, and of
@@ -28,6 +28,33 @@ import (
 type copies struct {
 	dir    string
 	shared bool // plugins are another user's processes, which have to get there
+	held   *held
+}
+
+// held counts those who are about to use a copy that no record refers to yet.
+type held struct {
+	mu   sync.Mutex
+	uses map[string]int // by digest
+}
+
+// hold keeps a copy, which may not be there yet, until it is let go.
+func (c copies) hold(digest string) {
+	c.held.mu.Lock()
+	defer c.held.mu.Unlock()
+	c.held.uses[digest]++
+}
+
+// letGo ends a hold. It may be one of nothing.
+func (c copies) letGo(digest string) {
+	c.held.mu.Lock()
+	defer c.held.mu.Unlock()
+	if c.held.uses[digest]--; c.held.uses[digest] <= 0 {
+		delete(c.held.uses, digest)
+	}
+}
+
+func newCopies(dir string) copies {
+	return copies{dir: dir, held: &held{uses: make(map[string]int)}}
 }
 
 // modes returns those of directories and files.
@@ -44,10 +71,6 @@ var errChanging = errors.New("the file is being written")
 const (
 	copyMax  = 1 << 30 // bytes of a program
 	copyTemp = ".new-"
-
-	// copyFresh is how long a copy that nothing refers to is kept: somebody
-	// may be about to start it.
-	copyFresh = 10 * time.Minute
 )
 
 var digestName = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -69,7 +92,8 @@ func (c copies) prepare() error {
 }
 
 // adopt makes sure that there is a copy of a file, and returns its digest and
-// path. check is asked about the bytes before they are kept.
+// path. check is asked about the bytes before they are kept. If there is a path
+// the copy is held.
 func (c copies) adopt(path string, check func(digest string) error) (digest, private string, err error) {
 	src, err := os.Open(path)
 	if err != nil {
@@ -100,9 +124,13 @@ func (c copies) adopt(path string, check func(digest string) error) (digest, pri
 	if err := check(digest); err != nil {
 		return digest, "", err
 	}
+	c.hold(digest)
+	defer func() {
+		if err != nil {
+			c.letGo(digest)
+		}
+	}()
 	if private, err = c.find(digest); err == nil {
-		now := time.Now()
-		_ = os.Chtimes(filepath.Dir(private), now, now) // it is in use
 		return digest, private, nil
 	}
 	if _, err := src.Seek(0, io.SeekStart); err != nil {
@@ -115,10 +143,12 @@ func (c copies) adopt(path string, check func(digest string) error) (digest, pri
 	return digest, private, err
 }
 
-// keep makes sure that there is a copy of some bytes, and returns its digest.
+// keep makes sure that there is a copy of some bytes, which is held, and returns
+// its digest.
 func (c copies) keep(name string, data []byte) (digest string, err error) {
 	sum := sha256.Sum256(data)
 	digest = hex.EncodeToString(sum[:])
+	c.hold(digest)
 	if _, err := c.find(digest); err == nil {
 		return digest, nil
 	}
@@ -211,21 +241,20 @@ func (c copies) add(digest, name string, src io.Reader) (string, error) {
 	return path, nil
 }
 
-// sweep removes the copies that nobody needs.
-func (c copies) sweep(needed []string) error {
+// sweep removes the copies that nobody needs. needed is asked when none can be
+// added to the held ones.
+func (c copies) sweep(needed func() []string) error {
+	c.held.mu.Lock()
+	defer c.held.mu.Unlock()
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return fmt.Errorf("sweep the private copies: %w", err)
 	}
+	keep := needed()
 	for _, e := range entries {
-		if !digestName.MatchString(e.Name()) || slices.Contains(needed, e.Name()) {
-			continue
+		if digestName.MatchString(e.Name()) && !slices.Contains(keep, e.Name()) && c.held.uses[e.Name()] == 0 {
+			err = cmp.Or(err, os.RemoveAll(filepath.Join(c.dir, e.Name())))
 		}
-		info, infoErr := e.Info()
-		if infoErr != nil || time.Since(info.ModTime()) < copyFresh {
-			continue
-		}
-		err = cmp.Or(err, os.RemoveAll(filepath.Join(c.dir, e.Name())))
 	}
 	return err
 }

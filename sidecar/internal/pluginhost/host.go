@@ -160,6 +160,8 @@ type Host struct {
 	run      *runDir   // set by the first Start
 	started  bool      // Start has been called
 	startErr error     // what the first Start returned
+	misfits  []misfit  // of the plugin directory
+	left     []misfit
 	known    map[string]*sighting
 	firsts   sync.WaitGroup // plugins whose first start is not decided
 	wait     sync.WaitGroup // supervisors, the watcher and removals; not added to after stop
@@ -176,17 +178,18 @@ func New(cfg Config) (*Host, error) {
 		cfg.StateDir = abs
 	}
 	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{}),
-		copies: copies{dir: cfg.StateDir}, known: make(map[string]*sighting)}
+		copies: newCopies(cfg.StateDir), known: make(map[string]*sighting)}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
-	files, err := scan(h.dir, h.cfg.Log)
+	list, err := scan(h.dir, nil, h.cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
-	if len(files) == 0 && (!cfg.Watch || h.dir == "") {
+	if len(list.plugins) == 0 && (!cfg.Watch || h.dir == "") {
 		h.registry = new(registry)
+		h.note(list)
 		return h, nil
 	}
 	if h.runPath, err = checkRunDir(cfg.RunDir); err != nil {
@@ -198,11 +201,17 @@ func New(cfg Config) (*Host, error) {
 	if h.registry, err = openRegistry(cfg.StateDir); err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
+	if len(list.misfits) > 0 { // of two files for one plugin the one goes on that ran before
+		if list, err = scan(h.dir, h.registry.files(h.dir), h.cfg.Log); err != nil {
+			return nil, fmt.Errorf("pluginhost: %w", err)
+		}
+	}
+	h.note(list)
 	if h.res, err = cfg.resources(); err != nil {
 		return nil, &UserError{err}
 	}
 	h.copies.shared = h.res.account != nil
-	for _, f := range files {
+	for _, f := range list.plugins {
 		if err := h.res.permit(f); err != nil {
 			return nil, &UserError{err}
 		}
@@ -236,14 +245,39 @@ func (h *Host) Plugins() []*Plugin {
 	return h.plugins
 }
 
-// Status returns what each plugin is doing, sorted by name.
+// Status returns what each plugin is doing, sorted by name, and what files of the
+// directory cannot be plugins.
 func (h *Host) Status() []Status {
+	h.mu.Lock()
+	plugins, misfits := h.plugins, h.misfits
+	h.mu.Unlock()
 	var list []Status
-	for _, p := range h.Plugins() {
+	for _, p := range plugins {
 		list = append(list, p.Status())
 	}
-	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range misfits {
+		list = append(list, Status{Name: filepath.Base(m.path), File: m.path, Misfit: true, State: StateFailed, Enabled: true, LastError: m.reason})
+	}
+	slices.SortStableFunc(list, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return list
+}
+
+// note takes note of the files that are not plugins, and logs what is new.
+func (h *Host) note(l listing) {
+	h.mu.Lock()
+	misfits, left := h.misfits, h.left
+	h.misfits, h.left = l.misfits, l.left
+	h.mu.Unlock()
+	for _, m := range l.misfits {
+		if !slices.Contains(misfits, m) {
+			h.cfg.Log.Error("a file of the plugin directory cannot be a plugin; the others run", "code", telemetry.CodePluginDirectory, "file", m.path, "error", m.reason)
+		}
+	}
+	for _, m := range l.left {
+		if !slices.Contains(left, m) {
+			h.cfg.Log.Info("an executable of the plugin directory is passed over", "file", m.path, "reason", m.reason)
+		}
+	}
 }
 
 // Start starts all plugins at the same time, and returns when each of them is
@@ -384,6 +418,7 @@ func (h *Host) dismiss(p *Plugin) {
 	if h.isStopping() {
 		return
 	}
+	h.setClaim(p, claim{})
 	h.wait.Go(func() {
 		if h.cfg.OnRemove != nil {
 			h.cfg.OnRemove(p)
@@ -396,7 +431,8 @@ func (h *Host) dismiss(p *Plugin) {
 		if back {
 			return
 		}
-		if err := h.registry.forget(p.file.name); err != nil {
+		err := h.registry.forget(p.file.name)
+		if err = errors.Join(err, h.copies.sweep(h.registry.needed)); err != nil {
 			h.cfg.Log.Warn("a plugin that is gone is not forgotten", "code", telemetry.CodePluginUnremembered, "plugin", p.file.name, "error", err)
 		}
 	})

@@ -52,7 +52,7 @@ func inspect(path string, environ []string) (bad, foreign *Problem) {
 			What: fmt.Sprintf("it is not executable (mode %#o), so the sidecar passes it over", info.Mode().Perm())}, nil
 	}
 	if bad == nil {
-		bad = badName(strings.TrimPrefix(filepath.Base(path), filePrefix))
+		bad = nameProblem(path, false)
 	}
 	return bad, foreign
 }
@@ -83,15 +83,19 @@ func missing(path string) *Problem {
 	return p
 }
 
-// badName says why the host would not load a plugin of this name. A name by
+// nameProblem says why the host would not load a plugin of this name. A name by
 // which it would only be passed over is a warning, not a problem: see
 // passedOver.
-func badName(name string) *Problem {
-	if validName.MatchString(name) {
+func nameProblem(path string, ofManifest bool) *Problem {
+	if !ofManifest && strings.Contains(filepath.Base(path), ".") && manifestName.MatchString(pluginName(path)) {
 		return nil
 	}
-	return &Problem{Kind: ProblemName, What: fmt.Sprintf("its name %q cannot be that of a plugin: letters, digits, '.', '_' and '-' only", name),
-		Fix: "rename it"}
+	text := badName(pluginName(path), ofManifest)
+	if text == "" {
+		return nil
+	}
+	what, fix, _ := strings.Cut(text, ": ")
+	return &Problem{Kind: ProblemName, What: what, Fix: fix}
 }
 
 func readHead(path string) ([]byte, error) {

@@ -105,12 +105,12 @@ func TestScanFindsManifests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	files, err := scan(dir, slog.New(slog.DiscardHandler))
+	list, err := scan(dir, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, f := range files {
+	for _, f := range list.plugins {
 		line := f.name + " " + string(f.kind)
 		if f.err != nil {
 			line += "refused"

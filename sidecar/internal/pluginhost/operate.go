@@ -34,13 +34,13 @@ func (h *Host) Reload(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	files, err := scan(h.dir, h.cfg.Log)
-	if _, ok := errors.AsType[scanProblems](err); err != nil && !ok {
+	list, err := scan(h.dir, map[string]string{p.file.name: p.orders.get().file.path}, h.cfg.Log)
+	if err != nil {
 		return fmt.Errorf("pluginhost: %w", err)
 	}
 	file := p.file
-	if i := slices.IndexFunc(files, func(f found) bool { return f.name == p.file.name }); i >= 0 {
-		file = files[i]
+	if i := slices.IndexFunc(list.plugins, func(f found) bool { return f.name == p.file.name }); i >= 0 {
+		file = list.plugins[i]
 	}
 	return p.order(ctx, func(o *order) { o.file, o.force = file, true })
 }
@@ -74,10 +74,11 @@ func (h *Host) Rollback(ctx context.Context, name string) error {
 	if !ok {
 		return ErrNoVersion
 	}
-	file, _, err := h.copies.adopt(p.file.path, func(string) error { return nil })
+	file, _, err := h.copies.adopt(p.orders.get().file.path, func(string) error { return nil })
 	if err != nil {
 		return fmt.Errorf("pluginhost: roll back: %w", err)
 	}
+	defer h.copies.letGo(file)
 	err = h.registry.update(p.file.name, func(r *pluginRecord) {
 		r.Rollback, r.Failed = &rollbackRecord{To: to.Digest, From: file}, nil
 	})

@@ -19,57 +19,6 @@ import (
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 )
 
-func TestScan(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name string, mode os.FileMode) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), nil, mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"hookswitch-plugin-b", "a", "c-1.2_3", ".hidden", "new.tmp", "we ird"} {
-		write(name, 0o755)
-	}
-	write("README.md", 0o644)
-	write("a.json", 0o644)
-	if err := os.Mkdir(filepath.Join(dir, "sub"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for link, target := range map[string]string{"link": "a", "dangling": "missing", "todir": "sub"} {
-		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	log := newRecorder(t)
-
-	if _, err := scan(dir, slog.New(log)); err == nil || !strings.Contains(err.Error(), "we ird") {
-		t.Errorf("a name with a space: %v", err)
-	}
-	if err := os.Remove(filepath.Join(dir, "we ird")); err != nil {
-		t.Fatal(err)
-	}
-	got, err := scan(dir, slog.New(log))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, f := range got {
-		names = append(names, f.name)
-	}
-	if want := []string{"a", "c-1.2_3", "b", "link"}; !slices.Equal(names, want) {
-		t.Errorf("got %q, want %q", names, want)
-	}
-	for _, passed := range []string{".hidden", "new.tmp", "README.md", "sub", "dangling", "todir"} {
-		log.wait(t, 1, "DEBUG", passed+" reason=")
-	}
-
-	write("b", 0o755)
-	_, err = scan(dir, slog.New(log))
-	if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "hookswitch-plugin-b")) || !strings.Contains(err.Error(), filepath.Join(dir, "b")) {
-		t.Errorf("two files of one name: %v", err)
-	}
-}
-
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "p"), nil, 0o755); err != nil {

@@ -39,6 +39,9 @@ type Plugin struct {
 	silence   silence
 	meter     meter
 
+	claim claim   // of what runs; guarded by Host.mu
+	rival *Plugin // for which it is not run; likewise
+
 	draining chan struct{} // closed by drain: Deliver waits for no process
 	drain    func()
 

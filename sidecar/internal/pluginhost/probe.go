@@ -272,7 +272,7 @@ func (p *Probe) startManifest(ctx context.Context, path string, f found) *Proble
 	if _, err := os.Stat(path); err != nil {
 		return missing(path)
 	}
-	if bad := badName(f.name); bad != nil {
+	if bad := nameProblem(path, true); bad != nil {
 		return bad
 	}
 	m, err := readManifest(f.path)
@@ -339,7 +339,11 @@ func (p *Probe) settings(f found) ([]byte, *Problem) {
 
 // passedOver warns of names that the host does not look at.
 func passedOver(path string) []string {
-	if why := notPlugin(path); why != "" {
+	why := notPlugin(path)
+	if why == "" && !programName.MatchString(pluginName(path)) {
+		why = "with a dot"
+	}
+	if why != "" {
 		return []string{fmt.Sprintf("in a plugin directory the sidecar would pass it over: its name is %s", why)}
 	}
 	return nil

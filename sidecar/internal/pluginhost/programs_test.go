@@ -29,6 +29,9 @@ import (
 var programs = map[string]func(){
 	"good":                   func() { good(0) },
 	"hookswitch-plugin-good": func() { good(0) },
+	"twin":                   func() { good(0) },
+	"twin-copy":              func() { good(0) },
+	"twin-eu":                func() { good(0) },
 	"single":                 func() { good(1) },
 	"same":                   same,
 	"fussy":                  fussy,

@@ -31,6 +31,9 @@ type registry struct {
 type pluginRecord struct {
 	Disabled bool `json:"disabled,omitempty"`
 
+	// File is the name of the file that was last ready.
+	File string `json:"file,omitempty"`
+
 	// Versions are the programs that have been ready, oldest first.
 	Versions []versionRecord `json:"versions,omitempty"`
 
@@ -120,6 +123,20 @@ func (r *registry) forget(name string) error {
 	defer r.mu.Unlock()
 	delete(r.data, name)
 	return r.write()
+}
+
+// files returns the paths of the files that were last ready, by the names of the
+// plugins.
+func (r *registry) files(dir string) map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	paths := make(map[string]string)
+	for name, p := range r.data {
+		if p.File != "" {
+			paths[name] = filepath.Join(dir, p.File)
+		}
+	}
+	return paths
 }
 
 // needed returns the digests of all copies that a record refers to.

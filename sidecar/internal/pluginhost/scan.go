@@ -16,7 +16,15 @@ import (
 // plugin's name.
 const filePrefix = "hookswitch-plugin-"
 
-var validName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+var (
+	// programName is the form of an executable's name. It is what Debian's
+	// run-parts asks for: so all that packagers, editors and people leave
+	// beside a program is passed over, whatever they call it.
+	programName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+	// manifestName is that of a manifest, which nobody leaves by accident.
+	manifestName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+)
 
 // found is a plugin in the plugin directory: an executable, or a manifest.
 type found struct {
@@ -48,65 +56,132 @@ func (f *found) program() string {
 	return f.path
 }
 
-// scan lists the plugins of dir by name. A directory that does not exist has
-// none. Files that are no plugins are passed over. If the error is a
-// [scanProblems] the plugins are there all the same.
-func scan(dir string, log *slog.Logger) ([]found, error) {
+// misfit is a file of the plugin directory that looks like a plugin and cannot
+// be one. The others are not affected.
+type misfit struct {
+	path   string
+	reason string // with what to do, at the end
+}
+
+func (m misfit) String() string { return m.path + ": " + m.reason }
+
+// listing is what there is in a plugin directory.
+type listing struct {
+	plugins []found  // by the names of their files
+	misfits []misfit // likewise
+	left    []misfit // what somebody has left beside plugins, and nobody misses
+}
+
+// scan lists the plugins of dir. A directory that does not exist has none. Files
+// that are no plugins are passed over. Of two files for one plugin the one in
+// prefer, by the plugin's name, is it, or else the one with the prefix.
+func scan(dir string, prefer map[string]string, log *slog.Logger) (l listing, err error) {
 	if dir == "" {
-		return nil, nil
+		return l, nil
 	}
-	dir, err := filepath.Abs(dir)
+	dir, err = filepath.Abs(dir)
 	if err != nil {
-		return nil, fmt.Errorf("find the plugin directory: %w", err)
+		return l, fmt.Errorf("find the plugin directory: %w", err)
 	}
 	entries, err := os.ReadDir(dir) // sorted by name
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return l, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the plugin directory: %w", err)
+		return l, fmt.Errorf("read the plugin directory: %w", err)
 	}
 	manifests, parts := scanManifests(dir, entries)
-	var plugins []found
-	var problems scanProblems
-	byName := make(map[string]string) // plugin name → path
+	byName := make(map[string]int) // plugin name → index in l.plugins
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		f, ok := manifests[path]
 		if !ok {
 			f = found{kind: kindExec}
 			why := notPlugin(path)
-			if why == "" && slices.Contains(parts, path) {
+			switch {
+			case why != "":
+			case slices.Contains(parts, path):
 				why = "part of the command of a manifest"
+			case strings.HasSuffix(path, ".json"):
+				why = "settings"
 			}
 			if why != "" {
 				log.Debug("file in the plugin directory is no plugin", "path", path, "reason", why)
 				continue
 			}
 		}
-		name := strings.TrimSuffix(strings.TrimPrefix(entry.Name(), filePrefix), manifestSuffix)
-		if !validName.MatchString(name) {
-			problems = append(problems, fmt.Errorf("plugin file %q: a name may have letters, digits, '.', '_' and '-' only: rename it, or take away its executable bit", path))
+		f.name, f.path = pluginName(path), path
+		if why := leftBehind(path); !ok && why != "" {
+			l.left = append(l.left, misfit{path, why})
 			continue
 		}
-		if other, ok := byName[name]; ok {
-			problems = append(problems, fmt.Errorf("plugin %q is there twice, as %s and as %s: remove one", name, other, path))
+		if why := badName(f.name, ok); why != "" {
+			l.misfits = append(l.misfits, misfit{path, why})
 			continue
 		}
-		byName[name] = path
-		f.name, f.path = name, path
-		plugins = append(plugins, f)
+		if i, twice := byName[f.name]; twice {
+			other := l.plugins[i]
+			if prefer[f.name] == path || prefer[f.name] != other.path && strings.HasPrefix(entry.Name(), filePrefix) {
+				l.plugins[i], path, other = f, other.path, f
+			}
+			l.misfits = append(l.misfits, misfit{path, fmt.Sprintf("it is a second plugin %s, which is there as %s: rename or remove one", f.name, other.path)})
+			continue
+		}
+		byName[f.name] = len(l.plugins)
+		l.plugins = append(l.plugins, f)
 	}
-	if problems != nil {
-		return plugins, problems
-	}
-	return plugins, nil
+	return l, nil
 }
 
-// scanProblems are what is wrong with single files of a plugin directory.
-type scanProblems []error
+// CheckDir returns what is wrong with single files of a plugin directory. The
+// other plugins run. What keeps the directory from being read is not told.
+func CheckDir(dir string) (problems []string) {
+	l, _ := scan(dir, nil, slog.New(slog.DiscardHandler)) // a start says it
+	for _, m := range l.misfits {
+		problems = append(problems, m.String())
+	}
+	return problems
+}
 
-func (p scanProblems) Error() string { return errors.Join(p...).Error() }
+// pluginName returns the name of the plugin of a file.
+func pluginName(path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), filePrefix), manifestSuffix)
+}
+
+// badName says why a plugin cannot have a name, and what to do.
+func badName(name string, ofManifest bool) string {
+	switch {
+	case ofManifest && !manifestName.MatchString(name):
+		return fmt.Sprintf("the name %q may have letters, digits, '.', '_' and '-' only: rename it", name)
+	case ofManifest || programName.MatchString(name):
+		return ""
+	case strings.Trim(name, "~") != name && programName.MatchString(strings.Trim(name, "~")):
+		return "it looks like a copy that an editor has left: remove it, or take away its executable bit (chmod -x)"
+	}
+	return fmt.Sprintf("the name %q may have letters, digits, '_' and '-' only: rename it, or take away its executable bit (chmod -x)", name)
+}
+
+// leftovers are the ends of names that package managers, editors and people give
+// to what they put aside.
+var leftovers = regexp.MustCompile(`(?i)\.(bak|backup|old|orig|save[0-9]*|rej|prev|disabled|off|inactive|unused|copy|new|part|partial|crdownload|swp|swo|swx|un~|dist|sample|example|` +
+	`dpkg-[a-z]+|ucf-[a-z]+|rpm(new|save|orig|moved)|pac(new|save|orig)|apk-new|cfsaved|lock|md5|sha256|sig|asc|[0-9][0-9._:T-]*)[~0-9]*$`)
+
+// leftBehind says why an executable is one that somebody has put aside, or
+// returns "": its name has one of the usual ends, or is that of the plugin beside
+// it and more behind a dot.
+func leftBehind(path string) string {
+	base := filepath.Base(path)
+	stem, _, dotted := strings.Cut(base, ".")
+	switch {
+	case !dotted:
+		return ""
+	case leftovers.MatchString(base):
+		return "a file that was put aside"
+	case notPlugin(filepath.Join(filepath.Dir(path), stem)) == "":
+		return "another form of " + stem + ", beside it"
+	}
+	return ""
+}
 
 // scanManifests reads the manifests among the entries, by path, and lists the
 // files that their commands name: a script may be executable without being a
@@ -153,16 +228,13 @@ func notPlugin(path string) string {
 // List returns the names of the plugins in a directory, without starting any,
 // and the event types that those with a manifest declare in it.
 func List(dir string) (map[string][]string, error) {
-	files, err := scan(dir, slog.New(slog.DiscardHandler))
+	list, err := scan(dir, nil, slog.New(slog.DiscardHandler))
 	plugins := make(map[string][]string)
-	for _, f := range files {
+	for _, f := range list.plugins {
 		plugins[f.name] = nil
 		if f.manifest != nil {
 			plugins[f.name] = f.manifest.Events
 		}
-	}
-	if _, ok := errors.AsType[scanProblems](err); ok {
-		err = nil // of single files; the others are there
 	}
 	return plugins, err
 }

@@ -32,6 +32,7 @@ const (
 type Status struct {
 	Name     string // "archive"; the target is "plugin:archive"
 	File     string // the path of its file
+	Misfit   bool   // the file is not a plugin: its name, which is Name then, cannot be that of one
 	State    State
 	Since    time.Time // of the state
 	Enabled  bool

@@ -34,6 +34,8 @@ type supervisor struct {
 	current *running // takes events, or nil
 	next    *startup // being started, or nil
 
+	tried string // digest of the program that was tried last, whose copy is held
+
 	failures int         // in a row, for the backoff
 	crashes  []time.Time // of late, oldest first
 	retryAt  time.Time   // no start before, while there is no process
@@ -74,6 +76,7 @@ func (p *Plugin) supervise(first func()) {
 
 func (s *supervisor) loop() {
 	defer s.p.setStatus(func(st *Status) { st.State, st.PID, st.Up = StateStopped, 0, time.Time{} })
+	defer func() { s.h.copies.letGo(s.tried) }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stopping, removed := s.h.stopping, s.p.removed
@@ -129,6 +132,7 @@ func (s *supervisor) plan() time.Duration {
 			return -1
 		}
 		s.p.setStatus(func(st *Status) { st.State, st.Enabled, st.PID, st.Up = StateDisabled, false, 0, time.Time{} })
+		s.h.unclaim(s.p)
 		s.p.orders.decided(o.gen, nil)
 		s.first()
 		return -1
@@ -171,6 +175,7 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 	out.build, out.err = s.h.makeBuild(o.file, again)
 	if out.err != nil && current == nil && !again {
 		if b, ok := s.h.fallback(o.file, out.err); ok {
+			b.held = out.build.held
 			out.build, out.err = b, nil
 		}
 	}
@@ -202,6 +207,12 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 			return out
 		}
 	}
+	if err := s.h.claim(ctx, s.p, out.build, proc.about); err != nil {
+		proc.link.close()
+		proc.kill()
+		out.err = err
+		return out
+	}
 	out.proc = proc
 	return out
 }
@@ -210,6 +221,7 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 func (s *supervisor) started(o order, out outcome) {
 	cancelled := s.p.orders.get().gen != o.gen || s.halting()
 	s.next = nil
+	defer s.release(out.build)
 	if cancelled {
 		if out.proc != nil {
 			out.proc.link.close()
@@ -221,7 +233,7 @@ func (s *supervisor) started(o order, out outcome) {
 	switch {
 	case out.same:
 		// What runs may have ended meanwhile; then it is started again, as planned.
-		s.p.setStatus(func(st *Status) { st.Update = s.standing(out.build) })
+		s.p.setStatus(func(st *Status) { st.File, st.Update = out.build.path, s.standing(out.build) })
 		s.p.orders.decided(o.gen, nil)
 	case out.err == nil:
 		s.takeOver(o, out)
@@ -269,6 +281,7 @@ func (s *supervisor) takeOver(o order, out outcome) {
 	s.p.mu.Unlock()
 	s.p.setStatus(func(st *Status) {
 		st.State, st.PID, st.Up = StateReady, out.proc.pidNumber(), time.Now()
+		st.File = out.build.path
 		st.Version, st.SDK = out.proc.about.GetVersion(), out.proc.about.GetSdk()
 		st.Digest, st.Rollback = out.build.digest, out.build.rollback
 		st.Update = s.standing(out.build)
@@ -292,45 +305,6 @@ func (s *supervisor) takeOver(o order, out outcome) {
 		s.events <- func() { s.ended(r, reason) }
 	}()
 	s.remember(out)
-}
-
-// remember notes what is ready, and forgets copies that are older than those
-// that are kept.
-func (s *supervisor) remember(out outcome) {
-	b := out.build
-	if b.note != "" {
-		return // it stands in for an update that failed; that stays on record
-	}
-	err := s.h.keepSettings(b)
-	err = errors.Join(err, s.h.registry.update(b.name, func(r *pluginRecord) {
-		r.ran(b.record(), out.proc.about.GetVersion(), time.Now())
-	}), s.h.copies.sweep(s.h.registry.needed()))
-	if err != nil {
-		s.log.Warn("what runs is not remembered: an update that fails, and a rollback, may not find it", "code", telemetry.CodePluginUnremembered, "error", err)
-	}
-}
-
-// keepOld notes that an update did not come up.
-func (s *supervisor) keepOld(o order, out outcome) {
-	u := &Update{Reason: out.err.Error(), At: time.Now()}
-	if out.build != nil {
-		u.Digest = out.build.digest
-	}
-	s.p.setStatus(func(st *Status) { st.Update = u })
-	s.log.Error("plugin could not be updated: the old one goes on", "code", telemetry.CodePluginUpdate, "digest", short(u.Digest), "error", out.err)
-	err := s.h.registry.update(o.file.name, func(r *pluginRecord) {
-		if o.rollback || r.Rollback != nil && out.build != nil && out.build.rollback {
-			r.Rollback = nil // there is no way back
-			return
-		}
-		r.Failed = &failedRecord{Reason: u.Reason, At: u.At}
-		if out.build != nil {
-			r.Failed.buildRecord = out.build.record()
-		}
-	})
-	if err != nil {
-		s.log.Warn("an update that failed is not remembered: it is tried again after a restart", "code", telemetry.CodePluginUnremembered, "error", err)
-	}
 }
 
 // ended takes note of the end of a process.

@@ -37,10 +37,11 @@ type limits struct {
 	crashWindow time.Duration // in so long: it has failed
 	probe       time.Duration // between the starts of one that has failed
 
-	rescan    time.Duration // between looks at the plugin directory that nothing prompts
-	stable    time.Duration // a file has not changed for so long, and is taken
-	lookAgain time.Duration // between looks while something changes
-	goneGrace time.Duration // a file is not there for so long, and its plugin is removed
+	rescan      time.Duration // between looks at the plugin directory that nothing prompts
+	stable      time.Duration // a file has not changed for so long, and is taken
+	lookAgain   time.Duration // between looks while something changes
+	changePause time.Duration // between changes of one plugin, after a few
+	goneGrace   time.Duration // a file is not there for so long, and its plugin is removed
 }
 
 func defaultLimits() limits {
@@ -70,6 +71,7 @@ func defaultLimits() limits {
 		rescan:      10 * time.Second, // and up to half of it more
 		stable:      500 * time.Millisecond,
 		lookAgain:   100 * time.Millisecond,
+		changePause: 30 * time.Second,
 		goneGrace:   10 * time.Second,
 	}
 }

@@ -3,7 +3,6 @@
 package pluginhost
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -38,6 +37,7 @@ type sighting struct {
 	seen   string    // stamp of what is there now, if that is something else
 	since  time.Time // of seen
 	gone   time.Time // since when it is not there
+	brake  brake
 }
 
 // watch follows the directory until the host stops.
@@ -107,7 +107,7 @@ func (w *watcher) dirs() []string {
 		if k.plugin == nil {
 			continue
 		}
-		if real, err := filepath.EvalSymlinks(k.plugin.file.path); err == nil && !slices.Contains(want, filepath.Dir(real)) {
+		if real, err := filepath.EvalSymlinks(k.plugin.orders.get().file.path); err == nil && !slices.Contains(want, filepath.Dir(real)) {
 			want = append(want, filepath.Dir(real))
 		}
 	}
@@ -135,23 +135,22 @@ func (w *watcher) subscribe() {
 // It returns when to look again.
 func (w *watcher) look(now time.Time) time.Duration {
 	l := w.h.limits
-	files, err := scan(w.h.dir, w.h.cfg.Log)
+	list, err := scan(w.h.dir, w.paths(), w.h.cfg.Log)
 	if err != nil {
 		if text := err.Error(); text != w.told {
 			w.told = text
-			w.h.cfg.Log.Error("a change of the plugin directory is not followed", "code", telemetry.CodePluginDirectory, "error", err)
+			w.h.cfg.Log.Error("changes of the plugin directory are not followed: what runs goes on", "code", telemetry.CodePluginDirectory, "error", err)
 		}
-		if _, ok := errors.AsType[scanProblems](err); !ok {
-			return l.rescan // nothing is known: what runs goes on
-		}
-	} else {
-		w.told = ""
+		return l.rescan
 	}
+	w.told = ""
+	w.h.note(list)
+	files := list.plugins
 	again := l.rescan + rand.N(l.rescan/2)
 	sums := stampOf(w.h.cfg.Trust.Sums)
 	for _, f := range files {
-		if w.found(f, now) {
-			again = l.lookAgain
+		if wait := w.found(f, now); wait > 0 {
+			again = min(again, wait)
 		}
 		if k := w.known[f.name]; sums != w.sums && k.plugin != nil && k.seen == "" {
 			k.plugin.orders.give(func(o *order) { o.file = f }) // it may be trusted now
@@ -179,9 +178,21 @@ func (w *watcher) look(now time.Time) time.Duration {
 	return max(again, time.Millisecond)
 }
 
-// found takes note of a plugin that is there. It reports whether it is in the
-// middle of a change.
-func (w *watcher) found(f found, now time.Time) bool {
+// paths returns the files of the plugins that there are, by their names.
+func (w *watcher) paths() map[string]string {
+	paths := make(map[string]string)
+	for name, k := range w.known {
+		if k.plugin != nil {
+			paths[name] = k.plugin.orders.get().file.path
+		}
+	}
+	return paths
+}
+
+// found takes note of a plugin that is there. If it is in the middle of a change,
+// it returns when to look again, and 0 otherwise.
+func (w *watcher) found(f found, now time.Time) time.Duration {
+	l := w.h.limits
 	k := w.known[f.name]
 	if k == nil {
 		k = new(sighting)
@@ -192,29 +203,38 @@ func (w *watcher) found(f found, now time.Time) bool {
 	switch {
 	case k.plugin != nil && stamp == k.taken:
 		k.seen = ""
-		return false
+		return 0
 	case stamp != k.seen:
 		k.seen, k.since = stamp, now
-		return true
-	case now.Sub(k.since) < w.h.limits.stable:
-		return true
+		return l.lookAgain
+	case now.Sub(k.since) < l.stable:
+		return l.lookAgain
 	case isOpenForWriting(f.path):
 		k.since = now // the writer may have stopped for a while
 		w.h.cfg.Log.Debug("plugin file is open for writing: it is complete when it is closed", "plugin", f.name)
-		return true
+		return l.lookAgain
 	}
+	if wait := k.brake.wait(now, l.changePause); wait > 0 {
+		if !k.brake.told {
+			k.brake.told = true
+			w.h.cfg.Log.Warn("a plugin's file or settings change again and again: the next change is taken after a pause",
+				"code", telemetry.CodePluginUnsettled, "plugin", f.name, "file", f.path, "pause", wait.Round(time.Millisecond))
+		}
+		return wait
+	}
+	k.brake.told = k.brake.told && k.brake.changes > 1
 	k.taken, k.seen = stamp, ""
 	if k.plugin != nil {
 		k.plugin.orders.give(func(o *order) { o.file = f })
-		return false
+		return 0
 	}
 	k.plugin = w.h.welcome(f)
-	return false
+	return 0
 }
 
 // stamp identifies the state of all that a plugin is made of.
 func (h *Host) stamp(f found) string {
-	parts := []string{stampOf(f.path), stampOf(h.configPath(f))}
+	parts := []string{f.path, stampOf(f.path), stampOf(h.configPath(f))}
 	for dir := h.dir; ; dir = filepath.Dir(dir) { // whose modes are mended
 		if info, err := os.Stat(dir); err == nil {
 			parts = append(parts, info.Mode().String())

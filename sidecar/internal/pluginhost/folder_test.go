@@ -1,0 +1,271 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+// write writes an executable of a test.
+func write(t *testing.T, dir, name string, mode os.FileMode) {
+	t.Helper()
+	check(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), mode))
+	check(t, os.Chmod(filepath.Join(dir, name), mode))
+}
+
+func TestScan(t *testing.T) {
+	dir := t.TempDir()
+	plugins := []string{"A-1", "a", "hookswitch-plugin-b", "c_2", "link", "dotted.name.plugin.json"}
+	// What packagers, editors and people leave beside a program, and what has a
+	// meaning of its own.
+	left := []string{"a.bak", "a.BAK", "a.orig", "a.dpkg-new", "a.dpkg-old", "a.dpkg-dist", "a.dpkg-tmp", "a.ucf-old", "a.ucf-dist", "a.rpmsave",
+		"a.rpmnew", "a.rpmorig", "a.pacnew", "a.pacsave", "a.apk-new", "a.swp", "a.old", "a.save", "a.1", "a.20261127", "a.2026-11-27", "a.disabled",
+		"a.~1~", "a.bak~", "a.part", "a.whatever", "a.v2.exe", "gone.bak", "gone.rpmsave", "gone.disabled", "hookswitch-plugin-b.old"}
+	misfits := []string{"notes (1)", "optouts~", "#a#", "we ird", "é", "a+b", "a:b", "lib.so", "optout.py", "b", "x y.plugin.json"}
+	debug := []string{".hidden", "new.tmp", "README.md", "sub", "dangling", "todir", "a.json"}
+	for _, name := range slices.Concat(plugins[:4], left, misfits[:10], []string{".hidden", "new.tmp", "a.json"}) {
+		write(t, dir, name, 0o755)
+	}
+	write(t, dir, "README.md", 0o644)
+	for _, name := range []string{"dotted.name.plugin.json", "x y.plugin.json"} {
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte(`{"protocol":"remote","address":"127.0.0.1:1"}`), 0o644))
+	}
+	check(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
+	for link, target := range map[string]string{"link": "a", "dangling": "missing", "todir": "sub"} {
+		check(t, os.Symlink(target, filepath.Join(dir, link)))
+	}
+	log := newRecorder(t)
+	list, err := scan(dir, nil, slog.New(log))
+	check(t, err)
+	compare := func(what string, got, want []string) {
+		t.Helper()
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", what, got, want)
+		}
+	}
+	var names []string
+	for _, f := range list.plugins {
+		names = append(names, filepath.Base(f.path))
+	}
+	compare("plugins", names, plugins)
+	bases := func(files []misfit) (names []string) {
+		for _, m := range files {
+			names = append(names, filepath.Base(m.path))
+		}
+		return names
+	}
+	compare("left", bases(list.left), left)
+	compare("misfits", bases(list.misfits), misfits)
+	for _, name := range debug {
+		log.wait(t, 1, "DEBUG", "/"+name+" reason=")
+	}
+	for _, m := range list.misfits {
+		want := "rename it, or take away its executable bit (chmod -x)"
+		switch filepath.Base(m.path) {
+		case "optouts~":
+			want = "a copy that an editor has left: remove it"
+		case "b":
+			want = "it is a second plugin b, which is there as " + filepath.Join(dir, "hookswitch-plugin-b") + ": rename or remove one"
+		case "x y.plugin.json":
+			want = "rename it"
+		}
+		if !strings.Contains(m.reason, want) {
+			t.Errorf("%v: want %q", m, want)
+		}
+	}
+	if list, err = scan(dir, map[string]string{"b": filepath.Join(dir, "b")}, slog.New(log)); err != nil || !slices.Contains(bases(list.misfits), "hookswitch-plugin-b") {
+		t.Errorf("the file that was there before is not preferred: %v, %v", list.misfits, err)
+	}
+}
+
+// A file that cannot be a plugin fails alone, at the start and while the host
+// runs, and is in the list.
+func TestMisfitFailsAlone(t *testing.T) {
+	s := newSetup(t, func(c *Config) {
+		c.Watch = true
+		write(t, c.Dir, "notes (1)", 0o755)
+		write(t, c.Dir, "good.bak", 0o755)
+	}, "hookswitch-plugin-good")
+	s.limits.stable, s.limits.lookAgain, s.limits.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+	s.start(t)
+	works := func(when string) {
+		t.Helper()
+		if a := deliver(t, s.plugin(t, "good"), task(1, "ack")); a.Outcome != store.OutcomeDone {
+			t.Errorf("%s: got %+v", when, a)
+		}
+	}
+	works("at the start")
+	misfits := func() (names []string) {
+		for _, st := range s.Status() {
+			if st.Misfit {
+				if st.State != StateFailed || st.LastError == "" || st.File == "" {
+					t.Errorf("status %+v", st)
+				}
+				names = append(names, st.Name)
+			}
+		}
+		return names
+	}
+	if got := misfits(); !slices.Equal(got, []string{"notes (1)"}) {
+		t.Errorf("listed: %q", got)
+	}
+	pid := s.plugin(t, "good").Status().PID
+	write(t, s.dir, "good~", 0o755)
+	putProgram(t, filepath.Join(s.dir, "good")) // the second spelling, with another time
+	check(t, os.Chtimes(filepath.Join(s.dir, "good~"), time.Now(), time.Now()))
+	s.log.wait(t, 1, "ERROR a file of the plugin directory cannot be a plugin", "good~", "code=plugin-directory")
+	s.log.wait(t, 1, "ERROR a file of the plugin directory cannot be a plugin", s.dir+"/good ", "second plugin good")
+	works("with another spelling")
+	if now := s.plugin(t, "good").Status(); now.PID != pid || now.File != filepath.Join(s.dir, "hookswitch-plugin-good") {
+		t.Errorf("the other spelling took over: %+v", now)
+	}
+	if got := misfits(); !slices.Equal(got, []string{"good", "good~", "notes (1)"}) {
+		t.Errorf("listed: %q", got)
+	}
+	if n := len(s.Plugins()); n != 1 {
+		t.Errorf("%d plugins", n)
+	}
+	// The other spelling takes its place, and not twice.
+	check(t, os.Remove(filepath.Join(s.dir, "hookswitch-plugin-good")))
+	awaitStatus(t, s.plugin(t, "good"), "renamed", func(st Status) bool { return st.File == filepath.Join(s.dir, "good") })
+	works("renamed")
+	s.Stop()
+	// It is the one that goes on after a start.
+	putProgram(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
+	again, err := New(s.cfg)
+	check(t, err)
+	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 {
+		t.Errorf("after a restart: %+v", st)
+	}
+}
+
+func TestCheckDir(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "good", 0o755)
+	write(t, dir, "good.bak", 0o755)
+	if got := CheckDir(dir); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+	write(t, dir, "notes (1)", 0o755)
+	if got := CheckDir(dir); len(got) != 1 || !strings.Contains(got[0], "notes (1)") || !strings.Contains(got[0], "chmod -x") {
+		t.Errorf("got %q", got)
+	}
+	if got := CheckDir(filepath.Join(dir, "missing")); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A copy of a program under another name is not run beside it, whichever starts
+// first; when the first is gone it is.
+func TestCopyOfAPluginIsRefused(t *testing.T) {
+	for _, kind := range []string{"exec", "jsonl"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			put := func(dir, name string) {
+				if kind == "exec" {
+					putProgram(t, filepath.Join(dir, name))
+					return
+				}
+				check(t, os.WriteFile(filepath.Join(dir, name+manifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))
+			}
+			s := newSetup(t, func(c *Config) {
+				c.Watch = true
+				put(c.Dir, "twin")
+				put(c.Dir, "twin-copy")
+			})
+			s.limits.stable, s.limits.lookAgain, s.limits.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+			s.limits.settle = 50 * time.Millisecond
+			s.start(t)
+			ready := func(st Status) bool { return st.State == StateReady }
+			awaitStatus(t, s.plugin(t, "twin"), "the first", ready)
+			st := awaitStatus(t, s.plugin(t, "twin-copy"), "the copy", func(st Status) bool { return st.State == StateFailed })
+			if !strings.Contains(st.LastError, "it is the same program as the plugin twin ("+s.dir+"/twin") || !strings.Contains(st.LastError, "remove one of them") {
+				t.Errorf("status %+v", st)
+			}
+			if kind == "exec" { // with settings of its own it is there on purpose
+				put(s.dir, "twin-eu")
+				check(t, os.WriteFile(filepath.Join(s.dir, "twin-eu.json"), []byte(`{"region":"eu"}`), 0o600))
+				s.log.wait(t, 1, "plugin is ready", "plugin=twin-eu")
+				check(t, os.Remove(filepath.Join(s.dir, "twin-eu")))
+				s.log.wait(t, 1, "plugin stopped", "plugin=twin-eu")
+			}
+			suffix := map[string]string{"jsonl": manifestSuffix}[kind]
+			check(t, os.Remove(filepath.Join(s.dir, "twin"+suffix)))
+			awaitStatus(t, s.plugin(t, "twin-copy"), "the copy, alone", ready)
+		})
+	}
+}
+
+// A plugin that rewrites its own file is not started again each time, and leaves
+// no more copies than are kept of any.
+func TestPluginThatRewritesItself(t *testing.T) {
+	s := newSetup(t, func(c *Config) { c.Watch = true }, "good")
+	s.limits.stable, s.limits.lookAgain = 10*time.Millisecond, 5*time.Millisecond
+	s.limits.changePause = time.Hour
+	s.start(t)
+	p := s.plugin(t, "good")
+	program, err := os.ReadFile(filepath.Join(s.dir, "good"))
+	check(t, err)
+	rewrite := func(n int) {
+		temp := filepath.Join(s.dir, "good.tmp")
+		check(t, os.WriteFile(temp, append(bytes.Clone(program), byte(n)), 0o755))
+		check(t, os.Rename(temp, filepath.Join(s.dir, "good")))
+	}
+	for n := 1; n <= brakeFree; n++ {
+		rewrite(n)
+		s.log.wait(t, 1+n, "INFO plugin is ready")
+	}
+	rewrite(brakeFree + 1)
+	s.log.wait(t, 1, "WARN", "code=plugin-unsettled", "plugin=good")
+	awaitStatus(t, p, "copies are removed", func(Status) bool {
+		entries, err := os.ReadDir(s.cfg.StateDir)
+		check(t, err)
+		copies := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !digestName.MatchString(e.Name()) })
+		return len(copies) == versionsKept
+	})
+	if st := p.Status(); st.Reloads != brakeFree {
+		t.Errorf("%d reloads", st.Reloads)
+	}
+	// An operator need not wait.
+	check(t, s.Reload(t.Context(), "good"))
+	if st := p.Status(); st.Reloads != brakeFree+1 {
+		t.Errorf("%d reloads after one that was asked for", st.Reloads)
+	}
+}
+
+func TestBrake(t *testing.T) {
+	var b brake
+	now := time.Now()
+	for n := range brakeFree {
+		if wait := b.wait(now, time.Minute); wait != 0 {
+			t.Errorf("change %d waits for %v", n+1, wait)
+		}
+	}
+	if wait := b.wait(now, time.Minute); wait != time.Minute {
+		t.Errorf("one too many waits for %v", wait)
+	}
+	passed := 0
+	for range 600 { // ten minutes
+		now = now.Add(time.Second)
+		if b.wait(now, time.Minute) == 0 {
+			passed++
+		}
+	}
+	if passed != 10 {
+		t.Errorf("%d changes in ten minutes", passed)
+	}
+	if wait := b.wait(now.Add(time.Hour), time.Minute); wait != 0 {
+		t.Errorf("after an hour of peace it waits for %v", wait)
+	}
+}
