@@ -27,15 +27,17 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 		Target: l.name, EventID: task.Event.ID, EventType: task.Event.Type, DeliveryID: task.Event.DeliveryID,
 		N: task.Job.Attempts + 1, Traceparent: task.Event.Traceparent,
 	})
+	company := l.suspects.begin()
 	a, err := l.deliver(attempts, task)
+	alone, hadCompany := l.suspects.end(task, company)
 	if err != nil {
+		l.breaker.released()
 		span.Attempted("released", 0, "")
-		if err := l.d.store.Release(results, task); err != nil && !errors.Is(err, store.ErrClosed) {
-			l.d.log.Error("cannot give back a job that was not tried: the store does that as soon as it can, or the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
-		}
+		l.release(results, task)
 		return
 	}
-	switch l.breaker.result(a, store.Jitter()) {
+	away := l.suspects.judge(task, &a, alone, hadCompany, store.Jitter())
+	switch l.breaker.result(a, store.Jitter(), away) {
 	case opened:
 		l.d.log.Warn("target is unavailable: it gets one attempt at a time until one gets through; its events wait", "code", telemetry.CodeTargetUnavailable, "target", l.name, "error", a.Error)
 	case closed:
@@ -43,6 +45,9 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	}
 	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
 	state, nextAt := store.Next(task.Job, a, *l.policy.Load(), store.Jitter())
+	if state != store.Pending {
+		l.suspects.forget(task)
+	}
 	switch err := l.record(results, task, a, state, nextAt); {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrStale):
 		l.d.log.Warn("the result of an attempt is dropped: the store does not know this event any more, or has moved on without the attempt; it was restored, or failed over to a server that had not got everything", "code", telemetry.CodeResultStale, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
@@ -55,6 +60,13 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	l.report(attempts, task, a, state, nextAt)
 	if l.d.onAttempt != nil {
 		l.d.onAttempt(task, a, state, nextAt)
+	}
+}
+
+// release gives back a job that was claimed and not tried.
+func (l *loop) release(ctx context.Context, task store.Task) {
+	if err := l.d.store.Release(ctx, task); err != nil && !errors.Is(err, store.ErrClosed) {
+		l.d.log.Error("cannot give back a job that was not tried: the store does that as soon as it can, or the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
 	}
 }
 

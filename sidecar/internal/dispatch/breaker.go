@@ -19,6 +19,9 @@ const (
 
 	// maxWish bounds a pause that the target asks for.
 	maxWish = 5 * time.Minute
+
+	// stageTime is how long a stage of the recovery takes at least.
+	stageTime = 250 * time.Millisecond
 )
 
 // breaker slows the work for a target that is unavailable: it gets one attempt
@@ -37,9 +40,12 @@ type breaker struct {
 	since     time.Time // not zero: open or recovering
 	pause     time.Duration
 	until     time.Time // open: no attempt before
-	limit     int       // recovering: slots; 0: open or closed
-	successes int       // recovering: since limit was set
-	last      string    // error
+	limit     int       // recovering: attempts of this stage; 0: open or closed
+	begun     int       // recovering: of this stage
+	successes int       // recovering: of this stage
+	stageAt   time.Time // recovering: when this stage began
+	closedAt  time.Time
+	last      string // error
 }
 
 // setSlots changes how many attempts may be in flight.
@@ -65,13 +71,45 @@ func (b *breaker) free(now time.Time, inFlight int) (n int, wait time.Duration) 
 	case b.since.IsZero():
 		return b.slots - inFlight, maxSleep
 	case b.limit > 0:
-		return min(b.limit, b.slots) - inFlight, maxSleep
+		return b.stage(now, inFlight)
 	case inFlight > 0:
 		return 0, maxSleep // the probe's end wakes the loop
 	case now.Before(b.until):
 		return 0, b.until.Sub(now)
 	}
 	return 1, maxSleep
+}
+
+// stage returns how many attempts may begin in the recovery.
+func (b *breaker) stage(now time.Time, inFlight int) (n int, wait time.Duration) {
+	if b.successes >= b.limit {
+		if next := b.stageAt.Add(stageTime); now.Before(next) {
+			return 0, next.Sub(now)
+		}
+		b.limit, b.begun, b.successes, b.stageAt = 2*b.limit, 0, 0, now
+	}
+	return min(b.limit-b.begun, b.slots-inFlight), maxSleep // the end of an attempt wakes the loop
+}
+
+// started tells of attempts that begin, released of one that was not made.
+func (b *breaker) started(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun += n
+}
+
+func (b *breaker) released() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun = max(0, b.begun-1)
+}
+
+// available reports whether the target is, and since when: zero means from the
+// beginning.
+func (b *breaker) available() (since time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closedAt, b.since.IsZero()
 }
 
 // change is what a result has made of a breaker.
@@ -83,8 +121,9 @@ const (
 	closed
 )
 
-// result tells how an attempt ended.
-func (b *breaker) result(a store.Attempt, jitter float64) change {
+// result tells how an attempt ended. away says that it is known to have found
+// nobody there, so that no more of them need to find that out.
+func (b *breaker) result(a store.Attempt, jitter float64, away bool) change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last = a.Error
@@ -93,7 +132,7 @@ func (b *breaker) result(a store.Attempt, jitter float64) change {
 	}
 	b.failures++
 	switch {
-	case b.since.IsZero() && b.failures < breakAfter:
+	case b.since.IsZero() && b.failures < breakAfter && !away:
 		return same
 	case b.since.IsZero():
 		b.since = a.FinishedAt
@@ -113,17 +152,15 @@ func (b *breaker) success() change {
 	switch {
 	case b.since.IsZero():
 		return same
-	case b.limit == 0:
-		b.limit, b.successes = 2, 0
+	case b.limit == 0: // the one that was tried while it was unavailable
+		b.limit, b.begun, b.successes, b.stageAt = 1, 1, 1, time.Now()
 	default:
-		if b.successes++; b.successes >= b.limit {
-			b.limit, b.successes = 2*b.limit, 0
-		}
+		b.successes++
 	}
-	if b.limit < b.slots {
+	if b.successes < b.limit || 2*b.limit < b.slots {
 		return same
 	}
-	b.since, b.limit, b.pause = time.Time{}, 0, 0
+	b.since, b.limit, b.pause, b.closedAt = time.Time{}, 0, 0, time.Now()
 	return closed
 }
 

@@ -30,9 +30,10 @@ type loop struct {
 	target atomic.Pointer[Target]
 	policy atomic.Pointer[store.Policy]
 
-	breaker breaker            // with the attempts that may be in flight
-	stop    context.CancelFunc // nil until it runs; guarded by Dispatcher.loopsMu
-	ended   chan struct{}      // closed when it does not run any more
+	suspects suspects
+	breaker  breaker            // with the attempts that may be in flight
+	stop     context.CancelFunc // nil until it runs; guarded by Dispatcher.loopsMu
+	ended    chan struct{}      // closed when it does not run any more
 
 	inFlight atomic.Int32
 	leaving  atomic.Bool  // it is being removed
@@ -54,6 +55,7 @@ func (l *loop) poke() {
 func (l *loop) run(ctx, attempts, results context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	defer l.giveBackHeld(results)
 	backoff := firstBackoff
 	defer l.beat.Store(0)
 	for ctx.Err() == nil {
@@ -99,21 +101,74 @@ func (l *loop) ready() (ok bool, changed <-chan struct{}) {
 }
 
 // claim takes due work into the free slots and says how long nothing will be
-// due after that. A slot that becomes free ends the wait anyway.
+// due after that. A slot that becomes free ends the wait anyway. Suspects are
+// held back until nothing else is due or under way, and go one at a time.
 func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
-	free, wait := l.breaker.free(time.Now(), int(l.inFlight.Load()))
+	now := time.Now()
+	inFlight := int(l.inFlight.Load())
+	free, wait := l.breaker.free(now, inFlight)
 	if free <= 0 {
 		return nil, min(wait, maxSleep), nil
 	}
-	tasks, err := l.d.store.Claim(ctx, l.name, time.Now(), free)
-	if err != nil || len(tasks) == free {
-		return tasks, maxSleep, err
+	wellSince, well := l.breaker.available()
+	switch q := l.suspects.queue(now, wellSince, well); {
+	case q.alone || q.overdue && inFlight > 0:
+		return nil, maxSleep, nil // the end of what is under way wakes the loop
+	case q.overdue && q.settles > 0:
+		return nil, q.settles, nil
+	case q.overdue:
+		return l.begin(l.suspects.next()), maxSleep, nil
+	}
+	var tasks []store.Task
+	for len(tasks) < free {
+		claimed, err := l.d.store.Claim(ctx, l.name, now, free-len(tasks))
+		if err != nil {
+			return l.begin(tasks), maxSleep, err
+		}
+		others := l.suspects.hold(claimed, now)
+		asked := free - len(tasks)
+		tasks = append(tasks, others...)
+		if len(claimed) < asked {
+			break
+		}
+		if l.suspects.queue(now, wellSince, well).held >= maxHeld {
+			break
+		}
+	}
+	if len(tasks) == free {
+		return l.begin(tasks), maxSleep, nil
 	}
 	due, ok, err := l.d.store.NextDue(ctx, l.name)
-	if err != nil || !ok {
-		return tasks, maxSleep, err
+	if err != nil {
+		return l.begin(tasks), maxSleep, err
 	}
-	return tasks, min(time.Until(due), maxSleep), nil
+	sleep := maxSleep
+	if ok {
+		sleep = min(time.Until(due), maxSleep)
+	}
+	switch q := l.suspects.queue(now, wellSince, well); {
+	case q.held == 0 || len(tasks) > 0 || inFlight > 0:
+	case q.settles > 0:
+		sleep = min(sleep, q.settles)
+	case !ok || due.Sub(now) > soonDue:
+		return l.begin(l.suspects.next()), maxSleep, nil
+	default:
+		sleep = min(sleep, soonDue)
+	}
+	return l.begin(tasks), sleep, nil
+}
+
+// begin tells the breaker of attempts that begin.
+func (l *loop) begin(tasks []store.Task) []store.Task {
+	l.breaker.started(len(tasks))
+	return tasks
+}
+
+// giveBackHeld gives back the suspects that were claimed and not tried.
+func (l *loop) giveBackHeld(ctx context.Context) {
+	for _, t := range l.suspects.release() {
+		l.release(ctx, t)
+	}
 }
 
 func (l *loop) sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) {

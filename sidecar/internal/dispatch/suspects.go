@@ -1,0 +1,213 @@
+package dispatch
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+const (
+	// retryLost is how soon an attempt that does not count is made again,
+	// spread: an app takes about that long to start.
+	retryLost = time.Second
+
+	// longestCrash is how long a target may be away after an attempt broke
+	// off and still be thought to be away because of that. After it failures
+	// count again, as in any outage.
+	longestCrash = 10 * time.Minute
+
+	// patience is how long a suspect lets others go first at a target that is
+	// well, and longestHeld at any. maxHeld is how many are held meanwhile.
+	patience    = 30 * time.Second
+	longestHeld = 5 * time.Minute
+	maxHeld     = 16
+
+	// soonDue is how far ahead a suspect looks for others to let go first: as
+	// long as an attempt that does not count waits.
+	soonDue = 2 * retryLost
+
+	// settle is how long the next suspect waits after an attempt broke off: a
+	// target that is dying may still take connections.
+	settle = 2 * time.Second
+
+	// maxSuspects bounds what is remembered.
+	maxSuspects = 4096
+)
+
+// suspects are the jobs whose last attempt broke off without an answer. The
+// target may have died of such an event, or of another that it had at the same
+// time, which nobody can tell. So:
+//
+//   - the attempt does not count, unless no other was under way: an event does
+//     not use up its schedule because of a neighbour that kills the target;
+//   - its job goes last and alone from then on, until it is answered. Alone it
+//     counts, so what kills the target ends as a dead letter;
+//   - attempts that find nobody there, from then until the first answer, do
+//     not count either: the target is away because of the one that broke off.
+//
+// They are known to this process only: after a restart, or at another sidecar,
+// an event that kills the target takes its neighbours with it once more, which
+// costs them nothing.
+type suspects struct {
+	mu       sync.Mutex
+	broke    map[string]int // guarded by mu: delivery id → how often in a row
+	held     []heldTask     // guarded by mu: claimed, and waiting to go alone
+	alone    string         // guarded by mu: delivery id of the one that goes alone, if one does
+	underWay int            // guarded by mu: attempts
+	meetings int            // guarded by mu: how often an attempt began while another was under way
+	brokeAt  time.Time      // guarded by mu: when the latest attempt broke off; zero after an answer
+}
+
+type heldTask struct {
+	task  store.Task
+	since time.Time
+}
+
+// hold keeps those of the tasks that are suspects, and returns the others.
+func (s *suspects) hold(tasks []store.Task, now time.Time) (others []store.Task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range tasks {
+		if s.broke[t.Event.DeliveryID] > 0 {
+			s.held = append(s.held, heldTask{t, now})
+		} else {
+			others = append(others, t)
+		}
+	}
+	return others
+}
+
+// release returns what is held, which the caller gives back.
+func (s *suspects) release() (tasks []store.Task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.held {
+		tasks = append(tasks, h.task)
+	}
+	s.held = nil
+	return tasks
+}
+
+// queue is what waits to go alone.
+type queue struct {
+	alone   bool          // one does at this moment
+	held    int           // wait for it
+	overdue bool          // one of them has waited for long enough
+	settles time.Duration // until the next may go
+}
+
+// queue returns what waits. wellSince is since when the target is available, if
+// it is.
+func (s *suspects) queue(now, wellSince time.Time, well bool) queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := queue{alone: s.alone != "", held: len(s.held)}
+	if !s.brokeAt.IsZero() {
+		q.settles = max(0, settle-now.Sub(s.brokeAt))
+	}
+	if len(s.held) > 0 {
+		since := s.held[0].since
+		for _, h := range s.held {
+			if h.since.Before(since) {
+				since = h.since
+			}
+		}
+		q.overdue = len(s.held) >= maxHeld || now.Sub(since) > longestHeld ||
+			well && s.brokeAt.IsZero() && now.Sub(since) > patience && now.Sub(wellSince) > patience
+	}
+	return q
+}
+
+// next takes one that is held, to go alone: of those that broke off the fewest
+// times the first.
+func (s *suspects) next() []store.Task {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	best := 0
+	for i, h := range s.held {
+		if s.broke[h.task.Event.DeliveryID] < s.broke[s.held[best].task.Event.DeliveryID] {
+			best = i
+		}
+	}
+	t := s.held[best].task
+	s.held, s.alone = slices.Delete(s.held, best, best+1), t.Event.DeliveryID
+	return []store.Task{t}
+}
+
+// company is what an attempt has to say about others at its end.
+type company struct {
+	met      bool // others were under way when it began
+	meetings int
+}
+
+// begin says that an attempt begins.
+func (s *suspects) begin() company {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := company{met: s.underWay > 0}
+	if s.underWay++; c.met {
+		s.meetings++
+	}
+	c.meetings = s.meetings
+	return c
+}
+
+// end says that an attempt has ended, or was not made.
+func (s *suspects) end(t store.Task, c company) (alone, hadCompany bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.underWay--
+	if alone = s.alone == t.Event.DeliveryID; alone {
+		s.alone = ""
+	}
+	return alone, c.met || s.meetings != c.meetings
+}
+
+// judge decides whether an attempt counts, and remembers its event as a
+// suspect, or no longer. It reports whether the target is away because an
+// attempt broke off.
+func (s *suspects) judge(t store.Task, a *store.Attempt, alone, hadCompany bool, jitter float64) (away bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	crashed := !s.brokeAt.IsZero() && a.FinishedAt.Sub(s.brokeAt) < longestCrash
+	lost := ""
+	switch {
+	case a.BrokeOff:
+		if s.broke == nil {
+			s.broke = make(map[string]int)
+		}
+		if len(s.broke) < maxSuspects || s.broke[t.Event.DeliveryID] > 0 {
+			s.broke[t.Event.DeliveryID]++
+		}
+		s.brokeAt = a.FinishedAt
+		switch {
+		case alone:
+		case hadCompany:
+			lost = "other attempts were under way"
+		case crashed:
+			lost = "another attempt had broken off before"
+		}
+	case a.ResponseStatus != 0:
+		delete(s.broke, t.Event.DeliveryID)
+		if a.StartedAt.After(s.brokeAt) { // else it was answered before
+			s.brokeAt = time.Time{}
+		}
+	case a.Unavailable && a.RequestHeader == nil && crashed:
+		lost, away = "another attempt had broken off before", true
+	}
+	if lost != "" && a.Outcome == store.OutcomeRetry {
+		a.Outcome = store.OutcomeLost
+		a.RetryAfter = retryLost + time.Duration(jitter*float64(retryLost))
+		a.Error += ": does not count, since " + lost
+	}
+	return away
+}
+
+// forget is told of a job that is not pending any more.
+func (s *suspects) forget(t store.Task) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.broke, t.Event.DeliveryID)
+}
