@@ -73,6 +73,11 @@ func (m meteredStore) Prune(ctx context.Context, r store.Retention, limit int) (
 	return pruned, m.failed("prune", err)
 }
 
+func (m meteredStore) Excess(ctx context.Context, r store.Retention) (int64, error) {
+	excess, err := m.Store.Excess(ctx, r)
+	return excess, m.failed("size", err)
+}
+
 func (m meteredStore) Ping(ctx context.Context) error {
 	return m.failed("ping", m.Store.Ping(ctx))
 }

@@ -18,6 +18,18 @@ const (
 	stepEvents = 200
 	rest       = 50 * time.Millisecond
 
+	// hurry is the rest after a commit while the store is larger than it may
+	// be. Under load a store grows by a few MB in a second, so that is also
+	// how often its size is looked at, and less often if that takes long: at
+	// most a fiftieth of the time.
+	hurry     = 2 * time.Millisecond
+	sizeEvery = time.Second
+	sizeShare = 50
+
+	// sayAgain is how long after a warning of a store that stays too large
+	// there is another.
+	sayAgain = time.Hour
+
 	// DefaultEvery is how often the Keeper looks whether there is work.
 	DefaultEvery = time.Minute
 )
@@ -48,6 +60,8 @@ func (l Limits) none() bool { return l.Keep <= 0 && l.KeepDead <= 0 && l.MaxByte
 type Keeper struct {
 	cfg    Config
 	limits atomic.Pointer[Limits]
+
+	tooLarge time.Time // when that was said; zero if the store is not. Owned by Run.
 }
 
 // New returns a Keeper that [Keeper.Run] starts.
@@ -68,12 +82,42 @@ func (k *Keeper) Set(l Limits) { k.limits.Store(&l) }
 
 // Run works until ctx ends, and returns nil.
 func (k *Keeper) Run(ctx context.Context) error {
-	for sleep(ctx, k.cfg.Every) {
-		if !k.limits.Load().none() {
+	next := time.Now().Add(k.cfg.Every) // the next round, whatever the size is
+	for took := time.Duration(0); sleep(ctx, k.wait(took)); {
+		limits := *k.limits.Load()
+		if limits.none() {
+			continue
+		}
+		var excess int64
+		excess, took = k.excess(ctx, limits)
+		if !time.Now().Before(next) || excess > 0 && k.tooLarge.IsZero() {
 			k.round(ctx)
+			next = time.Now().Add(k.cfg.Every)
 		}
 	}
 	return nil
+}
+
+// wait is how long until the next look, if one at the size takes so long.
+func (k *Keeper) wait(took time.Duration) time.Duration {
+	if k.limits.Load().MaxBytes <= 0 {
+		return k.cfg.Every
+	}
+	return min(k.cfg.Every, max(sizeEvery, sizeShare*took))
+}
+
+// excess returns by how much the store is too large, and how long it took to
+// know that. An error is told by the round that comes anyway.
+func (k *Keeper) excess(ctx context.Context, limits Limits) (int64, time.Duration) {
+	if limits.MaxBytes <= 0 {
+		return 0, 0
+	}
+	began := time.Now()
+	excess, err := k.cfg.Store.Excess(ctx, store.Retention{MaxBytes: limits.MaxBytes})
+	if err != nil {
+		excess = 0
+	}
+	return excess, time.Since(began)
 }
 
 // round removes all that may go, in small pieces with pauses between, so that
@@ -98,23 +142,36 @@ func (k *Keeper) round(ctx context.Context) {
 			return
 		}
 		if !got.More {
-			k.report(removed, got.Bytes, limits.MaxBytes, time.Since(began))
+			k.report(removed, got, limits.MaxBytes, time.Since(began))
 			return
 		}
-		if !sleep(ctx, rest) {
+		pause := rest
+		if got.Excess > 0 {
+			pause = hurry
+		}
+		if !sleep(ctx, pause) {
 			return
 		}
 	}
 }
 
-func (k *Keeper) report(removed int, size, most int64, took time.Duration) {
+// report says what a round did. A store that is too large at the end of one is
+// only remarkable if there was nothing to remove: under load it may have grown
+// meanwhile, and the next round is near.
+func (k *Keeper) report(removed int, got store.Pruned, most int64, took time.Duration) {
 	if removed > 0 {
-		k.cfg.Log.Info("old events removed", "events", removed, "store_bytes", size, "took", took.Round(time.Millisecond))
+		k.cfg.Log.Info("old events removed", "events", removed, "store_bytes", got.Bytes, "took", took.Round(time.Millisecond))
 	}
-	if most > 0 && size > most {
-		k.cfg.Log.Warn("the store is larger than it should be, with events that are pending or dead: deliver, requeue or discard them, or raise HOOKSWITCH_MAX_DISK", "code", telemetry.CodeStoreTooLarge,
-			"store_bytes", size, "max_bytes", most)
+	if removed > 0 || got.Excess == 0 {
+		k.tooLarge = time.Time{}
+		return
 	}
+	if !k.tooLarge.IsZero() && time.Since(k.tooLarge) < sayAgain {
+		return
+	}
+	k.tooLarge = time.Now()
+	k.cfg.Log.Warn("the store is larger than it should be, and all that is in it is pending or dead: deliver, requeue or discard it, or raise HOOKSWITCH_MAX_DISK or the room on its disk", "code", telemetry.CodeStoreTooLarge,
+		"store_bytes", got.Bytes, "max_bytes", most, "too_many", got.Excess)
 }
 
 // sleep reports whether d has passed before ctx ended.

@@ -3,13 +3,19 @@ package retention_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/edges"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -121,4 +127,176 @@ func TestLimitsChange(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// scripted is a store whose size and contents a test decides.
+type scripted struct {
+	store.Operator
+	excess    int64 // while removable events are left, and after that if stuck
+	removable int
+	stuck     bool
+	grows     int // events that become removable once Prune has passed them
+	looks     int
+}
+
+func (s *scripted) Excess(context.Context, store.Retention) (int64, error) {
+	s.looks++
+	if s.removable > 0 || s.stuck {
+		return s.excess, nil
+	}
+	return 0, nil
+}
+
+func (s *scripted) Prune(_ context.Context, _ store.Retention, limit int) (store.Pruned, error) {
+	n := min(limit, s.removable)
+	s.removable -= n
+	got := store.Pruned{Events: n, More: n > 0}
+	if !got.More { // the end of a way through
+		s.removable, s.grows = s.grows, 0
+	}
+	if s.removable > 0 || s.stuck {
+		got.Bytes, got.Excess = s.excess, s.excess
+	}
+	return got, nil
+}
+
+// run runs a Keeper over s for a time, in a bubble, and returns what it logged.
+func run(t *testing.T, s *scripted, during time.Duration, change func()) (log string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var text bytes.Buffer
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		k := retention.New(retention.Config{Store: s, Limits: retention.Limits{MaxBytes: 1000}, Log: slog.New(slog.NewTextHandler(&text, nil))})
+		done := make(chan error)
+		go func() { done <- k.Run(ctx) }()
+		time.Sleep(during)
+		synctest.Wait()
+		if change != nil {
+			change()
+			time.Sleep(during)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		log = text.String()
+	})
+	return log
+}
+
+// TestTooLargeIsSaidOnlyIfNothingCanGo: that a store is still too large after
+// events were removed says that it grows, not that something is in the way.
+func TestTooLargeIsSaidOnlyIfNothingCanGo(t *testing.T) {
+	s := &scripted{excess: 500, removable: 450, grows: 300}
+	if log := run(t, s, 10*time.Second, nil); strings.Contains(log, "store-too-large") {
+		t.Errorf("log:\n%s", log)
+	}
+	if s.removable != 0 || s.grows != 0 {
+		t.Errorf("%d events are left within 10 s", s.removable+s.grows)
+	}
+}
+
+// TestTooLargeIsSaidOnce: and again after an hour, and when it has come back.
+func TestTooLargeIsSaidOnce(t *testing.T) {
+	s := &scripted{excess: 500, stuck: true}
+	log := run(t, s, 50*time.Minute, func() { s.stuck = false })
+	if n := strings.Count(log, "store-too-large"); n != 1 {
+		t.Errorf("said %d times in 50 minutes:\n%s", n, log)
+	}
+	s = &scripted{excess: 500, stuck: true}
+	log = run(t, s, 90*time.Minute, func() {
+		s.stuck = false
+		time.Sleep(2 * time.Minute)
+		s.stuck = true
+	})
+	if n := strings.Count(log, "store-too-large"); n < 3 || n > 4 {
+		t.Errorf("said %d times in 180 minutes with a gap:\n%s", n, log)
+	}
+}
+
+// TestSizeIsWatched: a store that grows is made smaller within a second, not
+// within a minute.
+func TestSizeIsWatched(t *testing.T) {
+	s := &scripted{excess: 500}
+	run(t, s, 5*time.Second, func() {
+		s.removable = 100
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		if s.removable != 0 {
+			t.Errorf("%d events are left after 1.5 s", s.removable)
+		}
+	})
+}
+
+// TestEdgeStoreStaysWithinItsLimit: under load that is as fast as this machine
+// makes it, a store with a limit stays within 1.2 times that on the disk, and
+// says nothing untrue.
+func TestEdgeStoreStaysWithinItsLimit(t *testing.T) {
+	edges.Need(t)
+	const limit = 60 << 20
+	during := 25 * time.Second
+	if edges.Long() {
+		during = time.Minute
+	}
+	dir := t.TempDir()
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var log bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), during)
+	defer cancel()
+	var all sync.WaitGroup
+	all.Go(func() {
+		_ = retention.New(retention.Config{Store: s, Limits: retention.Limits{MaxBytes: limit}, Log: slog.New(slog.NewTextHandler(&log, nil))}).Run(ctx)
+	})
+	var accepted atomic.Int64
+	for range 16 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				body := make([]byte, 8000)
+				e := &store.Event{Key: rand.Text(), ReceivedAt: time.Now(), PayloadLen: -1, Body: body}
+				if _, err := s.Accept(ctx, e, []string{"plugin:a"}); err == nil {
+					accepted.Add(1)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		for ctx.Err() == nil {
+			tasks, _ := s.Claim(ctx, "plugin:a", time.Now(), 256)
+			var results sync.WaitGroup
+			for _, task := range tasks {
+				results.Go(func() {
+					now := time.Now()
+					_ = s.Finish(ctx, store.Attempt{JobID: task.Job.ID, Target: "plugin:a", N: 1, StartedAt: now, FinishedAt: now, Outcome: store.OutcomeDone}, store.Done, time.Time{})
+				})
+			}
+			results.Wait()
+		}
+	})
+	var most int64
+	for ctx.Err() == nil {
+		var size int64
+		for _, name := range []string{"events.db", "events.db-wal"} {
+			if fi, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				size += fi.Size()
+			}
+		}
+		most = max(most, size)
+		time.Sleep(50 * time.Millisecond)
+	}
+	all.Wait()
+	t.Logf("%d events; at most %d bytes, %.2f of the limit", accepted.Load(), most, float64(most)/limit)
+	if accepted.Load()*8000 < 2*limit {
+		t.Skip("this machine was too slow to fill the store twice")
+	}
+	if most > limit*12/10 {
+		t.Errorf("the store had %d bytes, %.2f of the limit", most, float64(most)/limit)
+	}
+	if strings.Contains(log.String(), "store-too-large") {
+		t.Errorf("log:\n%s", log.String())
+	}
 }

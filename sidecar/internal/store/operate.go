@@ -131,7 +131,12 @@ func (r Retention) Young(received time.Time) bool {
 type Pruned struct {
 	Events int   // removed
 	Bytes  int64 // size of the store after that, as MaxBytes counts it
-	More   bool  // there is more to remove, or space to give back
+
+	// Excess is how many of those bytes are too many, or 0. Of a store that
+	// another process prunes at this moment it is 0: nothing is known.
+	Excess int64
+
+	More bool // there is more to remove, or space to give back
 }
 
 // Stats says how much is in the store, for gauges.
@@ -198,6 +203,9 @@ type Operator interface {
 	// a short piece of work, so that accepts do not wait for it; it is
 	// repeated while More is set.
 	Prune(ctx context.Context, r Retention, limit int) (Pruned, error)
+
+	// Excess returns how many bytes the store has more than r allows, or 0.
+	Excess(ctx context.Context, r Retention) (int64, error)
 
 	// Stats counts what waits and what is dead. It looks at each of those
 	// jobs, so it is for every now and then.

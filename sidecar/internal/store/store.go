@@ -260,7 +260,12 @@ type Store interface {
 	// not be again, writes it anew. There is one receiver.
 	Renewed() <-chan struct{}
 
-	// Ping reports whether the store can commit at this moment.
+	// Probe reports whether Accept would take e at this moment: it does all
+	// that Accept does, and leaves nothing behind. An event that is stored
+	// already is not changed.
+	Probe(ctx context.Context, e *Event, targets []string) error
+
+	// Ping is Probe with the event of [NewProbe].
 	Ping(ctx context.Context) error
 
 	// Close waits for writes under way and closes the store. What this

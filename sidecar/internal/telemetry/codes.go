@@ -31,6 +31,7 @@ const (
 	CodeCommitFailed     Code = "commit-failed"
 	CodeStoreClose       Code = "store-close"
 	CodeStoreTooLarge    Code = "store-too-large"
+	CodeCannotShrink     Code = "cannot-shrink"
 	CodeRetentionFailed  Code = "retention-failed"
 	CodeDataVolatile     Code = "data-volatile"
 	CodeBacklogUncounted Code = "backlog-uncounted"

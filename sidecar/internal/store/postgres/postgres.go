@@ -261,15 +261,6 @@ func (db *DB) closed() bool {
 	}
 }
 
-// Ping commits a row of its own, so that it fails when an Accept would: disk
-// full, server read-only or gone.
-func (db *DB) Ping(ctx context.Context) error {
-	return db.change(ctx, "ping", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE hookswitch_owners SET pings = pings + 1 WHERE id = $1`, db.owner)
-		return err
-	})
-}
-
 // change runs fn in a transaction of its own and commits it, again if that
 // failed for a reason that passes: fn must be such that twice is harmless.
 func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) error) error {

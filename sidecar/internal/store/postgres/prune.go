@@ -47,7 +47,7 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (pruned s
 			return err
 		}
 		if next.from == 0 {
-			if err := tx.QueryRow(ctx, `SELECT coalesce(sum(bytes), 0) FROM hookswitch_records`).Scan(&next.size); err != nil {
+			if err := tx.QueryRow(ctx, countBytes).Scan(&next.size); err != nil {
 				return err
 			}
 		}
@@ -63,6 +63,22 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (pruned s
 	}
 	db.sweep = next
 	return pruned, nil
+}
+
+const countBytes = `SELECT coalesce(sum(bytes), 0) FROM hookswitch_records`
+
+// Excess implements [store.Store].
+func (db *DB) Excess(ctx context.Context, r store.Retention) (excess int64, err error) {
+	if r.MaxBytes <= 0 {
+		return 0, nil
+	}
+	err = db.change(ctx, "size", func(tx pgx.Tx) error {
+		var size int64
+		err := tx.QueryRow(ctx, countBytes).Scan(&size)
+		excess = max(0, size-r.MaxBytes)
+		return err
+	})
+	return excess, err
 }
 
 // victim is an event that may be removed.
@@ -90,6 +106,9 @@ func (s *sweep) prune(ctx context.Context, tx pgx.Tx, r store.Retention, limit i
 		s.from = 0
 	}
 	*pruned = store.Pruned{Events: len(removed), Bytes: s.size, More: !end || tooLarge && len(removed) > 0}
+	if r.MaxBytes > 0 {
+		pruned.Excess = max(0, s.size-r.MaxBytes)
+	}
 	return nil
 }
 

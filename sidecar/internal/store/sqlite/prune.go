@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -18,7 +19,8 @@ const (
 	// Space is given back in small pieces, each a part of a commit that
 	// others may be waiting for, and as long as more than sparePages are
 	// free: a few are soon needed again.
-	sparePages = 256
+	sparePages  = 256
+	shrinkPages = 500
 )
 
 // victims are looked at from the oldest on.
@@ -31,37 +33,89 @@ FROM records AS r WHERE r.seq > ? ORDER BY r.seq LIMIT ?`
 // Prune implements [store.Store]. Its calls go through the events from the
 // oldest on, a piece each; one that has seen all of them has More unset unless
 // there is space to give back, and the next begins anew.
-func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (store.Pruned, error) {
+func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.Pruned, err error) {
 	db.pruneMu.Lock()
 	defer db.pruneMu.Unlock()
-	size, _, err := db.size(ctx)
-	tooLarge := r.MaxBytes > 0 && size > r.MaxBytes
+	defer func() {
+		if err != nil {
+			db.pruneFrom = 0 // the next one does not begin in the middle
+		}
+	}()
+	before, err := db.size(ctx)
 	if err != nil {
 		return store.Pruned{}, err
 	}
-	seqs, last, end, err := db.victims(ctx, r, size, max(limit, 1))
+	excess := db.excess(r, before)
+	seqs, last, end, err := db.victims(ctx, r, excess, max(limit, 1))
 	if err != nil {
 		return store.Pruned{}, err
 	}
-	if err := db.write(ctx, "prune", 4096*(len(seqs)+1), func(w *writer) error { return w.prune(seqs) }); err != nil {
-		return store.Pruned{}, err
+	after := before
+	if len(seqs) > 0 || before.free > sparePages {
+		if err := db.remove(ctx, seqs, shrinkPages); err != nil {
+			return store.Pruned{}, err
+		}
+		if after, err = db.size(ctx); err != nil {
+			return store.Pruned{}, err
+		}
 	}
 	db.pruneFrom = last
 	if end {
 		db.pruneFrom = 0
 	}
-	size, free, err := db.size(ctx)
-	return store.Pruned{Events: len(seqs), Bytes: size, More: !end || free > sparePages || tooLarge && len(seqs) > 0}, err
+	// A step that has given nothing back does not ask for another: this may be
+	// a file that cannot shrink.
+	shrinks := after.free > sparePages && after.pages < before.pages
+	return store.Pruned{
+		Events: len(seqs), Bytes: after.used(), Excess: db.excess(r, after),
+		More: !end || shrinks || excess > 0 && len(seqs) > 0,
+	}, nil
+}
+
+// remove commits the removal of events, in smaller pieces if the disk has no
+// room for the log of that.
+func (db *DB) remove(ctx context.Context, seqs []int64, pages int) error {
+	some := func(seqs []int64) error {
+		return db.submit(ctx, "prune", &op{
+			run:  func(w *writer) error { return w.prune(seqs, pages, false) },
+			size: 4096 * (len(seqs) + 1), purpose: forRemoval, done: make(chan error, 1),
+		})
+	}
+	for {
+		n := len(seqs)
+		err := some(seqs)
+		for isFull(err) && n > 1 {
+			n, pages = n/4+1, 0
+			err = some(seqs[:n])
+		}
+		if seqs = seqs[n:]; err != nil || len(seqs) == 0 {
+			return err
+		}
+	}
+}
+
+// Excess implements [store.Store].
+func (db *DB) Excess(ctx context.Context, r store.Retention) (int64, error) {
+	size, err := db.size(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return db.excess(r, size), nil
+}
+
+// excess is by how much the store is larger than it may be, or than its disk
+// has room for.
+func (db *DB) excess(r store.Retention, size size) int64 {
+	if r.MaxBytes <= 0 {
+		return 0
+	}
+	return max(0, size.used()-r.MaxBytes, db.room.short(size))
 }
 
 // victims returns the next events to remove, the last one looked at, and
-// whether all have been.
-func (db *DB) victims(ctx context.Context, r store.Retention, size int64, limit int) (seqs []int64, last int64, end bool, err error) {
+// whether all have been. over is how many bytes are too many.
+func (db *DB) victims(ctx context.Context, r store.Retention, over int64, limit int) (seqs []int64, last int64, end bool, err error) {
 	last = db.pruneFrom
-	var over int64 // how much there is too much, about
-	if r.MaxBytes > 0 {
-		over = size - r.MaxBytes
-	}
 	err = db.read(ctx, "prune", func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, victims, last, pruneLook)
 		if err != nil {
@@ -94,9 +148,10 @@ func (db *DB) victims(ctx context.Context, r store.Retention, size int64, limit 
 	return seqs, last, end, err
 }
 
-// prune removes events with all that belongs to them, unless one has become
-// due again meanwhile, and gives back some space.
-func (w *writer) prune(seqs []int64) error {
+// prune removes events with all that belongs to them and gives back some pages.
+// Events that are due, perhaps again since they were chosen, go only if pending
+// is set.
+func (w *writer) prune(seqs []int64, pages int, pending bool) error {
 	ctx, list := context.Background(), jsonList(append([]int64{}, seqs...))
 	for _, text := range []string{
 		`CREATE TEMP TABLE IF NOT EXISTS doomed (seq INTEGER PRIMARY KEY)`,
@@ -106,8 +161,8 @@ func (w *writer) prune(seqs []int64) error {
 			return err
 		}
 	}
-	_, err := w.conn.ExecContext(ctx, `INSERT INTO doomed SELECT value FROM json_each(?) AS v
-		WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE event_seq = v.value AND state = 'pending')`, list)
+	_, err := w.conn.ExecContext(ctx, `INSERT INTO doomed SELECT value FROM json_each(?1) AS v
+		WHERE ?2 OR NOT EXISTS (SELECT 1 FROM jobs WHERE event_seq = v.value AND state = 'pending')`, list, pending)
 	if err != nil {
 		return err
 	}
@@ -121,7 +176,10 @@ func (w *writer) prune(seqs []int64) error {
 			return err
 		}
 	}
-	rows, err := w.conn.QueryContext(ctx, `PRAGMA incremental_vacuum(500)`)
+	if pages <= 0 { // to SQLite, 0 means all
+		return nil
+	}
+	rows, err := w.conn.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, pages))
 	if err != nil {
 		return err
 	}
@@ -130,17 +188,30 @@ func (w *writer) prune(seqs []int64) error {
 	return rows.Close()
 }
 
-// size returns how many bytes are in use, and how many pages are not.
-func (db *DB) size(ctx context.Context) (used int64, free int64, err error) {
-	err = db.read(ctx, "size", func(tx *sql.Tx) error {
-		var pages, pageSize int64
-		for pragma, n := range map[string]*int64{`page_count`: &pages, `page_size`: &pageSize, `freelist_count`: &free} {
-			if err := tx.QueryRowContext(ctx, `PRAGMA `+pragma).Scan(n); err != nil {
-				return err
-			}
-		}
-		used = (pages - free) * pageSize
-		return nil
+// size is how large the database is, in pages.
+type size struct {
+	pages, free int64 // free are those of pages that hold nothing
+	pageBytes   int64
+}
+
+// used returns how many bytes hold something.
+func (s size) used() int64 { return (s.pages - s.free) * s.pageBytes }
+
+func (db *DB) size(ctx context.Context) (s size, err error) {
+	err = db.read(ctx, "size", func(tx *sql.Tx) (err error) {
+		s, err = readSize(ctx, tx)
+		return err
 	})
-	return used, free, err
+	return s, err
+}
+
+func readSize(ctx context.Context, q interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (s size, err error) {
+	for pragma, n := range map[string]*int64{`page_count`: &s.pages, `page_size`: &s.pageBytes, `freelist_count`: &s.free} {
+		if err := q.QueryRowContext(ctx, `PRAGMA `+pragma).Scan(n); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }

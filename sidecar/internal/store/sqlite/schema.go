@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // migrations take a database from schema n to n+1; PRAGMA user_version counts
@@ -164,9 +167,16 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 	case have == 0 && tables > 0:
 		return fmt.Errorf("%s is the database of another program: use a directory of its own", db.path)
 	}
-	if have == len(migrations) {
-		return nil
+	if have < len(migrations) {
+		if err := db.upgrade(ctx, conn, have); err != nil {
+			return err
+		}
 	}
+	return db.shrinkable(ctx, conn, tables > 0)
+}
+
+// upgrade runs the migrations that come after the first have.
+func (db *DB) upgrade(ctx context.Context, conn *sql.Conn, have int) error {
 	// A table that others refer to cannot be replaced while that is enforced.
 	if _, err := conn.ExecContext(ctx, `PRAGMA foreign_keys = OFF`); err != nil {
 		return err
@@ -188,15 +198,37 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 	if have > 0 {
 		db.log.Info("store schema upgraded", "file", db.path, "from", have, "to", len(migrations))
 	}
-	// What is pruned can be given back to the disk only in this mode, which a
-	// database takes on when it is rewritten.
-	if have < 2 {
-		if _, err := conn.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL; VACUUM`); err != nil {
-			return fmt.Errorf("rewrite the database so that it can shrink: %w", err)
-		}
-	}
 	_, err := conn.ExecContext(ctx, `PRAGMA foreign_keys = ON`)
 	return err
+}
+
+// shrinkable makes a database one that can give the space of pruned events back
+// to the disk, which takes rewriting it. The file itself says whether that has
+// been done: the number of its schema does not, because a kill may have come
+// between the migration and the rewriting, and a database that was rebuilt by
+// other tools may have lost it.
+//
+// A database that cannot be rewritten, such as for lack of space, works all the
+// same: pruned space is used again, but the file stays as large as it is.
+func (db *DB) shrinkable(ctx context.Context, conn *sql.Conn, used bool) error {
+	var mode int
+	if err := conn.QueryRowContext(ctx, `PRAGMA auto_vacuum`).Scan(&mode); err != nil || mode != 0 {
+		return err
+	}
+	began := time.Now()
+	if _, err := conn.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL; VACUUM`); err != nil {
+		// What it has written to the log is of no use, and in the way.
+		_, _ = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+		if !used || ctx.Err() != nil {
+			return fmt.Errorf("rewrite the database so that it can shrink: %w", err)
+		}
+		db.log.Warn("the database file cannot shrink: space of removed events is used again, but not given back; the next start tries again", "code", telemetry.CodeCannotShrink, "file", db.path, "error", db.explain("rewrite", err))
+		return nil
+	}
+	if used {
+		db.log.Info("store rewritten so that it can shrink", "file", db.path, "took", time.Since(began).Round(time.Millisecond))
+	}
+	return nil
 }
 
 // checkLimit is the largest database that is read through at every start. A
@@ -234,7 +266,7 @@ func (db *DB) explain(operation string, err error) error {
 	switch {
 	case damaged || code == lib.SQLITE_CORRUPT || code == lib.SQLITE_NOTADB:
 		hint = fmt.Sprintf(": %s is damaged: keep a copy of it with its -wal and -shm files, then restore a backup, or rebuild it with the sqlite3 shell's .recover command", db.path)
-	case code == lib.SQLITE_FULL:
+	case isFull(err):
 		hint = fmt.Sprintf(": the disk of %s is full: free some space", db.path)
 	case code == lib.SQLITE_READONLY || code == lib.SQLITE_CANTOPEN || code == lib.SQLITE_PERM:
 		hint = fmt.Sprintf(": check that this user may write %s and its directory, and that the disk is not mounted read-only", db.path)

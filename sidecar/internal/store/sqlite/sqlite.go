@@ -54,6 +54,10 @@ type Config struct {
 	// is the sync of the log, and its error. It runs in the writer and must
 	// be quick.
 	OnCommit func(took time.Duration, err error)
+
+	// disk tells how much room there is on the disk of a directory; it is a
+	// seam for tests. nil: what the system says.
+	disk func(dir string) (free, total uint64, err error)
 }
 
 // DB is an open store. It implements [store.Store]; whoever opened it calls
@@ -63,6 +67,8 @@ type DB struct {
 	vfs  string
 	log  *slog.Logger
 	lock *dirlock.Lock
+
+	room *room
 
 	writerDB *sql.DB // has one connection,
 	writer   *writer // which the writer uses
@@ -119,6 +125,9 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.disk == nil {
+		cfg.disk = telemetry.DiskRoom
+	}
 	db.close = sync.OnceValue(db.shut)
 	defer func() {
 		if err != nil {
@@ -138,6 +147,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	if kind := volatile(dir); kind != "" {
 		db.log.Warn("the data directory does not outlive this machine or container: events that were acknowledged are lost with it; mount a disk or a volume there", "code", telemetry.CodeDataVolatile, "dir", dir, "file_system", kind)
 	}
+	db.room = openRoom(db.path, cfg.disk)
 	if err := db.openWriter(ctx, commit); err != nil {
 		return nil, db.explain("open", err)
 	}
@@ -160,6 +170,9 @@ func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
 		return err
 	}
 	db.writer = &writer{db: db, conn: conn, commit: commit}
+	if err := db.room.limitLog(ctx, conn); err != nil {
+		return err
+	}
 	if err := db.check(ctx, conn); err != nil {
 		return err
 	}

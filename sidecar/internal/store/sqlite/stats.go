@@ -68,6 +68,7 @@ func (db *DB) Stats(ctx context.Context) (s store.Stats, err error) {
 	slices.SortFunc(s.Jobs, func(a, b store.JobStats) int {
 		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Status, b.Status))
 	})
-	s.Bytes, _, err = db.size(ctx)
+	size, err := db.size(ctx)
+	s.Bytes = size.used()
 	return s, err
 }

@@ -1,11 +1,18 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/edges"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -68,5 +75,75 @@ func TestUpgradeFromSchema1(t *testing.T) {
 		if got, err := db.Pragma(t.Context(), name); got != want || err != nil {
 			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
 		}
+	}
+}
+
+// TestInterruptedUpgrade: a database whose schema was upgraded, but that was not
+// rewritten after that so that it can shrink, is rewritten at the next start.
+func TestInterruptedUpgrade(t *testing.T) {
+	dir := t.TempDir()
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, db, "kept", "plugin:a")
+	if err := errors.Join(db.Set(t.Context(), "auto_vacuum = NONE; VACUUM"), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"store rewritten so that it can shrink", ""} { // once
+		var log bytes.Buffer
+		if db, err = sqlite.Open(t.Context(), sqlite.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{"auto_vacuum": "2", "foreign_keys": "1"} {
+			if got, err := db.Pragma(t.Context(), name); got != want || err != nil {
+				t.Errorf("%s is %q, %v; want %q", name, got, err, want)
+			}
+		}
+		if d, err := db.Delivery(t.Context(), "kept"); err != nil || len(d.Jobs) != 1 {
+			t.Errorf("what was in it: %+v, %v", d, err)
+		}
+		if got := log.String(); strings.Contains(got, "shrink") != (want != "") || !strings.Contains(got, want) {
+			t.Errorf("log: %s; want %q", got, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestEdgeNoRoomToRewrite: a database that cannot be rewritten for lack of space
+// works all the same, and says that it cannot shrink.
+func TestEdgeNoRoomToRewrite(t *testing.T) {
+	edges.Need(t)
+	dir := edges.Tmpfs(t, "24m")
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		e := newEvent(fmt.Sprint(i))
+		e.Body = make([]byte, 100_000)
+		if _, err := db.Accept(t.Context(), e, []string{"plugin:a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(db.Set(t.Context(), "auto_vacuum = NONE; VACUUM"), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 13<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	if db, err = sqlite.Open(t.Context(), sqlite.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if got := log.String(); !strings.Contains(got, "cannot-shrink") || !strings.Contains(got, "free some space") {
+		t.Errorf("log: %s", got)
+	}
+	accept(t, db, "goes on", "plugin:a")
+	if tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 100); err != nil || len(tasks) != 61 {
+		t.Errorf("%d tasks, %v; want 61", len(tasks), err)
 	}
 }

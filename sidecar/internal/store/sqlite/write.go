@@ -135,7 +135,7 @@ func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (sto
 		return store.Accepted{}, fmt.Errorf("sqlite: accept: %w", err)
 	}
 	var got store.Accepted
-	err = db.write(ctx, "accept", n.size, func(w *writer) (err error) {
+	err = db.add(ctx, "accept", n.size, len(targets), func(w *writer) (err error) {
 		got, err = n.insert(w, targets)
 		return err
 	})
@@ -161,7 +161,7 @@ func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, other
 	}
 	others = slices.DeleteFunc(slices.Clone(others), func(name string) bool { return name == a.Target })
 	var got store.Accepted
-	err = db.write(ctx, "record", n.size+len(a.ResponseBody)+2*store.RecordLimit, func(w *writer) error {
+	err = db.add(ctx, "record", n.size+len(a.ResponseBody)+2*store.RecordLimit, len(others), func(w *writer) error {
 		var repeated bool
 		// Before the event is counted: a repetition changes nothing.
 		err := w.conn.QueryRowContext(context.Background(), recordedBefore, e.Key, a.Target, micros(a.StartedAt)).
@@ -305,15 +305,6 @@ func (db *DB) SaveRoute(ctx context.Context, r store.Route) error {
 	}
 	return db.write(ctx, "save route", len(patterns), func(w *writer) error {
 		_, err := w.saveRoute.Exec(r.Target, string(patterns))
-		return err
-	})
-}
-
-// Ping commits a row of its own, so that it fails when an Accept would: disk
-// full, read-only file system, writer stuck.
-func (db *DB) Ping(ctx context.Context) error {
-	return db.write(ctx, "ping", 0, func(w *writer) error {
-		_, err := w.ping.Exec()
 		return err
 	})
 }

@@ -33,6 +33,11 @@ type op struct {
 	// disk, also if nobody waits for it any more.
 	committed func()
 
+	// purpose says which part of the disk it may use, and jobs how many an
+	// event will have, whose results need room too.
+	purpose purpose
+	jobs    int
+
 	// state decides the race between a caller whose context ends and the
 	// writer: whoever moves it away from waiting wins.
 	state atomic.Int32
@@ -43,6 +48,12 @@ const (
 	taken
 	withdrawn
 )
+
+// add is write of a change that adds an event with jobs: it is not made if the
+// disk has no room for more.
+func (db *DB) add(ctx context.Context, name string, size, jobs int, run func(*writer) error) error {
+	return db.submit(ctx, name, &op{run: run, size: size, purpose: forEvent, jobs: jobs, done: make(chan error, 1)})
+}
 
 // write hands a change to the writer and returns after its commit. If ctx ends
 // earlier it returns at once: before the change was taken into a group it is
@@ -214,6 +225,7 @@ func (w *writer) gather(first *op) []*op {
 // back and run again with a savepoint around each. That is rare, so the usual
 // path does not pay for savepoints.
 func (w *writer) write(group []*op) {
+	group = w.admit(group)
 	if len(group) == 0 {
 		return
 	}

@@ -308,6 +308,35 @@ func backlog(t *testing.T, open OpenFunc) {
 	}
 }
 
+// probe tells what Accept would do, and leaves nothing behind.
+func probe(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	accept(t, s, newEvent(1), target)
+	before := delivery(t, s, newEvent(1).ID)
+	for range 3 {
+		if err := s.Probe(t.Context(), newEvent(1), []string{target}); err != nil {
+			t.Errorf("probe with an event that is stored: %v", err)
+		}
+		if err := s.Probe(t.Context(), newEvent(2), []string{target, "plugin:other"}); err != nil {
+			t.Errorf("probe with a new event: %v", err)
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Errorf("ping: %v", err)
+		}
+	}
+	same(t, "the stored event", delivery(t, s, newEvent(1).ID), before)
+	page, err := s.Events(t.Context(), store.Query{}, 0, 10)
+	if err != nil || len(page.Deliveries) != 1 {
+		t.Errorf("%d events are stored, %v; want 1", len(page.Deliveries), err)
+	}
+	got, err := s.Backlog(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "backlog", got, map[string]int{target: 1})
+	accept(t, s, newEvent(2), target) // fails the test if it is a duplicate
+}
+
 func stats(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	for n := range 4 {

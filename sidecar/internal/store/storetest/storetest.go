@@ -60,6 +60,7 @@ func Run(t *testing.T, open OpenFunc) {
 		{"pages are newest first with a true total", pages},
 		{"routes are remembered", routes},
 		{"backlog counts pending jobs by target", backlog},
+		{"a probe does what accept does and leaves nothing", probe},
 		{"stats count what waits and what is dead", stats},
 		{"events of an entity go one at a time, in order", orderOneAtATime},
 		{"an event that happened earlier goes first though it came later", orderLateArrival},

@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+// A part of the disk is not given to new events. SQLite writes to its log
+// before it changes or removes anything, so on a disk that is full to the last
+// byte no result can be recorded and nothing can be removed: such a store would
+// stay full for good. The reserve is a tenth of a small disk, and covers a log
+// of the largest removal several times on others.
+//
+// Events are accepted while more than the reserve is left, and room for the
+// results of those that wait; results are recorded while a quarter of the
+// reserve is left; that quarter is for the removal of old events.
+const (
+	reserveShare = 10
+	minReserve   = 1 << 20
+	maxReserve   = 64 << 20
+	removalShare = 4
+
+	// resultBytes is what the result of an event takes, about.
+	resultBytes = 1024
+
+	// ample is how much room there is on most disks: with it nobody needs to
+	// know exactly.
+	ample = 1 << 30
+
+	// opCost is what an event may take in the log beside twice its own size:
+	// pages of each index, which it does not share with others.
+	opCost = 32 << 10
+
+	// A store that has less than this share of its disk is not made smaller
+	// to make room there: somebody else fills it, and would go on.
+	ownShare = 4
+)
+
+// The errors of what there is no room for.
+var (
+	errNoRoomEvent  = errors.New("what is left is kept to record results and to remove old events")
+	errNoRoomResult = errors.New("what is left is kept to remove old events")
+)
+
+// purpose says how much of the disk an operation may use.
+type purpose int8
+
+const (
+	forResult purpose = iota // and whatever else is neither of the others
+	forEvent
+	forRemoval
+)
+
+// room is the room on the disk of the store.
+type room struct {
+	path    string // of the database
+	disk    func(dir string) (free, total uint64, err error)
+	reserve int64 // 0: nothing is known
+	total   int64
+
+	pending   atomic.Int64 // jobs that wait, about; changed by the writer
+	countedAt time.Time    // pending was counted
+	countTook time.Duration
+}
+
+// openRoom looks at the disk. Where that is not possible there is always room.
+func openRoom(path string, disk func(string) (free, total uint64, err error)) *room {
+	r := &room{path: path, disk: disk}
+	if _, total, err := disk(filepath.Dir(path)); err == nil && total > 0 {
+		r.total = int64(min(total, math.MaxInt64))
+		r.reserve = min(max(r.total/reserveShare, minReserve), maxReserve)
+	}
+	return r
+}
+
+// limitLog keeps the log of a store on a small disk small.
+func (r *room) limitLog(ctx context.Context, conn *sql.Conn) error {
+	if r.reserve == 0 || r.reserve == maxReserve {
+		return nil
+	}
+	pages := min(1000, r.reserve/8192)
+	_, err := conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d`, pages, r.reserve))
+	return err
+}
+
+// Capacity returns how large the store can become on its disk before events are
+// no longer accepted, or math.MaxInt64 if that is not known.
+func (db *DB) Capacity() int64 {
+	r := db.room
+	free, _, err := r.disk(filepath.Dir(r.path))
+	if err != nil || r.reserve == 0 {
+		return math.MaxInt64
+	}
+	return max(0, r.own()+int64(free)-2*r.reserve)
+}
+
+// own returns how large the files of the store are.
+func (r *room) own() (bytes int64) {
+	for _, suffix := range []string{"", "-wal"} {
+		if fi, err := os.Stat(r.path + suffix); err == nil {
+			bytes += fi.Size()
+		}
+	}
+	return bytes
+}
+
+// left returns how many bytes the store may still fill, the reserve included.
+// What is in the log, and will make the file longer when it is moved there, is
+// not free; pages of the file that hold nothing are.
+func (r *room) left(s func() (size, error)) int64 {
+	free, _, err := r.disk(filepath.Dir(r.path))
+	if err != nil || r.reserve == 0 || free > ample {
+		return math.MaxInt64
+	}
+	left := int64(free)
+	size, err := s()
+	fi, statErr := os.Stat(r.path)
+	if err != nil || statErr != nil {
+		return left
+	}
+	return left + size.free*size.pageBytes - max(0, size.pages*size.pageBytes-fi.Size())
+}
+
+// short returns how many bytes of events have to go so that new ones are
+// accepted for a while.
+func (r *room) short(s size) int64 {
+	if r.own() < r.total/ownShare {
+		return 0
+	}
+	return max(0, 2*r.reserve+r.pending.Load()*resultBytes-r.left(func() (size, error) { return s, nil }))
+}
+
+// admit answers the operations of a group for which there is no room, and
+// returns the others.
+func (w *writer) admit(group []*op) []*op {
+	r := w.db.room
+	left := r.left(func() (size, error) { return readSize(context.Background(), w.conn) })
+	if left == math.MaxInt64 {
+		return group
+	}
+	kept := group[:0]
+	for _, o := range group {
+		cost := int64(2*o.size + opCost)
+		switch {
+		case o.purpose == forEvent && left-r.reserve-w.results(o.jobs) < cost:
+			o.done <- fmt.Errorf("%w (%d MiB)", errNoRoomEvent, left>>20)
+		case o.purpose == forResult && left < r.reserve/removalShare:
+			o.done <- fmt.Errorf("%w (%d MiB)", errNoRoomResult, left>>20)
+		default:
+			left -= cost
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// results returns what the results of all jobs that wait will take, and of so
+// many more, which from then on wait too.
+func (w *writer) results(more int) int64 {
+	r := w.db.room
+	if age := time.Since(r.countedAt); age > 100*time.Millisecond && age > 50*r.countTook {
+		began := time.Now()
+		var n int64
+		err := w.conn.QueryRowContext(context.Background(), `SELECT count(*) FROM jobs INDEXED BY jobs_due WHERE state = 'pending'`).Scan(&n)
+		if err == nil {
+			r.pending.Store(n)
+		}
+		r.countedAt, r.countTook = time.Now(), time.Since(began)
+	}
+	return r.pending.Add(int64(more)) * resultBytes
+}
+
+// isFull reports whether a write failed for lack of space.
+func isFull(err error) bool {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		return e.Code()&0xff == lib.SQLITE_FULL
+	}
+	return errors.Is(err, errNoRoomEvent) || errors.Is(err, errNoRoomResult)
+}
