@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -182,11 +183,12 @@ func (s *Server) end(sig os.Signal) {
 	<-s.exited
 }
 
-// Database makes an empty database and returns its URL.
-func (s *Server) Database(tb testing.TB) string {
+// Database makes an empty database, with the options of CREATE DATABASE, and
+// returns its URL.
+func (s *Server) Database(tb testing.TB, options ...string) string {
 	tb.Helper()
 	name := fmt.Sprintf("test%d", s.databases.Add(1))
-	if err := s.exec("postgres", "CREATE DATABASE "+name); err != nil {
+	if err := s.exec("postgres", "CREATE DATABASE "+name+" "+strings.Join(options, " ")); err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
 	return s.url(name)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -110,6 +111,10 @@ func (db *DB) Watch(ctx context.Context, wake func(targets []string)) error {
 	listening.Go(func() {
 		wait := 100 * time.Millisecond
 		for ctx.Err() == nil {
+			if db.pooled.Load() {
+				db.poll(ctx, wake)
+				return
+			}
 			began := time.Now()
 			err := db.listen(ctx, wake)
 			if ctx.Err() != nil {
@@ -135,6 +140,18 @@ func (db *DB) Watch(ctx context.Context, wake func(targets []string)) error {
 	}
 }
 
+// poll looks for the work of others where notices do not arrive.
+func (db *DB) poll(ctx context.Context, wake func([]string)) {
+	for ; ctx.Err() == nil; pause(ctx, pollPause) {
+		if db.notices.peers.Load() == 0 {
+			continue
+		}
+		if targets, err := db.waiting(ctx); err == nil { // else the lease says so
+			wake(targets)
+		}
+	}
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -145,18 +162,18 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 func (db *DB) listen(ctx context.Context, wake func([]string)) error {
-	conn, err := pgx.ConnectConfig(ctx, db.conf.Copy())
+	conn, err := db.dial(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		closing, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = conn.Close(closing) // it is lost anyway
-	}()
+	defer hangUp(conn)
 	ctx, cut := context.WithCancel(ctx)
 	defer cut()
 	db.unlisten.Store(&cut)
+	// This session is idle on purpose; servers before 14 do not have the limit.
+	if _, err := conn.Exec(ctx, `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`); err != nil {
+		return err
+	}
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}
@@ -167,9 +184,12 @@ func (db *DB) listen(ctx context.Context, wake func([]string)) error {
 	}
 	wake(targets)
 	for {
-		got, err := conn.WaitForNotification(ctx)
+		got, err := next(ctx, conn)
 		if err != nil {
 			return err
+		}
+		if got == nil {
+			continue
 		}
 		var n notice
 		if json.Unmarshal([]byte(got.Payload), &n) != nil || n.Owner == db.owner {
@@ -182,4 +202,21 @@ func (db *DB) listen(ctx context.Context, wake func([]string)) error {
 		}
 		wake(targets)
 	}
+}
+
+// listenCheck is how long a connection may be silent before it is asked whether
+// the server is still there: nothing else would tell.
+const listenCheck = 30 * time.Second
+
+// next returns the next notice, or nil if there was none for a while.
+func next(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	waiting, cancel := context.WithTimeout(ctx, listenCheck)
+	defer cancel()
+	got, err := conn.WaitForNotification(waiting)
+	if err == nil || waiting.Err() == nil || ctx.Err() != nil {
+		return got, err
+	}
+	asking, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return nil, conn.Ping(asking)
 }

@@ -245,11 +245,22 @@ func (db *DB) shut() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := db.unregister(ctx)
-	db.pool.Close()
+	db.closePool()
 	if err != nil {
 		return fmt.Errorf("%w; the jobs of this process are free again in %v", db.explain("close", err), HandOver)
 	}
 	return nil
+}
+
+// closePool does not wait for a server that is gone: to take leave of it takes
+// 15 seconds for each connection.
+func (db *DB) closePool() {
+	closed := make(chan struct{})
+	go func() { defer close(closed); db.pool.Close() }()
+	select {
+	case <-closed:
+	case <-time.After(2 * time.Second):
+	}
 }
 
 func (db *DB) closed() bool {

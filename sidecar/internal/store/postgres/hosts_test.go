@@ -1,0 +1,216 @@
+package postgres_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
+)
+
+// again is how soon webhooks must be accepted again when a host freezes.
+const again = 10 * time.Second
+
+// freezer stands before a server and can freeze: it still accepts connections,
+// and says nothing.
+type freezer struct {
+	address string
+	frozen  atomic.Bool
+}
+
+func startFreezer(t *testing.T, server *pgtest.Server) *freezer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &freezer{address: l.Addr().String()}
+	var mu sync.Mutex
+	var open []net.Conn
+	var serving sync.WaitGroup
+	keep := func(c net.Conn) {
+		mu.Lock()
+		defer mu.Unlock()
+		open = append(open, c)
+	}
+	relay := func(to, from net.Conn) {
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil {
+				break
+			}
+			if f.frozen.Load() {
+				_, _ = io.Copy(io.Discard, from) // taken, and never passed on
+				break
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				break
+			}
+		}
+		if !f.frozen.Load() {
+			to.Close()
+		}
+	}
+	serving.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			keep(client)
+			if f.frozen.Load() {
+				continue
+			}
+			up, err := net.Dial("unix", server.Socket())
+			if err != nil {
+				client.Close()
+				continue
+			}
+			keep(up)
+			serving.Go(func() { relay(up, client) })
+			serving.Go(func() { relay(client, up) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		mu.Lock()
+		for _, c := range open {
+			c.Close()
+		}
+		mu.Unlock()
+		serving.Wait()
+	})
+	return f
+}
+
+// hostsURL returns a URL with several hosts, each an address or a directory.
+func hostsURL(t *testing.T, database string, hosts ...string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names, ports []string
+	for _, h := range hosts {
+		host, port, err := net.SplitHostPort(h)
+		if err != nil {
+			host, port = h, "5432"
+		}
+		names, ports = append(names, host), append(ports, port)
+	}
+	q := u.Query()
+	q.Set("host", strings.Join(names, ","))
+	q.Set("port", strings.Join(ports, ","))
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// acceptAgain accepts with the patience of Telnyx until that works.
+func acceptAgain(t *testing.T, db *postgres.DB, key string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		_, err := db.Accept(ctx, newEvent(key), []string{target})
+		cancel()
+		if err == nil {
+			return time.Since(began)
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("not accepted for a minute: %v", err)
+		}
+	}
+}
+
+// The first host of the URL is frozen from the start.
+func TestFrozenFirstHost(t *testing.T) {
+	server := pgtest.Start(t)
+	frozen := startFreezer(t, server)
+	frozen.frozen.Store(true)
+	url := hostsURL(t, server.Database(t), frozen.address, filepath.Dir(server.Socket())) + "&connect_timeout=30"
+	began := time.Now()
+	db := mustOpen(t, postgres.Config{URL: url})
+	acceptAgain(t, db, "1")
+	if took := time.Since(began); took > again {
+		t.Errorf("accepted after %v", took)
+	}
+}
+
+// The host freezes while the sidecar works with it, with connections that are
+// idle and connections in use.
+func TestHostFreezes(t *testing.T) {
+	server := pgtest.Start(t)
+	first := startFreezer(t, server)
+	log, said := logged()
+	db := mustOpen(t, postgres.Config{Log: log,
+		URL: hostsURL(t, server.Database(t), first.address, filepath.Dir(server.Socket()))})
+	var busy sync.WaitGroup
+	for range 8 {
+		busy.Go(func() { acceptAgain(t, db, "before") })
+	}
+	busy.Wait()
+	first.frozen.Store(true)
+	if took := acceptAgain(t, db, "after"); took > again {
+		t.Errorf("accepted again after %v", took)
+	} else {
+		t.Logf("accepted again after %v", took)
+	}
+	if text := said.String(); !strings.Contains(text, "postgres-stalled") || !strings.Contains(text, first.address) {
+		t.Errorf("the log does not name %s:\n%s", first.address, text)
+	}
+}
+
+// Errors name the host that did not answer, and not the user.
+func TestFrozenHostIsNamed(t *testing.T) {
+	server := pgtest.Start(t)
+	frozen := startFreezer(t, server)
+	frozen.frozen.Store(true)
+	_, err := postgres.Open(t.Context(), postgres.Config{URL: hostsURL(t, server.Database(t), frozen.address)})
+	if err == nil || !strings.Contains(err.Error(), frozen.address) || !strings.Contains(err.Error(), "cannot be reached") || strings.Contains(err.Error(), "user=") {
+		t.Errorf("open: %v", err)
+	}
+}
+
+// A table that is locked is not a server that cannot be reached.
+func TestLockedTableIsNamed(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	log, said := logged()
+	db := mustOpen(t, postgres.Config{URL: url, Log: log, LeaseTTL: time.Hour})
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE hookswitch_events`); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := db.Accept(ctx, newEvent("1"), nil)
+		failed <- err
+	}()
+	for !strings.Contains(said.String(), "locked by PID") {
+		if ctx.Err() != nil {
+			t.Fatalf("the lock is not named:\n%s", said)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	cancel()
+	if err := <-failed; err == nil || strings.Contains(err.Error(), "cannot be reached") || !strings.Contains(err.Error(), "locked by PID") {
+		t.Errorf("accept: %v", err)
+	}
+}
