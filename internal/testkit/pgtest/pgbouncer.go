@@ -100,3 +100,14 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+// HBA sets who may log in how: the lines of pg_hba.conf.
+func (s *Server) HBA(tb testing.TB, lines ...string) {
+	tb.Helper()
+	if err := os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.exec("postgres", "SELECT pg_reload_conf()"); err != nil {
+		tb.Fatalf("pgtest: %v", err)
+	}
+}

@@ -14,9 +14,12 @@ package postgres
 
 import (
 	"context"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -186,10 +189,32 @@ func parse(url string) (*pgxpool.Config, error) {
 	if cc.RuntimeParams["application_name"] == "" {
 		cc.RuntimeParams["application_name"] = "hookswitch"
 	}
+	if fips140.Enforced() {
+		cc.RequireAuth = withoutMD5(cc.RequireAuth)
+	}
 	if !poolSized(url) {
 		pc.MaxConns = 16
 	}
 	return pc, nil
+}
+
+// withoutMD5 takes MD5 out of the ways to log in that require_auth allows: where
+// only FIPS 140-3 is allowed, to use it ends the process.
+func withoutMD5(require string) string {
+	switch {
+	case require == "":
+		return "!md5"
+	case strings.Contains(require, "!"):
+		if !strings.Contains(require, "!md5") {
+			require += ",!md5"
+		}
+		return require
+	}
+	left := slices.DeleteFunc(strings.Split(require, ","), func(method string) bool { return strings.TrimSpace(method) == "md5" })
+	if len(left) == 0 {
+		return "scram-sha-256" // what is left of passwords
+	}
+	return strings.Join(left, ",")
 }
 
 // connecting readies the configuration of a connection of the pool.

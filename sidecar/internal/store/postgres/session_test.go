@@ -125,7 +125,7 @@ func witnessed(t *testing.T, url, who string) []string {
 func lifeOf(t *testing.T, db *postgres.DB, name string) {
 	t.Helper()
 	ctx := t.Context()
-	const odd = `naïve € 😀 ж NULL \ ' " {}`
+	const odd = `naïve Á € 😀 ж NULL \ ' " {}`
 	to := "plugin:" + strings.ReplaceAll(name, " ", "")
 	e := &store.Event{
 		Key: name + odd, ID: name + odd, Type: "message.sent", OccurredAt: odd, Method: http.MethodPost, Path: "/" + odd,
