@@ -91,6 +91,13 @@ func (s *Sidecar) needHealth() {
 		}
 		return lost
 	})
+	if m, ok := s.store.(meteredStore); ok {
+		if db, ok := m.Store.(interface {
+			Warning(context.Context) string
+		}); ok {
+			s.health.Note("store", db.Warning)
+		}
+	}
 	if s.cfg.DiskFloor > 0 {
 		s.health.NeedReady("disk", telemetry.DiskAbove(s.dir, uint64(s.cfg.DiskFloor)))
 	}

@@ -40,6 +40,7 @@ const (
 	CodePostgresEncoding Code = "postgres-encoding"
 	CodePostgresStalled  Code = "postgres-stalled"
 	CodeTextRefused      Code = "text-refused"
+	CodePostgresAsync    Code = "postgres-async"
 	CodeStoreRenewed     Code = "store-renewed"
 	CodeLeaseFailing     Code = "lease-failing"
 	CodeLeaseLost        Code = "lease-lost"

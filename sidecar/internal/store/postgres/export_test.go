@@ -19,3 +19,8 @@ func MaxGroupOps() int { return maxGroupOps }
 
 // SetMaxGroupOps sets that, before the first operation.
 func (db *DB) SetMaxGroupOps(n int) { db.accepts.max, db.finishes.max = n, n }
+
+// Exposed says why a failover can lose events.
+func Exposed(synchronous, named bool, count, promoted int64) string {
+	return standbys{synchronous, named, count, promoted}.exposed()
+}

@@ -171,6 +171,9 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 			db.notices.add(freed)
 		}
 	}
+	if renewed || time.Since(db.standbysAt) > standbysEvery {
+		db.checkStandbys(ctx)
+	}
 	return db.waiting(ctx)
 }
 

@@ -100,6 +100,9 @@ type DB struct {
 	renewed  chan struct{}                      // of capacity 1: see Renewed
 	unlisten atomic.Pointer[context.CancelFunc] // ends the session that listens
 
+	standbys   atomic.Pointer[standbys] // of the server, as of standbysAt
+	standbysAt time.Time                // used by Open and then by keepLease only
+
 	// background ends with Close; tasks counts what runs in it.
 	background context.Context
 	stop       context.CancelFunc
@@ -244,6 +247,7 @@ func (db *DB) prepare(ctx context.Context) error {
 	if err := db.register(ctx); err != nil {
 		return err
 	}
+	db.checkStandbys(ctx)
 	return db.checkServer(ctx)
 }
 
