@@ -41,12 +41,12 @@ var hints = map[string]string{
 	"42501": "the user may not do that: see the privileges of USER in the database",
 	"42P01": "a table is missing: was it dropped, or does the search_path of USER name another schema?",
 	"42P05": pooledHint,
-	"53100": "the server's disk is full: make room, the sidecar goes on by itself",
+	"53100": "the server's disk is full: make room, " + goesOn,
 	"53300": "the server has too many connections: raise its max_connections, or lower pool_max_conns in HOOKSWITCH_STORE",
 	"55P03": "a table or row is locked by another session for longer than the lock_timeout of USER: see pg_locks",
 	"57014": "it took longer than the statement_timeout of USER, or was cancelled: ALTER ROLE USER SET statement_timeout = 0",
-	"57P01": "the server is stopping: the sidecar goes on by itself",
-	"57P03": "the server is starting or stopping: the sidecar goes on by itself",
+	"57P01": "the server is stopping: " + goesOn,
+	"57P03": "the server is starting or stopping: " + goesOn,
 }
 
 const pooledHint = "a pooler in transaction mode stands before the server: the sidecar goes on without prepared statements"
@@ -60,8 +60,24 @@ var denied = map[string]string{
 
 const rowSecurityHint = "row-level security is on for this table and keeps USER from its rows: ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or let USER own the tables"
 
+// goesOn promises what a store does that has been opened. At the start nobody
+// tries again.
+const (
+	goesOn     = "the sidecar goes on by itself"
+	notStarted = "then start the sidecar again, as a service manager does by itself"
+)
+
 // hint says what to do about an error, as far as that is known.
 func (db *DB) hint(err error) string {
+	text := db.remedy(err)
+	if db.accepts == nil { // not opened yet
+		text = strings.Replace(text, goesOn+" when it can", "start it, or correct HOOKSWITCH_STORE, "+notStarted, 1)
+		text = strings.Replace(text, goesOn, notStarted, 1)
+	}
+	return text
+}
+
+func (db *DB) remedy(err error) string {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		text := hints[pe.Code]
 		if pe.Code == "42501" {
@@ -80,7 +96,7 @@ func (db *DB) hint(err error) string {
 	case strings.Contains(text, "hostname resolving error"):
 		return "no such host: correct HOOKSWITCH_STORE, or mend the name service"
 	case isConnectError(err), disconnected(err):
-		return "the server cannot be reached: the sidecar goes on by itself when it can"
+		return "the server cannot be reached: " + goesOn + " when it can"
 	case timedOut(err):
 		if why := db.stalls.why(); why != "" {
 			return why

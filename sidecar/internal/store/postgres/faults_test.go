@@ -255,7 +255,9 @@ func TestOpenErrors(t *testing.T) {
 	good := server.Database(t)
 	for name, c := range map[string]struct{ url, want string }{
 		"not a URL":   {"postgres://user:s3cret@host:port/db", "postgres://USER"},
-		"nobody":      {"postgres://user:s3cret@127.0.0.1:1/db", "cannot be reached"},
+		"nobody":      {"postgres://user:s3cret@127.0.0.1:1/db", "cannot be reached: start it, or correct HOOKSWITCH_STORE, then start the sidecar again"},
+		"no TLS":      {strings.Replace(hostsURL(t, good, startFreezer(t, server).address), "sslmode=disable", "sslmode=require&password=s3cret", 1), "TLS does not come about"},
+		"no host":     {"postgres://user:s3cret@hookswitch.invalid/db", "no such host: correct"},
 		"no database": {strings.Replace(good, "/test1?", "/missing?password=s3cret&", 1), "create the database"},
 		"no user":     {strings.Replace(good, "user=hookswitch", "user=stranger&password=s3cret", 1), "HOOKSWITCH_STORE"},
 	} {
@@ -265,6 +267,9 @@ func TestOpenErrors(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: the password is in %q", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "by itself when") {
+			t.Errorf("%s: promises what it does not do: %v", name, err)
 		}
 	}
 }
