@@ -1,9 +1,11 @@
 package sidecar
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -24,9 +26,14 @@ func certify(t *testing.T, dir, name string) (certFile, keyFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return certifyKey(t, dir, name, key)
+}
+
+func certifyKey(t *testing.T, dir, name string, key crypto.Signer) (certFile, keyFile string) {
+	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +91,27 @@ func TestCertificateIsReloaded(t *testing.T) {
 	r.mu.Unlock()
 	if err := r.Reload(t.Context()); err != nil || shown() != "three.test" || r.LastReload().Restart[0] != "HOOKSWITCH_TLS_CERT_FILE" {
 		t.Errorf("without a certificate: %v, %+v", err, r.LastReload())
+	}
+}
+
+// A key that no client takes is found by the check, not by the first handshake.
+func TestShortRSAKey(t *testing.T) {
+	for bits, want := range map[int]string{1024: "RSA key of 1024 bits", 2048: ""} {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c Config
+		c.TLSCertFile, c.TLSKeyFile = certifyKey(t, t.TempDir(), "short.test", key)
+		if _, err := c.loadCertificate(); err == nil && want != "" || err != nil && (want == "" || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+		if problem := c.problems(); want != "" {
+			c.validateEdge(problem)
+			if err := problem.result(&c); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("the check says %v", err)
+			}
+		}
 	}
 }
 
