@@ -39,6 +39,22 @@ The sidecar is configured by environment variables. ` + "`--env-file FILE`" + ` 
 |---|---|---|---|
 `
 
+// markdownTail is what takes more than a cell of the table.
+const markdownTail = `
+## PostgreSQL
+
+- **Several hosts**: ` + "`postgres://USER:PASSWORD@/DB?host=one,two&target_session_attrs=read-write`" + `. A host that accepts connections and says nothing is left for the next one within seconds; the one that answered last is asked first. ` + "`connect_timeout`" + ` is 2 s for each, and at most 3 s when there are several.
+- **PgBouncer and other poolers** may stand between, in session or transaction mode; statement mode is refused. Each transaction brings its own settings, so those of a role, a database, or another client of the pool do not matter. In transaction mode, which is recognised at the start (` + "`postgres-pooler`" + ` in the log), statements are not prepared, so that PgBouncer before 1.21 does not answer 42P05 or 26000, and the work of other sidecars is found once a second, because LISTEN hears nothing there. An accept takes three round trips instead of one.
+- **Settings of the server or a role** that are overruled: ` + "`default_transaction_isolation`, `default_transaction_read_only`, `synchronous_commit`" + ` where it is off or local, ` + "`client_encoding`, `search_path`" + ` (the schema that has the tables stays), and ` + "`idle_session_timeout`" + ` for the connection that listens. ` + "`statement_timeout` and `lock_timeout`" + ` hold, and should be 10 s or more.
+- **Encoding**: make the database with ` + "`ENCODING 'UTF8'`" + `. Another one works; text with letters beyond ASCII is kept in base64 there, and not found by a search.
+- **Privileges**: ` + "`CREATE, USAGE`" + ` on the schema for the start that makes or upgrades the tables; afterwards ` + "`USAGE`" + `, and ` + "`SELECT, INSERT, UPDATE, DELETE`" + ` on the tables.
+- A database that cannot be reached at the start ends the sidecar: a service manager starts it again. While it runs it waits, and goes on by itself.
+
+## FIPS 140-3
+
+With ` + "`GODEBUG=fips140=only`" + ` these were tried: webhooks with Ed25519 signatures, plugins, TLS with ECDSA certificates, and PostgreSQL with SCRAM-SHA-256 or a client certificate. What does not work is PostgreSQL with MD5 passwords, which are refused before they are used, and RSA keys under 2048 bits, which ` + "`config check`" + ` finds.
+`
+
 func referenceMarkdown() string {
 	var b strings.Builder
 	b.WriteString(markdownHead)
@@ -63,6 +79,7 @@ func referenceMarkdown() string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(s.variable), code(s.tag("envDefault")), meaning, strings.Join(marks, ", "))
 	}
+	b.WriteString(markdownTail)
 	return b.String()
 }
 
