@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"math"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -108,13 +109,18 @@ const discardGroup = 500
 func (db *DB) Discard(ctx context.Context, q store.Query) (total int, err error) {
 	q.Status = store.StatusDead
 	for after := int64(0); ; {
+		life := db.lives.Load()
 		seqs, last, end, err := db.nextEvents(ctx, q, after, math.MaxInt64, discardGroup)
 		if err != nil {
 			return total, err
 		}
 		if len(seqs) > 0 {
-			n, err := db.discard(ctx, q, seqs)
+			n, err := db.discard(ctx, life, q, seqs)
 			total += n
+			if errors.Is(err, errRestored) {
+				after = 0
+				continue
+			}
 			if err != nil {
 				return total, err
 			}
@@ -126,10 +132,10 @@ func (db *DB) Discard(ctx context.Context, q store.Query) (total int, err error)
 	}
 }
 
-func (db *DB) discard(ctx context.Context, q store.Query, seqs []int64) (int, error) {
+func (db *DB) discard(ctx context.Context, life int64, q store.Query, seqs []int64) (int, error) {
 	cond, args := jobCondition(q)
 	var moved int64
-	err := db.write(ctx, "discard", 64*len(seqs), func(w *writer) error {
+	err := db.writeOf(ctx, life, "discard", 64*len(seqs), func(w *writer) error {
 		res, err := w.conn.ExecContext(context.Background(), `
 			UPDATE jobs AS j SET state = 'discarded'
 			WHERE j.event_seq IN (SELECT value FROM json_each(?)) AND j.state IN (SELECT value FROM json_each(?)) AND `+cond,

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,6 +42,7 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.
 			db.pruneFrom = 0 // the next one does not begin in the middle
 		}
 	}()
+	life := db.lives.Load()
 	before, err := db.size(ctx)
 	if err != nil {
 		return store.Pruned{}, err
@@ -52,7 +54,12 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.
 	}
 	after := before
 	if len(seqs) > 0 || before.free > sparePages {
-		if err := db.remove(ctx, seqs, shrinkPages); err != nil {
+		err := db.remove(ctx, life, seqs, shrinkPages)
+		if errors.Is(err, errRestored) {
+			db.pruneFrom = 0
+			return store.Pruned{Bytes: before.used(), More: true}, nil
+		}
+		if err != nil {
 			return store.Pruned{}, err
 		}
 		if after, err = db.size(ctx); err != nil {
@@ -74,10 +81,15 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.
 
 // remove commits the removal of events, in smaller pieces if the disk has no
 // room for the log of that.
-func (db *DB) remove(ctx context.Context, seqs []int64, pages int) error {
+func (db *DB) remove(ctx context.Context, life int64, seqs []int64, pages int) error {
 	some := func(seqs []int64) error {
 		return db.submit(ctx, "prune", &op{
-			run:  func(w *writer) error { return w.prune(seqs, pages, false) },
+			run: func(w *writer) error {
+				if err := db.sameLife(life); err != nil {
+					return err
+				}
+				return w.prune(seqs, pages, false)
+			},
 			size: 4096 * (len(seqs) + 1), purpose: forRemoval, done: make(chan error, 1),
 		})
 	}

@@ -85,6 +85,7 @@ func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
 // the writer takes the step only if the replay is still where that began.
 func (db *DB) StepReplay(ctx context.Context, id string, limit int) (store.Replay, []string, error) {
 	for {
+		life := db.lives.Load()
 		r, err := db.Replay(ctx, id)
 		if err != nil || r.State != store.ReplayRunning {
 			return r, nil, err
@@ -94,8 +95,8 @@ func (db *DB) StepReplay(ctx context.Context, id string, limit int) (store.Repla
 			return r, nil, err
 		}
 		step := &step{replay: r, seqs: seqs, last: last, end: end}
-		err = db.write(ctx, "step replay", 256*(len(seqs)+1), step.take)
-		if errors.Is(err, errMoved) {
+		err = db.writeOf(ctx, life, "step replay", 256*(len(seqs)+1), step.take)
+		if errors.Is(err, errMoved) || errors.Is(err, errRestored) {
 			continue
 		}
 		if err != nil {
@@ -253,6 +254,3 @@ func (db *DB) Watch(ctx context.Context, _ func(targets []string)) error {
 	<-ctx.Done()
 	return nil
 }
-
-// Renewed implements [store.Store].
-func (db *DB) Renewed() <-chan struct{} { return db.renewed }

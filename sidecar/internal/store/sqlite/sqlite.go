@@ -24,6 +24,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
@@ -79,6 +80,7 @@ type DB struct {
 	onCommit func(time.Duration, error) // nil: nobody is told
 
 	renewed chan struct{} // of capacity 1: see Renewed
+	lives   atomic.Int64  // how many times the database was restored while it was open
 	closing chan struct{} // closed by Close: no further operation starts
 	stopped chan struct{} // closed by the writer when the last one is answered
 	close   func() error  // runs once

@@ -119,6 +119,7 @@ func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err 
 	if _, err := w.insertRecord.Exec(got.Seq, n.e.Type, n.received.Int64, len(targets) > 0); err != nil {
 		return got, err
 	}
+	w.latest = latest{got.Seq, got.DeliveryID}
 	for _, target := range targets {
 		if _, err := w.insertJob.Exec(got.Seq, target, n.due, n.e.Entity, n.order, n.due); err != nil {
 			return got, err

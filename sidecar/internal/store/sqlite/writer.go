@@ -118,6 +118,10 @@ type writer struct {
 	job, pullNext, putOff, saveRoute, ping *sql.Stmt
 
 	stmts []*sql.Stmt // all of them
+
+	dataVersion *sql.Stmt
+	version     int64  // what dataVersion said last: it changes when somebody else has written
+	latest      latest // of this process
 }
 
 func (w *writer) prepare(ctx context.Context) error {
@@ -135,6 +139,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.putOff, putOff},
 		{&w.job, selectJob},
 		{&w.saveRoute, upsertRoute},
+		{&w.dataVersion, `PRAGMA data_version`},
 		{&w.ping, `INSERT INTO ping VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1`},
 	} {
 		var err error
@@ -143,7 +148,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		}
 		w.stmts = append(w.stmts, *s.stmt)
 	}
-	return nil
+	return w.beginLife(ctx)
 }
 
 // close frees the connection. Statements prepared on a sql.Conn are not closed
@@ -258,13 +263,18 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	if err := w.begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
+	before := w.latest
 	defer func() {
 		if err != nil {
+			w.latest = before
 			// If the commit landed although it reported failure there
 			// is nothing to roll back, and the error of that is no news.
 			w.exec(`ROLLBACK`)
 		}
 	}()
+	if err := w.look(); err != nil {
+		return fmt.Errorf("look for changes by others: %w", err)
+	}
 	for i, o := range group {
 		if !guarded {
 			if errs[i] = o.run(w); errs[i] != nil {
@@ -302,7 +312,9 @@ func (w *writer) guard(o *op) (opErr, err error) {
 	if err := w.exec(`SAVEPOINT op`); err != nil {
 		return nil, err
 	}
+	before := w.latest
 	if opErr = o.run(w); opErr != nil {
+		w.latest = before
 		if err := w.exec(`ROLLBACK TO op`); err != nil {
 			return opErr, err
 		}

@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// A backup can be restored into the database while it is open here, such as by
+// the sqlite3 shell's .restore. Then numbers are handed out again, and what is
+// held in memory is about another history. Nobody else writes, so a change by
+// another connection is looked into; whether one was made costs a few
+// microseconds in each group.
+
+// latest is the event that was stored last.
+type latest struct {
+	seq      int64
+	delivery string
+}
+
+// beginLife notes what the database is like when it is opened.
+func (w *writer) beginLife(ctx context.Context) error {
+	err := w.conn.QueryRowContext(ctx, `SELECT seq, delivery_id FROM events ORDER BY seq DESC LIMIT 1`).Scan(&w.latest.seq, &w.latest.delivery)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return w.dataVersion.QueryRowContext(ctx).Scan(&w.version)
+}
+
+// look notices another history, inside a transaction and before anything is
+// done in it.
+func (w *writer) look() error {
+	var version int64
+	if err := w.dataVersion.QueryRow().Scan(&version); err != nil {
+		return err
+	}
+	if version == w.version {
+		return nil
+	}
+	other, err := w.restored()
+	if err != nil {
+		return err
+	}
+	w.version = version
+	if !other {
+		return nil
+	}
+	w.latest = latest{}
+	w.db.lives.Add(1)
+	lost, err := w.db.dropClaims(w.conn)
+	w.db.log.Warn("the database was restored while it was in use: what was accepted since the backup is lost, and results of events that it does not know are dropped",
+		"code", telemetry.CodeStoreRenewed, "file", w.db.path, "events_under_way", lost)
+	select {
+	case w.db.renewed <- struct{}{}:
+	default: // nobody has looked yet
+	}
+	return err
+}
+
+// restored reports whether the event that was stored last is not there, or is
+// another one. Its number is remembered also when retention has removed it.
+func (w *writer) restored() (bool, error) {
+	if w.latest.seq == 0 {
+		return false, nil
+	}
+	var seq int64
+	var delivery sql.NullString
+	err := w.conn.QueryRowContext(context.Background(), `
+		SELECT ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0), (SELECT delivery_id FROM events WHERE seq = ?)`, w.latest.seq).Scan(&seq, &delivery)
+	return seq < w.latest.seq || delivery.Valid && delivery.String != w.latest.delivery, err
+}
+
+// dropClaims gives up the claims of jobs that are not there any more, and
+// returns how many there were.
+func (db *DB) dropClaims(conn *sql.Conn) (dropped int, err error) {
+	db.claimMu.Lock()
+	defer db.claimMu.Unlock()
+	for id, c := range db.claims {
+		var there bool
+		err := conn.QueryRowContext(context.Background(), `
+			SELECT EXISTS (SELECT 1 FROM jobs JOIN events ON events.seq = event_seq WHERE jobs.id = ? AND target = ? AND delivery_id = ?)`,
+			id, c.of.target, c.of.delivery).Scan(&there)
+		if err != nil {
+			return dropped, err
+		}
+		if !there {
+			db.free(id)
+			dropped++
+		}
+	}
+	return dropped, nil
+}
+
+var errRestored = errors.New("the database was restored meanwhile")
+
+// writeOf is write for a change that was prepared by reading in the life given:
+// in another one it fails with errRestored, and nothing is changed.
+func (db *DB) writeOf(ctx context.Context, life int64, name string, size int, run func(*writer) error) error {
+	return db.write(ctx, name, size, func(w *writer) error {
+		if err := db.sameLife(life); err != nil {
+			return err
+		}
+		return run(w)
+	})
+}
+
+// sameLife is for the writer, which has looked.
+func (db *DB) sameLife(life int64) error {
+	if db.lives.Load() != life {
+		return errRestored
+	}
+	return nil
+}
+
+// Renewed implements [store.Store].
+func (db *DB) Renewed() <-chan struct{} { return db.renewed }
