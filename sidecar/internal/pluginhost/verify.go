@@ -95,6 +95,11 @@ const (
 	// time that a busy machine may take for it.
 	verifyEnd = 2*time.Second + 500*time.Millisecond
 
+	// verifyWhile is for how long at least, and verifyRounds with how many
+	// events, a plugin is watched for what it does at a signal.
+	verifyWhile  = time.Second
+	verifyRounds = 20
+
 	verifyByHand = 5 * time.Second
 	verifyBatch  = 16      // events sent at once, if the plugin takes so many
 	verifyMost   = 256     // events sent at once to use up the credit

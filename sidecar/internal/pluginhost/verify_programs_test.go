@@ -66,7 +66,11 @@ func (p *faultyProgram) begin() {
 	case "gives up":
 		signals := make(chan os.Signal, 1)
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-		go func() { <-signals; rawStdout.Close() }()
+		go func() {
+			<-signals
+			time.Sleep(100 * time.Millisecond) // as on a busy machine
+			rawStdout.Close()
+		}()
 	case "leaves":
 		child := exec.Command(os.Args[0], "stray")
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

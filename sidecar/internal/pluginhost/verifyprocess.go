@@ -115,12 +115,32 @@ func (s *session) surviveSignals() (string, error) {
 	s.proc.signal(syscall.SIGINT)
 	a := <-answered
 	if a.err == nil {
-		a.got, a.err = s.deliver(s.events(1, nil))
+		a.got, a.err = s.goOn()
 	}
 	if a.err != nil && s.proc.lines != nil && s.proc.waitDone(verifyEnd) {
 		return "", skip("it ends then: what it has comes again")
 	}
 	return a.got, a.err
+}
+
+// goOn sends events for a while, one after the other. What a program does at a
+// signal it does when it comes to it, and that may be after the answers to all
+// events that it has: as long as it answers it runs, and so it comes to it.
+func (s *session) goOn() (got string, err error) {
+	begun := time.Now()
+	for n := 0; n < verifyRounds || time.Since(begun) < verifyWhile; n++ {
+		if got, err = s.deliver(s.events(1, nil)); err != nil {
+			return got, err
+		}
+		select {
+		case <-s.proc.dead:
+			return "", s.lifeSign(errors.New("it ended"))
+		case <-s.v.ctx.Done():
+			return "", s.v.ctx.Err()
+		case <-time.After(verifyWhile / verifyRounds):
+		}
+	}
+	return got, nil
 }
 
 func (s *session) loseHost() (string, error) {
