@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -27,7 +25,6 @@ type cause struct {
 	proc    *process
 	witness *witness
 	cfg     ProbeConfig
-	foreign *Problem // what the file's headers say against this machine
 }
 
 // handshake explains why there was no handshake, or why it was refused.
@@ -49,21 +46,10 @@ func (c cause) handshake(err error) *Problem {
 
 // spawn explains why the system did not run the file.
 func (c cause) spawn(err error) *Problem {
-	p := &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system does not run it: %v", err)}
-	switch {
-	case errors.Is(err, syscall.ENOEXEC) && c.foreign != nil:
-		return c.foreign
-	case errors.Is(err, syscall.ENOEXEC):
-		p.Fix = buildFor()
-	case errors.Is(err, fs.ErrPermission):
-		p.Fix = "check that its file system is not mounted noexec (findmnt -T " + quote(c.proc.run.path) + "), and that this user may enter its directory"
-	case errors.Is(err, syscall.ETXTBSY):
-		p.What = "the file is still open for writing"
-		p.Fix = "wait for the copy to end; copy to a name that ends in .tmp first, then rename it"
-	case errors.Is(err, fs.ErrNotExist):
-		p.Fix = "check that what runs it (its #! line, or its loader) is on this machine"
+	if e, ok := errors.AsType[*spawnError](err); ok {
+		return e.problem
 	}
-	return p
+	return &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system does not run it: %v", err)}
 }
 
 // greeting explains what is wrong with the line of the handshake.

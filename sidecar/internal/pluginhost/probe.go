@@ -35,6 +35,10 @@ type ProbeConfig struct {
 	Dir   string
 	Trust Trust
 
+	// StateDir is where a host would run the plugin from. Nothing is written
+	// there. Empty: it is not known.
+	StateDir string
+
 	// WorkDir is the working directory of the plugin. Empty: one that is
 	// removed at the end.
 	WorkDir string
@@ -170,12 +174,15 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 // failed. path is the file as it was named.
 func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 	env := environ(p.cfg.Environ, p.cfg.Env)
-	bad, foreign := inspect(path, env)
+	bad, _ := inspect(path, env) // what is foreign may run all the same
 	if bad != nil {
 		return bad
 	}
 	if distrust := p.distrust(f.path); distrust != nil {
 		return distrust
+	}
+	if noexec := noexecCopies(p.cfg.StateDir); noexec != nil {
+		return noexec
 	}
 	p.Report.Warnings = append(p.Report.Warnings, passedOver(path)...)
 	begun := time.Now()
@@ -184,7 +191,7 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 	p.proc = newProcess(p.host, r)
 	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
 	defer unwatch()
-	c := cause{ctx: ctx, proc: p.proc, witness: p.witness, cfg: p.cfg, foreign: foreign}
+	c := cause{ctx: ctx, proc: p.proc, witness: p.witness, cfg: p.cfg}
 	addr, err := shakeHands(r, p.lab.run, 2*p.cfg.StartTimeout)
 	if err != nil {
 		return c.handshake(err)
@@ -295,6 +302,9 @@ func (p *Probe) startManifest(ctx context.Context, path string, f found) *Proble
 	p.proc, err = begin(ctx, p.host, f, slog.New(p.witness))
 	if err == nil {
 		return nil
+	}
+	if e, ok := errors.AsType[*spawnError](err); ok {
+		return e.problem
 	}
 	problem := &Problem{Kind: ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.kind, err)}
 	if _, ok := errors.AsType[*refusal](err); ok {

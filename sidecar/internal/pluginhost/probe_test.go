@@ -55,8 +55,13 @@ func probe(t *testing.T, path string, cfg ProbeConfig) Report {
 			t.Errorf("%s was left", p.lab.base)
 		}
 	}
+	p.Report.Warnings = slices.DeleteFunc(p.Report.Warnings, ofTestEvents)
 	return p.Report
 }
+
+// ofTestEvents reports whether a warning is about the event types of the tests'
+// own programs, which nobody else knows.
+func ofTestEvents(warning string) bool { return strings.Contains(warning, "not a known event type") }
 
 // TestProbeSaysWhy: each way not to be a plugin has its words.
 func TestProbeSaysWhy(t *testing.T) {
@@ -200,7 +205,8 @@ func TestProbe(t *testing.T) {
 	p := StartProbe(t.Context(), path, probeConfig())
 	t.Cleanup(func() { _ = p.Stop() })
 	if r := p.Report; !r.OK || r.Name != "good" || r.Version != "1.2.3" || r.SDK != "hookswitch-go" || !r.Stream || r.InFlight == 0 ||
-		r.Protocol != 1 || r.HandshakeTook <= 0 || r.StartTook < r.HandshakeTook || !slices.Contains(r.Patterns, "test.ack") || r.Warnings != nil {
+		r.Protocol != 1 || r.HandshakeTook <= 0 || r.StartTook < r.HandshakeTook || !slices.Contains(r.Patterns, "test.ack") ||
+		len(slices.DeleteFunc(slices.Clone(r.Warnings), ofTestEvents)) > 0 {
 		t.Fatalf("%+v %v", p.Report, p.Report.Problem)
 	}
 	for do, want := range map[string]store.Outcome{"ack": store.OutcomeDone, "after": store.OutcomeRetry, "permanent": store.OutcomeDead, "panic": store.OutcomeRetry} {

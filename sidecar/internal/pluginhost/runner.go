@@ -128,7 +128,7 @@ func (r *runner) Start(ctx context.Context) error {
 			in.w.Close()
 			out.r.Close()
 			errs.r.Close()
-			started <- err
+			started <- r.unspawned(err)
 			return
 		}
 		r.lifeline = in.w
@@ -162,9 +162,6 @@ func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*ex
 			SysProcAttr: processAttr(r.res.account),
 		}
 		err := cmd.Start()
-		if a := r.res.account; a != nil && errors.Is(err, syscall.EACCES) {
-			return nil, fmt.Errorf("%w: may user %s run it, and reach its directory and %q?", err, a.name, r.dir)
-		}
 		if err == nil || !errors.Is(err, syscall.ETXTBSY) || try == busyTries {
 			return cmd, err
 		}

@@ -152,13 +152,13 @@ func pluginName(path string) string {
 func badName(name string, ofManifest bool) string {
 	switch {
 	case ofManifest && !manifestName.MatchString(name):
-		return fmt.Sprintf("the name %q may have letters, digits, '.', '_' and '-' only: rename it", name)
+		return fmt.Sprintf("its name %q may have letters, digits, '.', '_' and '-' only: rename it", name)
 	case ofManifest || programName.MatchString(name):
 		return ""
 	case strings.Trim(name, "~") != name && programName.MatchString(strings.Trim(name, "~")):
 		return "it looks like a copy that an editor has left: remove it, or take away its executable bit (chmod -x)"
 	}
-	return fmt.Sprintf("the name %q may have letters, digits, '_' and '-' only: rename it, or take away its executable bit (chmod -x)", name)
+	return fmt.Sprintf("its name %q may have letters, digits, '_' and '-' only: rename it, or take away its executable bit (chmod -x)", name)
 }
 
 // leftovers are the ends of names that package managers, editors and people give

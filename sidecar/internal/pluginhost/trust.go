@@ -100,7 +100,7 @@ func (t *Trust) file(path, root string) (warning, err error) {
 
 // private checks that only root and this user can have written a file.
 func (t *Trust) private(path string) (warning, err error) {
-	me := os.Geteuid()
+	me, users := os.Geteuid(), readUsers()
 	for at := path; ; at = filepath.Dir(at) {
 		info, err := os.Lstat(at)
 		if err != nil {
@@ -110,7 +110,11 @@ func (t *Trust) private(path string) (warning, err error) {
 		if !ok {
 			return nil, fmt.Errorf("check who may write to %s: not known on this system: set HOOKSWITCH_PLUGIN_TRUST=pinned", at)
 		}
-		if owner := int(stat.Uid); owner != 0 && owner != me {
+		owner := int(stat.Uid)
+		if err := users.identify(owner, func() bool { return isOwn(at) }); err != nil {
+			return nil, t.strangers(at, err)
+		}
+		if owner != 0 && owner != me {
 			return nil, fmt.Errorf("%s belongs to user %d, who could replace the plugin: chown %d %s", at, owner, me, shellQuote(at))
 		}
 		perm := info.Mode().Perm()

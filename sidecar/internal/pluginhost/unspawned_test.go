@@ -1,0 +1,75 @@
+//go:build unix
+
+package pluginhost
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// foreignProgram returns the test binary as if it had been built for another
+// processor.
+func foreignProgram(t *testing.T) []byte {
+	t.Helper()
+	exe, err := os.Executable()
+	check(t, err)
+	text, err := os.ReadFile(exe)
+	check(t, err)
+	if string(text[:4]) != "\x7fELF" {
+		t.Skip("programs of this system are not ELF")
+	}
+	text[0x12], text[0x13] = 0xb7, 0 // e_machine: AArch64
+	if runtime.GOARCH == "arm64" {
+		text[0x12] = 0x3e // x86-64
+	}
+	return text
+}
+
+// What the system does not run is explained, with the fix, where its operator
+// looks: in the log, the status and "plugins check".
+func TestProgramThatIsNotRunIsExplained(t *testing.T) {
+	tests := []struct {
+		name    string
+		content []byte
+		want    []string
+	}{
+		{"a text", []byte("print('hi')\n"), []string{"it is a text file that does not begin with #!", "begin it with a line such as #!/usr/bin/env python3"}},
+		{"of another machine", foreignProgram(t), []string{"it was built for linux/", "build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH + " go build"}},
+		{"without its interpreter", []byte("#!/does/not/exist\n"), []string{"it is run by /does/not/exist, which is not there", "install exist"}},
+		{"from Windows", []byte("#!/bin/sh\r\nexit\r\n"), []string{"its lines end as on Windows", "sed -i"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSetup(t, func(c *Config) {
+				check(t, os.WriteFile(filepath.Join(c.Dir, "alone"), tt.content, 0o755))
+				check(t, os.WriteFile(filepath.Join(c.Dir, "part"), tt.content, 0o755))
+				writeManifest(t, c, "declared", `{"protocol":"jsonl","command":["part"],"events":["*"]}`)
+			})
+			s.start(t)
+			for name, file := range map[string]string{"alone": "alone", "declared": "part"} {
+				st := s.plugin(t, name).Status()
+				line := s.log.wait(t, 1, "ERROR plugin is down", "plugin="+name)
+				for _, want := range tt.want {
+					if !strings.Contains(st.LastError, want) || !strings.Contains(line, want) {
+						t.Errorf("%s: last error %q, log %q: want %q", name, st.LastError, line, want)
+					}
+				}
+				if strings.Contains(st.LastError, s.cfg.StateDir) {
+					t.Errorf("%s: it speaks of the private copy: %s", name, st.LastError)
+				}
+				path := filepath.Join(s.dir, file)
+				if name == "declared" {
+					path = filepath.Join(s.dir, name+manifestSuffix)
+				}
+				p := probe(t, path, probeConfig()).Problem
+				if p == nil || !strings.Contains(p.What, tt.want[0]) || !strings.Contains(p.Fix, tt.want[1]) {
+					t.Errorf("%s: plugins check says %+v", name, p)
+				}
+			}
+		})
+	}
+}
