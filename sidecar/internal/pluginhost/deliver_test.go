@@ -79,8 +79,8 @@ func TestPluginGetsTheFactsOfTheEvent(t *testing.T) {
 	deliver(t, s.plugin(t, "good"), work)
 	s.log.wait(t, 1, "WARN facts", "plugin=good", "pid=",
 		"event_id=event-1", "event_type=test.facts", "attempt=1",
-		"{ID:delivery Replay:true Round:2 Crashes:0 ", "} true",
-		"X-Bytes:[\uFFFD]", "KeyLabel:main", "Scheme:telnyx", "Skew:1.5e+09", `{"data":{"event_type":"test.facts"`)
+		"{ID:delivery-1 Replay:true Round:2 Crashes:0 ", "} true",
+		"X-Bytes:[\uFFFD]", "KeyLabel:main", "Scheme:telnyx", "Skew:1500000000", `{"data":{"event_type":"test.facts"`)
 }
 
 func TestTimeouts(t *testing.T) {
