@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -160,11 +161,21 @@ func (a *child) kill() {
 	}
 }
 
-// runWith runs a sidecar and the app beside it.
-func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Sidecar, log *slog.Logger) error {
+// appStopTimeout is how long an app may take to stop, unless a flag says so.
+const appStopTimeout = 5 * time.Second
+
+// runWith runs a sidecar and the app beside it, which is started when what is
+// left of the last one has been swept away.
+func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Sidecar, log *slog.Logger, swept <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.log = log
+	mark, file := newMark(), filepath.Join(s.Dir(), appFile)
+	note := func(r appRun) {
+		if err := r.write(s.Dir()); err != nil {
+			log.Warn("the app is not written down: if the sidecar is killed, the next start cannot end what is left of it", "code", telemetry.CodeAppLeft, "file", file, "error", err)
+		}
+	}
 	key := ""
 	if cfg.ForwardSign == "" || cfg.ForwardSign == "resign" {
 		key = s.ForwardKey()
@@ -172,26 +183,34 @@ func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Side
 	begun := false
 	err := s.RunReady(ctx, func() {
 		begun = true
-		a.start(childEnv(sidecar.Environ(), key), cancel)
+		<-swept
+		note(appRun{Mark: mark, Command: a.cmd.Args[0]})
+		a.start(append(childEnv(sidecar.Environ(), key), appMark+"="+mark), cancel)
 		if a.cmd.Process != nil {
 			onAbort(ctx, a.kill)
 			passSignals(a.cmd, a.done)
+			pid := a.cmd.Process.Pid
+			note(appRun{pid, startOf(pid), mark, a.cmd.Args[0]})
 		}
 	})
-	switch {
-	case !begun:
+	if !begun {
 		return err
-	case a.ended():
-		return errors.Join(a.result(), err, a.stop())
 	}
-	return errors.Join(err, a.stop())
+	if a.ended() {
+		err = errors.Join(a.result(), err)
+	}
+	err = errors.Join(err, a.stop())
+	if !a.left() {
+		_ = os.Remove(file) // else the next start looks again
+	}
+	return err
 }
 
 // childEnv is the environment of the app: that of the sidecar, without what is
 // the sidecar's own business. With a key, the app finds it where it looks for
 // Telnyx's.
 func childEnv(environ []string, key string) []string {
-	own := []string{"HOOKSWITCH_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="}
+	own := []string{"HOOKSWITCH_", appMark + "=", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="}
 	if key != "" {
 		own = append(own, "TELNYX_PUBLIC_KEY=", "TELNYX_PUBLIC_KEY_FILE=")
 	}

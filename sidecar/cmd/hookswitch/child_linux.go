@@ -1,16 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"syscall"
 )
 
 // endWithParent has the app told to stop when the sidecar dies without a word,
-// by kill -9.
+// by kill -9. The kernel tells that one process, not its children, and does not
+// tell one that has become another user: the next start ends what is left then.
 func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGTERM }
 
 // groupAlive reports whether anything of a process group still runs. What has
@@ -21,14 +19,6 @@ func groupAlive(pgid int) bool {
 	if errors.Is(syscall.Kill(-pgid, 0), syscall.ESRCH) {
 		return false
 	}
-	files, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
-	for _, name := range files {
-		text, _ := os.ReadFile(name) // it may be gone
-		// "PID (NAME) STATE PPID PGRP …": the name may hold anything.
-		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-		if len(fields) > 2 && string(fields[2]) == strconv.Itoa(pgid) && string(fields[0]) != "Z" {
-			return true
-		}
-	}
-	return len(files) == 0 // no /proc: the kernel's word is all there is
+	list, ok := groupMembers(pgid)
+	return !ok || slices.ContainsFunc(list, func(m groupMember) bool { return m.state != "Z" }) // no /proc: the kernel's word is all there is
 }

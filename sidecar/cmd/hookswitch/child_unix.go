@@ -21,11 +21,16 @@ func endGroup(cmd *exec.Cmd, kill bool) error {
 	if cmd.Process == nil {
 		return nil
 	}
+	return signalGroup(cmd.Process.Pid, kill)
+}
+
+// signalGroup sends SIGTERM, or SIGKILL, to a process group.
+func signalGroup(pgid int, kill bool) error {
 	sig := syscall.SIGTERM
 	if kill {
 		sig = syscall.SIGKILL
 	}
-	err := syscall.Kill(-cmd.Process.Pid, sig)
+	err := syscall.Kill(-pgid, sig)
 	if errors.Is(err, syscall.ESRCH) {
 		return nil // it has just ended
 	}

@@ -33,9 +33,10 @@ func runCommand(stderr io.Writer) *cli.Command {
 			"without the variables HOOKSWITCH_*. When the sidecar is told to stop, the app\n" +
 			"stays up until what is under way is delivered, and then gets SIGTERM. SIGUSR1\n" +
 			"and SIGUSR2 are passed on. If the app ends, so does the sidecar, with its\n" +
-			"exit code. What the app has started is stopped with it.",
+			"exit code. What the app has started is stopped with it, or by the next start\n" +
+			"if the sidecar is killed.",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "app-stop-timeout", Value: 5 * time.Second, Usage: "kill the app, and what it has started, if they have not ended so long (`TIME`) after SIGTERM"},
+			&cli.DurationFlag{Name: "app-stop-timeout", Value: appStopTimeout, Usage: "kill the app, and what it has started, if they have not ended so long (`TIME`) after SIGTERM"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			output := neverWait(stderr, "standard error")
@@ -73,12 +74,17 @@ func runCommand(stderr io.Writer) *cli.Command {
 			if err != nil {
 				return err
 			}
+			swept := make(chan struct{})
+			go func() {
+				defer close(swept)
+				endLeftover(s.Dir(), c.Duration("app-stop-timeout"), log)
+			}()
 			go reloadOn(ctx, hangup, s)
 			if key := s.ForwardKey(); key != "" {
 				log.Info("the app verifies forwarded requests with this key", "forwards", cfg.Forwards(), "TELNYX_PUBLIC_KEY", key)
 			}
 			if app != nil {
-				return app.runWith(ctx, cfg, s, log)
+				return app.runWith(ctx, cfg, s, log, swept)
 			}
 			return s.Run(ctx)
 		},
@@ -187,6 +193,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	go endLeftover(s.Dir(), appStopTimeout, log)
 	printBanner(stdout, s, cfg, c.Root().Name)
 	screen := &console{out: stdout, palette: newPalette(c, stdout), form: "pretty", retries: len(cfg.RetrySchedule)}
 	shown := make(chan struct{})

@@ -72,6 +72,7 @@ const (
 	CodeNoSignOfLife      Code = "no-sign-of-life"
 	CodeServiceManager    Code = "service-manager"
 	CodeAppSignal         Code = "app-signal"
+	CodeAppLeft           Code = "app-left"
 	CodeAdminFailed       Code = "admin-failed"
 	CodeExportBroken      Code = "export-broken"
 	CodeRecordsUnreadable Code = "records-unreadable"
