@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 )
@@ -22,6 +22,7 @@ func (s *Sidecar) openFaces() error {
 	if err != nil {
 		return err
 	}
+	most := s.boundConnections()
 	s.accept, err = accept.New(accept.Config{
 		Listener: s.public,
 		Paths:    s.cfg.Paths,
@@ -40,10 +41,13 @@ func (s *Sidecar) openFaces() error {
 		Tracer:   s.tracer,
 
 		AckBudget: time.Duration(s.cfg.AckBudget),
+		MaxConns:  most.webhooks,
+		Files:     &s.files,
 	})
 	if err != nil {
 		return newConfigError("HOOKSWITCH_PATHS", err.Error())
 	}
+	s.metrics.Listener("webhooks", s.accept.Pool().Open, s.accept.Pool().Closed)
 	s.records, err = deliveryapi.New(deliveryapi.Config{
 		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
 	})
@@ -73,14 +77,14 @@ func (s *Sidecar) openFaces() error {
 	if err := s.openAlerts(s.records); err != nil {
 		return err
 	}
-	s.serveMetrics(mux, local, s.operate)
+	s.serveMetrics(mux, local, s.operate, most.metrics)
 	s.servePprof(mux, local)
 	s.guard.Store(s.cfg.guard())
-	s.admin = s.server(s.guarded(mux))
+	s.admin = s.server("admin", most.admin, &s.adminNet, s.guarded(mux))
 
 	s.health.Register(local)
 	local.Handle("/api/v1/", s.operate.LocalHandler())
-	s.local = s.server(local)
+	s.local = s.server("socket", most.socket, &s.socket, listen.Proven(local))
 	return nil
 }
 
@@ -90,18 +94,6 @@ func (c *Config) limits() retention.Limits {
 		Keep:     time.Duration(c.Retention),
 		KeepDead: time.Duration(c.RetentionDead),
 		MaxBytes: int64(c.MaxDisk),
-	}
-}
-
-// server returns the server of an admin listener. It has no WriteTimeout: an
-// export takes as long as it takes.
-func (s *Sidecar) server(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 }
 

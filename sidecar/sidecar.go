@@ -28,6 +28,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
@@ -85,6 +86,7 @@ type Sidecar struct {
 	operate  *adminapi.API
 	feed     *live.Feed // what happens at the moment
 	rejects  live.Rejects
+	files    listen.Files
 	strays   strays
 	meter    live.Meter
 	started  time.Time

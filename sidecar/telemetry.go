@@ -9,6 +9,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -108,7 +109,7 @@ func (s *Sidecar) needHealth() {
 // serveMetrics adds /metrics to the admin listeners. On the network it wants
 // the token, as everything there does; HOOKSWITCH_METRICS_LISTEN is for
 // scrapers that have none.
-func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API) {
+func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API, most int) {
 	page := s.metrics.Handler(s.log)
 	network.Handle("GET /metrics", api.Protect(page))
 	local.Handle("GET /metrics", page)
@@ -116,7 +117,7 @@ func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API)
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", page)
 		s.health.Register(mux)
-		s.scraped = s.server(mux)
+		s.scraped = s.server("metrics", most, &s.metricsNet, listen.Proven(mux))
 	}
 }
 

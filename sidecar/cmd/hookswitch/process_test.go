@@ -62,8 +62,16 @@ func home(t *testing.T) (env []string, key ed25519.PrivateKey) {
 // startProcess starts "hookswitch ARGS" and waits until it is ready.
 func startProcess(t *testing.T, env []string, key ed25519.PrivateKey, stdout, stderr *os.File, args ...string) *process {
 	t.Helper()
-	r := &process{cmd: program(t, env, args...), key: key, env: env, done: make(chan struct{})}
-	r.cmd.Stdout, r.cmd.Stderr = stdout, stderr
+	cmd := program(t, env, args...)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	return startCommand(t, env, key, cmd)
+}
+
+// startCommand starts a command that becomes a sidecar, and waits until it is
+// ready.
+func startCommand(t *testing.T, env []string, key ed25519.PrivateKey, cmd *exec.Cmd) *process {
+	t.Helper()
+	r := &process{cmd: cmd, key: key, env: env, done: make(chan struct{})}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -63,6 +64,9 @@ type Config struct {
 	// MaxConns bounds the open connections. 0 means DefaultMaxConns.
 	MaxConns int
 
+	// Files, unless nil, knows when file descriptors run out.
+	Files *listen.Files
+
 	// OnAccept and OnReject, unless nil, observe every decision. They run before
 	// the answer is sent and must be quick. OnReject may read the body of the
 	// request, which is unread, or can be read again from the start.
@@ -83,6 +87,7 @@ type Server struct {
 	cfg  Config
 	http *http.Server
 	load load
+	pool *listen.Pool
 
 	closing atomic.Bool // connections under way are being closed
 
@@ -123,8 +128,9 @@ func New(cfg Config) (*Server, error) {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
-		ConnState:         (&conns{max: cfg.MaxConns}).changed,
 	}
+	s.pool = listen.New(listen.Config{Name: "webhooks", Max: cfg.MaxConns, Log: cfg.Log, Files: cfg.Files})
+	s.pool.Bind(s.http)
 	return s, nil
 }
 
@@ -137,6 +143,9 @@ func (s *Server) SetVerifier(v *webhook.Verifier) {
 	s.verified.Store(&h)
 }
 
+// Pool returns the connections of the Server.
+func (s *Server) Pool() *listen.Pool { return s.pool }
+
 // Verifier returns what decides about requests at this moment.
 func (s *Server) Verifier() *webhook.Verifier { return s.verifier.Load() }
 
@@ -144,7 +153,7 @@ func (s *Server) Verifier() *webhook.Verifier { return s.verifier.Load() }
 // are under way and returns nil. It returns an error if it cannot serve.
 func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(s.cfg.Listener) }()
+	go func() { failed <- s.http.Serve(s.pool.Listener(s.cfg.Listener)) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("accept: serve: %w", err)
@@ -174,6 +183,8 @@ func (s *Server) Run(ctx context.Context) error {
 // A crash before 1 ends means that Telnyx got no answer and sends again. From
 // then on the event is safe: a crash before 3 makes Telnyx send a duplicate.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
+	s.load.prove(of(r))
+	listen.Prove(r.Context())
 	received, _ := webhook.FromContext(r.Context()) // put there by the Verifier
 	e := s.event(r, received)
 	of(r).span.Event(e.ID, e.Type)
@@ -273,6 +284,11 @@ func headerPairs(h http.Header) [][2]string {
 // reject tells why the Verifier refused a request. The sender learns the reason
 // word only; the answer is the Verifier's own.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
+	if of(r).shed.Load() || listen.Shed(r.Context()) {
+		w.Header().Set("Connection", "close") // the rest of the body will not be read
+		busy(w, "the request was too slow: its place was needed for another")
+		return
+	}
 	denial := webhook.Denial(r.Context())
 	s.rejected(r, Rejection{Reason: denial.Reason, Status: denial.Status, Err: denial})
 	webhook.Deny(w, r)

@@ -1,8 +1,8 @@
 package accept
 
 import (
+	"container/list"
 	"context"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -33,29 +33,81 @@ const (
 // load is what is under way.
 type load struct {
 	most     int64 // bytes that the Verifier takes in one request
-	requests atomic.Int64
-	large    atomic.Int64 // declared bytes of requests over smallBody
 	draining atomic.Bool
+
+	mu       sync.Mutex
+	requests int       // guarded by mu
+	large    int64     // guarded by mu: declared bytes of requests over smallBody
+	unproven list.List // guarded by mu: requests that may be anybody's, oldest first
 }
 
 // take admits a request of a declared length, which is less than 0 if it is
-// not known. It must be given back.
-func (l *load) take(length int64) bool {
-	if l.requests.Add(1) > maxRequests {
-		l.requests.Add(-1)
-		return false
+// not known. It must be given back. Where there is no room, the request that has
+// been under way for longest without a good signature loses its place: a genuine
+// one has shown its own within milliseconds, and slow senders who have none must
+// not keep it out. take reports whether there was such a one, and whether the
+// new request is admitted.
+func (l *load) take(r *request, length int64) (shed, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cost := l.cost(length)
+	for l.requests >= maxRequests || cost > 0 && l.large+cost > maxLargeBytes {
+		victim := l.victim(l.requests < maxRequests)
+		if victim == nil {
+			return shed, false
+		}
+		shed = true
+		victim.shed.Store(true)
+		l.release(victim)
+		victim.stop()
 	}
-	if n := l.cost(length); n > 0 && l.large.Add(n) > maxLargeBytes {
-		l.large.Add(-n)
-		l.requests.Add(-1)
-		return false
-	}
-	return true
+	l.requests++
+	l.large += cost
+	r.cost = cost
+	r.place = l.unproven.PushBack(r)
+	r.holds = true
+	return shed, true
 }
 
-func (l *load) give(length int64) {
-	l.requests.Add(-1)
-	l.large.Add(-l.cost(length))
+// victim returns the oldest request that has not proven anything, among the
+// large ones if only those are of use, or nil. The caller holds mu.
+func (l *load) victim(large bool) *request {
+	for e := l.unproven.Front(); e != nil; e = e.Next() {
+		if r := e.Value.(*request); !large || r.cost > 0 {
+			return r
+		}
+	}
+	return nil
+}
+
+// prove makes a request keep its place.
+func (l *load) prove(r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.place != nil {
+		l.unproven.Remove(r.place)
+		r.place = nil
+	}
+}
+
+// give gives back the place of a request.
+func (l *load) give(r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release(r)
+}
+
+// release takes a request off the books, once. The caller holds mu.
+func (l *load) release(r *request) {
+	if r.place != nil {
+		l.unproven.Remove(r.place)
+		r.place = nil
+	}
+	if r.holds {
+		r.holds = false
+		l.requests--
+		l.large -= r.cost
+	}
 }
 
 // cost returns what a request counts for in load.large. The Verifier refuses
@@ -77,6 +129,12 @@ type request struct {
 	result  string // as telemetry counts it
 	status  int    // of the answer
 	span    *telemetry.Span
+
+	stop  func()        // makes reading the body fail
+	shed  atomic.Bool   // it has lost its place
+	holds bool          // guarded by load.mu: it has a place
+	place *list.Element // guarded by load.mu: in load.unproven; nil: not there
+	cost  int64         // guarded by load.mu: counted in load.large
 }
 
 type requestKey struct{}
@@ -97,12 +155,18 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			busy(w, "stopping")
 			return
 		}
-		if !s.load.take(r.ContentLength) {
+		control := http.NewResponseController(w)
+		noted.stop = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) } // it is broken off, or has come to its end
+		shed, ok := s.load.take(noted, r.ContentLength)
+		if shed {
+			s.cfg.Log.Warn("request shed: one without a signature was under way for too long, and its place was needed", "code", telemetry.CodeRequestShed, "limit", maxRequests)
+		}
+		if !ok {
 			s.cfg.Log.Warn("request shed: too many are under way", "code", telemetry.CodeRequestShed, "limit", maxRequests, "remote", r.RemoteAddr)
 			busy(w, "too many requests are under way")
 			return
 		}
-		defer s.load.give(r.ContentLength)
+		defer s.load.give(noted)
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, noted)))
 	})
 }
@@ -117,52 +181,4 @@ func of(r *http.Request) *request {
 func busy(w http.ResponseWriter, text string) {
 	w.Header().Set("Retry-After", "1")
 	http.Error(w, text, http.StatusServiceUnavailable)
-}
-
-// conns bounds the open connections of a server. One too many costs an idle
-// one its life, so that nobody can keep others out by opening connections and
-// saying nothing; if none is idle the new one is closed.
-type conns struct {
-	max int
-
-	mu   sync.Mutex
-	open int                   // guarded by mu
-	idle map[net.Conn]struct{} // guarded by mu
-}
-
-// changed is the ConnState hook of a server.
-func (c *conns) changed(conn net.Conn, state http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		c.open++
-		if c.open > c.max {
-			_ = c.victim(conn).Close() // its own goroutine notices and reports it closed
-		}
-		c.quiet(conn) // until its first request begins
-	case http.StateActive:
-		delete(c.idle, conn)
-	case http.StateIdle:
-		c.quiet(conn)
-	case http.StateClosed, http.StateHijacked:
-		c.open--
-		delete(c.idle, conn)
-	}
-}
-
-func (c *conns) quiet(conn net.Conn) {
-	if c.idle == nil {
-		c.idle = make(map[net.Conn]struct{})
-	}
-	c.idle[conn] = struct{}{}
-}
-
-// victim returns any idle connection, or else the new one.
-func (c *conns) victim(newest net.Conn) net.Conn {
-	for conn := range c.idle {
-		delete(c.idle, conn)
-		return conn
-	}
-	return newest
 }

@@ -1,15 +1,12 @@
 package accept
 
 import (
-	"io"
+	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestLoadIsBounded(t *testing.T) {
@@ -26,24 +23,34 @@ func TestLoadIsBounded(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := load{most: 1 << 20}
-			n := 0
-			for l.take(tt.length) {
-				n++
+			taken := fill(&l, tt.length)
+			if len(taken) != tt.want {
+				t.Errorf("admitted %d, want %d", len(taken), tt.want)
 			}
-			if n != tt.want {
-				t.Errorf("admitted %d, want %d", n, tt.want)
-			}
-			l.give(tt.length)
-			if !l.take(tt.length) {
+			l.give(taken[0])
+			l.give(taken[0]) // once is enough
+			if _, ok := l.take(taken[0], tt.length); !ok {
 				t.Error("room that was given back is not there")
 			}
-			for range n {
-				l.give(tt.length)
+			for _, r := range taken {
+				l.give(r)
 			}
-			if l.requests.Load() != 0 || l.large.Load() != 0 {
-				t.Errorf("%d requests and %d bytes are left", l.requests.Load(), l.large.Load())
+			if l.requests != 0 || l.large != 0 || l.unproven.Len() != 0 {
+				t.Errorf("%d requests, %d bytes and %d unproven are left", l.requests, l.large, l.unproven.Len())
 			}
 		})
+	}
+}
+
+// fill takes all places of a length, for requests that have proven something.
+func fill(l *load, length int64) (taken []*request) {
+	for {
+		r := &request{stop: func() {}}
+		if _, ok := l.take(r, length); !ok {
+			return taken
+		}
+		l.prove(r)
+		taken = append(taken, r)
 	}
 }
 
@@ -51,10 +58,54 @@ func TestLoadIsBounded(t *testing.T) {
 // not keep webhooks out.
 func TestLargeBodiesLeaveRoomForSmallOnes(t *testing.T) {
 	l := load{most: 1 << 20}
-	for l.take(1 << 20) {
-	}
-	if !l.take(1200) {
+	fill(&l, 1<<20)
+	if _, ok := l.take(&request{}, 1200); !ok {
 		t.Error("a webhook was shed")
+	}
+}
+
+// TestUnprovenLoseTheirPlaces: the oldest request without a signature goes, and
+// its place is free at once.
+func TestUnprovenLoseTheirPlaces(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		length int64
+	}{{"by their number", 10}, {"by their bytes", 1 << 20}} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := load{most: 1 << 20}
+			proven := fill(&l, tt.length)
+			var order []int
+			var unproven []*request
+			small := &request{stop: func() { order = append(order, -1) }}
+			if tt.length > smallBody {
+				if _, ok := l.take(small, 10); !ok {
+					t.Fatal("no room for a small one")
+				}
+			}
+			for i := range 3 {
+				l.give(proven[i])
+				r := &request{stop: func() { order = append(order, i) }}
+				if _, ok := l.take(r, tt.length); !ok {
+					t.Fatal("no room")
+				}
+				unproven = append(unproven, r)
+			}
+			l.prove(unproven[1])
+			for i, want := range []bool{true, true, true} {
+				r := &request{stop: func() { order = append(order, 10+i) }}
+				shed, ok := l.take(r, tt.length)
+				if !shed || ok != want {
+					t.Errorf("newcomer %d: shed %t, admitted %t", i, shed, ok)
+				}
+			}
+			if fmt.Sprint(order) != "[0 2 10]" || !unproven[0].shed.Load() || unproven[1].shed.Load() {
+				t.Errorf("shed %v, want 0, 2 and the first newcomer", order)
+			}
+			l.give(unproven[0]) // its place is another's by now
+			if tt.length < smallBody && l.requests != maxRequests {
+				t.Errorf("%d requests are counted", l.requests)
+			}
+		})
 	}
 }
 
@@ -73,61 +124,18 @@ func TestShedding(t *testing.T) {
 	if w := send(); w.Code != 200 {
 		t.Errorf("answered %d without load", w.Code)
 	}
-	s.load.requests.Store(maxRequests)
+	taken := fill(&s.load, 0)
 	if w := send(); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("overloaded: answered %d %v, want 503 and when to retry", w.Code, w.Header())
 	}
-	s.load.requests.Store(0)
+	for _, r := range taken {
+		s.load.give(r)
+	}
 	if w := send(); w.Code != 200 {
 		t.Errorf("answered %d after the load had gone", w.Code)
 	}
 	s.load.draining.Store(true)
 	if w := send(); w.Code != 503 || w.Header().Get("Connection") != "close" {
 		t.Errorf("draining: answered %d %v, want 503 and the connection closed", w.Code, w.Header())
-	}
-}
-
-// TestIdleConnectionsMakeRoom: connections that say nothing do not keep others
-// out, and there are never more than the limit.
-func TestIdleConnectionsMakeRoom(t *testing.T) {
-	const limit = 8
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	limits := &conns{max: limit}
-	server := &http.Server{
-		Handler:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }),
-		ConnState: limits.changed,
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() { server.Close(); <-served }()
-
-	for range 5 * limit {
-		c, err := net.Dial("tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-	}
-	for range 3 {
-		res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + listener.Addr().String())
-		if err != nil {
-			t.Fatalf("a client was kept out: %v", err)
-		}
-		res.Body.Close()
-	}
-	// The server hears of a closed connection a moment later.
-	for end := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
-		limits.mu.Lock()
-		open := limits.open
-		limits.mu.Unlock()
-		if open <= limit {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d connections are open, want at most %d", open, limit)
-		}
 	}
 }

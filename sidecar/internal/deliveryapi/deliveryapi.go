@@ -35,6 +35,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -118,6 +119,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		writeErrors(w, http.StatusUnauthorized, *problem)
 		return
 	}
+	listen.Prove(r.Context())
 	// http.ServeMux would answer some of these in its own words: it redirects
 	// paths that it finds unclean and writes errors as plain text.
 	rest, found := strings.CutPrefix(r.URL.EscapedPath(), collection)

@@ -12,6 +12,9 @@ const (
 	CodeEventNotStored  Code = "event-not-stored"
 	CodeEventAmbiguous  Code = "event-ambiguous"
 	CodePassUnrecorded  Code = "pass-unrecorded"
+	CodeConnectionsFull Code = "connections-full"
+	CodeFilesExhausted  Code = "files-exhausted"
+	CodeFilesFew        Code = "files-few"
 
 	// Deliveries.
 	CodeDeadLetter        Code = "dead-letter"

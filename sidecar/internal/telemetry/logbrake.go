@@ -19,7 +19,7 @@ const (
 
 // brakedCodes are those of lines that are caused by requests which were refused:
 // whoever sends many must not fill the log.
-var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored}
+var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored, CodeConnectionsFull, CodeFilesExhausted}
 
 // braked passes records on, but of those with one of brakedCodes only some, and
 // a sum of the others.

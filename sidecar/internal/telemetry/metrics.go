@@ -231,6 +231,19 @@ func (m *Metrics) LogLines(lost func() uint64) {
 	}, func() float64 { return float64(lost()) }))
 }
 
+// Listener shows the connections of a listener, and counts those that were
+// closed to make room.
+func (m *Metrics) Listener(name string, open func() int, closed func() uint64) {
+	labels := prometheus.Labels{"listener": name}
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "connections", Help: "Open connections of a listener.", ConstLabels: labels,
+		}, func() float64 { return float64(open()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: namespace, Name: "connections_closed_total", Help: "Connections that were closed because another one needed their place.", ConstLabels: labels,
+		}, func() float64 { return float64(closed()) }))
+}
+
 // Reloaded tells whether reading the configuration again worked.
 func (m *Metrics) Reloaded(err error) {
 	if err != nil {
