@@ -121,7 +121,7 @@ EDGES ?= 1
 .PHONY: edges
 edges: ## run the tests of small disks, namespaces, standbys, poolers; EDGES=short for fewer rounds
 	@set -e; dirs=$$(grep -rlE --include='*_test.go' --exclude-dir='.?*' --exclude-dir=testdata '^func TestEdge' . | xargs -r -n1 dirname | sort -u); \
-	for dir in $$dirs; do HOOKSWITCH_EDGES=$(EDGES) $(GO) test -count=1 -run '^TestEdge' "$$dir"; done
+	for dir in $$dirs; do HOOKSWITCH_EDGES=$(EDGES) $(GO) test -count=1 -timeout 30m -run '^TestEdge' "$$dir"; done
 
 .PHONY: edgesshort
 edgesshort:

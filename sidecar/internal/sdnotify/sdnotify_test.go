@@ -194,3 +194,25 @@ func TestUnusableSockets(t *testing.T) {
 		}
 	}
 }
+
+// TestManagerThatDoesNotRead: a queue that is full delays a message by its limit
+// at most, and no other message by that of this one.
+func TestManagerThatDoesNotRead(t *testing.T) {
+	name := socketPath(t)
+	manager(t, name) // nobody reads
+	n, err := New(Config{Socket: name, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; ; i++ {
+		if start := time.Now(); n.write("STATUS="+strings.Repeat("x", 1000)) != nil {
+			if took := time.Since(start); took > 20*time.Second { // the limit is one
+				t.Errorf("it waited %v", took)
+			}
+			return
+		}
+		if i > 100_000 {
+			t.Fatal("the queue is never full")
+		}
+	}
+}
