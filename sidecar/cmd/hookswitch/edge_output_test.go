@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -21,6 +22,8 @@ import (
 // TestEdgeLogReaderThatStops puts load on a sidecar while the reader of its log
 // stops and goes on at random, for ten minutes in the long form: every event is
 // acknowledged within the budget, and each line is read or counted as lost.
+// Beside it runs one without such a log, to tell a slow machine from a log that
+// is waited for.
 func TestEdgeLogReaderThatStops(t *testing.T) {
 	edges.Need(t)
 	length, longest := 6*time.Second, 4*time.Second // a pause is longer than the budget
@@ -33,28 +36,71 @@ func TestEdgeLogReaderThatStops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const clients, every = 4, 10 * time.Millisecond
-	app := newCountingApp(t)
-	env, key := home(t)
-	env = append(env, "HOOKSWITCH_FORWARD_TO="+app.URL, "HOOKSWITCH_LOG_LEVEL=debug", "HOOKSWITCH_LOG_FORMAT=json")
 	reader, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := newFitfulReader(reader, longest)
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	r := startProcess(t, env, key, null, w, "run")
+	start := func(stderr *os.File) *process {
+		env, key := home(t)
+		env = append(env, "HOOKSWITCH_FORWARD_TO="+newCountingApp(t).URL, "HOOKSWITCH_LOG_LEVEL=debug", "HOOKSWITCH_LOG_FORMAT=json")
+		return startProcess(t, env, key, null, stderr, "run")
+	}
+	log := newFitfulReader(reader, longest)
+	r, control := start(w), start(null)
 	w.Close()
-
-	var mu sync.Mutex
-	var took []time.Duration
-	refused := 0
 	var wg sync.WaitGroup
+	var tried, other timings
 	end := time.Now().Add(length)
+	wg.Go(func() { tried = load(t, r, end) })
+	wg.Go(func() { other = load(t, control, end) })
+	wg.Wait()
+	stopped := log.stop() // it does not read while the sidecar ends
+	told := time.Now()
+	if code := r.stop(t, syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	ended := time.Since(told)
+	accepted, lost := log.rest()
+	t.Logf("in %v, with a budget of %v: %v; beside it, with a log that nobody reads: %v; the reader stopped %d times; %d lines of acceptance read, %d lines counted as lost; ended within %v",
+		length, accept.DefaultAckBudget, tried, other, stopped, accepted, lost, ended)
+	switch {
+	case tried.late+tried.refused == 0:
+	case other.late+other.refused > 0: // its log goes nowhere
+		t.Logf("the machine is too slow for the budget, whatever becomes of the log")
+	default:
+		t.Errorf("%d were slower than the budget, and %d refused", tried.late, tried.refused)
+	}
+	// What had not been read when the process ended is gone with it.
+	if events := len(tried.took); accepted > events || lost == 0 && accepted < events/2 {
+		t.Errorf("of %d events %d were logged, and %d lines counted as lost", events, accepted, lost)
+	}
+	if stopped < 2 { // and the last time it stays so
+		t.Errorf("the reader stopped %d times", stopped)
+	}
+}
+
+// timings is what became of events.
+type timings struct {
+	took          []time.Duration // in order
+	late, refused int
+}
+
+func (r timings) String() string {
+	at := func(n int) time.Duration { return r.took[(len(r.took)-1)*n/1000].Round(time.Millisecond) }
+	return fmt.Sprintf("%d events, p50 %v, p99 %v, p99.9 %v, slowest %v, %d over the budget, %d refused",
+		len(r.took), at(500), at(990), at(999), at(1000), r.late, r.refused)
+}
+
+// load sends events from a few clients until a time.
+func load(t *testing.T, r *process, end time.Time) (sum timings) {
+	const clients, every = 4, 20 * time.Millisecond
+	var mu sync.Mutex
+	var wg sync.WaitGroup
 	for range clients {
 		wg.Go(func() {
 			client := &http.Client{Timeout: patience, Transport: new(http.Transport)}
@@ -65,40 +111,22 @@ func TestEdgeLogReaderThatStops(t *testing.T) {
 				if now.After(end) {
 					return
 				}
-				status, d := r.send(t, client)
+				status, took := r.send(t, client)
 				mu.Lock()
-				if took = append(took, d); status != http.StatusOK {
-					refused++
+				sum.took = append(sum.took, took)
+				if took > accept.DefaultAckBudget {
+					sum.late++
+				}
+				if status != http.StatusOK {
+					sum.refused++
 				}
 				mu.Unlock()
 			}
 		})
 	}
 	wg.Wait()
-	slices.Sort(took)
-	slowest := took[len(took)-1]
-	late, _ := slices.BinarySearch(took, accept.DefaultAckBudget)
-	late = len(took) - late
-	p99 := took[len(took)*99/100]
-	stopped := log.stop() // it does not read while the sidecar ends
-	start := time.Now()
-	if code := r.stop(t, syscall.SIGTERM); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	ended := time.Since(start)
-	accepted, lost := log.rest()
-	t.Logf("%d events in %v: p50 %v, p99 %v, slowest %v; %d over the budget of %v, %d refused; the reader stopped %d times; %d lines of acceptance read, %d lines counted as lost; ended within %v",
-		len(took), length, took[len(took)/2], p99, slowest, late, accept.DefaultAckBudget, refused, stopped, accepted, lost, ended)
-	if late > 0 || refused > 0 {
-		t.Errorf("%d were slower than the budget, and %d refused", late, refused)
-	}
-	// What had not been read when the process ended is gone with it.
-	if accepted > len(took) || lost == 0 && accepted < len(took)/2 {
-		t.Errorf("of %d events %d were logged, and %d lines counted as lost", len(took), accepted, lost)
-	}
-	if stopped < 2 { // and the last time it stays so
-		t.Errorf("the reader stopped %d times", stopped)
-	}
+	slices.Sort(sum.took)
+	return sum
 }
 
 // fitfulReader reads a log in bursts, and counts what it finds.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -296,4 +298,50 @@ func TestRefusedRequestsAreSummedUp(t *testing.T) {
 	if lines < 1 || lines > 100 || lines+left != sent {
 		t.Errorf("%d lines, and %d left out, of %d", lines, left, sent)
 	}
+}
+
+// TestLibrariesLog: what net/http would print to standard error by itself is a
+// line of the log, in its format.
+func TestLibrariesLog(t *testing.T) {
+	app, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer app.Close()
+	go func() {
+		for {
+			c, err := app.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // an answer, and then words that nobody has asked for
+				defer c.Close()
+				if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.Copy(io.Discard, req.Body)
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+					<-time.After(50 * time.Millisecond) // or it would be a part of the answer
+					_, _ = io.WriteString(c, "by the way")
+				}
+			}()
+		}
+	}()
+	env, key := home(t)
+	env = append(env, "HOOKSWITCH_FORWARD_TO=http://"+app.Addr().String())
+	log, err := os.CreateTemp(t.TempDir(), "log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	r := startProcess(t, env, key, log, log, "run")
+	if status, _ := r.send(t, http.DefaultClient); status != http.StatusOK {
+		t.Fatalf("answered %d", status)
+	}
+	poll(t, func() error {
+		text, err := os.ReadFile(log.Name())
+		if err == nil && !regexp.MustCompile(`(?m)^time=\S+ level=INFO msg="Unsolicited response .*by the way`).Match(text) {
+			err = fmt.Errorf("the log:\n%s", text)
+		}
+		return err
+	})
+	r.stop(t, syscall.SIGTERM)
 }
