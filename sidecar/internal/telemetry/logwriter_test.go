@@ -212,6 +212,7 @@ func TestBrake(t *testing.T) {
 		}
 		out.Reset()
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "code=request-rejected reason=bad_signature left_out=480") {
 			t.Errorf("the sum:\n%s", got)
 		}
