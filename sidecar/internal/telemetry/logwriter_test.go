@@ -42,6 +42,14 @@ func (g *gate) Write(p []byte) (int, error) {
 	return g.text.Write(p)
 }
 
+// take returns what was written since it was called last.
+func (g *gate) take() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.text.Reset()
+	return g.text.String()
+}
+
 func (g *gate) set(open bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -81,7 +89,7 @@ func TestLogWriterWaitsForNobody(t *testing.T) {
 		}
 		_, _ = io.WriteString(l, "after\n")
 		synctest.Wait()
-		lines := strings.Split(strings.TrimSuffix(g.text.String(), "\n"), "\n")
+		lines := strings.Split(strings.TrimSuffix(g.take(), "\n"), "\n")
 		n := len(lines)
 		if n != written-int(lost)+2 {
 			t.Fatalf("%d lines arrived and %d were lost, of %d", n, lost, written)
@@ -123,7 +131,7 @@ func TestLogWriterWhoseReaderGoes(t *testing.T) {
 		synctest.Wait()
 		_, _ = io.WriteString(l, "after\n")
 		l.Flush(time.Second)
-		if got, want := g.text.String(), "before\nhookswitch: 8 lines are missing here: standard output was not read\nafter\n"; got != want {
+		if got, want := g.take(), "before\nhookswitch: 8 lines are missing here: standard output was not read\nafter\n"; got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
@@ -146,8 +154,8 @@ func TestLogWriterFlush(t *testing.T) {
 		l2 := telemetry.NewLogWriter(g, "standard error")
 		_, _ = io.WriteString(l2, "of another\n")
 		l2.Flush(250 * time.Millisecond)
-		if !strings.Contains(g.text.String(), "of another") {
-			t.Errorf("it did not wait: %q", g.text.String())
+		if got := g.take(); !strings.Contains(got, "of another") {
+			t.Errorf("it did not wait: %q", got)
 		}
 	})
 }
@@ -196,8 +204,9 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // left out is summed up by reason, at the latest after 10 s.
 func TestBrake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
-		log, err := telemetry.NewLogger(&out, "text", nil)
+		out := newGate()
+		out.set(true, nil)
+		log, err := telemetry.NewLogger(out, "text", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,29 +216,28 @@ func TestBrake(t *testing.T) {
 		}
 		log.Warn("request rejected", "code", telemetry.CodeRequestRejected, "reason", "too_old")
 		log.Warn("something else", "code", telemetry.CodeDeadLetter)
-		if n := strings.Count(out.String(), "bad_signature"); n != 20 || !strings.Contains(out.String(), "reason=too_old") {
-			t.Errorf("%d lines:\n%s", n, &out)
+		if got := out.take(); strings.Count(got, "bad_signature") != 20 || !strings.Contains(got, "reason=too_old") {
+			t.Errorf("the lines:\n%s", got)
 		}
-		out.Reset()
 		time.Sleep(11 * time.Second)
 		synctest.Wait()
-		if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "code=request-rejected reason=bad_signature left_out=480") {
+		if got := out.take(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=WARN") || !strings.Contains(got, "code=request-rejected reason=bad_signature left_out=480") {
 			t.Errorf("the sum:\n%s", got)
 		}
 		for range 30 {
 			log.Warn("request rejected", "code", telemetry.CodeRequestRejected, "reason", "bad_signature")
 		}
-		out.Reset()
+		out.take()
 		telemetry.SumUp(log)
-		if got := out.String(); !strings.Contains(got, "left_out=19") {
+		if got := out.take(); !strings.Contains(got, "left_out=19") {
 			t.Errorf("the sum at the end:\n%s", got)
 		}
 		for i := range 1000 { // reasons that nobody has foreseen
 			log.Warn("request rejected", "code", telemetry.CodeRequestRejected, "reason", fmt.Sprint("reason ", i))
 		}
-		out.Reset()
+		out.take()
 		telemetry.SumUp(log)
-		if n := strings.Count(out.String(), "\n"); n > 64 {
+		if n := strings.Count(out.take(), "\n"); n > 64 {
 			t.Errorf("%d kinds", n)
 		}
 	})
