@@ -256,7 +256,7 @@ func (db *DB) start() {
 	db.background, db.stop = context.WithCancel(context.Background())
 	db.accepts = newGroup(db, db.acceptAll)
 	db.finishes = newGroup(db, db.finishAll)
-	for _, run := range []func(){db.keepLease, db.notices.run, db.watchStalls} {
+	for _, run := range []func(){db.keepLease, db.notices.run, db.watchStalls, db.keepStatistics} {
 		db.tasks.Go(run)
 	}
 }

@@ -1,0 +1,43 @@
+package postgres
+
+import (
+	"context"
+	"time"
+)
+
+// Without statistics the server takes a table for small: a claim by entity among
+// 200,000 that wait looks at all of them. Its autovacuum sees to that within a
+// minute or more, if it runs; a backlog grows faster.
+const (
+	// statisticsPause is the time between two looks.
+	statisticsPause = 5 * time.Second
+
+	// outgrown are tables that are far larger than when they were analysed.
+	outgrown = `
+SELECT relname::text FROM pg_class
+WHERE oid = ANY(ARRAY['hookswitch_events', 'hookswitch_jobs', 'hookswitch_records', 'hookswitch_attempts']::regclass[])
+	AND pg_relation_size(oid) > 1000000 + 4 * relpages::bigint * current_setting('block_size')::bigint`
+)
+
+// keepStatistics has the server analyse what has grown, until the store is
+// closed. A role that does not own the tables cannot: the server passes over
+// them then.
+func (db *DB) keepStatistics() {
+	for ctx := db.background; ctx.Err() == nil; pause(ctx, statisticsPause) {
+		db.analyse(ctx)
+	}
+}
+
+func (db *DB) analyse(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tables, err := query(ctx, db, scanOne[string], outgrown)
+	for _, table := range tables {
+		if err == nil {
+			_, err = db.exec(ctx, `ANALYZE `+table)
+		}
+	}
+	if err != nil && db.background.Err() == nil {
+		db.log.Debug("the tables were not analysed", "error", db.explain("analyse", err))
+	}
+}
