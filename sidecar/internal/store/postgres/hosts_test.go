@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -212,5 +213,41 @@ func TestLockedTableIsNamed(t *testing.T) {
 	cancel()
 	if err := <-failed; err == nil || strings.Contains(err.Error(), "cannot be reached") || !strings.Contains(err.Error(), "locked by PID") {
 		t.Errorf("accept: %v", err)
+	}
+}
+
+// While a synchronous standby is away it is the standby that is named.
+func TestAbsentStandbyIsNamed(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	log, said := logged()
+	db := mustOpen(t, postgres.Config{URL: url, Log: log, LeaseTTL: time.Hour})
+	server.Exec(t, url, `ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
+	server.Exec(t, url, `SELECT pg_reload_conf()`)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		for n := 0; ; n++ { // until the server has read the setting
+			if _, err := db.Accept(ctx, newEvent(fmt.Sprint(n)), nil); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}()
+	for !strings.Contains(said.String(), "synchronous_standby_names (nobody)") {
+		if ctx.Err() != nil {
+			t.Fatalf("the standby is not named:\n%s", said)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	cancel()
+	if err := <-failed; err == nil || strings.Contains(err.Error(), "cannot be reached") || !strings.Contains(err.Error(), "synchronous standby") {
+		t.Errorf("accept: %v", err)
+	}
+	server.Exec(t, url, `ALTER SYSTEM RESET synchronous_standby_names`)
+	server.Exec(t, url, `SELECT pg_reload_conf()`)
+	if took := acceptAgain(t, db, "after"); took > again {
+		t.Errorf("accepted again after %v", took)
 	}
 }
