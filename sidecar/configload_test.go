@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -163,9 +164,17 @@ func TestProblemsOfBothKindsAtOnce(t *testing.T) {
 }
 
 func TestNumbersBeyond32Bits(t *testing.T) {
-	c, err := loadConfig([]string{"HOOKSWITCH_MAX_DISK=5000000000", "HOOKSWITCH_CONCURRENCY=5000000000"}, nil)
-	if err != nil || c.MaxDisk != 5e9 || c.Concurrency != 5e9 {
-		t.Error(c.MaxDisk, c.Concurrency, err)
+	c, err := loadConfig([]string{"HOOKSWITCH_MAX_DISK=5000000000"}, nil)
+	if err != nil || c.MaxDisk != 5e9 {
+		t.Error(c.MaxDisk, err)
+	}
+	c, err = loadConfig([]string{"HOOKSWITCH_CONCURRENCY=5000000000"}, nil)
+	if strconv.IntSize == 32 {
+		if err == nil || !strings.Contains(err.Error(), "too large") {
+			t.Errorf("HOOKSWITCH_CONCURRENCY=5000000000: %v", err)
+		}
+	} else if err != nil || int64(c.Concurrency) != 5e9 {
+		t.Error(c.Concurrency, err)
 	}
 }
 

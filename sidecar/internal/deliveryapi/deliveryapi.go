@@ -211,10 +211,10 @@ type page struct {
 }
 
 type pageMeta struct {
-	PageNumber   int `json:"page_number"`
-	PageSize     int `json:"page_size"`
-	TotalPages   int `json:"total_pages"`
-	TotalResults int `json:"total_results"`
+	PageNumber   int64 `json:"page_number"`
+	PageSize     int   `json:"page_size"`
+	TotalPages   int   `json:"total_pages"`
+	TotalResults int   `json:"total_results"`
 }
 
 // unavailable answers for a store that cannot be read. 503 rather than 500:

@@ -1,6 +1,7 @@
 package deliveryapi
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -17,8 +18,8 @@ const (
 	maxSize     = 250
 
 	// maxOffset keeps the offset of a page far beyond any end from
-	// overflowing. There is nothing behind it.
-	maxOffset = 1 << 40
+	// overflowing, where an int has 32 bits too. There is nothing behind it.
+	maxOffset = 1 << 30
 
 	// maxProblems bounds an answer; one page of them is enough to go on with.
 	maxProblems = 20
@@ -26,8 +27,9 @@ const (
 
 // query is what a list request asks for.
 type query struct {
-	number, size int
-	filter       store.Filter
+	number int64 // as asked for, on 32-bit machines too: the answer repeats it
+	size   int
+	filter store.Filter
 }
 
 // parseQuery reads the parameters of a list request, or tells all that is
@@ -53,7 +55,7 @@ func parseQuery(raw string) (query, []apiError) {
 		return query{}, p.problems[:min(len(p.problems), maxProblems)]
 	}
 	p.filter.Limit = p.size
-	p.filter.Offset = min(p.number-1, maxOffset/p.size) * p.size
+	p.filter.Offset = int(min(p.number-1, maxOffset/int64(p.size))) * p.size
 	return p.query, nil
 }
 
@@ -201,9 +203,12 @@ func setStatus(q *query, value string) string {
 }
 
 func setNumber(q *query, value string) string {
-	n, err := strconv.Atoi(strings.TrimSpace(value))
-	if err != nil || n < 1 {
-		return fmt.Sprintf("%s is no page number. Pages are counted from 1.", quote(value))
+	n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && n > 0:
+		return fmt.Sprintf("%s is too large for a page number. There is no page after %d.", quote(value), n)
+	case err != nil || n < 1:
+		return fmt.Sprintf("%s is not a page number. Pages are counted from 1.", quote(value))
 	}
 	q.number = n
 	return ""

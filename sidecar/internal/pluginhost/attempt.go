@@ -117,7 +117,7 @@ func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.D
 		a.Error = because("delivery to the plugin was interrupted", reason)
 	default:
 		a.ResponseStatus = statusRetry
-		a.RetryAfter = max(0, res.GetRetry().GetAfter().AsDuration())
+		a.RetryAfter = min(max(res.GetRetry().GetAfter().AsDuration(), 0), retryMax)
 		a.ErrorCodes = []int{codeRetry}
 		if res.GetRetry().GetCode() == retryPanic {
 			a.Cause = store.CausePanic
