@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 )
 
 // TestEveryFieldIsDescribed keeps the reference complete, and the names of
@@ -234,5 +237,25 @@ func TestEnvLine(t *testing.T) {
 		if _, got, err := envLine("export NAME='" + value + "' # " + value); err != nil || got != value {
 			t.Errorf("%q is read as %q, %v", value, got, err)
 		}
+	}
+}
+
+// TestLimitsAreWiredToTheirSettings: what is removed is removed for good, so each
+// setting does what its name says and nothing else.
+func TestLimitsAreWiredToTheirSettings(t *testing.T) {
+	c, err := loadConfig([]string{"HOOKSWITCH_RETENTION=24h", "HOOKSWITCH_RETENTION_DEAD=48h", "HOOKSWITCH_MAX_DISK=3000000"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := retention.Limits{Keep: 24 * time.Hour, KeepDead: 48 * time.Hour, MaxBytes: 3_000_000}
+	if got := c.limits(); got != want {
+		t.Errorf("limits %+v, want %+v", got, want)
+	}
+	c, err = loadConfig([]string{"HOOKSWITCH_RETENTION=0s", "HOOKSWITCH_RETENTION_DEAD=0s"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.limits(); got.Keep != 0 || got.KeepDead != 0 {
+		t.Errorf("0s should keep for ever: %+v", got)
 	}
 }

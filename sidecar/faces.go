@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -58,6 +59,7 @@ func (s *Sidecar) openFaces() error {
 	s.retain = retention.New(retention.Config{
 		Store:  s.store,
 		Limits: s.cfg.limits(),
+		Mark:   filepath.Join(s.dir, "clock"),
 		Log:    s.log,
 	})
 	s.operate, err = adminapi.New(adminapi.Config{

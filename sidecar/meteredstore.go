@@ -45,6 +45,11 @@ func (m meteredStore) NextDue(ctx context.Context, target string) (time.Time, bo
 	return at, ok, m.failed("next_due", err)
 }
 
+func (m meteredStore) Reschedule(ctx context.Context, target string, now time.Time, s store.Schedule) (int, error) {
+	n, err := m.Store.Reschedule(ctx, target, now, s)
+	return n, m.failed("reschedule", err)
+}
+
 func (m meteredStore) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
 	return m.failed("finish", m.Store.Finish(ctx, a, state, nextAt))
 }

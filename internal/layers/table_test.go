@@ -72,6 +72,7 @@ var table = []row{
 	{pattern: "middleware/event/...", layer: 0, stdOnly: true},
 
 	{pattern: "sidecar/internal/telemetry/...", layer: aside},
+	{pattern: "sidecar/internal/clock", layer: aside},
 	{pattern: "sidecar/internal/dirlock", layer: aside},
 	{pattern: "sidecar/internal/listen", layer: aside},
 	{pattern: "sidecar/internal/sdnotify", layer: aside},

@@ -44,7 +44,9 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 		l.d.log.Info("target is available again", "target", l.name)
 	}
 	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
-	state, nextAt := store.Next(task.Job, a, *l.policy.Load(), store.Jitter())
+	job := task.Job
+	job.RoundAt = l.d.clock.Adjust(job.RoundAt) // so that MaxAge is not over since the clock was set
+	state, nextAt := store.Next(job, a, *l.policy.Load(), store.Jitter())
 	if state != store.Pending {
 		l.suspects.forget(task)
 	}

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/clock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -96,6 +97,7 @@ type Config struct {
 	// told to stop, before they are cancelled. 0 means 20 seconds.
 	DrainTimeout time.Duration
 
+	Clock  *clock.Clock      // nil is the system's
 	Log    *slog.Logger      // nil discards
 	Tracer *telemetry.Tracer // nil: nothing is traced
 
@@ -120,6 +122,7 @@ type Dispatcher struct {
 	drain     time.Duration
 	log       *slog.Logger
 	began     time.Time
+	clock     *clock.Clock
 	onAttempt func(store.Task, store.Attempt, store.State, time.Time)
 
 	loopsMu sync.RWMutex
@@ -170,10 +173,14 @@ func New(cfg Config) (*Dispatcher, error) {
 		drain:     cfg.DrainTimeout,
 		log:       cfg.Log,
 		began:     time.Now(),
+		clock:     cfg.Clock,
 		onAttempt: cfg.OnAttempt,
 	}
 	if d.drain == 0 {
 		d.drain = 20 * time.Second
+	}
+	if d.clock == nil {
+		d.clock = clock.New(nil)
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
@@ -220,6 +227,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 	})
 	r.wg.Go(func() { d.rememberAgain(ctx) })
+	r.wg.Go(func() { d.watchClock(ctx) })
 	d.loopsMu.Lock()
 	d.running = r
 	for _, l := range d.loops {

@@ -35,6 +35,9 @@ type loop struct {
 	stop     context.CancelFunc // nil until it runs; guarded by Dispatcher.loopsMu
 	ended    chan struct{}      // closed when it does not run any more
 
+	stale        atomic.Bool // the clock was set since jobs were last rescheduled
+	rescheduleAt time.Time   // when to look again anyway; only run uses it
+
 	inFlight atomic.Int32
 	leaving  atomic.Bool  // it is being removed
 	beat     atomic.Int64 // when it last went round, in nanoseconds since Dispatcher.began; 0: it does not run
@@ -104,7 +107,7 @@ func (l *loop) ready() (ok bool, changed <-chan struct{}) {
 // due after that. A slot that becomes free ends the wait anyway. Suspects are
 // held back until nothing else is due or under way, and go one at a time.
 func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
-	now := time.Now()
+	now, wall := time.Now(), l.d.clock.Now() // what is stored is due by the wall clock
 	inFlight := int(l.inFlight.Load())
 	free, wait := l.breaker.free(now, inFlight)
 	if free <= 0 {
@@ -121,7 +124,7 @@ func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
 	}
 	var tasks []store.Task
 	for len(tasks) < free {
-		claimed, err := l.d.store.Claim(ctx, l.name, now, free-len(tasks))
+		claimed, err := l.d.store.Claim(ctx, l.name, wall, free-len(tasks))
 		if err != nil {
 			return l.begin(tasks), maxSleep, err
 		}
@@ -144,13 +147,16 @@ func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
 	}
 	sleep := maxSleep
 	if ok {
-		sleep = min(time.Until(due), maxSleep)
+		if moved, err := l.reschedule(ctx); moved || err != nil {
+			return l.begin(tasks), 0, err
+		}
+		sleep = min(due.Sub(wall), maxSleep)
 	}
 	switch q := l.suspects.queue(now, wellSince, well); {
 	case q.held == 0 || len(tasks) > 0 || inFlight > 0:
 	case q.settles > 0:
 		sleep = min(sleep, q.settles)
-	case !ok || due.Sub(now) > soonDue:
+	case !ok || due.Sub(wall) > soonDue:
 		return l.begin(l.suspects.next()), maxSleep, nil
 	default:
 		sleep = min(sleep, soonDue)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/clock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -39,7 +40,12 @@ type Config struct {
 	Store  store.Operator
 	Limits               // see Keeper.Set
 	Every  time.Duration // 0 means DefaultEvery
+	Clock  *clock.Clock  // for the Keeper alone; nil is the system's
 	Log    *slog.Logger  // nil discards
+
+	// Mark is a file in which the Keeper remembers where the clock was, to
+	// see after a restart whether it has jumped. Empty: it does not.
+	Mark string
 }
 
 // Limits say what is kept.
@@ -56,18 +62,37 @@ type Limits struct {
 
 func (l Limits) none() bool { return l.Keep <= 0 && l.KeepDead <= 0 && l.MaxBytes <= 0 }
 
+// at returns what may be removed at a time.
+func (l Limits) at(now time.Time) store.Retention {
+	r := store.Retention{MaxBytes: l.MaxBytes}
+	if l.Keep > 0 {
+		r.Before = now.Add(-l.Keep)
+	}
+	if l.KeepDead > 0 {
+		r.DeadBefore = now.Add(-l.KeepDead)
+	}
+	return r
+}
+
 // Keeper removes old events.
 type Keeper struct {
 	cfg    Config
 	limits atomic.Pointer[Limits]
 
 	tooLarge time.Time // when that was said; zero if the store is not. Owned by Run.
+
+	doubt  doubt // only Run uses this and what follows
+	looked bool  // at the clock, in this run
+	marked time.Time
 }
 
 // New returns a Keeper that [Keeper.Run] starts.
 func New(cfg Config) *Keeper {
 	if cfg.Every <= 0 {
 		cfg.Every = DefaultEvery
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.New(nil)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -82,10 +107,13 @@ func (k *Keeper) Set(l Limits) { k.limits.Store(&l) }
 
 // Run works until ctx ends, and returns nil.
 func (k *Keeper) Run(ctx context.Context) error {
+	k.doubt = k.readDoubt(ctx)
+	k.trusts(*k.limits.Load())
 	next := time.Now().Add(k.cfg.Every) // the next round, whatever the size is
 	for took := time.Duration(0); sleep(ctx, k.wait(took)); {
 		limits := *k.limits.Load()
 		if limits.none() {
+			k.trusts(limits)
 			continue
 		}
 		var excess int64
@@ -127,11 +155,8 @@ func (k *Keeper) round(ctx context.Context) {
 	for {
 		limits := *k.limits.Load()
 		r := store.Retention{MaxBytes: limits.MaxBytes}
-		if limits.Keep > 0 {
-			r.Before = time.Now().Add(-limits.Keep)
-		}
-		if limits.KeepDead > 0 {
-			r.DeadBefore = time.Now().Add(-limits.KeepDead)
+		if now, trusts := k.trusts(limits); trusts {
+			r = limits.at(now)
 		}
 		got, err := k.cfg.Store.Prune(ctx, r, stepEvents)
 		removed += got.Events

@@ -92,6 +92,63 @@ func TestAStoreThatCannotShrinkIsReported(t *testing.T) {
 	}
 }
 
+// TestDeadLettersHaveTheirOwnAge: a dead letter is kept for KeepDead, whatever
+// Keep is, and what was delivered for Keep, whatever KeepDead is.
+func TestDeadLettersHaveTheirOwnAge(t *testing.T) {
+	const short, long = 10 * time.Hour, 20 * time.Hour
+	for _, tt := range []struct {
+		name                       string
+		limits                     retention.Limits
+		early, late                int  // events that are left after 15 and after 25 hours
+		deadIsLeft, finishedIsLeft bool // after 15 hours
+	}{
+		{"dead letters longer", retention.Limits{Keep: short, KeepDead: long}, 1, 0, true, false},
+		{"dead letters shorter", retention.Limits{Keep: long, KeepDead: short}, 1, 0, false, true},
+		{"dead letters for ever", retention.Limits{Keep: short}, 1, 1, true, false},
+		{"others for ever", retention.Limits{KeepDead: short}, 1, 1, false, true},
+		{"both as long", retention.Limits{Keep: long, KeepDead: long}, 2, 0, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine(t, dir)
+				m.limits = tt.limits
+				unhandled := &store.Event{Key: "finished", ReceivedAt: time.Now(), PayloadLen: -1}
+				if _, err := m.store.Accept(t.Context(), unhandled, nil); err != nil {
+					t.Fatal(err)
+				}
+				left := func(q store.Query) int {
+					p, err := m.store.PreviewReplay(t.Context(), q)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return p.Events
+				}
+				m.run(func() {
+					time.Sleep(short - time.Hour)
+					if n := left(store.Query{}); n != 2 {
+						t.Errorf("%d of 2 events are left before their time", n)
+					}
+					time.Sleep(6 * time.Hour)
+					if n := left(store.Query{}); n != tt.early {
+						t.Errorf("%d events are left after 15 hours, want %d", n, tt.early)
+					}
+					if dead := left(store.Query{Status: store.StatusDead}) == 1; dead != tt.deadIsLeft {
+						t.Errorf("the dead letter is left: %v", dead)
+					}
+					if finished := left(store.Query{Status: store.StatusUnhandled}) == 1; finished != tt.finishedIsLeft {
+						t.Errorf("the other event is left: %v", finished)
+					}
+					time.Sleep(10 * time.Hour)
+					if n := left(store.Query{}); n != tt.late {
+						t.Errorf("%d events are left after 25 hours, want %d", n, tt.late)
+					}
+				})
+			})
+		})
+	}
+}
+
 // TestLimitsChange: what is kept can be changed while the Keeper runs.
 func TestLimitsChange(t *testing.T) {
 	dir := t.TempDir()

@@ -96,5 +96,26 @@ func Next(j Job, a Attempt, p Policy, jitter float64) (State, time.Time) {
 	return Pending, due
 }
 
+// Due returns when pending job j is due, by a clock that says now and may have
+// been set back since NextAt was chosen: no later than its wait from now, and a
+// job that was not tried in this round has nothing to wait for. wish is the
+// RetryAfter of its latest attempt. A job that waits behind others of its entity
+// is not asked about.
+func Due(j Job, wish time.Duration, now time.Time, s Schedule) time.Time {
+	wait := time.Duration(0)
+	switch n := j.Attempts - j.Base; {
+	case n <= 0:
+	case wish > 0:
+		wait = wish
+	case len(s) > 0:
+		w := s[min(n, len(s))-1]
+		wait = w + w/2 // as late as Next lets it
+	}
+	if latest := now.Add(wait); latest.Before(j.NextAt) {
+		return latest
+	}
+	return j.NextAt
+}
+
 // Jitter returns a random number for [Next].
 func Jitter() float64 { return rand.Float64() }

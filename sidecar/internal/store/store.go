@@ -309,6 +309,12 @@ type Queue interface {
 	// finds nothing, but no earlier than it can tell.
 	NextDue(ctx context.Context, target string) (time.Time, bool, error)
 
+	// Reschedule brings forward the unclaimed pending jobs of the target
+	// that wait longer than they should, because the clock has been set back
+	// since they were put off: see [Due]. It returns how many it moved.
+	// Repeating it changes nothing.
+	Reschedule(ctx context.Context, target string, now time.Time, s Schedule) (int, error)
+
 	// Finish records an attempt at a claimed job and moves the job to the
 	// state and, if that is Pending, to the time that [Next] chose, all in
 	// one commit. Repeating it with the same job and N changes nothing.

@@ -36,6 +36,12 @@ const (
 
 	peers = `SELECT count(*) FROM hookswitch_owners WHERE id <> $1 AND expires_at > clock_timestamp()`
 
+	// shorten ends leases that seem to last longer than they can, because the
+	// server's clock was set back: those of the dead would for as long as it
+	// was set. The living extend theirs anyway.
+	shorten = `UPDATE hookswitch_owners SET expires_at = clock_timestamp() + $1::interval
+		WHERE expires_at > clock_timestamp() + 2 * $1::interval`
+
 	// reap frees the jobs of everybody whose lease has run out, or who has
 	// none.
 	reap = `
@@ -162,6 +168,9 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 		return nil, err
 	}
 	if time.Since(db.lease.since) >= db.ttl {
+		if _, err := db.exec(ctx, shorten, db.ttl); err != nil {
+			return nil, err
+		}
 		freed, err := query(ctx, db, scanOne[string], reap)
 		if err != nil && !passing(err) { // another one is reaping
 			return nil, err

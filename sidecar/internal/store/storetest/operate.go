@@ -270,6 +270,38 @@ func pruneByAge(t *testing.T, open OpenFunc) {
 	}
 }
 
+// pruneDeadByTheirAge: the two ages do not stand in for each other.
+func pruneDeadByTheirAge(t *testing.T, open OpenFunc) {
+	s := openStore(t, open)
+	variety(t, s)
+	all := []int{6, 5, 4, 3, 2, 1, 0}
+	for _, r := range []store.Retention{
+		{DeadBefore: t0.Add(-time.Hour)},                                            // none is that old
+		{DeadBefore: t0.Add(3 * time.Second)},                                       // the first dead letter is as old, but not older
+		{Before: t0.Add(2 * time.Second), DeadBefore: t0.Add(3 * time.Second)},      // nor is what was delivered
+		{Before: t0.Add(-time.Hour), DeadBefore: t0.Add(-time.Hour), MaxBytes: 1e9}, // nor by size
+	} {
+		if n := prune(t, s, r); n != 0 {
+			t.Errorf("%+v removed %d events", r, n)
+		}
+	}
+	if got := numbers(t, s, store.Query{}, 10); !slices.Equal(got, all) {
+		t.Fatalf("left are %v", got)
+	}
+	if n := prune(t, s, store.Retention{DeadBefore: t0.Add(3*time.Second + time.Microsecond)}); n != 1 {
+		t.Errorf("%d events were removed, want the older dead letter", n)
+	}
+	if n := prune(t, s, store.Retention{Before: farFuture}); n != 3 {
+		t.Errorf("%d events were removed, want all that are finished and not dead", n)
+	}
+	if got := numbers(t, s, store.Query{}, 10); !slices.Equal(got, []int{6, 1, 0}) {
+		t.Errorf("left are %v, want the other dead letter and what is pending", got)
+	}
+	if n := prune(t, s, store.Retention{DeadBefore: farFuture}); n != 1 {
+		t.Errorf("%d events were removed, want the other dead letter", n)
+	}
+}
+
 func pruneByWrongClock(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	ahead, young := newEvent(0), newEvent(2)

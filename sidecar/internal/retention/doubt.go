@@ -1,0 +1,137 @@
+package retention
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+const (
+	// A clock that was set forward by more than maxStep while the Keeper ran,
+	// or is more than maxGap ahead of where the last run left it, is doubted:
+	// events may look older than they are, and what is removed stays removed.
+	maxStep = 10 * time.Minute
+	maxGap  = 24 * time.Hour
+
+	// maxPause is how long it is doubted, unless events are kept for less.
+	maxPause = 24 * time.Hour
+
+	// markEvery is how often the file is written if nothing else happens.
+	markEvery = 30 * time.Second
+)
+
+// doubt says whether the clock may be far ahead. It is kept in a file, so that
+// neither a restart nor the time that the sidecar did not run looks as if
+// nothing had happened. Losing the file costs the memory of one run.
+type doubt struct {
+	Trusted time.Time     `json:"trusted"`        // the last time that was not doubted
+	Until   time.Time     `json:"until,omitzero"` // when a clock that is doubted is believed; zero: it is not doubted
+	Ahead   time.Duration `json:"ahead,omitzero"` // how far ahead of the right time it may be
+}
+
+// readDoubt returns what the last run has left. Without that the newest event
+// says where the clock was.
+func (k *Keeper) readDoubt(ctx context.Context) (d doubt) {
+	if k.cfg.Mark == "" {
+		return doubt{}
+	}
+	text, err := os.ReadFile(k.cfg.Mark)
+	if err == nil && json.Unmarshal(text, &d) == nil {
+		return d
+	}
+	page, err := k.cfg.Store.Events(ctx, store.Query{}, 0, 1)
+	if err != nil || len(page.Deliveries) == 0 {
+		return doubt{}
+	}
+	newest := page.Deliveries[0]
+	d = doubt{Trusted: newest.Event.ReceivedAt}
+	for _, a := range newest.Attempts {
+		if a.FinishedAt.After(d.Trusted) {
+			d.Trusted = a.FinishedAt
+		}
+	}
+	return d
+}
+
+// writeDoubt replaces the file as a whole. It does not say when it fails: a data
+// directory that cannot be written makes itself heard elsewhere.
+func (k *Keeper) writeDoubt() {
+	if k.cfg.Mark == "" {
+		return
+	}
+	text, err := json.Marshal(k.doubt)
+	if err != nil {
+		return
+	}
+	next := filepath.Join(filepath.Dir(k.cfg.Mark), "."+filepath.Base(k.cfg.Mark)+".new")
+	if os.WriteFile(next, text, 0o600) == nil {
+		_ = os.Rename(next, k.cfg.Mark)
+	}
+}
+
+// trusts looks at the clock, and reports whether events may be removed by their
+// age at now: not at what the clock says later, when it may have been set.
+func (k *Keeper) trusts(limits Limits) (now time.Time, trusts bool) {
+	now, step := k.cfg.Clock.Step()
+	d, pause := &k.doubt, limits.pause()
+	first := !k.looked
+	k.looked = true
+	doubted := !d.Until.IsZero()
+	back := doubted && d.Until.Sub(now) > pause // while the sidecar did not run
+	switch {
+	case step > maxStep:
+		k.pause(now, d.Ahead+step, pause)
+	case first && !d.Trusted.IsZero() && (!doubted || back) && now.Sub(d.Trusted) > maxGap:
+		k.pause(now, now.Sub(d.Trusted), pause)
+	case doubted && first && !back && now.Before(d.Until):
+		k.sayPaused()
+	case doubted && !first && !k.over(now, step):
+	case doubted:
+		k.cfg.Log.Info("old events are removed by their age again", "paused_at", d.Trusted)
+		d.Until, d.Ahead = time.Time{}, 0
+	}
+	trusts = d.Until.IsZero()
+	if trusts {
+		d.Trusted = now
+	}
+	if first || doubted == trusts || step != 0 || now.Sub(k.marked) >= markEvery {
+		k.writeDoubt()
+		k.marked = now
+	}
+	return now, trusts
+}
+
+// over reports whether a pause is over: it was long enough, or the clock is back
+// where it was.
+func (k *Keeper) over(now time.Time, step time.Duration) bool {
+	d := &k.doubt
+	d.Ahead, d.Until = d.Ahead+step, d.Until.Add(step)
+	return !now.Before(d.Until) || d.Ahead <= maxStep || step < 0 && now.Sub(d.Trusted) <= maxGap
+}
+
+func (k *Keeper) pause(now time.Time, ahead, pause time.Duration) {
+	k.doubt.Until, k.doubt.Ahead = now.Add(pause), ahead
+	k.sayPaused()
+}
+
+func (k *Keeper) sayPaused() {
+	k.cfg.Log.Warn("the clock is far ahead of where it was: if it is wrong, set it; old events are not removed by their age meanwhile",
+		"code", telemetry.CodeRetentionPaused, "ahead", k.doubt.Ahead.Round(time.Second), "until", k.doubt.Until.UTC().Truncate(time.Second))
+}
+
+// pause is how long a clock is doubted. It is not longer than events are kept,
+// so that none is kept more than twice as long as was asked for.
+func (l Limits) pause() time.Duration {
+	pause := maxPause
+	for _, keep := range []time.Duration{l.Keep, l.KeepDead} {
+		if keep > 0 {
+			pause = min(pause, keep)
+		}
+	}
+	return pause
+}
