@@ -52,7 +52,7 @@ func addDead(t *testing.T, s *sqlite.DB, key string) {
 	if err != nil || len(tasks) != 1 {
 		t.Fatal(len(tasks), err)
 	}
-	a := store.Attempt{JobID: tasks[0].Job.ID, Target: "plugin:dead", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: store.OutcomeDead}
+	a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: "plugin:dead", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: store.OutcomeDead}
 	if err := s.Finish(t.Context(), a, store.Dead, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
