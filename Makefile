@@ -67,6 +67,28 @@ run: build ## run the sidecar in development mode with the bundled plugins; ARGS
 test: ## run every test that needs only Go
 	$(GO) test ./...
 
+# The Go that comes next, which the go command fetches by itself. What it changes
+# in the standard library shows here first; encoding/json is another one there.
+NEWERGO ?= go1.27.3
+
+.PHONY: newergo
+newergo: ## run the tests with a newer Go (NEWERGO), but for those that kill
+	GOTOOLCHAIN=$(NEWERGO) $(GO) vet ./...
+	GOTOOLCHAIN=$(NEWERGO) $(GO) test -short ./...
+
+# Architectures that nobody here has: with an int of 32 bits, with other orders of
+# bytes, with other alignments. A machine of amd64 also runs programs of 386.
+PORTS := 386 arm arm64 s390x
+
+.PHONY: ports
+ports: ## vet and build for other architectures, and run the tests for 386
+	@set -e; for arch in $(PORTS); do \
+		echo "port $$arch"; \
+		CGO_ENABLED=0 GOARCH=$$arch $(GO) vet ./...; \
+		CGO_ENABLED=0 GOARCH=$$arch $(GO) build ./...; \
+	done
+	@if [ "$$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)" = linux/amd64 ]; then set -x; CGO_ENABLED=0 GOARCH=386 $(GO) test -short ./...; fi
+
 # SQLite is C in the form of Go: the detector has nothing to find there, and would
 # take two thirds of the time. One package of three waits most of the time.
 .PHONY: race
@@ -280,7 +302,7 @@ bench: ## run the benchmarks
 
 # Tests come first, since they say most, and again with the race detector last.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats litestream fuzz official examples apps node newcomer readme deploy crashshort edgesshort race ## all that CI runs
+check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats litestream fuzz official examples apps node newcomer readme deploy crashshort edgesshort newergo ports race ## all that CI runs
 
 .PHONY: crashshort
 crashshort:

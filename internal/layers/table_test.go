@@ -75,6 +75,7 @@ var table = []row{
 	{pattern: "sidecar/internal/clock", layer: aside},
 	{pattern: "sidecar/internal/dirlock", layer: aside},
 	{pattern: "sidecar/internal/listen", layer: aside},
+	{pattern: "sidecar/internal/rawjson", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/sdnotify", layer: aside},
 	{pattern: "sidecar/internal/spelling", layer: aside, stdOnly: true},
 	{pattern: "internal/testkit/...", layer: testOnly},

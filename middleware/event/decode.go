@@ -35,14 +35,57 @@ func Decode(payload []byte, v any) error {
 	}
 	var e FieldError
 	e.compare("", reflect.ValueOf(v), tree)
-	if typeError, ok := err.(*json.UnmarshalTypeError); ok && !slices.Contains(e.Fields, typeError.Field) {
-		e.Fields = append(e.Fields, typeError.Field)
+	if typeError, ok := err.(*json.UnmarshalTypeError); ok {
+		if field := asTagged(reflect.TypeOf(v), typeError.Field); !slices.Contains(e.Fields, field) {
+			e.Fields = append(e.Fields, field)
+		}
 	}
 	if len(e.Fields) == 0 {
 		return nil // something odd in a payload that was decoded at the same time
 	}
 	slices.Sort(e.Fields)
 	return &e
+}
+
+// asTagged returns the path of a field of t as the tags of the fields name it.
+// By its version, encoding/json tells the name as it was sent, or with the
+// embedded struct that the field is promoted from.
+func asTagged(t reflect.Type, path string) string {
+	var names []string
+	for name := range strings.SplitSeq(path, ".") {
+		for t != nil && (t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice) {
+			t = t.Elem()
+		}
+		if t == nil || t.Kind() != reflect.Struct {
+			names = append(names, name)
+			continue
+		}
+		f, tag := taggedField(t, name)
+		if tag != "" {
+			names = append(names, tag)
+		}
+		if f.Type != nil {
+			t = f.Type
+		}
+	}
+	return strings.Join(names, ".")
+}
+
+// taggedField returns the field of a struct that JSON or an error calls name, and
+// what its tag calls it: nothing for an embedded struct.
+func taggedField(t reflect.Type, name string) (found reflect.StructField, tag string) {
+	found, tag = reflect.StructField{}, name
+	for _, f := range reflect.VisibleFields(t) {
+		switch of, _, _ := strings.Cut(f.Tag.Get("json"), ","); {
+		case of == name:
+			return f, of
+		case of != "" && of != "-" && strings.EqualFold(of, name):
+			found, tag = f, of
+		case of == "" && f.Anonymous && f.Name == name && found.Type == nil:
+			found, tag = f, ""
+		}
+	}
+	return found, tag
 }
 
 // FieldError names the fields of a payload that were left empty because their

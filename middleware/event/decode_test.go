@@ -52,6 +52,31 @@ func TestSurprisesAreNamed(t *testing.T) {
 	}
 }
 
+// TestSurprisesAreNamedAsDocumented: a name does not depend on how it was spelled,
+// on the Go types behind it, nor on the version of encoding/json.
+func TestSurprisesAreNamedAsDocumented(t *testing.T) {
+	for payload, want := range map[string][]string{
+		`{"to":[1,"a",{"carrier":[1]}]}`:       {"to"}, // promoted from an embedded struct
+		`{"from":[1]}`:                         {"from"},
+		`{"call_control_id":7}`:                {"call_control_id"},
+		`{"CALL_CONTROL_ID":7}`:                {"call_control_id"},
+		`{"recording_urls":7}`:                 {"recording_urls"},
+		`{"call_leg_id":"l","channels":[7]}`:   {"channels"},
+		`{"call_leg_id":"l","From":{"a":[1]}}`: {"from"},
+	} {
+		var c event.CallRecordingSavedPayload
+		fields, ok := errors.AsType[*event.FieldError](event.Decode([]byte(payload), &c))
+		if !ok || !slices.Equal(fields.Fields, want) {
+			t.Errorf("%s: %v, want the fields %q", payload, fields, want)
+		}
+	}
+	var m event.Message
+	fields, ok := errors.AsType[*event.FieldError](event.Decode([]byte(`{"PARTS":"two"}`), &m))
+	if !ok || !slices.Equal(fields.Fields, []string{"parts"}) {
+		t.Errorf("%v, want the field parts", fields)
+	}
+}
+
 // TestSurprisesOfOthersAreTheirs: payloads that are decoded at the same time do
 // not blame each other.
 func TestSurprisesOfOthersAreTheirs(t *testing.T) {

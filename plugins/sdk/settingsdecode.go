@@ -54,7 +54,11 @@ func (d *decoder) value(path string, text json.RawMessage, v reflect.Value) {
 		d.list(path, text, v)
 	default:
 		if err := json.Unmarshal(text, v.Addr().Interface()); err != nil {
-			d.wrongType(path, expected(t), text)
+			want := expected(t)
+			if word := kindOf(text); word == "a number" && (t.Kind() == reflect.Int || t.Kind() == reflect.Uint) && t.Bits() == 32 {
+				want += " that fits in 32 bits, as this program was built for"
+			}
+			d.wrongType(path, want, text)
 		}
 	}
 }
@@ -171,12 +175,13 @@ func expected(t reflect.Type) string {
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		if t.Bits() < 64 {
+		// The range of an int is that of the machine: the text is the same on all.
+		if t.Bits() < 64 && t.Kind() != reflect.Int {
 			return fmt.Sprintf("a whole number from %d to %d", -1<<(t.Bits()-1), 1<<(t.Bits()-1)-1)
 		}
 		return "a whole number"
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		if t.Bits() < 64 {
+		if t.Bits() < 64 && t.Kind() != reflect.Uint && t.Kind() != reflect.Uintptr {
 			return fmt.Sprintf("a whole number from 0 to %d", uint64(1)<<t.Bits()-1)
 		}
 		return "a whole number that is not negative"

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/rawjson"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -56,7 +57,7 @@ func (a *API) getEvent(w http.ResponseWriter, r *http.Request) error {
 func viewWhole(d *store.Delivery) Event {
 	v := viewEvent(d)
 	v.Headers, v.BodySize = d.Event.Header, len(d.Event.Body)
-	if json.Valid(d.Event.Body) {
+	if rawjson.Embeddable(d.Event.Body) {
 		v.Body = d.Event.Body
 	}
 	for _, attempt := range d.Attempts {

@@ -27,7 +27,7 @@ type Event struct {
 	// The rest is there when one event is asked for.
 	Headers  [][2]string     `json:"headers,omitempty"`
 	Attempts []Attempt       `json:"attempts,omitempty"` // most recent first
-	Body     json.RawMessage `json:"body,omitempty"`     // if it is JSON; the payload endpoint has the exact bytes
+	Body     json.RawMessage `json:"body,omitempty"`     // if it is JSON, and not too deep; the payload endpoint has the exact bytes
 	BodySize int             `json:"body_size,omitempty"`
 }
 

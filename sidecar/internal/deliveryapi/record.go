@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/rawjson"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -150,7 +151,7 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 func payload(e *store.Event) json.RawMessage {
 	off, n := e.PayloadOff, e.PayloadLen
 	if n >= 0 && off >= 0 && off <= len(e.Body) && n <= len(e.Body)-off {
-		if p := bytes.ToValidUTF8(e.Body[off:off+n], []byte("\uFFFD")); json.Valid(p) {
+		if p := bytes.ToValidUTF8(e.Body[off:off+n], []byte("\uFFFD")); rawjson.Embeddable(p) {
 			return p
 		}
 	}
