@@ -73,9 +73,9 @@ func TestWycheproof(t *testing.T) {
 	}
 }
 
-// TestEdgeCaseKeysAreRefused: under a key of low order anybody can sign, so no
+// TestOddKeysAreRefused: under a key of low order anybody can sign, so no
 // vector with one may be accepted, whatever other libraries say.
-func TestEdgeCaseKeysAreRefused(t *testing.T) {
+func TestOddKeysAreRefused(t *testing.T) {
 	var cctv []struct {
 		Number        int
 		Key, Sig, Msg string

@@ -61,6 +61,7 @@ func runImage(t *testing.T, image string) {
 	}
 	var log bytes.Buffer
 	run := inImage(t.Context(), "run")
+	run.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID // it is process 1, as in a container
 	run.Stdout, run.Stderr = &log, &log
 	if err := run.Start(); err != nil {
 		t.Fatal(err)

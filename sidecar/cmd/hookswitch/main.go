@@ -42,6 +42,9 @@ func main() {
 
 // run is main with its effects as parameters. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if code, done := asInit(args, stderr); done {
+		return code
+	}
 	ctx, stop := signalContext(ctx)
 	defer stop()
 	out, errs := newOutlet(stdout), newOutlet(stderr)
