@@ -42,8 +42,9 @@ type Config struct {
 
 	// TLSCertFile and TLSKeyFile make Listen speak TLS: the paths of a
 	// certificate in PEM, with those that it depends on, and of its key. Both
-	// files are read again by Reload. Without them it speaks plain HTTP.
-	TLSCertFile string `env:"HOOKSWITCH_TLS_CERT_FILE" desc:"certificate of the webhook listener, in PEM, with its chain; without it that speaks plain HTTP" example:"/etc/hookswitch/tls.crt" reload:"true"`
+	// files are followed, so that a renewal needs no signal. Without them it
+	// speaks plain HTTP.
+	TLSCertFile string `env:"HOOKSWITCH_TLS_CERT_FILE" desc:"certificate of the webhook listener, in PEM, with its chain, followed; without it: plain HTTP" example:"/etc/hookswitch/tls.crt" reload:"true"`
 	TLSKeyFile  string `env:"HOOKSWITCH_TLS_KEY_FILE" desc:"key of the certificate, in PEM" example:"/etc/hookswitch/tls.key" reload:"true"`
 
 	// MaxBody is how large the body of a webhook may be; more is answered 413.

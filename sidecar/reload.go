@@ -118,7 +118,10 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 		r.Err = err
 		return r
 	}
-	certificate, err := next.loadCertificate()
+	certificate, digest, err := next.readCertificate()
+	if now := time.Now(); err == nil && certificate != nil && !valid(certificate, now) && valid(s.certificate.Load(), now) {
+		err = newConfigError("HOOKSWITCH_TLS_CERT_FILE", "cannot take the place of the one in use: "+untimely(certificate, now))
+	}
 	if err != nil {
 		r.Err = err
 		return r
@@ -136,7 +139,7 @@ func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
 	s.accept.SetVerifier(v)
 	s.apply(&next)
 	if certificate != nil && s.certificate.Load() != nil {
-		s.certificate.Store(certificate)
+		s.useCertificate(certificate, digest)
 	}
 	s.settle(&next)
 	s.reload.state.Lock()

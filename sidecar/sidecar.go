@@ -102,6 +102,7 @@ type Sidecar struct {
 	guard       atomic.Pointer[guard]
 	certificate atomic.Pointer[tls.Certificate] // of public; nil if it speaks plain HTTP
 
+	renewal renewal                  // of certificate
 	settled atomic.Pointer[[]string] // warnings about the configuration in effect
 
 	reload reload
@@ -273,6 +274,10 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	stopReplays := start(s.replays.Run)
 	stopRetention := start(s.retain.Run)
 	stopAccept := start(s.accept.Run)
+	stopRenewal := func() {}
+	if s.certificate.Load() != nil {
+		stopRenewal = start(s.followCertificate)
+	}
 	stopNotify := start(s.notify.Run)
 	s.health.SetReady(true)
 	s.notify.Ready(s.status())
@@ -296,6 +301,7 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	}
 	stopAccept()
 	stopReplays()
+	stopRenewal()
 	stopRetention()
 	stopDispatch()
 	stopPlugins()

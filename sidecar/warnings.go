@@ -32,6 +32,11 @@ func (c *Config) Advice() []string {
 			list = append(list, strangeTypes("plugin "+name+": events", plugins[name])...)
 		}
 	}
+	if certificate, err := c.loadCertificate(); err == nil && certificate != nil {
+		if text := untimely(certificate, time.Now()); text != "" {
+			list = append(list, text)
+		}
+	}
 	return append(list, c.withoutTargets(len(plugins))...)
 }
 
@@ -40,6 +45,7 @@ func (c *Config) Advice() []string {
 func (s *Sidecar) warnings() (list []string) {
 	c := s.Config()
 	list = append(slices.Clone(c.Warnings()), *s.settled.Load()...)
+	list = append(list, s.certificateWarnings()...)
 	plugins := s.Plugins()
 	for _, name := range slices.Sorted(maps.Keys(plugins)) {
 		list = append(list, strangeTypes(strings.Replace(name, ":", " ", 1)+": events", plugins[name])...)

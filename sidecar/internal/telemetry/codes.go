@@ -71,6 +71,8 @@ const (
 	CodeConfigWarning     Code = "config-warning"
 	CodeConfigRefused     Code = "config-refused"
 	CodeConfigRestart     Code = "config-restart"
+	CodeCertInvalid       Code = "certificate-invalid"
+	CodeCertRefused       Code = "certificate-refused"
 	CodePartFailed        Code = "part-failed"
 	CodeClockSet          Code = "clock-set"
 	CodeUnhealthy         Code = "unhealthy"

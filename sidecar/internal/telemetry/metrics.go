@@ -59,6 +59,7 @@ type Metrics struct {
 	storeErrors *prometheus.CounterVec
 
 	reloadTime, reloadOK prometheus.Gauge
+	certFrom, certUntil  prometheus.Gauge
 }
 
 // Buckets in seconds. An acknowledgement has two seconds; an attempt has half a
@@ -86,6 +87,8 @@ func NewMetrics(version string) *Metrics {
 	m.reloadTime = m.gauge("config_last_reload_success_timestamp_seconds", "When a configuration last took effect, the one of the start included.")
 	m.reloadOK = m.gauge("config_last_reload_successful", "Whether the last attempt to read the configuration succeeded.")
 	m.Reloaded(nil)
+	m.certFrom = m.gauge("tls_certificate_not_before_timestamp_seconds", "From when on the certificate of the webhook listener is valid; 0 if it has none.")
+	m.certUntil = m.gauge("tls_certificate_not_after_timestamp_seconds", "When the certificate of the webhook listener ends; 0 if it has none.")
 
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "The program that is running; always 1.",
@@ -242,6 +245,12 @@ func (m *Metrics) Listener(name string, open func() int, closed func() uint64) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: namespace, Name: "connections_closed_total", Help: "Connections that were closed because another one needed their place.", ConstLabels: labels,
 		}, func() float64 { return float64(closed()) }))
+}
+
+// Certificate tells how long the certificate that is in use is valid.
+func (m *Metrics) Certificate(from, until time.Time) {
+	m.certFrom.Set(float64(from.Unix()))
+	m.certUntil.Set(float64(until.Unix()))
 }
 
 // Reloaded tells whether reading the configuration again worked.
