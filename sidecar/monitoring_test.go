@@ -154,3 +154,80 @@ func expressions(t *testing.T) map[string]string {
 	}
 	return found
 }
+
+// TestAlertsSayWhatIsTrue: a number in the text of an alert is one that was
+// counted or measured, and a forecast is made from hours of data.
+func TestAlertsSayWhatIsTrue(t *testing.T) {
+	for _, rule := range alertRules(t) {
+		texts := rule.Annotations["summary"] + rule.Annotations["description"]
+		e, err := metricsql.Parse(rule.Expr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(texts, "$value") {
+			checkValue(t, rule.Alert, texts, leftmost(e))
+			if or, ok := e.(*metricsql.BinaryOpExpr); ok && or.Op == "or" {
+				checkValue(t, rule.Alert, texts, leftmost(or.Right))
+			}
+		}
+		if strings.Contains(rule.Expr, "predict_linear") && !regexp.MustCompile(`predict_linear\([^)]*\).* and [a-z_]+ offset [1-9][0-9]*h`).MatchString(rule.Expr) {
+			t.Errorf("%s: a forecast is made from seconds of data: add \"and … offset 3h\"", rule.Alert)
+		}
+	}
+}
+
+// checkValue checks how the value of an expression is printed.
+func checkValue(t *testing.T, alert, texts string, value metricsql.Expr) {
+	t.Helper()
+	text := string(value.AppendString(nil))
+	if strings.Contains(text, "predict_linear") {
+		t.Errorf("%s: the value that is told is a forecast: %s", alert, text)
+	}
+	if strings.Contains(text, "increase(") {
+		t.Errorf("%s: the number that is told is an estimate, and no whole one: %s", alert, text)
+	}
+	for _, use := range regexp.MustCompile(`\{\{ \$value ?([^}]*)\}\}`).FindAllStringSubmatch(texts, -1) {
+		format := strings.TrimSpace(use[1])
+		if !slices.Contains([]string{`| printf "%.0f"`, "| humanize1024", "| humanizeDuration", "| humanizePercentage"}, format) {
+			t.Errorf("%s: {{ $value %s }} may print a fraction of an event", alert, format)
+		}
+	}
+}
+
+// leftmost returns the operand that the value of a comparison or of "and" is of.
+func leftmost(e metricsql.Expr) metricsql.Expr {
+	for {
+		op, ok := e.(*metricsql.BinaryOpExpr)
+		if !ok || op.Op == "/" {
+			return e
+		}
+		e = op.Left
+	}
+}
+
+// alertRule is a rule of alerts.yaml.
+type alertRule struct {
+	Alert, Expr string
+	Annotations map[string]string
+}
+
+func alertRules(t *testing.T) (all []alertRule) {
+	t.Helper()
+	text, err := os.ReadFile("../examples/monitoring/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct{ Rules []alertRule }
+	}
+	if _, err := yaml.Unmarshal(text, &file, yaml.DecodeOpts{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range file.Groups {
+		all = append(all, g.Rules...)
+	}
+	if len(all) == 0 {
+		t.Fatal("there are no rules")
+	}
+	return all
+}

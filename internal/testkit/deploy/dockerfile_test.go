@@ -134,3 +134,16 @@ func TestImage(t *testing.T) {
 	checkStatic(t, filepath.Join(image, "hookswitch"))
 	runImage(t, image)
 }
+
+// TestPodmanKeepsTheHealthCheck: an image in podman's own format has no health
+// check, so what people read says how to keep it, and the compose file brings it.
+func TestPodmanKeepsTheHealthCheck(t *testing.T) {
+	for _, path := range []string{dockerFile, "README.md"} {
+		if !strings.Contains(string(read(t, path)), "podman build --format docker") {
+			t.Errorf("%s does not say how podman keeps the health check", path)
+		}
+	}
+	if text := string(read(t, "examples/flask/compose.yaml")); !strings.Contains(text, `test: ["CMD", "/hookswitch", "health"]`) {
+		t.Error("the compose file relies on the image for the health check")
+	}
+}
