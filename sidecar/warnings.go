@@ -74,6 +74,7 @@ func (c *Config) settled(listeners []listener) (list []string) {
 			list = append(list, fmt.Sprintf("%s leads back to this sidecar, which listens there (%s): give the URL of the app", t.variable, own.variable))
 		}
 	}
+	list = append(list, c.tooMuchDisk()...)
 	for _, r := range c.Routes {
 		list = append(list, strangeTypes(r.prefix()+"MATCH", r.Match)...)
 	}

@@ -150,7 +150,7 @@ func fullDiskRecovers(t *testing.T, size string, body int) {
 		}
 	}
 	if all == 0 {
-		t.Errorf("nothing was removed for lack of room, with %d bytes of capacity", db.Capacity())
+		t.Error("nothing was removed for lack of room")
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // A part of the disk is not given to new events. SQLite writes to its log
@@ -93,15 +95,16 @@ func (r *room) limitLog(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// Capacity returns how large the store can become on its disk before events are
-// no longer accepted, or math.MaxInt64 if that is not known.
-func (db *DB) Capacity() int64 {
-	r := db.room
-	free, _, err := r.disk(filepath.Dir(r.path))
+// Capacity returns how large the store in dir can become before its disk has no
+// room for events any more, and false if that is not known. at is dir, or, while
+// there is none, the directory above it that there is.
+func Capacity(dir, at string) (bytes int64, known bool) {
+	r := openRoom(filepath.Join(dir, fileName), func(string) (free, total uint64, err error) { return telemetry.DiskRoom(at) })
+	free, _, err := r.disk(at)
 	if err != nil || r.reserve == 0 {
-		return math.MaxInt64
+		return 0, false
 	}
-	return max(0, r.own()+int64(free)-2*r.reserve)
+	return max(0, r.own()+int64(free)-2*r.reserve), true
 }
 
 // own returns how large the files of the store are.
