@@ -51,7 +51,7 @@ func (s *Sidecar) boundConnections() connections {
 
 // server returns the server of an admin listener, which takes so many
 // connections. It has no WriteTimeout: an export takes as long as it takes.
-func (s *Sidecar) server(name string, most int, l *net.Listener, h http.Handler) *http.Server {
+func (s *Sidecar) server(name string, most int, l *net.Listener, h http.Handler) (*http.Server, *listen.Pool) {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -63,5 +63,5 @@ func (s *Sidecar) server(name string, most int, l *net.Listener, h http.Handler)
 	pool.Bind(server)
 	*l = pool.Listener(*l)
 	s.metrics.Listener(name, pool.Open, pool.Closed)
-	return server
+	return server, pool
 }

@@ -82,11 +82,11 @@ func (s *Sidecar) openFaces() error {
 	s.serveMetrics(mux, local, s.operate, most.metrics)
 	s.servePprof(mux, local)
 	s.guard.Store(s.cfg.guard())
-	s.admin = s.server("admin", most.admin, &s.adminNet, s.guarded(mux))
+	s.admin, _ = s.server("admin", most.admin, &s.adminNet, s.guarded(mux))
 
 	s.health.Register(local)
 	local.Handle("/api/v1/", s.operate.LocalHandler())
-	s.local = s.server("socket", most.socket, &s.socket, listen.Proven(local))
+	s.local, s.socketPool = s.server("socket", most.socket, &s.socket, listen.Proven(local))
 	return nil
 }
 

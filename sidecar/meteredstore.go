@@ -13,6 +13,7 @@ import (
 type meteredStore struct {
 	store.Store
 	metrics *telemetry.Metrics
+	accepts *acceptWatch
 }
 
 // failed counts an error that is the store's own, and returns it: that a
@@ -27,6 +28,7 @@ func (m meteredStore) failed(op string, err error) error {
 
 func (m meteredStore) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
 	got, err := m.Store.Accept(ctx, e, targets)
+	m.accepts.done(e, targets, err)
 	return got, m.failed("accept", err)
 }
 
@@ -81,6 +83,10 @@ func (m meteredStore) Prune(ctx context.Context, r store.Retention, limit int) (
 func (m meteredStore) Excess(ctx context.Context, r store.Retention) (int64, error) {
 	excess, err := m.Store.Excess(ctx, r)
 	return excess, m.failed("size", err)
+}
+
+func (m meteredStore) Probe(ctx context.Context, e *store.Event, targets []string) error {
+	return m.failed("probe", m.Store.Probe(ctx, e, targets))
 }
 
 func (m meteredStore) Ping(ctx context.Context) error {

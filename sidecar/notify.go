@@ -30,7 +30,7 @@ func (s *Sidecar) openNotify() {
 // alive returns a check that asks /livez over the admin socket, as another
 // process would: an answer needs the runtime, the listener and the handler.
 func (s *Sidecar) alive() func(context.Context) error {
-	path := s.socket.Addr().String()
+	path := s.socketPath
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -89,12 +89,17 @@ type Sidecar struct {
 	files    listen.Files
 	strays   strays
 	meter    live.Meter
+	accepts  acceptWatch
 	started  time.Time
 	admin    *http.Server // on adminNet
 	local    *http.Server // on socket
 	public   net.Listener
 	adminNet net.Listener
 	socket   net.Listener
+
+	socketPath string
+	place      *adminapi.Socket // what is at socketPath; while Run is under way, of keepPlaces
+	socketPool *listen.Pool     // of the connections of socket
 
 	scraped    *http.Server // on metricsNet
 	metricsNet net.Listener // nil without Config.MetricsListen
@@ -133,7 +138,8 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if s.store, err = s.openStore(ctx); err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
-	s.store = meteredStore{s.store, s.metrics}
+	opened := s.store
+	s.store = meteredStore{s.store, s.metrics, &s.accepts}
 	if err = s.openTracer(); err != nil {
 		return nil, err
 	}
@@ -141,9 +147,11 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		return nil, err
 	}
 	s.settle(&s.cfg)
-	s.health = telemetry.NewHealth(s.store.Ping)
+	s.health = telemetry.NewHealth(func(ctx context.Context) error { return s.accepts.check(ctx, s.store) })
+	s.accepts.alarm = s.health.Doubt
 	s.attempts = telemetry.NewAttempts(s.log, telemetry.OverdueGrace)
 	s.needHealth()
+	s.needPlaces(opened)
 	if err = s.startTargets(ctx); err != nil {
 		return nil, err
 	}
@@ -175,9 +183,11 @@ func (s *Sidecar) listen() (err error) {
 	if path == "" {
 		path = adminSocket(s.dir)
 	}
-	if s.socket, err = adminapi.ListenSocket(path); err != nil {
+	s.socketPath = path
+	if s.place, err = adminapi.ListenSocket(path); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another path with HOOKSWITCH_ADMIN_SOCKET", err)
 	}
+	s.socket = s.place
 	return nil
 }
 
@@ -196,7 +206,7 @@ func (s *Sidecar) Addresses() Instance {
 		PID:      os.Getpid(),
 		Webhooks: s.publicURL() + s.cfg.Paths[0],
 		Admin:    baseURL(s.adminNet.Addr()),
-		Socket:   s.socket.Addr().String(),
+		Socket:   s.socketPath,
 		Dev:      s.opts.Dev,
 		Metrics:  baseURL(s.adminNet.Addr()) + "/metrics",
 	}
@@ -279,6 +289,8 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 		stopRenewal = start(s.followCertificate)
 	}
 	stopNotify := start(s.notify.Run)
+	stopHealth := start(s.health.Run)
+	stopPlaces := start(func(ctx context.Context) error { return s.keepPlaces(ctx, here) })
 	s.health.SetReady(true)
 	s.notify.Ready(s.status())
 	s.log.Info("ready", "webhooks", here.Webhooks, "admin", here.Admin, "data", s.dir,
@@ -299,6 +311,8 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	if cause == nil {
 		cause = s.drainDelay(failed)
 	}
+	stopPlaces()
+	stopHealth()
 	stopAccept()
 	stopReplays()
 	stopRenewal()
@@ -360,10 +374,13 @@ func (s *Sidecar) close() {
 			f.Close()
 		}
 	}
-	for _, l := range []net.Listener{s.public, s.adminNet, s.metricsNet, s.socket} {
+	for _, l := range []net.Listener{s.public, s.adminNet, s.metricsNet} {
 		if l != nil {
 			_ = l.Close()
 		}
+	}
+	if s.place != nil {
+		_ = s.place.Close()
 	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {

@@ -117,7 +117,7 @@ func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API,
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", page)
 		s.health.Register(mux)
-		s.scraped = s.server("metrics", most, &s.metricsNet, listen.Proven(mux))
+		s.scraped, _ = s.server("metrics", most, &s.metricsNet, listen.Proven(mux))
 	}
 }
 

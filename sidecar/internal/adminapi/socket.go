@@ -14,7 +14,7 @@ const maxSocketPath = 100
 
 // ListenSocket listens on a unix socket that only this user can open. A socket
 // that a process left behind is replaced; one that is answered is not.
-func ListenSocket(path string) (net.Listener, error) {
+func ListenSocket(path string) (*Socket, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("admin socket %s: the path has %d bytes, and the system allows about %d", path, len(path), maxSocketPath)
 	}
@@ -45,20 +45,36 @@ func ListenSocket(path string) (net.Listener, error) {
 	if err := errors.Join(os.Chmod(made, 0o600), os.Rename(made, path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
 	}
-	return &socket{Listener: l, path: path}, nil
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
+	}
+	return &Socket{Listener: l, path: path, info: info}, nil
 }
 
-// socket is a listener that is known by its path.
-type socket struct {
+// Socket is a listener that is known by its path.
+type Socket struct {
 	net.Listener
 	path string
+	info os.FileInfo // device and inode
 }
 
-func (s *socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
+// Addr implements [net.Listener].
+func (s *Socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
 
-func (s *socket) Close() error {
+// Present reports whether who connects to the path reaches this socket. If not,
+// it was removed or replaced.
+func (s *Socket) Present() bool {
+	now, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(now, s.info)
+}
+
+// Close implements [net.Listener]. A socket that has taken the place of this one
+// stays.
+func (s *Socket) Close() error {
+	present := s.Present()
 	err := s.Listener.Close()
-	if err == nil {
+	if err == nil && present {
 		_ = os.Remove(s.path)
 	}
 	return err

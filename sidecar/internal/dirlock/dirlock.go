@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // errLocked is what tryLock returns when another open file has the lock.
@@ -18,12 +19,22 @@ var errLocked = errors.New("locked")
 // it when the process ends, however it ends, so there is never a stale one to
 // clean up. The file itself stays: removing it would let two processes lock
 // two files of the same name.
-type Lock struct{ f *os.File }
+type Lock struct {
+	mu sync.Mutex
+	f  *os.File // guarded by mu
+}
 
 // Take makes this process the owner of dir, until Close. The error says who
 // is, if that is another one; dir must exist.
 func Take(dir string) (*Lock, error) {
-	path := filepath.Join(dir, "lock")
+	f, err := lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{f: f}, nil
+}
+
+func lock(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock data directory: %w", err)
@@ -31,20 +42,16 @@ func Take(dir string) (*Lock, error) {
 	if err := tryLock(f); err != nil {
 		defer f.Close()
 		if errors.Is(err, errLocked) {
-			return nil, fmt.Errorf("data directory %s is in use by %s: stop that process or give this one a directory of its own", dir, owner(f))
+			return nil, fmt.Errorf("data directory %s is in use by %s: stop that process or give this one a directory of its own", filepath.Dir(path), owner(f))
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// Only for the error message of the next one.
-	err = f.Truncate(0)
-	if err == nil {
-		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	// Only for the error message of the next one, so that a full disk is no
+	// reason to fail.
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return &Lock{f}, nil
+	return f, nil
 }
 
 func owner(f *os.File) string {
@@ -61,4 +68,8 @@ func owner(f *os.File) string {
 }
 
 // Close gives the directory up.
-func (l *Lock) Close() error { return l.f.Close() }
+func (l *Lock) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Close()
+}

@@ -113,12 +113,18 @@ func failed(message string) store.Attempt {
 // from being delivered twice, and repeating is harmless. It gives up when ctx
 // ends or the result is of no use any more: the job is gone, or has moved on.
 func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, state store.State, nextAt time.Time) error {
+	failed := false
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := l.d.store.Finish(ctx, a, state, nextAt)
 		if err == nil || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) || ctx.Err() != nil {
 			return err
 		}
-		l.d.log.Warn("recording the result of an attempt failed", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "retry_in", backoff, "error", err)
+		if !failed {
+			failed = true
+			l.d.trouble.begin()
+			defer l.d.trouble.end()
+		}
+		l.d.trouble.say(l.name, err)
 		t := time.NewTimer(backoff)
 		select {
 		case <-ctx.Done():

@@ -134,6 +134,7 @@ type Dispatcher struct {
 
 	draining   atomic.Bool  // Run was told to stop
 	unrecorded atomic.Int64 // results that did not reach the store
+	trouble    trouble      // results that do not reach it yet
 }
 
 const defaultConcurrency = 16
@@ -185,6 +186,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
+	d.trouble.log = d.log
 	for _, t := range cfg.Targets {
 		if err := d.Add(t); err != nil {
 			return nil, err

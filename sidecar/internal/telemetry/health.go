@@ -5,6 +5,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 // A Health is not ready until SetReady(true). It is safe for concurrent use.
 type Health struct {
 	ready  atomic.Bool
+	doubt  atomic.Bool // see Doubt
 	log    *slog.Logger
 	checks [2][]*check // by kind
 	notes  []note
@@ -43,6 +45,7 @@ type check struct {
 	name string
 	run  func(context.Context) error
 	keep time.Duration // how long a result is good for
+	cost bool          // Run leaves it alone while it is well and not in doubt
 
 	mu  sync.Mutex
 	at  time.Time // guarded by mu: of the last result
@@ -57,7 +60,17 @@ const (
 	// keepStore is how long the store is not asked again: it is a write, and
 	// anybody may ask on the public listener.
 	keepStore = time.Second
+
+	// lookEvery is how often Run looks.
+	lookEvery = time.Second
 )
+
+// Replaced is the error of a check that has found other files than those that
+// are open. It is logged as an error with a code of its own.
+type Replaced struct{ Err error }
+
+func (r Replaced) Error() string { return r.Err.Error() }
+func (r Replaced) Unwrap() error { return r.Err }
 
 // NewHealth returns a Health whose readiness also needs the store to be
 // writable, as writable says. A nil func is left out.
@@ -65,7 +78,7 @@ func NewHealth(writable func(context.Context) error) *Health {
 	h := &Health{log: slog.New(slog.DiscardHandler)}
 	if writable != nil {
 		h.NeedReady("store", writable)
-		h.checks[ready][0].keep = keepStore
+		h.checks[ready][0].keep, h.checks[ready][0].cost = keepStore, true
 	}
 	return h
 }
@@ -173,6 +186,43 @@ func (h *Health) answer(w http.ResponseWriter, r *http.Request, bad string, line
 	_, _ = w.Write([]byte(text))
 }
 
+// Doubt has Run look at the store soon. It does not block.
+func (h *Health) Doubt() { h.doubt.Store(true) }
+
+// Run looks at the checks every second until ctx ends, so that a change is
+// logged whether or not somebody probes. The store is asked while it fails or is
+// in doubt: each time is a commit. It returns nil.
+func (h *Health) Run(ctx context.Context) error {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		doubt := h.doubt.Swap(false)
+		for _, checks := range h.checks {
+			for _, c := range checks {
+				if !c.cost || c.doubtful(doubt) {
+					h.well(ctx, c)
+				}
+			}
+		}
+	}
+}
+
+// doubtful reports whether the last result of a check was bad, or is in doubt:
+// then it is good for nothing any more.
+func (c *check) doubtful(doubt bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if doubt {
+		c.at = time.Time{}
+	}
+	return doubt || c.err != nil
+}
+
 // well runs a check, unless its last result is still good. It does not matter
 // to others that whoever asked has hung up.
 func (h *Health) well(ctx context.Context, c *check) bool {
@@ -185,9 +235,13 @@ func (h *Health) well(ctx context.Context, c *check) bool {
 	defer cancel()
 	err := c.run(ctx)
 	if (err != nil) != (c.err != nil) {
-		if err != nil {
+		_, replaced := errors.AsType[Replaced](err)
+		switch {
+		case replaced:
+			h.log.Error("a health check fails", "code", CodeDataReplaced, "check", c.name, "error", err)
+		case err != nil:
 			h.log.Warn("a health check fails", "code", CodeUnhealthy, "check", c.name, "error", err)
-		} else {
+		default:
 			h.log.Info("a health check is well again", "check", c.name)
 		}
 	}

@@ -18,8 +18,9 @@ const (
 )
 
 // brakedCodes are those of lines that are caused by requests which were refused:
-// whoever sends many must not fill the log.
-var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored, CodeConnectionsFull, CodeFilesExhausted}
+// whoever sends many must not fill the log. While the store fails, every group of
+// them is a failed commit, too.
+var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored, CodeConnectionsFull, CodeFilesExhausted, CodeCommitFailed}
 
 // braked passes records on, but of those with one of brakedCodes only some, and
 // a sum of the others.

@@ -69,7 +69,8 @@ type DB struct {
 	log  *slog.Logger
 	lock *dirlock.Lock
 
-	room *room
+	room  *room
+	files []openFile // as they were opened
 
 	writerDB *sql.DB // has one connection,
 	writer   *writer // which the writer uses
@@ -154,6 +155,9 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		return nil, db.explain("open", err)
 	}
 	if err := db.openReaders(ctx); err != nil {
+		return nil, db.explain("open", err)
+	}
+	if err := db.rememberFiles(); err != nil {
 		return nil, db.explain("open", err)
 	}
 	go db.writer.loop()
@@ -287,6 +291,9 @@ func (db *DB) release() error {
 		errs = append(errs, db.readers.Close())
 	}
 	if db.writer != nil {
+		if db.lock != nil && db.Intact() != nil {
+			db.writer.keepLog()
+		}
 		errs = append(errs, db.writer.close())
 	}
 	if db.writerDB != nil {

@@ -230,6 +230,7 @@ func (w *writer) gather(first *op) []*op {
 // back and run again with a savepoint around each. That is rare, so the usual
 // path does not pay for savepoints.
 func (w *writer) write(group []*op) {
+	group, events := w.intact(group)
 	group = w.admit(group)
 	if len(group) == 0 {
 		return
@@ -242,9 +243,16 @@ func (w *writer) write(group []*op) {
 	if err != nil && err != errOperation {
 		w.db.log.Error("store commit failed", "code", telemetry.CodeCommitFailed, "operations", len(group), "error", err)
 	}
+	var lost error
+	if events {
+		lost = w.db.Intact()
+	}
 	for i, o := range group {
 		if errs[i] == nil {
 			errs[i] = err
+		}
+		if o.purpose == forEvent && errs[i] == nil {
+			errs[i] = lost // nothing is acknowledged into a file that is gone
 		}
 		if errs[i] == nil && o.committed != nil {
 			o.committed()

@@ -1,0 +1,83 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+)
+
+const (
+	// failedInARow is how many different events in a row have to fail before
+	// the sidecar stops being ready: one that fails by itself, whose sender
+	// tries again and again, is no reason.
+	failedInARow = 3
+
+	// suspectFor is how long the last of them is tried. Then an event like any
+	// other decides, in case that one cannot be stored at all.
+	suspectFor = 5 * time.Minute
+)
+
+// acceptWatch watches accepts fail. Something may be wrong that an event like
+// any other does not meet, such as a page of an index: so the last event that
+// failed is what readiness tries. It is safe for concurrent use.
+type acceptWatch struct {
+	alarm func() // called when it becomes doubtful that events are accepted
+
+	mu      sync.Mutex
+	row     int          // guarded by mu: different events that failed, none in between
+	last    *store.Event // guarded by mu: the last of them; nil if row is 0
+	targets []string     // guarded by mu: of last
+	at      time.Time    // guarded by mu: when it failed
+}
+
+// done hears of the end of each accept.
+func (w *acceptWatch) done(e *store.Event, targets []string, err error) {
+	if errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		w.row, w.last, w.targets = 0, nil, nil
+		return
+	}
+	if w.last == nil || w.last.Key != e.Key {
+		w.row++
+	}
+	w.last, w.targets, w.at = e, targets, time.Now()
+	if w.row >= failedInARow && w.alarm != nil {
+		w.alarm()
+	}
+}
+
+// suspect returns the event to try, or nil if accepts are fine as far as is
+// known.
+func (w *acceptWatch) suspect() (e *store.Event, targets []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.row < failedInARow || time.Since(w.at) > suspectFor {
+		return nil, nil
+	}
+	return w.last, w.targets
+}
+
+// check reports whether s takes events.
+func (w *acceptWatch) check(ctx context.Context, s store.Store) error {
+	e, targets := w.suspect()
+	if e == nil {
+		return s.Ping(ctx)
+	}
+	if err := s.Probe(ctx, e, targets); err != nil {
+		return fmt.Errorf("several accepts have failed in a row, and so does the last of them when it is tried again: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.last == e {
+		w.row, w.last, w.targets = 0, nil, nil
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package sidecar_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+// TestReadinessFollowsAccepts: a sidecar whose accepts fail is not ready, also
+// if only events like theirs fail, and says so before anybody asks; and it is
+// ready again when an accept would work.
+func TestReadinessFollowsAccepts(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) (change func(text string), edit func(*sidecar.Config), all, some, end string){
+		"sqlite": func(t *testing.T) (func(string), func(*sidecar.Config), string, string, string) {
+			dir := t.TempDir()
+			change := func(text string) {
+				t.Helper()
+				db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "events.db")+"?_pragma=busy_timeout(10000)")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				if _, err := db.Exec(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return change, func(c *sidecar.Config) { c.Store = "file:" + dir },
+				`CREATE TRIGGER bad BEFORE INSERT ON jobs BEGIN SELECT RAISE(FAIL, 'no insert'); END`,
+				`CREATE TRIGGER bad BEFORE INSERT ON events WHEN NEW.type = 'fax.received' BEGIN SELECT RAISE(FAIL, 'no insert'); END`,
+				`DROP TRIGGER bad`
+		},
+		"postgres": func(t *testing.T) (func(string), func(*sidecar.Config), string, string, string) {
+			server := pgtest.Start(t)
+			database := server.Database(t)
+			const function = `CREATE OR REPLACE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS
+				$$ BEGIN RAISE insufficient_privilege; END $$; `
+			return func(text string) { t.Helper(); server.Exec(t, database, text) },
+				func(c *sidecar.Config) { c.Store, c.DataDir = database, t.TempDir() },
+				function + `CREATE TRIGGER bad BEFORE INSERT ON hookswitch_jobs FOR EACH ROW EXECUTE FUNCTION bad()`,
+				function + `CREATE TRIGGER bad BEFORE INSERT ON hookswitch_events FOR EACH ROW WHEN (NEW.type = 'fax.received') EXECUTE FUNCTION bad()`,
+				`DO $$ BEGIN DROP TRIGGER IF EXISTS bad ON hookswitch_jobs; DROP TRIGGER IF EXISTS bad ON hookswitch_events; END $$`
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			change, edit, all, some, end := open(t)
+			r := start(t, func(c *sidecar.Config) { edit(c); c.PluginDir = "" })
+			r.send("fax.received", nil)
+			fax := func(n int) int {
+				return r.post(fmt.Appendf(nil, `{"data":{"event_type":"fax.received","id":"fax-%d","record_type":"event","payload":{}}}`, n), nil)
+			}
+			ready := func() bool { status, _ := r.get("/readyz"); return status == http.StatusOK }
+
+			change(all) // noticed without a webhook
+			r.eventually("not ready while nothing is accepted", func() bool { return !ready() })
+			change(end)
+			r.eventually("ready again", ready)
+			before := len(r.log.with(`"code":"unhealthy"`))
+
+			change(some)
+			for n := range 4 {
+				if status := fax(n); status != http.StatusServiceUnavailable {
+					t.Fatalf("a fax that cannot be stored was answered %d", status)
+				}
+			}
+			r.eventually("unhealthy, though nobody has asked", func() bool { return len(r.log.with(`"code":"unhealthy"`)) > before })
+			if ready() {
+				t.Error("ready, though no fax is accepted and nothing else was sent")
+			}
+			change(end)
+			r.eventually("ready again", ready)
+			if status := fax(1); status != http.StatusOK {
+				t.Errorf("a fax was answered %d", status)
+			}
+		})
+	}
+}
+
+// TestDataDirectoryIsRemoved: a sidecar whose data directory was removed answers
+// no webhook 200, is not ready, and says why.
+func TestDataDirectoryIsRemoved(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	r := start(t, func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" })
+	r.send("fax.received", nil)
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"data":{"event_type":"fax.received","id":"fax-1","record_type":"event","payload":{}}}`
+	if status := r.post([]byte(body), nil); status != http.StatusServiceUnavailable {
+		t.Errorf("an event was answered %d", status)
+	}
+	r.eventually("an error with its code", func() bool {
+		lines := r.log.with(`"code":"data-replaced"`)
+		return len(lines) == 1 && strings.Contains(lines[0], `"level":"ERROR"`)
+	})
+	if status, text := r.get("/readyz?verbose"); status != http.StatusServiceUnavailable || !strings.Contains(text, "[-] data: failed") {
+		t.Errorf("readiness: %d %s", status, text)
+	}
+	if err := os.Rename(dir+".old", dir); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("ready again", func() bool { status, _ := r.get("/readyz"); return status == http.StatusOK })
+	if status := r.post([]byte(body), nil); status != http.StatusOK {
+		t.Errorf("an event was answered %d", status)
+	}
+}
+
+// TestFilesAreRestored: what others need to find this sidecar is made again when
+// somebody removes it; of a key that is gone it warns.
+func TestFilesAreRestored(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	r := start(t, func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" })
+	for _, path := range []string{r.at.Socket, filepath.Join(dir, "run.json"), filepath.Join(dir, "lock"), filepath.Join(dir, sidecar.ForwardKey)} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", r.at.Socket)
+	}}}
+	r.eventually("the socket", func() bool {
+		resp, err := client.Get("http://hookswitch/livez")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	r.eventually("run.json", func() bool {
+		here, err := sidecar.FindInstance(dir)
+		return err == nil && here == r.at
+	})
+	r.eventually("the lock", func() bool { _, err := os.Stat(filepath.Join(dir, "lock")); return err == nil })
+	r.eventually("warnings", func() bool {
+		return len(r.log.with(`"code":"file-restored"`)) == 3 && len(r.log.with(`"code":"key-replaced"`)) == 1
+	})
+	if err := os.WriteFile(filepath.Join(dir, sidecar.ForwardKey), []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("a warning of another key", func() bool { return len(r.log.with("holds another key")) == 1 })
+	r.stop()
+	if _, err := os.Stat(r.at.Socket); err == nil {
+		t.Error("the socket is left behind")
+	}
+}
