@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,12 +20,27 @@ const goodKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
 // load reads a configuration from the given variables and checks it.
 func load(t *testing.T, vars map[string]string) (sidecar.Config, error) {
 	t.Helper()
+	for _, name := range testVariables {
+		t.Setenv(name, "") // puts it back afterwards
+		os.Unsetenv(name)
+	}
 	for name, value := range vars {
 		t.Setenv(name, value)
 	}
 	c, _ := sidecar.LoadConfig() // its problems are among those of Validate
 	return c, c.Validate()
 }
+
+// testVariables are those that tell the tests what to run, such as
+// HOOKSWITCH_POSTGRES: to a sidecar they are misspelt settings.
+var testVariables = func() (names []string) {
+	for _, pair := range os.Environ() {
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "HOOKSWITCH_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}()
 
 func TestOneVariableIsEnough(t *testing.T) {
 	c, err := load(t, map[string]string{"TELNYX_PUBLIC_KEY": goodKey})
