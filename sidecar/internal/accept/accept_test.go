@@ -236,7 +236,8 @@ func (stuckStore) Accept(ctx context.Context, _ *store.Event, _ []string) (store
 }
 
 // TestStuckStoreSpendsTheBudgetOnly: Telnyx hears in time that it should send
-// again.
+// again. The dispatcher looks as well: a commit that was under way may have
+// been made after all.
 func TestStuckStoreSpendsTheBudgetOnly(t *testing.T) {
 	f := startWithin(t, 50*time.Millisecond, func(s store.Store) store.Store { return stuckStore{s} })
 	done := make(chan int, 1)
@@ -251,6 +252,47 @@ func TestStuckStoreSpendsTheBudgetOnly(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("no answer: the budget has no end")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.woken) != 1 {
+		t.Errorf("woke %v, want the target of the event that may be stored", f.woken)
+	}
+}
+
+// leftStore has its sender hang up before it writes.
+type leftStore struct {
+	store.Store
+	hangUp func()
+}
+
+func (s leftStore) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+	s.hangUp()
+	select {
+	case <-ctx.Done(): // it must not be
+	case <-time.After(200 * time.Millisecond): // for the server to notice
+	}
+	return s.Store.Accept(ctx, e, targets)
+}
+
+// TestEventOfASenderWhoHungUpIsStored: it was sent whole, and is on disk when it
+// is sent again.
+func TestEventOfASenderWhoHungUpIsStored(t *testing.T) {
+	ctx, hangUp := context.WithCancel(t.Context())
+	f := start(t, func(s store.Store) store.Store { return leftStore{s, hangUp} })
+	body := webhooktest.Sample("call.hangup")
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/webhooks", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.signer.Sign(req.Header, time.Now(), body)
+	if res, err := http.DefaultClient.Do(req); err == nil {
+		res.Body.Close()
+		t.Fatalf("answered %d before it hung up", res.StatusCode)
+	}
+	f.stop() // and so the request has ended
+	if backlog, err := f.store.Backlog(t.Context()); err != nil || backlog["plugin:a"] != 1 {
+		t.Errorf("backlog %v, %v; want the event\n%s", backlog, err, f.log)
 	}
 }
 
