@@ -96,6 +96,7 @@ func TestRetryAfter(t *testing.T) {
 		{"a negative number", "-5", 503, 0, 0},
 		{"nonsense", "soon", 503, 0, 0},
 		{"a year is cut to a day", "31536000", 503, 24 * time.Hour, 24 * time.Hour},
+		{"a date in a year as well", now.AddDate(1, 0, 0).UTC().Format(http.TimeFormat), 503, 24 * time.Hour, 24 * time.Hour},
 		{"a number beyond all bounds", "18446744073709551615", 503, 24 * time.Hour, 24 * time.Hour},
 		{"not on a dead letter", "5", 410, 0, 0},
 		{"not on success", "5", 200, 0, 0},
