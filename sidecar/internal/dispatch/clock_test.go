@@ -126,3 +126,48 @@ func TestClockSetForward(t *testing.T) {
 		}
 	})
 }
+
+// unmoved is a store whose next Reschedule fails once it is told so.
+type unmoved struct {
+	store.Store
+	fail  atomic.Bool
+	again chan time.Duration // how long after that there was another
+	at    time.Time
+}
+
+func (u *unmoved) Reschedule(ctx context.Context, target string, now time.Time, s store.Schedule) (int, error) {
+	if u.fail.Swap(false) {
+		u.at = time.Now()
+		return 0, errDisk
+	}
+	if !u.at.IsZero() {
+		u.again <- time.Since(u.at)
+		u.at = time.Time{}
+	}
+	return u.Store.Reschedule(ctx, target, now, s)
+}
+
+// TestRescheduleIsRepeated: an error of the store does not leave what waits to
+// the next look, which is a minute away.
+func TestRescheduleIsRepeated(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openStore(t, dir)
+		defer s.Close()
+		var wall setClock
+		u := &unmoved{Store: s, again: make(chan time.Duration, 1)}
+		fails := newTarget(name, outcome(store.OutcomeRetry, 0))
+		b := start(t, u, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: store.Schedule{10 * time.Minute}, Clock: wall.clock()})
+		b.accept("retried")
+		time.Sleep(time.Minute)
+		b.accept("other") // so that there has just been a look
+		u.fail.Store(true)
+		wall.set(-time.Hour)
+		if took := <-u.again; took > time.Second {
+			t.Errorf("after an error it was done again in %v", took)
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}

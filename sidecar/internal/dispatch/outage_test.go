@@ -270,3 +270,28 @@ func TestRemovedWhileEventsWait(t *testing.T) {
 		}
 	})
 }
+
+// TestAWishDoesNotCloseATarget: an application that asks for a day, of every
+// event, is tried again in minutes. The events wait for as long as it asked.
+func TestAWishDoesNotCloseATarget(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		down := newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+			return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, RetryAfter: 24 * time.Hour, Error: "503"}, nil
+		})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{down}, Schedule: store.Schedule{time.Minute}, Concurrency: 1})
+		for i := range 10 {
+			b.accept(fmt.Sprint(i))
+		}
+		synctest.Wait()
+		got := statusOf(b.d, name)
+		if wait := time.Until(got.NextProbe); got.UnavailableSince.IsZero() || wait < time.Minute || wait > 5*time.Minute {
+			t.Errorf("unavailable since %v, the next probe is %v away, want 5m", got.UnavailableSince, wait)
+		}
+		if j, _ := job(t, s, "3"); time.Until(j.NextAt) < 23*time.Hour {
+			t.Errorf("the event is due in %v, want a day", time.Until(j.NextAt))
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -40,8 +40,13 @@ func TestReplace(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if got := b.d.Status()[0]; got.UnavailableSince.IsZero() {
+		got := b.d.Status()[0]
+		if got.UnavailableSince.IsZero() {
 			t.Error("12 attempts that found nobody have not opened the breaker")
+		}
+		// The last two began before it was open, and say nothing new.
+		if wait := time.Until(got.NextProbe); wait > 1500*time.Millisecond {
+			t.Errorf("the first probe is %v away, want the shortest pause", wait)
 		}
 		if err := b.d.Replace(newTarget(name, done)); err != nil {
 			t.Fatal(err)

@@ -259,3 +259,36 @@ func TestSuspectsDoNotStarve(t *testing.T) {
 		}
 	})
 }
+
+// TestAnAppThatStaysAway: what happens in the minutes after a crash is put down
+// to it, and does not count. An app that is still away after them is down, as
+// in any outage, and its events end as their schedule says.
+func TestAnAppThatStaysAway(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		began := time.Now()
+		tg := newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+			if time.Since(began) < time.Second {
+				time.Sleep(time.Second) // with its neighbour
+				return brokeOff(), nil
+			}
+			return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, Error: "connection refused"}, nil
+		})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{tg}, Schedule: store.Schedule{time.Minute}})
+		b.accept("a", "b")
+		time.Sleep(9 * time.Minute)
+		for _, id := range []string{"a", "b"} {
+			if j, _ := job(t, s, id); j.State != store.Pending {
+				t.Errorf("%s is %s while the app may be starting again", id, j.State)
+			}
+		}
+		time.Sleep(time.Hour)
+		for _, id := range []string{"a", "b"} {
+			if j, _ := job(t, s, id); j.State != store.Dead {
+				t.Errorf("%s is %s after an hour, %d attempts of which %d do not count", id, j.State, j.Attempts, j.Base)
+			}
+		}
+		if err := b.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
