@@ -71,9 +71,21 @@ func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if exhausted(err) {
 		l.pool.exhausted(err)
+		err = passing{err}
 	}
 	return c, err
 }
+
+// passing is an error after which a server goes on: of those that exhausted
+// knows, package net says so of EMFILE and ENFILE only, and package http takes
+// any other for the end of the listener.
+type passing struct{ error }
+
+func (e passing) Unwrap() error { return e.error }
+
+// Temporary and Timeout implement [net.Error].
+func (e passing) Temporary() bool { return true }
+func (e passing) Timeout() bool   { return false }
 
 // relief is how many connections of each pool make room for others.
 const relief = 8

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,9 +27,10 @@ const patience = 30 * time.Second
 // server is an HTTP server with at most limit connections. It reads a body
 // whole, proves a request with a header Proof before that, and answers "ok".
 type server struct {
-	addr string
-	pool *listen.Pool
-	log  *output.Buffer
+	addr   string
+	pool   *listen.Pool
+	log    *output.Buffer
+	proofs atomic.Int32 // requests that were proven
 }
 
 func newServer(t *testing.T, files *listen.Files, wrap func(net.Listener) net.Listener) *server {
@@ -41,6 +44,7 @@ func newServer(t *testing.T, files *listen.Files, wrap func(net.Listener) net.Li
 	h := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Proof") != "" {
 			listen.Prove(r.Context())
+			s.proofs.Add(1)
 		}
 		_, _ = io.Copy(io.Discard, r.Body) // it may be shed
 		_, _ = io.WriteString(w, "ok")
@@ -90,6 +94,16 @@ func answered(c net.Conn, rest string) bool {
 	return strings.HasPrefix(line, "HTTP/1.1 200")
 }
 
+// proven waits until so many requests are.
+func (s *server) proven(t *testing.T, n int32) {
+	t.Helper()
+	for end := time.Now().Add(patience); s.proofs.Load() < n; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d requests are proven, want %d", s.proofs.Load(), n)
+		}
+	}
+}
+
 func (s *server) open(t *testing.T, most int) {
 	t.Helper()
 	for end := time.Now().Add(patience); s.pool.Open() > most; <-time.After(time.Millisecond) {
@@ -113,6 +127,7 @@ func TestNewcomersAreLetIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, nil, same)
 			proven := s.dial(t, slowBody+"Proof: yes\r\n\r\n1")
+			s.proven(t, 1)
 			for range 5 * limit {
 				s.dial(t, begin)
 			}
@@ -154,37 +169,43 @@ func TestProvenConnectionsStay(t *testing.T) {
 // failing is a listener that has no file descriptor left, so many times.
 type failing struct {
 	net.Listener
-	left chan struct{}
+	left chan syscall.Errno
 }
 
 func (f failing) Accept() (net.Conn, error) {
 	select {
-	case <-f.left:
-		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	case errno := <-f.left:
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept", errno)}
 	default:
 		return f.Listener.Accept()
 	}
 }
 
 // TestNoFilesLeft: it is said with a code and by the check, and idle connections
-// make room.
+// make room. The server goes on, whatever there is none left of.
 func TestNoFilesLeft(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		t.Run(errno.Error(), func(t *testing.T) { testNoFilesLeft(t, errno) })
+	}
+}
+
+func testNoFilesLeft(t *testing.T, errno syscall.Errno) {
 	files := new(listen.Files)
 	if err := files.Check(t.Context()); err != nil {
 		t.Fatalf("before: %v", err)
 	}
-	f := failing{left: make(chan struct{}, 1)}
+	f := failing{left: make(chan syscall.Errno, 1)}
 	s := newServer(t, files, func(l net.Listener) net.Listener { f.Listener = l; return f })
 	for range 3 {
 		s.dial(t, "")
 	}
-	f.left <- struct{}{}
+	f.left <- errno
 	for end := time.Now().Add(patience); files.Check(t.Context()) == nil; { // the Accept of before ends with a connection
 		if s.dial(t, ""); time.Now().After(end) {
 			t.Fatal("the check says nothing")
 		}
 	}
-	if err := files.Check(t.Context()); !errors.Is(err, syscall.EMFILE) {
+	if err := files.Check(t.Context()); !errors.Is(err, errno) {
 		t.Errorf("the check: %v", err)
 	}
 	if !strings.Contains(s.log.String(), "level=ERROR") || !strings.Contains(s.log.String(), "code=files-exhausted") {
