@@ -24,3 +24,6 @@ func (db *DB) SetMaxGroupOps(n int) { db.accepts.max, db.finishes.max = n, n }
 func Exposed(synchronous, named bool, count, promoted int64) string {
 	return standbys{synchronous, named, count, promoted}.exposed()
 }
+
+// Outgrown is the question for tables to be analysed.
+const Outgrown = outgrown

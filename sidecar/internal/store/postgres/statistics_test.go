@@ -51,3 +51,32 @@ func TestStatistics(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The server's log does not fill with warnings because of a role that may use
+// the tables and does not own them.
+func TestStatisticsOfOthers(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	if err := mustOpen(t, postgres.Config{URL: url}).Close(); err != nil { // which would analyse them
+		t.Fatal(err)
+	}
+	backlog(t, server, url, "20000")
+	server.Exec(t, url, `CREATE ROLE guest LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO guest; GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO guest`)
+	conn, err := pgx.Connect(t.Context(), server.As(url, "guest", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var all, own int
+	text := postgres.Outgrown
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM (`+text+`) AS t`).Scan(&own); err != nil {
+		t.Fatal(err)
+	}
+	server.Exec(t, url, `ALTER TABLE hookswitch_jobs OWNER TO guest`)
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM (`+text+`) AS t`).Scan(&all); err != nil {
+		t.Fatal(err)
+	}
+	if own != 0 || all != 1 {
+		t.Errorf("%d tables of others are to be analysed, and %d of its own, want 0 and 1", own, all)
+	}
+}
