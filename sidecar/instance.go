@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // instanceFile stands in the data directory while a sidecar runs on it.
@@ -39,6 +40,27 @@ func FindInstance(dir string) (Instance, error) {
 		return i, fmt.Errorf("find sidecar: %s: %w", filepath.Join(dir, instanceFile), err)
 	}
 	return i, nil
+}
+
+// isOther reports whether i is a sidecar that runs, and not the one given.
+func (i Instance) isOther(own Instance) bool {
+	if i.Admin == own.Admin {
+		return false
+	}
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(i.Admin, "http://"), time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// remove takes i away from where FindInstance looks, unless another sidecar has
+// taken its place there.
+func (i Instance) remove(dir string) {
+	if have, err := FindInstance(dir); err == nil && !have.isOther(i) {
+		_ = os.Remove(filepath.Join(dir, instanceFile)) // it may have gone meanwhile
+	}
 }
 
 // write puts i where FindInstance looks, whole or not at all. It is a

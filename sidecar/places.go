@@ -97,8 +97,14 @@ func (p *places) keepSocket() {
 }
 
 func (p *places) keepInstance(path string) {
-	if have, err := FindInstance(p.s.dir); err == nil && have.PID == p.here.PID {
+	have, err := FindInstance(p.s.dir)
+	switch {
+	case err == nil && have == p.here:
 		delete(p.lost, instanceFile)
+		return
+	case err == nil && have.isOther(p.here):
+		// Two that replace each other's file would do so for ever.
+		p.failed(instanceFile, "run.json is that of another sidecar, which runs on a directory that has taken the place of this one's: commands do not find this sidecar", nil)
 		return
 	}
 	if err := p.here.write(p.s.dir); err != nil {
@@ -130,9 +136,14 @@ func (p *places) lookAtKey(path string) {
 
 // failed warns of a file that cannot be made again.
 func (p *places) failed(what, text string, err error) {
-	if p.news(what, text) {
-		p.s.log.Warn(text, "code", telemetry.CodeFileRestored, "data", p.s.dir, "error", err)
+	if !p.news(what, text) {
+		return
 	}
+	attrs := []any{"code", telemetry.CodeFileRestored, "data", p.s.dir}
+	if err != nil {
+		attrs = append(attrs, "error", err)
+	}
+	p.s.log.Warn(text, attrs...)
 }
 
 // replaced warns of a key that is not what is in use.

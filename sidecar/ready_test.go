@@ -113,6 +113,26 @@ func TestDataDirectoryIsRemoved(t *testing.T) {
 	}
 }
 
+// TestAnotherTakesTheDirectory: of two sidecars of which one has the directory
+// and the other had it, commands find the first, also when the second ends.
+func TestAnotherTakesTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	edit := func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" }
+	before := start(t, edit)
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	now := start(t, edit)
+	before.eventually("that it has lost its place", func() bool { return len(before.log.with("run.json is that of another sidecar")) == 1 })
+	before.stop()
+	if here, err := sidecar.FindInstance(dir); err != nil || here != now.at {
+		t.Errorf("commands find %+v (%v), want %+v", here, err, now.at)
+	}
+	if said := now.log.with(`"code":"file-restored"`); len(said) != 0 {
+		t.Errorf("its files were taken away: %s", said)
+	}
+}
+
 // TestFilesAreRestored: what others need to find this sidecar is made again when
 // somebody removes it; of a key that is gone it warns.
 func TestFilesAreRestored(t *testing.T) {

@@ -17,7 +17,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -253,7 +252,7 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	if err := here.write(s.dir); err != nil {
 		return fmt.Errorf("sidecar: %w", err)
 	}
-	defer os.Remove(filepath.Join(s.dir, instanceFile))
+	defer here.remove(s.dir)
 
 	// Each part gets a context of its own, which only its turn to stop ends.
 	background := context.WithoutCancel(ctx)
