@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/hookswitch/hookswitch/sidecar"
@@ -61,7 +62,15 @@ func again(args []string) (pid int, err error) {
 			return 0, err
 		}
 	}
-	return syscall.ForkExec(program, args, &syscall.ProcAttr{Env: sidecar.Environ(), Files: []uintptr{0, 1, 2}})
+	return syscall.ForkExec(program, args, &syscall.ProcAttr{Env: standIn(sidecar.Environ()), Files: []uintptr{0, 1, 2}})
+}
+
+// standIn returns the environment of the process that takes the place of the
+// first one: a watchdog that is meant for that is meant for it. With the number
+// of the first in WATCHDOG_PID it would take it for somebody else's, give no
+// sign of life, and be restarted again and again.
+func standIn(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return entry == "WATCHDOG_PID=1" })
 }
 
 // reapUntil looks at every child that has ended, and returns how a certain one
