@@ -182,8 +182,12 @@ func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Side
 	}
 	begun := false
 	err := s.RunReady(ctx, func() {
+		select {
+		case <-swept:
+		case <-ctx.Done():
+			return // it is to stop, and need not start what it would stop at once
+		}
 		begun = true
-		<-swept
 		note(appRun{Mark: mark, Command: a.cmd.Args[0]})
 		a.start(append(childEnv(sidecar.Environ(), key), appMark+"="+mark), cancel)
 		if a.cmd.Process != nil {
