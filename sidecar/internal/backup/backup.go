@@ -63,6 +63,7 @@ type Source struct {
 // Write writes a backup to dest, which must not exist. It leaves nothing behind
 // when it fails.
 func (s Source) Write(ctx context.Context, dest string) (*Manifest, error) {
+	dest = filepath.Clean(dest) // of "a/b/" the parent is a
 	if _, err := os.Lstat(dest); err == nil {
 		return nil, fmt.Errorf("back up: %s exists already: name a new directory, such as one with the date", dest)
 	}

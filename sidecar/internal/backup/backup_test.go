@@ -288,3 +288,43 @@ func TestConnectionHidesThePassword(t *testing.T) {
 		}
 	}
 }
+
+// TestSlashAtTheEnd: a directory may be named with a slash behind it.
+func TestSlashAtTheEnd(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "backups", "today")
+	if _, err := source(t, 1).Write(t.Context(), at+"/"); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(t, filepath.Dir(at)); got != "today" {
+		t.Errorf("the directory of backups has %s", got)
+	}
+}
+
+// TestRestoreThatFailsSaysWhereThingsAre: what was moved aside can be found.
+func TestRestoreThatFailsSaysWhereThingsAre(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("nothing keeps root from moving a file")
+	}
+	at := filepath.Join(t.TempDir(), "backup")
+	if _, err := source(t, 1).Write(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	dir := source(t, 1).Dir
+	stuck := filepath.Join(dir, "forward.key") // a directory of others cannot be moved into another one
+	if err := os.Remove(stuck); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(stuck, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "events.db-wal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Target{Dir: dir, Replace: true}.Restore(t.Context(), at)
+	if err == nil || r.Aside == "" || !strings.Contains(err.Error(), r.Aside) {
+		t.Fatalf("aside %q, error: %v", r.Aside, err)
+	}
+	if got := list(t, r.Aside); got != "events.db-wal" {
+		t.Errorf("set aside: %s", got)
+	}
+}

@@ -63,6 +63,9 @@ func (t Target) Restore(ctx context.Context, dir string) (r Restored, err error)
 	}
 	defer os.RemoveAll(tmp)
 	if r.Aside, err = t.replace(ctx, dir, tmp, r.Manifest, old); err != nil {
+		if r.Aside != "" {
+			err = fmt.Errorf("%w: nothing is lost: what was there before is in %s; move it back, or restore again with --replace", err, r.Aside)
+		}
 		return r, fmt.Errorf("restore: %w", err)
 	}
 	return r, nil
@@ -115,7 +118,7 @@ func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old [
 	}
 	for _, name := range old {
 		if err := os.Rename(filepath.Join(t.Dir, name), filepath.Join(aside, name)); err != nil {
-			return "", err
+			return aside, err
 		}
 	}
 	if err := syncDir(t.Dir); err != nil {
