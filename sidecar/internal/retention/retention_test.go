@@ -328,7 +328,7 @@ func TestEdgeStoreStaysWithinItsLimit(t *testing.T) {
 			for _, task := range tasks {
 				results.Go(func() {
 					now := time.Now()
-					_ = s.Finish(ctx, store.Attempt{JobID: task.Job.ID, Target: "plugin:a", N: 1, StartedAt: now, FinishedAt: now, Outcome: store.OutcomeDone}, store.Done, time.Time{})
+					_ = s.Finish(ctx, store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, StartedAt: now, FinishedAt: now, Outcome: store.OutcomeDone}, store.Done, time.Time{})
 				})
 			}
 			results.Wait()

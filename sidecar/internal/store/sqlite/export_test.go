@@ -56,3 +56,9 @@ func (db *DB) Set(ctx context.Context, pragma string) error {
 	_, err := db.writer.conn.ExecContext(ctx, `PRAGMA `+pragma)
 	return err
 }
+
+// WithDisk returns cfg for a store that takes disk to be the room of its disk.
+func (cfg Config) WithDisk(disk func(dir string) (free, total uint64, err error)) Config {
+	cfg.disk = disk
+	return cfg
+}

@@ -114,7 +114,7 @@ func fullDiskRecovers(t *testing.T, size string, body int) {
 				break
 			}
 			for _, task := range tasks {
-				a := store.Attempt{JobID: task.Job.ID, Target: "plugin:a", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(),
+				a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(),
 					Outcome: store.OutcomeDone, ResponseBody: make([]byte, 200)}
 				// As in the sidecar: a result is tried until it is recorded,
 				// while old events are removed.
