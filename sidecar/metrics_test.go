@@ -112,20 +112,22 @@ func values(page string) map[string]string {
 	return got
 }
 
-// TestMetricsToken: where the API wants a token, its metrics do.
+// TestMetricsToken: where the API wants a token, its metrics do, and profiles.
 func TestMetricsToken(t *testing.T) {
-	r := start(t, func(c *sidecar.Config) { c.AdminToken = "s3cret"; c.PluginDir = "" })
-	if status, _ := r.get("/metrics"); status != 401 {
-		t.Errorf("without the token: %d, want 401", status)
-	}
-	req, _ := http.NewRequest("GET", r.at.Metrics, nil)
-	req.Header.Set("Authorization", "Bearer s3cret")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 200 {
-		t.Errorf("with the token: %d, want 200", resp.StatusCode)
+	r := start(t, func(c *sidecar.Config) { c.AdminToken = "s3cret"; c.Pprof = true; c.PluginDir = "" })
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/symbol"} {
+		if status, _ := r.get(path); status != 401 {
+			t.Errorf("%s without the token: %d, want 401", path, status)
+		}
+		req, _ := http.NewRequest("GET", strings.TrimSuffix(r.at.Metrics, "/metrics")+path, nil)
+		req.Header.Set("Authorization", "Bearer s3cret")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Errorf("%s with the token: %d, want 200", path, resp.StatusCode)
+		}
 	}
 }

@@ -200,13 +200,24 @@ func TestSlowViewer(t *testing.T) {
 	})
 }
 
+// TestTooManyViewers: a viewer who is refused takes nobody's place.
 func TestTooManyViewers(t *testing.T) {
 	f := newFixture(t)
 	synctest.Test(t, func(t *testing.T) {
-		for range 64 {
+		stop := f.watch(t, new(reader), "", "")
+		for range 63 {
 			defer f.watch(t, new(reader), "", "")()
 		}
 		synctest.Wait()
-		f.call(t, "GET", "/api/v1/stream", "", 503)
+		for range 3 {
+			f.call(t, "GET", "/api/v1/stream", "", 503)
+		}
+		stop()
+		var next reader
+		defer f.watch(t, &next, "", "")()
+		synctest.Wait()
+		if got := next.read(); !strings.Contains(got, ": connected") {
+			t.Errorf("a viewer has gone, and the next one is told %q", got)
+		}
 	})
 }

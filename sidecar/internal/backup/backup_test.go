@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -162,7 +163,8 @@ func TestReadFindsDamage(t *testing.T) {
 			return replace(filepath.Join(at, "backup.json"), `"format": 1`, `"format": 2`)
 		},
 		"a file outside": func(at string) error {
-			return replace(filepath.Join(at, "backup.json"), `"forward.key"`, `"../forward.key"`)
+			return errors.Join(replace(filepath.Join(at, "backup.json"), `"forward.key"`, `"../forward.key"`),
+				os.Rename(filepath.Join(at, "forward.key"), filepath.Join(at, "..", "forward.key"))) // it is there, as it was
 		},
 	} {
 		at := filepath.Join(t.TempDir(), "backup")

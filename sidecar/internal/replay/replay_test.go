@@ -1,10 +1,14 @@
 package replay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,4 +177,40 @@ func TestFailedStepsAreRepeated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// elsewhere is a store whose replays another sidecar works on.
+type elsewhere struct {
+	store.Operator
+	n atomic.Int32
+}
+
+func (e *elsewhere) StepReplay(context.Context, string, int) (store.Replay, []string, error) {
+	e.n.Add(1)
+	return store.Replay{}, nil, store.ErrElsewhere
+}
+
+// TestReplayOfAnotherSidecar: it is looked at now and then, in case the other one
+// ends, and that is not an error.
+func TestReplayOfAnotherSidecar(t *testing.T) {
+	withEvents(t, 10, func(t *testing.T, s *sqlite.DB) {
+		var log bytes.Buffer
+		e := &elsewhere{Operator: s}
+		r := replay.New(replay.Config{Store: e, Wake: func([]string) {}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		create(t, s, 0)
+		time.Sleep(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		if n := e.n.Load(); n < 10 || n > 13 {
+			t.Errorf("%d tries in a minute, want one each 5 s", n)
+		}
+		if strings.Contains(log.String(), "level=ERROR") {
+			t.Errorf("log:\n%s", log.String())
+		}
+	})
 }
