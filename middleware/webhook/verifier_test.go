@@ -275,3 +275,16 @@ func TestMuxWithoutVerifierRefuses(t *testing.T) {
 		t.Errorf("status %d, want 500", rec.Code)
 	}
 }
+
+// TestVerifyHasALimit: what was read by somebody else may be too large as well.
+func TestVerifyHasALimit(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	v := &webhook.Verifier{Keys: signer.Keys(), MaxBody: 10}
+	for size, want := range map[int]error{10: nil, 11: webhook.ErrTooLarge} {
+		h, body := make(http.Header), bytes.Repeat([]byte(" "), size)
+		signer.Sign(h, time.Now(), body)
+		if _, err := v.Verify(h, body); !errors.Is(err, want) {
+			t.Errorf("%d bytes: %v, want %v", size, err, want)
+		}
+	}
+}
