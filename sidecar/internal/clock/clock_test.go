@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,8 +89,9 @@ func TestAdjust(t *testing.T) {
 // TestSystem: the clocks of this machine, and those of a test that fakes time,
 // do not look as if they were set.
 func TestSystem(t *testing.T) {
-	if boot() < 0 {
-		t.Error(boot())
+	// Without it each night of a laptop would look like a clock that was set.
+	if known := runtime.GOOS == "linux" || runtime.GOOS == "darwin"; boot() < 0 || known && boot() == 0 {
+		t.Errorf("the machine is up for %v", boot())
 	}
 	c := New(nil)
 	if _, got := c.Step(); got != 0 {
