@@ -158,7 +158,7 @@ func Codes() (all []CodeInfo) {
 				Why:  "It lacks letters that ids, headers and answers may have: text with others than ASCII is kept in base64 there, and a search does not find it.",
 				Fix:  "Create the database with ENCODING 'UTF8'."},
 			{Code: CodePostgresStalled,
-				What: "The database has not answered for more than a second; reason says why.",
+				What: "The database has not answered for more than a second, or five if it is only busy; reason says why.",
 				Why:  "A synchronous standby is away, another session holds a lock, the server is busy, or a host does not answer and another one is used.",
 				Fix:  "See the reason. It goes on by itself when that has passed."},
 			{Code: CodeTextRefused,

@@ -172,6 +172,23 @@ func TestHostFreezes(t *testing.T) {
 	}
 }
 
+// A server that works on what it was asked, for no longer than a look at a large
+// store takes, is not said to be in trouble.
+func TestSlowWorkIsNoTrouble(t *testing.T) {
+	server := pgtest.Start(t)
+	log, said := logged()
+	url := server.Database(t)
+	db := mustOpen(t, postgres.Config{Log: log, URL: url})
+	server.Exec(t, url, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END';
+		CREATE TRIGGER slow AFTER INSERT ON hookswitch_events FOR EACH STATEMENT EXECUTE FUNCTION slow()`)
+	if _, err := db.Accept(t.Context(), newEvent("slow"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if text := said.String(); strings.Contains(text, "postgres-stalled") || strings.Contains(text, "answers again") {
+		t.Errorf("the log:\n%s", text)
+	}
+}
+
 // Errors name the host that did not answer, and not the user.
 func TestFrozenHostIsNamed(t *testing.T) {
 	server := pgtest.Start(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,11 @@ const (
 
 	// examinePause is the time between two questions.
 	examinePause = 2 * time.Second
+
+	// busyAfter is how long a server that works on what it was asked may take
+	// before that is said: to add up the bytes of a large store, to analyse
+	// its tables or to export it takes seconds, and nothing is wrong.
+	busyAfter = groupTime / 2
 )
 
 // errGone ends uses of connections to a server that is gone.
@@ -83,6 +89,9 @@ func (u *use) end(err error) error {
 	return err
 }
 
+// tooLong reports whether no work that is asked for should last so long.
+func (u *use) tooLong() bool { return time.Since(u.began) >= busyAfter }
+
 // long returns the uses that last for stallAfter.
 func (s *stalls) long() (list []*use) {
 	s.mu.Lock()
@@ -111,6 +120,9 @@ func (s *stalls) setReason(reason string) {
 // stall says why uses take long: kind tells causes apart, text is for people.
 type stall struct{ kind, text string }
 
+// stallBusy is the kind of a server that works, and that nothing hinders.
+const stallBusy = "busy"
+
 // watchStalls runs until the store is closed.
 func (db *DB) watchStalls() {
 	for {
@@ -127,7 +139,7 @@ func (db *DB) watchStalls() {
 			}
 			found := db.examine(stuck)
 			db.stalls.setReason(found.text)
-			if found.text != "" && found.kind != said {
+			if found.text != "" && found.kind != said && (found.kind != stallBusy || slices.ContainsFunc(stuck, (*use).tooLong)) {
 				said = found.kind
 				db.log.Warn("the database does not answer in time", "code", telemetry.CodePostgresStalled, "database", db.name, "waiting", len(stuck), "reason", found.text)
 			}
@@ -181,7 +193,7 @@ func (db *DB) examine(stuck []*use) stall {
 			return found
 		}
 	}
-	return stall{"busy", "the server " + host + " answers, but takes long over its work: look at its load and its disk"}
+	return stall{stallBusy, "the server " + host + " answers, but takes long over its work: look at its load and its disk"}
 }
 
 // backend is what a process of the server does for us.
