@@ -27,6 +27,13 @@ const (
 	sizeEvery = time.Second
 	sizeShare = 50
 
+	// While a store is too large and nothing may go, a round looks again after
+	// hopeEvery, in case something has become deliverable meanwhile, and less
+	// often if a round takes long: at most a twentieth of the time. It never
+	// waits longer than Every.
+	hopeEvery = 5 * time.Second
+	hopeShare = 20
+
 	// sayAgain is how long after a warning of a store that stays too large
 	// there is another.
 	sayAgain = time.Hour
@@ -110,6 +117,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	k.doubt = k.readDoubt(ctx)
 	k.trusts(*k.limits.Load())
 	next := time.Now().Add(k.cfg.Every) // the next round, whatever the size is
+	hope := time.Time{}                 // the next one that the size may ask for
 	for took := time.Duration(0); sleep(ctx, k.wait(took)); {
 		limits := *k.limits.Load()
 		if limits.none() {
@@ -118,9 +126,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 		}
 		var excess int64
 		excess, took = k.excess(ctx, limits)
-		if !time.Now().Before(next) || excess > 0 && k.tooLarge.IsZero() {
+		if !time.Now().Before(next) || excess > 0 && !time.Now().Before(hope) {
+			began := time.Now()
 			k.round(ctx)
-			next = time.Now().Add(k.cfg.Every)
+			next, hope = time.Now().Add(k.cfg.Every), time.Time{}
+			if !k.tooLarge.IsZero() {
+				hope = time.Now().Add(max(hopeEvery, hopeShare*time.Since(began)))
+			}
 		}
 	}
 	return nil
