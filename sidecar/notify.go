@@ -29,11 +29,16 @@ func (s *Sidecar) openNotify() {
 
 // alive returns a check that asks /livez over the admin socket, as another
 // process would: an answer needs the runtime, the listener and the handler.
+// While the socket is gone with the data directory it asks the admin listener: a
+// restart then would lose what is in the files that are open.
 func (s *Sidecar) alive() func(context.Context) error {
 	path := s.socketPath
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if s.homeless() {
+				return new(net.Dialer).DialContext(ctx, "tcp", s.adminNet.Addr().String())
+			}
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},
 	}}

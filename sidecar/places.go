@@ -84,6 +84,10 @@ func (p *places) keepSocket() {
 		delete(p.lost, path)
 		return
 	}
+	if p.s.homeless() {
+		p.failed(path, "the data directory is gone: commands do not find this sidecar until the same directory is back", fs.ErrNotExist)
+		return
+	}
 	l, err := adminapi.ListenSocket(path)
 	if err != nil {
 		p.failed(path, "the admin socket was removed or replaced, and cannot be made again: commands and the service manager do not find this sidecar", err)
@@ -94,6 +98,17 @@ func (p *places) keepSocket() {
 	p.s.place = l
 	go func() { _ = p.s.local.Serve(p.s.socketPool.Listener(l)) }()
 	p.restored(path, path)
+}
+
+// homeless reports whether the admin socket went with the data directory. That
+// is not made again: who has moved it away could not move it back, but would
+// move it into the new one.
+func (s *Sidecar) homeless() bool {
+	if filepath.Dir(s.socketPath) != s.dir {
+		return false
+	}
+	_, err := os.Stat(s.dir)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 func (p *places) keepInstance(path string) {

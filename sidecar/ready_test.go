@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/sidecar"
@@ -85,10 +86,20 @@ func TestReadinessFollowsAccepts(t *testing.T) {
 }
 
 // TestDataDirectoryIsRemoved: a sidecar whose data directory was removed answers
-// no webhook 200, is not ready, and says why.
+// no webhook 200, is not ready, and says why. It stays alive for the service
+// manager, and goes on when the same directory is moved back.
 func TestDataDirectoryIsRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	r := start(t, func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" })
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	r := start(t, func(c *sidecar.Config) {
+		c.Store, c.PluginDir = "file:"+dir, ""
+		c.NotifySocket, c.WatchdogUsec = path, "400000"
+	})
 	r.send("fax.received", nil)
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
@@ -103,6 +114,21 @@ func TestDataDirectoryIsRemoved(t *testing.T) {
 	})
 	if status, text := r.get("/readyz?verbose"); status != http.StatusServiceUnavailable || !strings.Contains(text, "[-] data: failed") {
 		t.Errorf("readiness: %d %s", status, text)
+	}
+	// It does not make a directory of that name, which would be in the way.
+	r.eventually("a word about the socket", func() bool { return len(r.log.with("the data directory is gone")) == 1 })
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the data directory was made again")
+	}
+	for signs, text := 0, make([]byte, 4096); signs < 16; { // more than a socket keeps of those before
+		if err := manager.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := manager.Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signs += strings.Count(string(text[:n]), "WATCHDOG=1")
 	}
 	if err := os.Rename(dir+".old", dir); err != nil {
 		t.Fatal(err)
