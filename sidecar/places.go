@@ -154,11 +154,11 @@ func (p *places) failed(what, text string, err error) {
 	if !p.news(what, text) {
 		return
 	}
-	attrs := []any{"code", telemetry.CodeFileRestored, "data", p.s.dir}
+	log := p.s.log
 	if err != nil {
-		attrs = append(attrs, "error", err)
+		log = log.With("error", err)
 	}
-	p.s.log.Warn(text, attrs...)
+	log.Warn(text, "code", telemetry.CodeFileRestored, "data", p.s.dir)
 }
 
 // replaced warns of a key that is not what is in use.

@@ -38,7 +38,8 @@ func TestProgramThatEndsBeforeItSpeaks(t *testing.T) {
 	s := newSetup(t, func(c *Config) {
 		writeManifest(t, c, "brief", `{"protocol":"jsonl","command":["sh","-c","sleep 0.1; exit 3"],"events":["*"]}`)
 	})
-	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, 20*time.Millisecond
+	// None of them lives for so long, however busy the machine is.
+	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, time.Minute
 	s.start(t)
 	p := s.plugin(t, "brief")
 	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry {

@@ -1,17 +1,18 @@
 package retention_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/sidecar/internal/clock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -26,8 +27,8 @@ type machine struct {
 	store  *sqlite.DB
 	mark   string
 	limits retention.Limits
-	ahead  time.Duration // of the bubble's clock
-	log    bytes.Buffer
+	ahead  atomic.Int64 // of the bubble's clock, in nanoseconds
+	log    output.Buffer
 }
 
 func newMachine(t *testing.T, dir string) *machine {
@@ -65,7 +66,7 @@ func (m *machine) run(during func()) {
 		Log: slog.New(slog.NewTextHandler(&m.log, nil)),
 		Clock: clock.New(func() clock.Reading {
 			up := time.Since(began)
-			return clock.Reading{Wall: time.Now().Add(m.ahead), Awake: up, Boot: up}
+			return clock.Reading{Wall: time.Now().Add(time.Duration(m.ahead.Load())), Awake: up, Boot: up}
 		})})
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error)
@@ -104,11 +105,11 @@ func TestClockJumps(t *testing.T) {
 		{"ahead for a minute", func(m *machine) {
 			m.run(func() {
 				m.wait(day, true)
-				m.ahead = 3 * day
+				m.ahead.Store(int64(3 * day))
 				m.wait(15*time.Minute, true)
 				m.said("code=retention-paused", 1)
 				m.said("ahead=72h0m0s", 1)
-				m.ahead = 0
+				m.ahead.Store(int64(0))
 				m.wait(15*time.Minute, true)
 				m.said("removed by their age again", 1)
 				m.wait(20*time.Hour, true)
@@ -119,12 +120,12 @@ func TestClockJumps(t *testing.T) {
 		{"ahead, and back a part of the way", func(m *machine) {
 			m.run(func() {
 				m.wait(time.Hour, true)
-				m.ahead = 3 * day
+				m.ahead.Store(int64(3 * day))
 				m.wait(time.Hour, true)
-				m.ahead = 5 * day / 2
+				m.ahead.Store(int64(5 * day / 2))
 				m.wait(time.Hour, true)
 				m.said("removed by their age again", 0)
-				m.ahead = 0
+				m.ahead.Store(int64(0))
 				m.wait(time.Hour, true)
 				m.said("removed by their age again", 1)
 			})
@@ -132,7 +133,7 @@ func TestClockJumps(t *testing.T) {
 		{"ahead for good", func(m *machine) {
 			m.run(func() {
 				m.wait(time.Hour, true)
-				m.ahead = 3 * day
+				m.ahead.Store(int64(3 * day))
 				m.wait(23*time.Hour, true)
 				m.wait(2*time.Hour, false)
 				m.said("code=retention-paused", 1)
@@ -142,40 +143,40 @@ func TestClockJumps(t *testing.T) {
 			m.run(func() { m.wait(time.Hour, true) })
 			m.run(func() {
 				m.wait(time.Hour, true)
-				m.ahead = 3 * day
+				m.ahead.Store(int64(3 * day))
 				m.wait(time.Hour, true)
 			})
 			m.run(func() { m.wait(time.Hour, true) })
 			m.said("code=retention-paused", 2)
-			m.ahead = 0
+			m.ahead.Store(int64(0))
 			m.run(func() { m.wait(time.Hour, true) })
 			m.said("code=retention-paused", 2)
 			m.said("removed by their age again", 1)
 		}},
 		{"ahead at a start, and set while it runs", func(m *machine) {
 			m.run(func() { m.wait(time.Hour, true) })
-			m.ahead = 3 * day
+			m.ahead.Store(int64(3 * day))
 			m.run(func() {
 				m.said("code=retention-paused", 1) // at once
 				m.wait(time.Hour, true)
-				m.ahead = 0
+				m.ahead.Store(int64(0))
 				m.wait(time.Hour, true)
 				m.said("removed by their age again", 1)
 			})
 		}},
 		{"ahead at the first start that knows of the file", func(m *machine) {
-			m.ahead = 3 * day
+			m.ahead.Store(int64(3 * day))
 			m.run(func() {
 				m.said("code=retention-paused", 1)
 				m.wait(time.Hour, true)
-				m.ahead = 0
+				m.ahead.Store(int64(0))
 				m.wait(time.Hour, true)
 				m.said("removed by their age again", 1)
 			})
 		}},
 		{"ahead, restarted more often than the pause lasts", func(m *machine) {
 			m.run(func() { m.wait(time.Hour, true) })
-			m.ahead = 3 * day
+			m.ahead.Store(int64(3 * day))
 			m.run(func() { m.wait(16*time.Hour, true) })
 			m.run(func() { m.wait(9*time.Hour, false) })
 		}},
@@ -184,13 +185,13 @@ func TestClockJumps(t *testing.T) {
 			if err := os.WriteFile(m.mark, []byte("{"), 0o600); err != nil {
 				m.t.Fatal(err)
 			}
-			m.ahead = 3 * day
+			m.ahead.Store(int64(3 * day))
 			m.run(func() { m.wait(time.Hour, true) })
 		}},
 		{"what is kept for a short time is not kept for days", func(m *machine) {
 			m.limits = retention.Limits{KeepDead: time.Hour}
 			m.run(func() {})
-			m.ahead = 3 * day
+			m.ahead.Store(int64(3 * day))
 			m.run(func() {
 				m.wait(55*time.Minute, true)
 				m.wait(16*time.Minute, false)
@@ -206,10 +207,10 @@ func TestClockJumps(t *testing.T) {
 		{"set back", func(m *machine) {
 			m.run(func() {
 				m.wait(time.Hour, true)
-				m.ahead = -3 * day
+				m.ahead.Store(int64(-3 * day))
 				m.wait(day, true) // by its clock it is young
 				m.said("code=retention-paused", 0)
-				m.ahead = 0
+				m.ahead.Store(int64(0))
 				m.wait(time.Hour, true)
 				m.said("code=retention-paused", 1)
 			})
@@ -231,7 +232,7 @@ func TestSizeGoesByNoClock(t *testing.T) {
 		m.limits = retention.Limits{Keep: day, MaxBytes: 1}
 		m.run(func() {
 			time.Sleep(30 * time.Second)
-			m.ahead = 3 * day
+			m.ahead.Store(int64(3 * day))
 			time.Sleep(time.Hour)
 			for i := range 10 {
 				if _, err := m.store.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), ReceivedAt: time.Now(), PayloadLen: -1}, nil); err != nil {

@@ -189,7 +189,9 @@ func TestLimitsChange(t *testing.T) {
 // scripted is a store whose size and contents a test decides.
 type scripted struct {
 	store.Operator
-	excess    int64 // while removable events are left, and after that if stuck
+
+	mu        sync.Mutex // guards the rest while a Keeper runs
+	excess    int64      // while removable events are left, and after that if stuck
 	removable int
 	stuck     bool
 	grows     int // events that become removable once Prune has passed them
@@ -197,6 +199,8 @@ type scripted struct {
 }
 
 func (s *scripted) Excess(context.Context, store.Retention) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.looks++
 	if s.removable > 0 || s.stuck {
 		return s.excess, nil
@@ -205,6 +209,8 @@ func (s *scripted) Excess(context.Context, store.Retention) (int64, error) {
 }
 
 func (s *scripted) Prune(_ context.Context, _ store.Retention, limit int) (store.Pruned, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := min(limit, s.removable)
 	s.removable -= n
 	got := store.Pruned{Events: n, More: n > 0}
@@ -215,6 +221,20 @@ func (s *scripted) Prune(_ context.Context, _ store.Retention, limit int) (store
 		got.Bytes, got.Excess = s.excess, s.excess
 	}
 	return got, nil
+}
+
+// set changes what there is to remove.
+func (s *scripted) set(stuck bool, removable int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck, s.removable = stuck, removable
+}
+
+// left is how much there is to remove.
+func (s *scripted) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.removable
 }
 
 // run runs a Keeper over s for a time, in a bubble, and returns what it logged.
@@ -257,15 +277,15 @@ func TestTooLargeIsSaidOnlyIfNothingCanGo(t *testing.T) {
 // TestTooLargeIsSaidOnce: and again after an hour, and when it has come back.
 func TestTooLargeIsSaidOnce(t *testing.T) {
 	s := &scripted{excess: 500, stuck: true}
-	log := run(t, s, 50*time.Minute, func() { s.stuck = false })
+	log := run(t, s, 50*time.Minute, func() { s.set(false, 0) })
 	if n := strings.Count(log, "store-too-large"); n != 1 {
 		t.Errorf("said %d times in 50 minutes:\n%s", n, log)
 	}
 	s = &scripted{excess: 500, stuck: true}
 	log = run(t, s, 90*time.Minute, func() {
-		s.stuck = false
+		s.set(false, 0)
 		time.Sleep(2 * time.Minute)
-		s.stuck = true
+		s.set(true, 0)
 	})
 	if n := strings.Count(log, "store-too-large"); n < 3 || n > 4 {
 		t.Errorf("said %d times in 180 minutes with a gap:\n%s", n, log)
@@ -277,11 +297,11 @@ func TestTooLargeIsSaidOnce(t *testing.T) {
 func TestSizeIsWatched(t *testing.T) {
 	s := &scripted{excess: 500}
 	run(t, s, 5*time.Second, func() {
-		s.removable = 100
+		s.set(false, 100)
 		time.Sleep(1500 * time.Millisecond)
 		synctest.Wait()
-		if s.removable != 0 {
-			t.Errorf("%d events are left after 1.5 s", s.removable)
+		if n := s.left(); n != 0 {
+			t.Errorf("%d events are left after 1.5 s", n)
 		}
 	})
 }
@@ -291,11 +311,11 @@ func TestSizeIsWatched(t *testing.T) {
 func TestStuckStoreIsTriedAgainSoon(t *testing.T) {
 	s := &scripted{excess: 500, stuck: true}
 	run(t, s, 10*time.Second, func() {
-		s.stuck, s.removable = false, 100
+		s.set(false, 100)
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
-		if s.removable != 0 {
-			t.Errorf("%d events are left 6 s after they were delivered", s.removable)
+		if n := s.left(); n != 0 {
+			t.Errorf("%d events are left 6 s after they were delivered", n)
 		}
 	})
 }
