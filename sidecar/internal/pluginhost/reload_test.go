@@ -51,6 +51,7 @@ func startReload(t *testing.T, limit func(*limits)) *reloadSetup {
 	r.path = filepath.Join(r.dir, "good")
 	r.limits.stable = 100 * time.Millisecond
 	r.limits.lookAgain = 20 * time.Millisecond
+	r.limits.changePause = time.Millisecond // tests change a plugin more often than people do
 	if limit != nil {
 		limit(&r.limits)
 	}
