@@ -170,7 +170,7 @@ func (db *DB) listen(ctx context.Context, wake func([]string)) error {
 	ctx, cut := context.WithCancel(ctx)
 	defer cut()
 	db.unlisten.Store(&cut)
-	// This session is idle on purpose; servers before 14 do not have the limit.
+	// This connection is idle on purpose; servers before 14 do not have the limit.
 	if _, err := conn.Exec(ctx, `SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'`); err != nil {
 		return err
 	}
