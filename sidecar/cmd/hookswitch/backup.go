@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
@@ -25,9 +23,9 @@ func backupCommand(stdout io.Writer) *cli.Command {
 			"Never copy events.db by other means while the sidecar runs: the copy would be\n" +
 			"damaged, or lack what was acknowledged last.",
 		OnUsageError: onUsageError,
-		Flags:        []cli.Flag{formFlag()},
+		Flags:        []cli.Flag{outputFlag()},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			dest, print, err := oneArgument(c, "a directory for the backup")
+			dest, err := oneArgument(c, "a directory for the backup")
 			if err != nil {
 				return err
 			}
@@ -42,7 +40,7 @@ func backupCommand(stdout io.Writer) *cli.Command {
 			if err != nil {
 				return interrupted(ctx, err)
 			}
-			return print(stdout, m, func(w io.Writer) {
+			return show(stdout, c, m, func(w io.Writer) {
 				fmt.Fprintf(w, "backed up to %s: %s\n", dest, contents(m))
 				printFiles(w, m)
 				for _, text := range m.Missing {
@@ -66,10 +64,10 @@ func restoreCommand(stdout io.Writer) *cli.Command {
 		OnUsageError: onUsageError,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "replace", Usage: "move what is there to before-restore-TIME in the data directory"},
-			formFlag(),
+			outputFlag(),
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			from, print, err := oneArgument(c, "the directory of a backup")
+			from, err := oneArgument(c, "the directory of a backup")
 			if err != nil {
 				return err
 			}
@@ -81,7 +79,7 @@ func restoreCommand(stdout io.Writer) *cli.Command {
 			if err != nil {
 				return interrupted(ctx, err)
 			}
-			return print(stdout, map[string]any{"data_dir": dir, "aside": r.Aside, "backup": r.Manifest}, func(w io.Writer) {
+			return show(stdout, c, map[string]any{"data_dir": dir, "aside": r.Aside, "backup": r.Manifest}, func(w io.Writer) {
 				fmt.Fprintf(w, "restored to %s: %s, of %s\n", dir, contents(r.Manifest), r.Manifest.CreatedAt.Local().Format("2006-01-02 15:04:05"))
 				printFiles(w, r.Manifest)
 				if r.Aside != "" {
@@ -112,41 +110,18 @@ func contents(m *backup.Manifest) string {
 }
 
 func printFiles(w io.Writer, m *backup.Manifest) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range m.Files {
-		fmt.Fprintf(t, "  %s\t%d bytes\n", f.Name, f.Size)
+		fmt.Fprintf(w, "  %s\t%d bytes\n", f.Name, f.Size)
 	}
-	_ = t.Flush() // w reports its own failures
 }
 
-// formFlag selects between text and JSON, for commands that have no table.
-func formFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
-}
-
-// oneArgument returns the only argument of a command, and what prints its
-// result as --output says: as JSON, or by a function. A command that changes
-// something finds out first that its flags are wrong.
-func oneArgument(c *cli.Command, what string) (arg string, print func(w io.Writer, v any, text func(io.Writer)) error, err error) {
+// oneArgument returns the only argument of a command with an --output, which is
+// checked here: before something is done, not when its result is to be shown.
+func oneArgument(c *cli.Command, what string) (string, error) {
 	if c.Args().Len() != 1 || c.Args().First() == "" {
-		return "", nil, usageError("%s: give %s", c.FullName(), what)
+		return "", usageError("%s: give %s", c.FullName(), what)
 	}
-	switch c.String("output") {
-	case "text":
-		print = func(w io.Writer, _ any, text func(io.Writer)) error {
-			text(w)
-			return nil
-		}
-	case "json":
-		print = func(w io.Writer, v any, _ func(io.Writer)) error {
-			enc := json.NewEncoder(w)
-			enc.SetIndent("", "  ")
-			return enc.Encode(v)
-		}
-	default:
-		return "", nil, usageError("--output: use text or json")
-	}
-	return c.Args().First(), print, nil
+	return c.Args().First(), checkOutput(c)
 }
 
 // interrupted is err, unless Ctrl-C is behind it.

@@ -44,6 +44,15 @@ func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error 
 		table(w)
 		return w.Flush()
 	}
+	return checkOutput(c)
+}
+
+// checkOutput refuses an --output that there is not.
+func checkOutput(c *cli.Command) error {
+	switch c.String("output") {
+	case "table", "json", "jsonl":
+		return nil
+	}
 	return usageError("--output: use table, json or jsonl")
 }
 

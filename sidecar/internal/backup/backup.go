@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -44,6 +45,7 @@ type File struct {
 
 const (
 	manifestFile = "backup.json"
+	keyExt       = ".key" // of all files with keys
 	format       = 1
 
 	// The values of Manifest.Store.
@@ -67,6 +69,9 @@ func (s Source) Write(ctx context.Context, dest string) (*Manifest, error) {
 	if _, err := os.Lstat(dest); err == nil {
 		return nil, fmt.Errorf("back up: %s exists already: name a new directory, such as one with the date", dest)
 	}
+	if within(dest, s.Dir) {
+		return nil, fmt.Errorf("back up: %s is inside the data directory, and would be lost with it: name a directory elsewhere, on another disk if you can", dest)
+	}
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
 		return nil, fmt.Errorf("back up: %w", err)
 	}
@@ -83,6 +88,26 @@ func (s Source) Write(ctx context.Context, dest string) (*Manifest, error) {
 		return nil, fmt.Errorf("back up: %w", err)
 	}
 	return m, syncDir(filepath.Dir(dest))
+}
+
+// within reports whether path, which need not be there yet, is below dir,
+// whatever their spelling.
+func within(path, dir string) bool {
+	top, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return false
+	}
+	for above := filepath.Dir(path); ; above = filepath.Dir(above) {
+		if fi, err := os.Stat(above); err == nil && os.SameFile(fi, top) {
+			return true
+		}
+		if above == filepath.Dir(above) {
+			return false
+		}
+	}
 }
 
 // fill writes a whole backup into dir and syncs it. Keys come first: a key that
@@ -151,9 +176,14 @@ func Read(ctx context.Context, dir string) (*Manifest, error) {
 	if m.Format != format || m.Store != storeSQLite && m.Store != storePostgres {
 		return nil, fmt.Errorf("read backup: %s was written by another version (%s) in a format that this one does not know: use that version", dir, m.Version)
 	}
+	database := map[string]string{storeSQLite: sqlite.FileName, storePostgres: dumpFile}[m.Store]
+	if !slices.ContainsFunc(m.Files, func(f File) bool { return f.Name == database }) {
+		return nil, fmt.Errorf("read backup: %s names no %s: use another copy", filepath.Join(dir, manifestFile), database)
+	}
 	for _, want := range m.Files {
-		if want.Name != filepath.Base(want.Name) {
-			return nil, fmt.Errorf("read backup: %s names a file outside of %s", manifestFile, dir)
+		// What a restore writes is what a backup holds: no path, no lock, no log.
+		if want.Name != database && (want.Name != filepath.Base(want.Name) || filepath.Ext(want.Name) != keyExt) {
+			return nil, fmt.Errorf("read backup: %s names %q, which is not part of a backup: use another copy", filepath.Join(dir, manifestFile), want.Name)
 		}
 		got, err := describe(dir, want.Name)
 		if err != nil {

@@ -162,6 +162,18 @@ func TestReadFindsDamage(t *testing.T) {
 		"a newer format": func(at string) error {
 			return replace(filepath.Join(at, "backup.json"), `"format": 1`, `"format": 2`)
 		},
+		"the lock": func(at string) error {
+			return errors.Join(os.Rename(filepath.Join(at, "forward.key"), filepath.Join(at, "lock")),
+				replace(filepath.Join(at, "backup.json"), `"forward.key"`, `"lock"`))
+		},
+		"another log": func(at string) error {
+			return errors.Join(os.Rename(filepath.Join(at, "forward.key"), filepath.Join(at, "events.db-wal")),
+				replace(filepath.Join(at, "backup.json"), `"forward.key"`, `"events.db-wal"`))
+		},
+		"a manifest without the database": func(at string) error {
+			return errors.Join(os.Link(filepath.Join(at, "events.db"), filepath.Join(at, "events.key")),
+				replace(filepath.Join(at, "backup.json"), `"events.db"`, `"events.key"`))
+		},
 		"a file outside": func(at string) error {
 			return errors.Join(replace(filepath.Join(at, "backup.json"), `"forward.key"`, `"../forward.key"`),
 				os.Rename(filepath.Join(at, "forward.key"), filepath.Join(at, "..", "forward.key"))) // it is there, as it was
@@ -227,6 +239,37 @@ func TestRootGivesFilesToTheOwnerOfTheDirectory(t *testing.T) {
 		if owner := fi.Sys().(*syscall.Stat_t); owner.Uid != 1234 || owner.Gid != 1235 {
 			t.Errorf("%s belongs to %d:%d", name, owner.Uid, owner.Gid)
 		}
+	}
+}
+
+// TestPlacesThatDoNotDo: a backup in the data directory is lost with it, and one
+// that is the data directory is changed by the sidecar.
+func TestPlacesThatDoNotDo(t *testing.T) {
+	src := source(t, 1)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(src.Dir, link); err != nil {
+		t.Fatal(err)
+	}
+	before := list(t, src.Dir)
+	for _, at := range []string{filepath.Join(src.Dir, "a"), filepath.Join(src.Dir, "a", "b"), filepath.Join(link, "a")} {
+		if _, err := src.Write(t.Context(), at); err == nil || !strings.Contains(err.Error(), "inside the data directory") {
+			t.Errorf("a backup at %s: %v", at, err)
+		}
+	}
+	if after := list(t, src.Dir); after != before {
+		t.Errorf("the data directory has %s, had %s", after, before)
+	}
+	at := filepath.Join(t.TempDir(), "backup")
+	if _, err := src.Write(t.Context(), at); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{at, filepath.Join(at, "data")} {
+		if _, err := (Target{Dir: dir, Replace: true}).Restore(t.Context(), at); err == nil || !strings.Contains(err.Error(), "in the backup itself") {
+			t.Errorf("restored to %s: %v", dir, err)
+		}
+	}
+	if got := list(t, at); got != "backup.json events.db forward.key" {
+		t.Errorf("the backup has %s", got)
 	}
 }
 
@@ -302,10 +345,39 @@ func TestSlashAtTheEnd(t *testing.T) {
 	}
 }
 
+// asNobody runs the test once more as another user if this one is root, whom
+// permissions do not keep from anything, and reports whether it has.
+func asNobody(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return false
+	}
+	dir, err := os.MkdirTemp("", "nobody") // not t.TempDir, which is closed to others
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "program")
+	if err := errors.Join(os.Chmod(dir, 0o777), os.WriteFile(copied, program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), copied, "-test.run", "^"+t.Name()+"$", "-test.v")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("as another user: %v\n%s", err, out)
+	}
+	return true
+}
+
 // TestRestoreThatFailsSaysWhereThingsAre: what was moved aside can be found.
 func TestRestoreThatFailsSaysWhereThingsAre(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("nothing keeps root from moving a file")
+	if asNobody(t) {
+		return
 	}
 	at := filepath.Join(t.TempDir(), "backup")
 	if _, err := source(t, 1).Write(t.Context(), at); err != nil {

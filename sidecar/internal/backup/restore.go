@@ -30,7 +30,8 @@ type Restored struct {
 // The order of effects, so that an interruption leaves no mixture of old and new:
 //
 //  1. the backup is checked, the directory locked,
-//  2. the new files are copied beside the old ones, under temporary names,
+//  2. the new files are copied beside the old ones, under temporary names; the
+//     tables of PostgreSQL are loaded, all or none,
 //  3. the old ones are moved aside: the log of the old database first, which
 //     beside the new one would be taken for its own and damage it,
 //  4. the new ones are renamed into place, the database last: a start before
@@ -41,6 +42,9 @@ func (t Target) Restore(ctx context.Context, dir string) (r Restored, err error)
 	}
 	if got := r.Manifest.Store; (got == storePostgres) != (t.URL != "") {
 		return r, fmt.Errorf("restore: %s is a backup of a %s store, and HOOKSWITCH_STORE names one of another kind", dir, got)
+	}
+	if within(filepath.Join(t.Dir, manifestFile), dir) {
+		return r, fmt.Errorf("restore: the data directory %s is in the backup itself, which a sidecar would change: name another one in HOOKSWITCH_STORE or HOOKSWITCH_DATA_DIR", t.Dir)
 	}
 	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
 		return r, fmt.Errorf("restore: %w", err)
@@ -91,11 +95,6 @@ func (t Target) present(m *Manifest) (names []string) {
 // replace does steps 2 to 4 of Restore and returns where the old files are. The
 // database is the last file of a manifest.
 func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old []string) (aside string, err error) {
-	if m.Store == storePostgres {
-		if err := load(ctx, t.URL, filepath.Join(dir, dumpFile)); err != nil {
-			return "", err
-		}
-	}
 	for _, f := range m.Files {
 		if f.Name == dumpFile {
 			continue
@@ -104,6 +103,12 @@ func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old [
 			return "", err
 		}
 		if err := t.give(filepath.Join(tmp, f.Name)); err != nil {
+			return "", err
+		}
+	}
+	// Last of what may well fail: tables that are there are not loaded again.
+	if m.Store == storePostgres {
+		if err := load(ctx, t.URL, filepath.Join(dir, dumpFile)); err != nil {
 			return "", err
 		}
 	}
