@@ -24,40 +24,47 @@ type Rejection struct {
 	Err    error
 }
 
-// CheckPaths says what is wrong with the paths that webhooks are to be POSTed
+// CheckPaths says all that is wrong with the paths that webhooks are to be POSTed
 // to: a path that no request can reach, above all.
 func CheckPaths(paths []string) error {
 	if len(paths) == 0 {
 		return errors.New("has no path to receive webhooks on: give one such as /webhooks")
 	}
+	var wrong []string
 	for i, p := range paths {
-		if err := checkPath(p); err != nil {
-			return fmt.Errorf("has %q, %w", p, err)
-		}
 		if slices.Contains(paths[:i], p) {
-			return fmt.Errorf("has %q twice: remove one", p)
+			wrong = append(wrong, fmt.Sprintf("has %q twice: remove one", p))
+		} else if err := checkPath(p); err != nil {
+			wrong = append(wrong, fmt.Sprintf("has %q, %v", p, err))
 		}
 	}
-	return nil
+	if len(wrong) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(wrong, "; "))
 }
 
 // checkPath says what is wrong with one path.
 func checkPath(p string) error {
 	switch {
+	case p == "":
+		return errors.New("which is empty: remove a comma")
 	case p == "/livez" || p == "/readyz":
 		return errors.New("which answers health checks: choose another, such as /webhooks")
 	case strings.Contains(p, "://"):
 		return errors.New("which is a whole URL: give its path only, such as /webhooks")
-	case !strings.HasPrefix(p, "/"):
-		return fmt.Errorf("which does not begin with a slash: write /%s", p)
-	case strings.ContainsAny(p, "?#"):
-		return fmt.Errorf("which has a query or a fragment, and no path has one: write %s", p[:strings.IndexAny(p, "?#")])
 	case strings.ContainsAny(p, "{}*"):
 		return errors.New("which is a pattern, and patterns are not supported: list each path, separated by commas")
+	case strings.ContainsAny(p, "?#"):
+		return fmt.Errorf("which has a query or a fragment, and no path has one: write %s", path.Clean("/"+p[:strings.IndexAny(p, "?#")]))
+	case !strings.HasPrefix(p, "/"):
+		return fmt.Errorf("which does not begin with a slash: write %s", path.Clean("/"+p))
 	case strings.ContainsRune(p, '%'):
 		return errors.New("which has a percent sign: write the path decoded")
 	case strings.ContainsFunc(p, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }):
 		return errors.New("which has a space or a control character: give a plain path such as /webhooks")
+	case path.Clean(p) == "/" && p != "/":
+		return errors.New("which is not in its shortest form: write /")
 	case path.Clean(p) != p:
 		// This includes "/hooks/": it does not stand for all paths below it.
 		return fmt.Errorf("which is not in its shortest form: write %s (requests to %[1]s/ are received as well, those below it are not)", path.Clean(p))

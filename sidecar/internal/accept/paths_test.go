@@ -118,7 +118,7 @@ func TestCheckPaths(t *testing.T) {
 	}
 	for _, tt := range []struct{ path, want string }{
 		{"webhooks", "write /webhooks"},
-		{"", "slash"},
+		{"", "empty: remove a comma"},
 		{"https://example.com/webhooks", "path only"},
 		{"/webhooks?x=1", "write /webhooks"},
 		{"/webhooks#x", "write /webhooks"},
@@ -126,13 +126,20 @@ func TestCheckPaths(t *testing.T) {
 		{"//webhooks", "write /webhooks"},
 		{"/a/../b", "write /b"},
 		{"/a/./b", "write /a/b"},
-		{"/{id}", "pattern"}, {"/hooks/*", "pattern"},
+		{"/{id}", "pattern"}, {"/hooks/*", "pattern"}, {"*", "pattern"},
+		{"/..", "write /"}, {"web?x", "write /web"},
 		{"/a%20b", "decoded"},
 		{"/a b", "space"}, {"/a\x7f", "control"}, {"/a\tb", "space"}, {"/a\xff", "control"},
 		{"/livez", "health"}, {"/readyz", "health"},
 	} {
 		if err := accept.CheckPaths([]string{tt.path}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v, want %q", tt.path, err, tt.want)
+		}
+	}
+	err := accept.CheckPaths([]string{"/a?b", "/ok", "b", "/c#d", "b"})
+	for _, want := range []string{`has "/a?b", which has a query or a fragment, and no path has one: write /a;`, `has "b", which does not begin with a slash: write /b;`, `has "/c#d", `, `has "b" twice`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want all, with %s", err, want)
 		}
 	}
 	if err := accept.CheckPaths([]string{"/a", "/a"}); err == nil || !strings.Contains(err.Error(), "twice") {
