@@ -20,11 +20,10 @@ const (
 	rest       = 50 * time.Millisecond
 
 	// hurry is the rest after a commit while the store is larger than it may
-	// be. Under load a store grows by a few MB in a second, so that is also
-	// how often its size is looked at, and less often if that takes long: at
-	// most a fiftieth of the time.
+	// be. Under load a store grows by 20 MB in a second, so its size is looked
+	// at more often, unless that takes long: at most a fiftieth of the time.
 	hurry     = 2 * time.Millisecond
-	sizeEvery = time.Second
+	sizeEvery = 200 * time.Millisecond
 	sizeShare = 50
 
 	// While a store is too large and nothing may go, a round looks again after
