@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -21,7 +22,7 @@ type spawnError struct {
 func (e *spawnError) Error() string {
 	text := e.problem.What
 	var errno syscall.Errno
-	if errors.As(e.cause, &errno) {
+	if errors.As(e.cause, &errno) && !strings.Contains(text, errno.Error()) {
 		text += fmt.Sprintf(" (%v)", errno)
 	}
 	if e.problem.Fix != "" {

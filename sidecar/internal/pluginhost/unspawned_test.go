@@ -58,6 +58,9 @@ func TestProgramThatIsNotRunIsExplained(t *testing.T) {
 						t.Errorf("%s: last error %q, log %q: want %q", name, st.LastError, line, want)
 					}
 				}
+				if n := strings.Count(st.LastError, "no such file or directory"); n > 1 {
+					t.Errorf("%s: it says %d times that something is not there: %s", name, n, st.LastError)
+				}
 				if strings.Contains(st.LastError, s.cfg.StateDir) {
 					t.Errorf("%s: it speaks of the private copy: %s", name, st.LastError)
 				}

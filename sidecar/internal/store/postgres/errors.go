@@ -94,7 +94,7 @@ func (db *DB) remedy(err error) string {
 	case strings.Contains(text, "tls error"):
 		return "the server is there, but TLS does not come about: see sslmode and sslrootcert in HOOKSWITCH_STORE"
 	case strings.Contains(text, "hostname resolving error"):
-		return "no such host: correct HOOKSWITCH_STORE, or mend the name service"
+		return "no such host: correct HOOKSWITCH_STORE, or fix the name service"
 	case isConnectError(err), disconnected(err):
 		return "the server cannot be reached: " + goesOn + " when it can"
 	case timedOut(err):

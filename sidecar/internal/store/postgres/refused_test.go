@@ -1,10 +1,13 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -129,7 +132,16 @@ func TestIdleSessionTimeout(t *testing.T) {
 	go func() { _ = one.Watch(t.Context(), func(targets []string) { woken <- targets }) }()
 	<-woken // it listens
 	two := mustOpen(t, postgres.Config{URL: url, LeaseTTL: time.Hour})
-	time.Sleep(500 * time.Millisecond) // the limit passes: nothing else says so
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	await(t, "the connection that listens is idle for longer than it may", func() (is bool) {
+		err := conn.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE query LIKE 'LISTEN %' AND state = 'idle' AND now() - state_change > '450ms'`).Scan(&is)
+		return err == nil && is
+	})
 	accept(t, two, "1", target)
 	deadline := time.After(time.Minute)
 	for heard := false; !heard; {
