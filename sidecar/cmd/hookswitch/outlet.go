@@ -101,20 +101,24 @@ func (o *outlet) clean(p []byte) []byte {
 			return out
 		}
 		r, n := utf8.DecodeRune(p)
-		switch {
-		case !risky(r):
-			out = append(out, p[:n]...)
-		case r == utf8.RuneError:
-			out = append(out, "\uFFFD"...) // a byte that is none of UTF-8, such as C1 of one byte
-		case r > 0xFFFF:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
+		out = appendShown(out, r)
 		p = p[n:]
 	}
 	return out
+}
+
+// appendShown appends a character as a terminal may be shown it.
+func appendShown(out []byte, r rune) []byte {
+	switch {
+	case !risky(r):
+		return utf8.AppendRune(out, r)
+	case r == utf8.RuneError:
+		return append(out, "\uFFFD"...) // a byte that is none of UTF-8, such as C1 of one byte
+	case r > 0xFFFF:
+		high, low := utf16.EncodeRune(r)
+		return fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+	}
+	return fmt.Appendf(out, `\u%04x`, r)
 }
 
 // risky reports whether a terminal may take a character for a command, or
@@ -138,8 +142,19 @@ func risky(r rune) bool {
 }
 
 // oneLine returns a text of others as it may stand within a line of ours: a line
-// feed in it must not begin a line that looks like one.
-func oneLine(s string) string { return breaks.Replace(s) }
+// feed in it must not begin a line that looks like one. It is what an outlet
+// shows, so that columns are as wide as they look.
+func oneLine(s string) string {
+	s = breaks.Replace(s)
+	if !strings.ContainsFunc(s, risky) {
+		return s
+	}
+	var out []byte
+	for _, r := range s {
+		out = appendShown(out, r)
+	}
+	return string(out)
+}
 
 var breaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ")
 

@@ -32,6 +32,25 @@ func TestRowsFit(t *testing.T) {
 	}
 }
 
+// TestRowsOfStrangers: what an outlet makes of control characters is as wide as the
+// columns were made for.
+func TestRowsOfStrangers(t *testing.T) {
+	var out bytes.Buffer
+	o := newOutlet(&out)
+	rows{{"A", "B", "TEXT"}, {"\x1b[2J", "z", "well"}, {"\u202eab", "z", "well"}, {"x\ny", "z", "well"}}.print(o)
+	if err := o.end(); err != nil {
+		t.Fatal(err)
+	}
+	at := -1
+	for line := range strings.Lines(out.String()) {
+		if n := strings.LastIndexAny(line, "Bz"); at >= 0 && n != at {
+			t.Errorf("the second column is at %d and at %d:\n%s", at, n, &out)
+		} else {
+			at = n
+		}
+	}
+}
+
 func TestShortIDs(t *testing.T) {
 	for _, tt := range []struct {
 		ids  []string
