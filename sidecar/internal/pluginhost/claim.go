@@ -127,3 +127,15 @@ func (h *Host) unclaim(p *Plugin) {
 	p.rival = nil
 	h.setClaim(p, claim{})
 }
+
+// reclaim is for a plugin whose start was cancelled after it had made its claim:
+// what it claims is again what runs, if anything does.
+func (h *Host) reclaim(p *Plugin, current *running) {
+	var c claim
+	if current != nil {
+		c = claimOf(current.build, current.about)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setClaim(p, c)
+}

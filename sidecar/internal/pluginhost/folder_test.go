@@ -269,3 +269,38 @@ func TestBrake(t *testing.T) {
 		t.Errorf("after an hour of peace it waits for %v", wait)
 	}
 }
+
+// A start that is cancelled after it has made its claim leaves the claim of what
+// runs, or none: others are measured by that.
+func TestCancelledStartClaimsNothing(t *testing.T) {
+	s := startSetup(t, nil, "good")
+	p := s.plugin(t, "good")
+	p.mu.Lock()
+	current := p.ready
+	p.mu.Unlock()
+	claimed := func() claim {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return p.claim
+	}
+	runs := claimed()
+	if runs == (claim{}) {
+		t.Fatal("what runs claims nothing")
+	}
+	for _, tt := range []struct {
+		name    string
+		current *running
+		want    claim
+	}{{"beside one that runs", current, runs}, {"alone", nil, claim{}}} {
+		proc, err := startProcess(t.Context(), s.Host, current.build.found, p.log)
+		check(t, err)
+		next := *current.build
+		next.settings = "others"
+		check(t, s.claim(t.Context(), p, &next, proc.about))
+		late := order{gen: p.orders.get().gen - 1}
+		(&supervisor{h: s.Host, p: p, log: p.log, current: tt.current}).started(late, outcome{build: &next, proc: proc})
+		if got := claimed(); got != tt.want {
+			t.Errorf("%s: it claims %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}

@@ -226,6 +226,7 @@ func (s *supervisor) started(o order, out outcome) {
 		if out.proc != nil {
 			out.proc.link.close()
 			out.proc.kill()
+			s.h.reclaim(s.p, s.current)
 		}
 		return
 	}
