@@ -29,7 +29,7 @@ type Reloaded struct {
 
 // reload is the state of reloading.
 type reload struct {
-	mu   sync.Mutex // held while the configuration is reloaded
+	mu   sync.Mutex // held while the configuration is reloaded, or its certificate is looked at
 	last Reloaded   // guarded by state
 
 	state   sync.Mutex

@@ -57,8 +57,14 @@ func (s *Sidecar) followCertificate(ctx context.Context) error {
 
 // lookAtCertificate reads the files again. A pair that cannot be used is looked
 // at twice, since the second of its files may still be on its way; the old one
-// stays in use, and the log says so once.
+// stays in use, and the log says so once. A reload that changes the paths must
+// not come between reading the old files and using what they held; while one is
+// under way the next look is soon enough.
 func (s *Sidecar) lookAtCertificate(now time.Time) {
+	if !s.reload.mu.TryLock() {
+		return
+	}
+	defer s.reload.mu.Unlock()
 	c := s.Config()
 	next, digest, err := c.readCertificate()
 	r := &s.renewal
