@@ -34,6 +34,9 @@ func TestResultsBecomeAttempts(t *testing.T) {
 		{"RetryAfter is kept", "after",
 			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, RetryAfter: time.Minute, ResponseBody: []byte("busy"),
 				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: busy"}},
+		{"RetryAfter has a bound", "ages",
+			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, RetryAfter: retryMax, ResponseBody: []byte("busy"),
+				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: busy"}},
 		{"Permanent is dead", "permanent",
 			store.Attempt{Outcome: store.OutcomeDead, ResponseStatus: 422, ResponseBody: []byte("no such user"),
 				ErrorCodes: []int{75499}, Error: "plugin failed the event for good: no such user"}},
@@ -69,7 +72,7 @@ func TestResultsBecomeAttempts(t *testing.T) {
 	if got := p.Status().PID; got != pid {
 		t.Errorf("the process changed from %d to %d", pid, got)
 	}
-	s.log.wait(t, 1, "ERROR handler panicked: oops", "stack=", "event_id=event-4", "attempt=5")
+	s.log.wait(t, 1, "ERROR handler panicked: oops", "stack=", "event_id=event-5", "attempt=5")
 }
 
 func TestPluginGetsTheFactsOfTheEvent(t *testing.T) {

@@ -98,6 +98,9 @@ func good(maxInFlight int) {
 	on("after", func(context.Context, *webhook.Event) error {
 		return webhook.RetryAfter(errors.New("busy"), time.Minute)
 	})
+	on("ages", func(context.Context, *webhook.Event) error {
+		return webhook.RetryAfter(errors.New("busy"), 10*retryMax)
+	})
 	on("permanent", func(context.Context, *webhook.Event) error { return webhook.Permanent(errors.New("no such user")) })
 	on("panic", func(context.Context, *webhook.Event) error { panic("oops") })
 	on("exit", func(context.Context, *webhook.Event) error { os.Exit(7); return nil })
