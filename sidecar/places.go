@@ -21,6 +21,7 @@ const placesEvery = 2 * time.Second
 type places struct {
 	s    *Sidecar
 	here Instance
+	made *adminapi.Socket // the last that was made again, or nil
 
 	lost map[string]string // by file: what was said about it, until it is well again
 }
@@ -93,9 +94,13 @@ func (p *places) keepSocket() {
 		p.failed(path, "the admin socket was removed or replaced, and cannot be made again: commands and the service manager do not find this sidecar", err)
 		return
 	}
-	// The one before stays open, so that its inode is not given to another
-	// file. Both are closed when local is shut down.
-	p.s.place = l
+	// The first stays open, or the server would be taken to have failed; local
+	// closes what is open when it is shut down. Those in between have done their
+	// work: nobody can reach them.
+	if p.made != nil {
+		_ = p.made.Close()
+	}
+	p.s.place, p.made = l, l
 	go func() { _ = p.s.local.Serve(p.s.socketPool.Listener(l)) }()
 	p.restored(path, path)
 }
