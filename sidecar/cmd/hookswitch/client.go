@@ -57,7 +57,7 @@ func connect(c *cli.Command) (*client, error) {
 			return nil, err
 		default:
 			if addr = serviceAddr(&cfg); addr == "" {
-				return nil, &exitError{exitUnreachable, fmt.Errorf("no sidecar runs on %s: start one, set HOOKSWITCH_STORE as it does, or give --addr", dir)}
+				return nil, &exitError{exitUnreachable, notFound(dir)}
 			}
 		}
 	}
@@ -80,6 +80,15 @@ func connect(c *cli.Command) (*client, error) {
 		return nil, usageError("--addr: write it like http://127.0.0.1:9080 or unix:///run/hookswitch/admin.sock")
 	}
 	return &client{name: u.Redacted(), http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
+}
+
+// notFound says that no sidecar is found by its data directory. One whose
+// directory was moved away may well run.
+func notFound(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the data directory %s does not exist: start a sidecar, move the directory back if it was moved away, set HOOKSWITCH_STORE as the sidecar does, or give --addr", dir)
+	}
+	return fmt.Errorf("no sidecar runs on %s: start one, set HOOKSWITCH_STORE as it does, or give --addr", dir)
 }
 
 // serviceSocket is the admin socket of the service that packages install.

@@ -71,8 +71,12 @@ func TestHelpOfEveryCommand(t *testing.T) {
 // TestInterrupted has, and for a second signal a script.
 func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for name, value := range map[string]string{
-		"HOOKSWITCH_STORE": "file:" + filepath.Join(dir, "data"), "HOOKSWITCH_DATA_DIR": "", "TELNYX_PUBLIC_KEY": "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg=",
+		"HOOKSWITCH_STORE": "file:" + data, "HOOKSWITCH_DATA_DIR": "", "TELNYX_PUBLIC_KEY": "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg=",
 	} {
 		t.Setenv(name, value)
 	}
@@ -101,7 +105,7 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, "verify --request " + saved + " --event r_1", "not both"},
 		{exitFailed, "verify --request " + saved + ".missing", "no such file"},
 		{exitInvalid, "verify --request " + saved, ""},
-		{exitUnreachable, "status", "no sidecar runs on"},
+		{exitUnreachable, "status", "no sidecar runs on " + data + ": start one"},
 		{exitUnreachable, "status --addr http://127.0.0.1:1", "does not answer"},
 		{exitUsage, "status --addr 127.0.0.1:1", "unix:///run"},
 	} {
@@ -110,6 +114,14 @@ func TestExitCodes(t *testing.T) {
 		if code != tt.code || !strings.Contains(errs.String(), tt.says) {
 			t.Errorf("%s: exit %d, want %d, and %q in:\n%s%s", tt.args, code, tt.code, tt.says, &out, &errs)
 		}
+	}
+	if err := os.Rename(data, data+".old"); err != nil {
+		t.Fatal(err)
+	}
+	var errs bytes.Buffer
+	code := run(t.Context(), []string{"hookswitch", "status"}, io.Discard, &errs)
+	if want := "the data directory " + data + " does not exist"; code != exitUnreachable || !strings.Contains(errs.String(), want) || !strings.Contains(errs.String(), "move the directory back") {
+		t.Errorf("without its directory: exit %d, %q", code, errs.String())
 	}
 	t.Setenv("HOOKSWITCH_TOLERANCE", "5")
 	if code := run(t.Context(), []string{"hookswitch", "status"}, io.Discard, io.Discard); code != exitConfig {
