@@ -270,6 +270,51 @@ func TestBrake(t *testing.T) {
 	}
 }
 
+// That changes wait is said once for as long as they do not cease, and again when
+// that begins anew.
+func TestBrakeIsTold(t *testing.T) {
+	s := newSetup(t, func(c *Config) { write(t, c.Dir, "restless", 0o755) })
+	p := s.plugin(t, "restless")
+	w := &watcher{h: s.Host, known: map[string]*sighting{"restless": {plugin: p}}}
+	pause, now := s.limits.changePause, time.Now()
+	look := func() time.Duration {
+		now = now.Add(s.limits.stable)
+		return w.found(p.file, now)
+	}
+	change := func() time.Duration {
+		check(t, os.Chtimes(p.file.path, now, now))
+		look()
+		return look()
+	}
+	told := func() (n int) {
+		s.log.mu.Lock()
+		defer s.log.mu.Unlock()
+		for _, line := range s.log.all {
+			if strings.Contains(line, "code=plugin-unsettled") {
+				n++
+			}
+		}
+		return n
+	}
+	for round := 1; round <= 2; round++ {
+		for n := range brakeFree {
+			if wait := change(); wait != 0 || told() != round-1 {
+				t.Fatalf("round %d, change %d: it waits for %v, told %d times", round, n+1, wait, told())
+			}
+		}
+		for n := range 3 { // each waits, and comes through
+			if wait := change(); wait == 0 || look() == 0 || told() != round {
+				t.Errorf("round %d, change %d too many: it waits for %v, told %d times", round, n+1, wait, told())
+			}
+			now = now.Add(pause)
+			if wait := look(); wait != 0 {
+				t.Errorf("round %d: after a pause it waits for %v", round, wait)
+			}
+		}
+		now = now.Add(brakeFree * 2 * pause)
+	}
+}
+
 // A start that is cancelled after it has made its claim leaves the claim of what
 // runs, or none: others are measured by that.
 func TestCancelledStartClaimsNothing(t *testing.T) {
