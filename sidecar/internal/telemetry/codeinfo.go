@@ -288,7 +288,7 @@ func Codes() (all []CodeInfo) {
 			{Code: CodeServiceManager,
 				What: "systemd could not be told how the sidecar is doing.",
 				Why:  "NOTIFY_SOCKET names a socket that does not take messages.",
-				Fix:  "Look at the unit: Type=notify-reload, and NotifyAccess=main or all."},
+				Fix:  "Look at the unit: Type=notify-reload, and NotifyAccess=main, or all with PrivatePIDs=yes."},
 			{Code: CodeAppSignal,
 				What: "The app that \"hookswitch run -- CMD\" started could not be told to stop.",
 				Why:  "It ended in this moment, or runs as another user.",
