@@ -200,6 +200,14 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 				check(t, os.Remove(filepath.Join(s.dir, "twin-eu")))
 				s.log.wait(t, 1, "plugin stopped", "plugin=twin-eu")
 			}
+			// One that is disabled is in nobody's way.
+			check(t, s.SetEnabled(t.Context(), "twin", false))
+			awaitStatus(t, s.plugin(t, "twin-copy"), "the copy, while the first is disabled", ready)
+			check(t, s.SetEnabled(t.Context(), "twin-copy", false))
+			check(t, s.SetEnabled(t.Context(), "twin", true))
+			if err := s.SetEnabled(t.Context(), "twin-copy", true); err == nil || !strings.Contains(err.Error(), "it is the same program as the plugin twin (") {
+				t.Errorf("enabled again: %v", err)
+			}
 			suffix := map[string]string{"jsonl": manifestSuffix}[kind]
 			check(t, os.Remove(filepath.Join(s.dir, "twin"+suffix)))
 			awaitStatus(t, s.plugin(t, "twin-copy"), "the copy, alone", ready)
