@@ -145,8 +145,17 @@ func TestMisfitFailsAlone(t *testing.T) {
 	putProgram(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
 	again, err := New(s.cfg)
 	check(t, err)
-	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 {
+	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 || again.Plugins()[0].file.path != filepath.Join(s.dir, "good") {
 		t.Errorf("after a restart: %+v", st)
+	}
+	var said []string
+	for _, line := range s.log.all { // it has stopped
+		if strings.Contains(line, "cannot be a plugin") {
+			said = append(said, line)
+		}
+	}
+	if len(said) != 6 { // each of three, and again at the second start
+		t.Errorf("it was said %d times:\n%s", len(said), strings.Join(said, "\n"))
 	}
 }
 

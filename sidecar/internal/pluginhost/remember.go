@@ -28,6 +28,17 @@ func (s *supervisor) remember(out outcome) {
 	}
 }
 
+// rememberFile notes that what runs is in another file now.
+func (s *supervisor) rememberFile(b *build) {
+	name := filepath.Base(b.path)
+	if b.note != "" || s.h.registry.get(b.name).File == name {
+		return
+	}
+	if err := s.h.registry.update(b.name, func(r *pluginRecord) { r.File = name }); err != nil {
+		s.log.Warn("the file of a plugin is not remembered: of two for this plugin the next start may take the other", "code", telemetry.CodePluginUnremembered, "file", b.path, "error", err)
+	}
+}
+
 // keepOld notes that an update did not come up.
 func (s *supervisor) keepOld(o order, out outcome) {
 	u := &Update{Reason: out.err.Error(), At: time.Now()}

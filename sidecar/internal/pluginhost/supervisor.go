@@ -235,6 +235,7 @@ func (s *supervisor) started(o order, out outcome) {
 	case out.same:
 		// What runs may have ended meanwhile; then it is started again, as planned.
 		s.p.setStatus(func(st *Status) { st.File, st.Update = out.build.path, s.standing(out.build) })
+		s.rememberFile(out.build)
 		s.p.orders.decided(o.gen, nil)
 	case out.err == nil:
 		s.takeOver(o, out)
