@@ -32,7 +32,7 @@ var hints = map[string]string{
 	"08P01": "what answers there does not do what PostgreSQL does: name the server itself, or a pool of PgBouncer in transaction or session mode without parameters that it does not know, in HOOKSWITCH_STORE",
 	"22021": "the encoding of the database lacks a letter: create it with ENCODING 'UTF8'",
 	"22P05": "the encoding of the database lacks a letter: create it with ENCODING 'UTF8'",
-	"25006": "the server is read-only: name the primary, or several hosts and target_session_attrs=read-write, in HOOKSWITCH_STORE",
+	"25006": readOnlyHint,
 	"26000": pooledHint,
 	"28000": "the server does not let this user in: see HOOKSWITCH_STORE and the server's pg_hba.conf",
 	"28P01": "the password is wrong: see HOOKSWITCH_STORE",
@@ -49,13 +49,17 @@ var hints = map[string]string{
 	"57P03": "the server is starting or stopping: " + goesOn,
 }
 
+const readOnlyHint = "the server is read-only: name the primary, or several hosts and target_session_attrs=read-write, in HOOKSWITCH_STORE"
+
 const pooledHint = "a pooler in transaction mode stands before the server: the sidecar goes on without prepared statements"
 
-// Functions of the server that report error 42501, in all its languages.
-var denied = map[string]string{
-	"ExecWithCheckOptions": rowSecurityHint,
-	"check_enable_rls":     rowSecurityHint,
-	"get_row_security":     rowSecurityHint,
+// Codes with several causes, each with the function of the server that reports
+// one of them: its name is the same in all languages.
+var routineHints = map[string]string{
+	"0A000 call_bool_check_hook": readOnlyHint, // a standby does not begin a transaction that is to write
+	"42501 ExecWithCheckOptions": rowSecurityHint,
+	"42501 check_enable_rls":     rowSecurityHint,
+	"42501 get_row_security":     rowSecurityHint,
 }
 
 const rowSecurityHint = "row-level security is on for this table and keeps USER from its rows: ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or let USER own the tables"
@@ -79,9 +83,13 @@ func (db *DB) hint(err error) string {
 
 func (db *DB) remedy(err error) string {
 	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
-		text := hints[pe.Code]
-		if pe.Code == "42501" {
+		text := routineHints[pe.Code+" "+pe.Routine]
+		switch {
+		case text != "":
+		case pe.Code == "42501":
 			text = db.deniedHint(pe)
+		default:
+			text = hints[pe.Code]
 		}
 		return strings.NewReplacer("USER", pgx.Identifier{db.conf.User}.Sanitize(), "SCHEMA_NAME", pgx.Identifier{db.schema}.Sanitize()).Replace(text)
 	}
@@ -108,11 +116,9 @@ func (db *DB) remedy(err error) string {
 
 const authHint = "the server asks for a password in a way that is not allowed here: let it ask for scram-sha-256 (password_encryption and pg_hba.conf), and set the password anew"
 
-// deniedHint tells the reasons of error 42501 apart.
+// deniedHint tells apart the reasons of error 42501 that routineHints does not.
 func (db *DB) deniedHint(pe *pgconn.PgError) string {
 	switch {
-	case denied[pe.Routine] != "":
-		return denied[pe.Routine]
 	case db.schema == "":
 		return hints["42501"]
 	case strings.Contains(pe.Message, "must be owner"):

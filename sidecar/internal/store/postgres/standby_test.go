@@ -111,8 +111,7 @@ func TestExposed(t *testing.T) {
 	}
 }
 
-// The same with a standby that means it, which is then made synchronous, and
-// promoted.
+// The same with a real standby, which is then made synchronous, and promoted.
 func TestEdgeStandby(t *testing.T) {
 	edges.Need(t)
 	primary := pgtest.Start(t)
@@ -120,6 +119,10 @@ func TestEdgeStandby(t *testing.T) {
 	standby := primary.Standby(t, "replica")
 	if warning, _ := warned(t, url); !strings.Contains(warning, "has standbys (1) and none is synchronous") {
 		t.Errorf("an asynchronous standby: %q", warning)
+	}
+	readOnly := strings.Replace(pgtest.Either(t, url, standby), "target_session_attrs=read-write", "target_session_attrs=any", 1)
+	if _, err := postgres.Open(t.Context(), postgres.Config{URL: readOnly}); err == nil || !strings.Contains(err.Error(), "the server is read-only: name the primary") {
+		t.Errorf("opened on the standby: %v", err)
 	}
 	primary.Set(t, "synchronous_standby_names", "ANY 1 (*)")
 	await(t, "no warning of a synchronous standby", func() bool {
