@@ -125,12 +125,8 @@ func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, sta
 			defer l.d.trouble.end()
 		}
 		l.d.trouble.say(l.name, err)
-		t := time.NewTimer(backoff)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if endsWithin(ctx.Done(), backoff) {
 			return err
-		case <-t.C:
 		}
 	}
 }

@@ -96,12 +96,7 @@ func (d *Dispatcher) rememberAgain(ctx context.Context) {
 			if ctx.Err() == nil {
 				d.log.Warn("patterns are not remembered", "code", telemetry.CodeRouteUnsaved, "retry_in", backoff, "error", err)
 			}
-			t := time.NewTimer(backoff)
-			select {
-			case <-ctx.Done():
-				t.Stop()
-			case <-t.C:
-			}
+			endsWithin(ctx.Done(), backoff)
 		}
 	}
 }
