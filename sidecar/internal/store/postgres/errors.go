@@ -64,8 +64,8 @@ var routineHints = map[string]string{
 
 const rowSecurityHint = "row-level security is on for this table and keeps USER from its rows: ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or let USER own the tables"
 
-// goesOn promises what a store does that has been opened. At the start nobody
-// tries again.
+// goesOn promises what a store does that has been opened; it is the end of a hint.
+// At the start nobody tries again, nor when the store is being closed.
 const (
 	goesOn     = "the sidecar goes on by itself"
 	notStarted = "then start the sidecar again, as a service manager does by itself"
@@ -74,9 +74,13 @@ const (
 // hint says what to do about an error, as far as that is known.
 func (db *DB) hint(err error) string {
 	text := db.remedy(err)
-	if db.accepts == nil { // not opened yet
+	switch {
+	case db.accepts == nil: // not opened yet
 		text = strings.Replace(text, goesOn+" when it can", "start it, or correct HOOKSWITCH_STORE, "+notStarted, 1)
 		text = strings.Replace(text, goesOn, notStarted, 1)
+	case db.closed():
+		text, _, _ = strings.Cut(text, goesOn)
+		text = strings.TrimRight(text, ":, ")
 	}
 	return text
 }

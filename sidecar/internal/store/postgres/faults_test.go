@@ -250,6 +250,22 @@ func TestServerIsRestarted(t *testing.T) {
 	t.Logf("%d events acknowledged around two restarts", len(acked))
 }
 
+// What a store that is being closed says about a server that is gone is what it
+// leaves behind, and not that it goes on.
+func TestClosedWithoutServer(t *testing.T) {
+	server := pgtest.Start(t)
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: server.Database(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Stop()
+	err = db.Close()
+	if err == nil || !strings.HasSuffix(err.Error(), "the server cannot be reached; the jobs of this process are free again in 15s") {
+		t.Errorf("close: %v", err)
+	}
+	server.Run(t)
+}
+
 func TestOpenErrors(t *testing.T) {
 	server := pgtest.Start(t)
 	good := server.Database(t)
