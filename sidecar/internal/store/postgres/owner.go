@@ -180,7 +180,7 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 			db.notices.add(freed)
 		}
 	}
-	if renewed || time.Since(db.standbysAt) > standbysEvery {
+	if renewed || time.Since(db.standbysAt) > standbysEvery*db.ttl {
 		db.checkStandbys(ctx)
 	}
 	return db.waiting(ctx)

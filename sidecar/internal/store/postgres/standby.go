@@ -11,8 +11,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// standbysEvery is how often the server is asked for its standbys.
-const standbysEvery = time.Minute
+// standbysEvery is how often the server is asked for its standbys, in times of a
+// lease: once a minute.
+const standbysEvery = 6
 
 // A server whose standbys are all asynchronous acknowledges what none of them
 // has, and a failover loses that. Any role sees how many programs read the

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,16 +54,12 @@ func TestWarnsOfStandbys(t *testing.T) {
 	if warning, log := warned(t, url); warning != "" || strings.Contains(log.String(), "postgres-async") {
 		t.Errorf("alone: %q, %s", warning, log)
 	}
-	cfg, err := pgconn.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
+	hangUp := readLog(t, url, "true", "pg_receivewal")
+	if warning, _ := warned(t, url); warning != "" {
+		t.Errorf("with an archive: %q", warning)
 	}
-	cfg.RuntimeParams["replication"], cfg.RuntimeParams["application_name"] = "true", "replica"
-	standby, err := pgconn.ConnectConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer standby.Close(context.Background())
+	hangUp()
+	defer readLog(t, url, "true", "replica")()
 	for name, tt := range map[string]struct{ url, says string }{
 		"superuser":  {url, "has standbys (1) and none is synchronous"},
 		"usual role": {plain, "sends its log to others (1), which this user may not tell apart"},
@@ -87,6 +84,57 @@ func TestWarnsOfStandbys(t *testing.T) {
 	}
 	if warning, _ := warned(t, plain); warning != "" {
 		t.Errorf("a role that may not read pg_stat_replication, on a server that never was promoted: %q", warning)
+	}
+}
+
+// readLog connects to the server as one that reads its log, until hangUp.
+func readLog(t *testing.T, url, replication, name string, commands ...string) (hangUp func()) {
+	t.Helper()
+	cfg, err := pgconn.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.RuntimeParams["replication"], cfg.RuntimeParams["application_name"] = replication, name
+	conn, err := pgconn.ConnectConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range commands {
+		if _, err := conn.Exec(t.Context(), text).ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() { conn.Close(context.Background()) }
+}
+
+// Standbys that come and go while the sidecar runs are noticed.
+func TestStandbysComeAndGo(t *testing.T) {
+	url := pgtest.Start(t).Database(t)
+	log, said := logged()
+	db := mustOpen(t, postgres.Config{URL: url, Log: log, LeaseTTL: 300 * time.Millisecond})
+	hangUp := readLog(t, url, "true", "replica")
+	await(t, "a warning of the standby", func() bool { return db.Warning(t.Context()) != "" })
+	hangUp()
+	await(t, "no warning without it", func() bool { return db.Warning(t.Context()) == "" })
+	for _, text := range []string{"code=postgres-async", "loses nothing that was acknowledged any more"} {
+		await(t, text, func() bool { return strings.Contains(said.String(), text) })
+		if n := strings.Count(said.String(), text); n != 1 {
+			t.Errorf("%q is said %d times:\n%s", text, n, said)
+		}
+	}
+}
+
+// A consumer of changes, such as one that copies tables to a warehouse, is not a
+// standby: the server cannot fail over to it.
+func TestLogicalReplicationIsNotAStandby(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	server.Set(t, "wal_level", "logical")
+	server.Stop()
+	server.Run(t)
+	defer readLog(t, url, "database", "warehouse", `CREATE_REPLICATION_SLOT s TEMPORARY LOGICAL test_decoding`)()
+	if warning, _ := warned(t, url); warning != "" {
+		t.Errorf("warned: %q", warning)
 	}
 }
 
