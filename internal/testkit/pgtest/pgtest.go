@@ -142,7 +142,7 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 func (s *Server) Run(tb testing.TB) {
 	tb.Helper()
 	s.cmd = s.command("postgres", "-D", s.data(), "-k", s.dir,
-		"-c", "listen_addresses=", "-c", "fsync=on", "-c", "max_connections=400", "-c", "log_min_error_statement=panic", "-c", "log_min_messages=fatal")
+		"-c", "listen_addresses=", "-c", "max_connections=400", "-c", "log_min_error_statement=panic", "-c", "log_min_messages=fatal")
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := start(s.cmd); err != nil {
 		tb.Fatalf("pgtest: %v", err)

@@ -121,6 +121,22 @@ func TestPrivileges(t *testing.T) {
 	}
 }
 
+// A server that does not sync loses what was acknowledged: that is said.
+func TestServerWithoutSyncs(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	log, said := logged()
+	mustOpen(t, postgres.Config{URL: url, Log: log})
+	if strings.Contains(said.String(), "fsync") {
+		t.Errorf("said of one that syncs:\n%s", said)
+	}
+	server.Set(t, "fsync", "off")
+	await(t, "a warning of fsync=off", func() bool { // once the server has read the setting
+		mustOpen(t, postgres.Config{URL: url, Log: log})
+		return strings.Contains(said.String(), "fsync=off") && strings.Contains(said.String(), "code=postgres-unsafe")
+	})
+}
+
 // A limit for idle sessions does not cut the connection that listens.
 func TestIdleSessionTimeout(t *testing.T) {
 	server := pgtest.Start(t)
