@@ -36,6 +36,9 @@ func TestFIPS(t *testing.T) {
 	for _, tt := range []struct{ name, url, want string }{
 		{"md5", server.As(url, "old", "correct-horse"), "scram-sha-256 (password_encryption"},
 		{"md5 wanted", server.As(url, "old", "correct-horse") + "&require_auth=md5", "scram-sha-256 (password_encryption"},
+		{"md5 not ruled out", server.As(url, "old", "correct-horse") + "&require_auth=%21gss", "scram-sha-256 (password_encryption"},
+		{"md5 among others", server.As(url, "old", "correct-horse") + "&require_auth=md5,scram-sha-256", "scram-sha-256 (password_encryption"},
+		{"scram among others", server.As(url, "long", "correct-horse-battery-staple") + "&require_auth=md5,scram-sha-256", ""},
 		{"scram", server.As(url, "long", "correct-horse-battery-staple"), ""},
 		{"scram, short password", server.As(url, "brief", "pw"), ""},
 		{"trust", url, ""},

@@ -27,6 +27,18 @@ const again = 10 * time.Second
 type freezer struct {
 	address string
 	frozen  atomic.Bool
+
+	mu   sync.Mutex
+	open []net.Conn // guarded by mu
+}
+
+// cut ends all connections.
+func (f *freezer) cut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.open {
+		c.Close()
+	}
 }
 
 func startFreezer(t *testing.T, server *pgtest.Server) *freezer {
@@ -36,13 +48,11 @@ func startFreezer(t *testing.T, server *pgtest.Server) *freezer {
 		t.Fatal(err)
 	}
 	f := &freezer{address: l.Addr().String()}
-	var mu sync.Mutex
-	var open []net.Conn
 	var serving sync.WaitGroup
 	keep := func(c net.Conn) {
-		mu.Lock()
-		defer mu.Unlock()
-		open = append(open, c)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.open = append(f.open, c)
 	}
 	relay := func(to, from net.Conn) {
 		buf := make([]byte, 32<<10)
@@ -85,11 +95,7 @@ func startFreezer(t *testing.T, server *pgtest.Server) *freezer {
 	})
 	t.Cleanup(func() {
 		l.Close()
-		mu.Lock()
-		for _, c := range open {
-			c.Close()
-		}
-		mu.Unlock()
+		f.cut()
 		serving.Wait()
 	})
 	return f
@@ -162,10 +168,18 @@ func TestHostFreezes(t *testing.T) {
 	}
 	busy.Wait()
 	first.frozen.Store(true)
+	patient := make(chan error, 1)
+	go func() { // tried again on the other host, as long as its caller waits
+		_, err := db.Accept(t.Context(), newEvent("patient"), []string{target})
+		patient <- err
+	}()
 	if took := acceptAgain(t, db, "after"); took > again {
 		t.Errorf("accepted again after %v", took)
 	} else {
 		t.Logf("accepted again after %v", took)
+	}
+	if err := <-patient; err != nil {
+		t.Errorf("under way when the host froze: %v", err)
 	}
 	if text := said.String(); !strings.Contains(text, "postgres-stalled") || !strings.Contains(text, first.address) {
 		t.Errorf("the log does not name %s:\n%s", first.address, text)
@@ -198,6 +212,25 @@ func TestFrozenHostIsNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), frozen.address) || !strings.Contains(err.Error(), "cannot be reached") || strings.Contains(err.Error(), "user=") {
 		t.Errorf("open: %v", err)
 	}
+}
+
+// So does the error of a caller that waits for a connection of the pool: as the
+// URL has it, not by its address.
+func TestFrozenHostIsNamedToWhoWaits(t *testing.T) {
+	server := pgtest.Start(t)
+	first := startFreezer(t, server)
+	name := strings.Replace(first.address, "127.0.0.1", "localhost", 1)
+	url := hostsURL(t, server.Database(t), name, filepath.Dir(server.Socket()))
+	db := mustOpen(t, postgres.Config{URL: url, LeaseTTL: time.Hour})
+	first.frozen.Store(true)
+	first.cut()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // less than one attempt to connect takes
+	defer cancel()
+	if err := db.Ping(ctx); err == nil || !strings.Contains(err.Error(), "no answer from "+name+" for") {
+		t.Errorf("ping: %v", err)
+	}
+	first.frozen.Store(false) // so that Close does not wait for it
+	first.cut()
 }
 
 // A table that is locked is not a server that cannot be reached.

@@ -99,6 +99,53 @@ func TestRestoredWhileItRuns(t *testing.T) {
 	}
 }
 
+// Some connections may lead to the old server: none is used after that, neither
+// one of the pool nor the one that listens.
+func TestRestoredConnectionsAreNew(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	db := mustOpen(t, postgres.Config{URL: url, LeaseTTL: 2 * time.Second})
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	woken := make(chan struct{}, 100)
+	go func() { _ = db.Watch(t.Context(), func([]string) { woken <- struct{}{} }) }()
+	<-woken // it listens
+	backup := server.Dump(t, url)
+	server.Restore(t, url, backup)
+	var restored time.Time
+	if err := conn.QueryRow(t.Context(), `SELECT clock_timestamp()`).Scan(&restored); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "no connection from before", func() (none bool) {
+		db.Beat()
+		err := conn.QueryRow(t.Context(), `SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'hookswitch' AND backend_start < $1)`, restored).Scan(&none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return none
+	})
+}
+
+// A server that keeps the identity of its history to itself still shows that the
+// tables are others.
+func TestRestoredThoughTheServerTellsLittle(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	server.Exec(t, url, `CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO plain; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC`)
+	log, said := logged()
+	db := mustOpen(t, postgres.Config{URL: server.As(url, "plain", ""), Log: log, LeaseTTL: 2 * time.Second})
+	if n := strings.Count(said.String(), "does not say when a standby has become the primary"); n != 1 {
+		t.Errorf("said %d times that the server does not tell:\n%s", n, said)
+	}
+	server.Restore(t, url, server.Dump(t, url))
+	db.Beat()
+	await(t, "a word of the other history", func() bool { return strings.Contains(said.String(), "code=store-renewed") })
+}
+
 // A standby may know a job but not its claim, or not the attempts that it has
 // had.
 func TestHeldAgainstTheDatabase(t *testing.T) {

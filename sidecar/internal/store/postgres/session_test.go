@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	neturl "net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,18 @@ func TestSessionDefaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A schema may be called anything that PostgreSQL lets it be called.
+func TestSchemaOfAnyName(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	server.Exec(t, url, `CREATE SCHEMA "o'd\d""x"; CREATE ROLE old LOGIN SUPERUSER; ALTER ROLE old SET standard_conforming_strings = off`)
+	url += "&search_path=" + neturl.QueryEscape(`"o'd\d""x",public`)
+	for _, user := range []string{"hookswitch", "old"} {
+		lifeOf(t, mustOpen(t, postgres.Config{URL: server.As(url, user, "")}), user)
+	}
+	server.Exec(t, url, `SELECT * FROM "o'd\d""x".hookswitch_events`)
 }
 
 // witness makes the server note, at the end of each transaction that changes a
