@@ -11,9 +11,6 @@ import (
 	"path/filepath"
 )
 
-// FileName is the name of the database in a data directory.
-const FileName = fileName
-
 // Summary describes the contents of a database file.
 type Summary struct {
 	Schema int   // as PRAGMA user_version counts it
@@ -29,7 +26,7 @@ type Summary struct {
 // VACUUM INTO reads one snapshot. SQLite's backup API would start again at each
 // change that another process makes, so beside a busy sidecar it never ends.
 func Backup(ctx context.Context, dir, file string) (s Summary, err error) {
-	path, err := filepath.Abs(filepath.Join(dir, fileName))
+	path, err := filepath.Abs(filepath.Join(dir, FileName))
 	if err != nil {
 		return s, fmt.Errorf("sqlite: back up %s: %w", dir, err)
 	}

@@ -33,7 +33,7 @@ func TestFilesAreReplaced(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		spoil      func(dir string) error
-		mend       func(dir string) error // nil: nothing can
+		repair     func(dir string) error // nil: nothing can
 		wantInText string
 	}{
 		{"the directory is removed", os.RemoveAll, nil, "it is gone"},
@@ -59,10 +59,10 @@ func TestFilesAreReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 			refuses(t, db, tt.wantInText)
-			if tt.mend == nil {
+			if tt.repair == nil {
 				return
 			}
-			if err := tt.mend(dir); err != nil {
+			if err := tt.repair(dir); err != nil {
 				t.Fatal(err)
 			}
 			if err := errors.Join(db.Intact(), db.Ping(t.Context())); err != nil {

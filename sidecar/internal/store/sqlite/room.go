@@ -32,14 +32,14 @@ const (
 	maxReserve   = 64 << 20
 	removalShare = 4
 
-	// resultBytes is what the result of an event takes, about.
+	// resultBytes is about how much the result of an event takes.
 	resultBytes = 1024
 
 	// ample is how much room there is on most disks: with it nobody needs to
 	// know exactly.
 	ample = 1 << 30
 
-	// opCost is what an event may take in the log beside twice its own size:
+	// opCost is how much an event may take in the log beside twice its own size:
 	// pages of each index, which it does not share with others.
 	opCost = 32 << 10
 
@@ -48,7 +48,7 @@ const (
 	ownShare = 4
 )
 
-// The errors of what there is no room for.
+// Errors of operations for which there is no room.
 var (
 	errNoRoomEvent  = errors.New("what is left is kept to record results and to remove old events")
 	errNoRoomResult = errors.New("what is left is kept to remove old events")
@@ -99,7 +99,7 @@ func (r *room) limitLog(ctx context.Context, conn *sql.Conn) error {
 // room for events any more, and false if that is not known. at is dir, or, while
 // there is none, the directory above it that there is.
 func Capacity(dir, at string) (bytes int64, known bool) {
-	r := openRoom(filepath.Join(dir, fileName), func(string) (free, total uint64, err error) { return telemetry.DiskRoom(at) })
+	r := openRoom(filepath.Join(dir, FileName), func(string) (free, total uint64, err error) { return telemetry.DiskRoom(at) })
 	free, _, err := r.disk(at)
 	if err != nil || r.reserve == 0 {
 		return 0, false

@@ -34,7 +34,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-const fileName = "events.db"
+// FileName is the name of the database in a data directory.
+const FileName = "events.db"
 
 // Config says where the store lives. Dir is required.
 type Config struct {
@@ -114,7 +115,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		return nil, fmt.Errorf("sqlite: open %s: %w", cfg.Dir, err)
 	}
 	db := &DB{
-		path:     filepath.Join(dir, fileName),
+		path:     filepath.Join(dir, FileName),
 		vfs:      cfg.VFS,
 		log:      cfg.Log,
 		onCommit: cfg.OnCommit,
