@@ -167,7 +167,7 @@ func (s *Server) Run(ctx context.Context) error {
 	<-failed
 	if err != nil {
 		s.closing.Store(true)
-		_ = s.http.Close() // who is still there has not been acknowledged
+		_ = s.http.Close() // clients still connected were never acknowledged
 		return fmt.Errorf("accept: shutdown: %w", err)
 	}
 	return nil

@@ -32,7 +32,7 @@ const recordBudget = 10 * time.Second
 // answerBudget is how long a sender may take to read the answer.
 const answerBudget = 10 * time.Second
 
-// statusHungUp is what is noted for a sender that did not wait for an answer.
+// statusHungUp is noted for a sender that did not wait for an answer.
 // It is never sent.
 const statusHungUp = 499
 

@@ -53,7 +53,7 @@ const (
 	storePostgres = "postgres"
 )
 
-// Source is what is backed up.
+// Source names what is backed up.
 type Source struct {
 	Dir     string   // data directory
 	Keys    []string // names of key files in it; those that are not there are skipped

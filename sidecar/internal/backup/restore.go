@@ -13,7 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
-// Target is where a backup is put back.
+// Target says where a backup is put back.
 type Target struct {
 	Dir     string // data directory; it is made if it is not there
 	URL     string // of an empty PostgreSQL database; empty: SQLite in Dir

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Reading is what the clocks of a machine say at one moment.
+// Reading holds what the clocks of a machine say at one moment.
 type Reading struct {
 	Wall time.Time // its monotonic reading is ignored
 

@@ -52,7 +52,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	}
 	switch err := l.record(results, task, a, state, nextAt); {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrStale):
-		l.d.log.Warn("the result of an attempt is dropped: the store does not know this event any more, or has moved on without the attempt; it was restored, or failed over to a server that had not got everything", "code", telemetry.CodeResultStale, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
+		l.d.log.Warn("the result of an attempt is dropped: the store does not know this event any more, or has moved on without the attempt; it was restored, or failed over to a server that did not have everything", "code", telemetry.CodeResultStale, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
 		return
 	case err != nil:
 		l.d.unrecorded.Add(1)

@@ -90,7 +90,7 @@ func (s *suspects) release() (tasks []store.Task) {
 	return tasks
 }
 
-// queue is what waits to go alone.
+// queue describes the suspects that wait to go alone.
 type queue struct {
 	alone   bool          // one does at this moment
 	held    int           // wait for it
@@ -136,7 +136,7 @@ func (s *suspects) next() []store.Task {
 	return []store.Task{t}
 }
 
-// company is what an attempt has to say about others at its end.
+// company tells, at the end of an attempt, whether there were others meanwhile.
 type company struct {
 	met      bool // others were under way when it began
 	meetings int

@@ -17,7 +17,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Config is what a [Pool] needs.
+// Config configures a [Pool].
 type Config struct {
 	Name  string // of the listener, for the log
 	Max   int    // connections at the same time

@@ -256,8 +256,8 @@ type Store interface {
 
 	// Renewed receives after the store was restored, or has failed over to a
 	// server that may not have got everything: what was told it may be
-	// forgotten. Who relies on something that was written earlier, and will
-	// not be again, writes it anew. There is one receiver.
+	// forgotten. A caller that relies on something written earlier, which will
+	// not be written again, writes it anew. There is one receiver.
 	Renewed() <-chan struct{}
 
 	// Probe reports whether Accept would take e at this moment: it does all

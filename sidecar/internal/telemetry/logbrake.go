@@ -40,7 +40,7 @@ type kind struct {
 	reason string
 }
 
-// left is what was left out of one kind.
+// left counts the records of one kind that were left out.
 type left struct {
 	free    time.Time // when all of the burst is available again
 	count   int

@@ -13,7 +13,7 @@ const (
 	// logHeld bounds the bytes that wait to be written: seconds of a busy log.
 	logHeld = 4 << 20
 
-	// logChunk is what a pipe takes in one piece (PIPE_BUF), so that lines of
+	// logChunk is how much a pipe takes in one piece (PIPE_BUF), so that lines of
 	// several processes that share it stay whole.
 	logChunk = 4096
 

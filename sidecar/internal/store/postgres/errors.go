@@ -104,7 +104,7 @@ func (db *DB) remedy(err error) string {
 	case strings.Contains(text, "require_auth"):
 		return authHint
 	case strings.Contains(text, "tls error"):
-		return "the server is there, but TLS does not come about: see sslmode and sslrootcert in HOOKSWITCH_STORE"
+		return "the server is there, but a TLS connection to it fails: see sslmode and sslrootcert in HOOKSWITCH_STORE"
 	case strings.Contains(text, "hostname resolving error"):
 		return "no such host: correct HOOKSWITCH_STORE, or fix the name service"
 	case isConnectError(err), disconnected(err):

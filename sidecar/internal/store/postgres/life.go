@@ -11,11 +11,11 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// life is what tells one history of a database from another: a standby that is
-// promoted begins a new timeline, and a database that is restored is made anew.
-// What a process holds in memory is about the history in which it was read.
+// life identifies one history of a database: a standby that is promoted begins a
+// new timeline, and a database that is restored is made anew. What a process
+// holds in memory is about the history in which it was read.
 //
-// Nothing depends on that this is noticed. Numbers are never trusted alone (see
+// Nothing depends on noticing another one. Numbers are never trusted alone (see
 // jobIs), and what is held is compared with the database at each beat.
 type life struct {
 	system   string // identifier of the cluster; "" if the server does not tell
@@ -84,12 +84,12 @@ func (db *DB) noteLife(ctx context.Context) (changed bool, err error) {
 	return true, nil
 }
 
-// renew forgets connections, of which some may lead to the old server, and has
+// renew forgets connections, some of which may lead to the old server, and has
 // the routes told again. What retention has seen it forgets by itself, the
 // leases of others are the caller's, and what is claimed is compared with the
 // database by each beat.
 func (db *DB) renew(was, now *life) {
-	db.log.Warn("the database is another one than before: it failed over to a standby, or was restored; what it had not got is lost, and results of events that it does not know are dropped",
+	db.log.Warn("the database is not the one it was before: it failed over to a standby, or was restored; what had not reached it is lost, and results of events that it does not know are dropped",
 		"code", telemetry.CodeStoreRenewed, "database", db.name, "was", was.String(), "now", now.String())
 	db.epoch.Add(1)
 	if cut := db.unlisten.Load(); cut != nil {
@@ -145,7 +145,7 @@ func (db *DB) confirm(ctx context.Context) error {
 		return err
 	}
 	if lost := db.held.keep(ids, deliveries, known); lost > 0 {
-		db.log.Warn("events under way are not in the database any more: it failed over to a standby that had not got them, or was restored; their results will be dropped",
+		db.log.Warn("events under way are not in the database any more: it failed over to a standby that did not have them, or was restored; their results will be dropped",
 			"code", telemetry.CodeStoreRenewed, "database", db.name, "events", lost)
 	}
 	return nil

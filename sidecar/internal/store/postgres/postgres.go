@@ -281,7 +281,7 @@ func (db *DB) shut() error {
 	return nil
 }
 
-// closePool does not wait for a server that is gone: to take leave of it takes
+// closePool does not wait for a server that is gone: saying goodbye to it takes
 // 15 seconds for each connection.
 func (db *DB) closePool() {
 	closed := make(chan struct{})

@@ -196,11 +196,11 @@ func (db *DB) examine(stuck []*use) stall {
 	return stall{stallBusy, "the server " + host + " answers, but takes long over its work: look at its load and its disk"}
 }
 
-// backend is what a process of the server does for us.
+// backend says what a process of the server does for us.
 type backend struct {
 	idle     time.Duration // for how long it has had nothing to do; 0 while it works
 	event    string        // what it waits for
-	kind     string        // and of which kind that is
+	kind     string        // the kind of that event
 	blockers string        // who holds the lock that it waits for
 }
 

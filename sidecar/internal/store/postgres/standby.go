@@ -30,7 +30,7 @@ WHERE r.state IS DISTINCT FROM 'backup' AND coalesce(r.application_name, '') NOT
 	whichNames = `SELECT current_setting('synchronous_standby_names') <> '', false, -1::bigint`
 )
 
-// standbys is what is known of those of the server.
+// standbys says what is known of the standbys of the server.
 type standbys struct {
 	synchronous bool  // the server waits for one
 	named       bool  // they are told apart from other programs that read the log

@@ -23,8 +23,8 @@ type Faults interface {
 // RunFaults makes every write of the contract while its commits are lost, and
 // while they happen but are reported lost. After an error nothing is half done,
 // and the repetition, which is what callers do, leads to where the write would
-// have without the fault. mends says that the store itself mends one failure.
-func RunFaults(t *testing.T, mends bool, open func(t *testing.T) (store.Store, Faults)) {
+// have without the fault. repairs says that the store itself makes up for one failure.
+func RunFaults(t *testing.T, repairs bool, open func(t *testing.T) (store.Store, Faults)) {
 	for _, happens := range []bool{false, true} {
 		for _, times := range []int{1, -1} {
 			for i, w := range writes() {
@@ -32,7 +32,7 @@ func RunFaults(t *testing.T, mends bool, open func(t *testing.T) (store.Store, F
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					s, faults := open(t)
-					writes()[i].check(t, s, faults, happens, times, mends && times == 1)
+					writes()[i].check(t, s, faults, happens, times, repairs && times == 1)
 				})
 			}
 		}
@@ -128,8 +128,8 @@ func pruneAll(ctx context.Context, s store.Store) error {
 	}
 }
 
-// check makes the write. mended says that no error is expected.
-func (w write) check(t *testing.T, s store.Store, faults Faults, happens bool, times int, mended bool) {
+// check makes the write. repaired says that no error is expected.
+func (w write) check(t *testing.T, s store.Store, faults Faults, happens bool, times int, repaired bool) {
 	w.prepare(t, s)
 	before := w.state(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -142,14 +142,14 @@ func (w write) check(t *testing.T, s store.Store, faults Faults, happens bool, t
 		return
 	case failed == 0:
 		t.Fatal("no commit has failed")
-	case mended && err != nil:
-		t.Errorf("one failure was not mended: %v", err)
-	case !mended && err == nil:
+	case repaired && err != nil:
+		t.Errorf("one failure was not repaired: %v", err)
+	case !repaired && err == nil:
 		t.Error("a write whose commit failed was reported as done")
 	}
 	switch got := w.state(t, s); {
 	case err == nil && got != w.want:
-		t.Errorf("after it was mended: %q, want %q", got, w.want)
+		t.Errorf("after it was repaired: %q, want %q", got, w.want)
 	case got != before && got != w.want:
 		t.Errorf("after the failure: %q, which is neither %q nor %q", got, before, w.want)
 	}

@@ -40,7 +40,7 @@ func finishOther(t *testing.T, open OpenFunc) {
 	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0)
 	before, stats = delivery(t, s, e.DeliveryID), storeStats(t, s)
 	for name, other := range impostors(task) {
-		// The number of the attempt is taken, which is no repetition.
+		// The number of the attempt is taken, which is not a repetition.
 		wantErr(t, name, s.Finish(t.Context(), attempt(other, store.OutcomeDone), store.Done, time.Time{}), store.ErrNotFound)
 	}
 	same(t, "delivery", delivery(t, s, e.DeliveryID), before)

@@ -9,9 +9,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// clockSetBack is what is true after the clock was an hour ahead: nothing waits
-// longer than it would have without that, and what was not tried not at all.
-// Times are from t0, to which the clock was set back.
+// clockSetBack: after the clock was an hour ahead nothing waits longer than it
+// would have without that, and what was not tried does not wait at all. Times are
+// from t0, to which the clock was set back.
 func clockSetBack(t *testing.T, open OpenFunc) {
 	schedule := store.Schedule{2 * time.Minute, 10 * time.Minute}
 	const first, second = 3 * time.Minute, 15 * time.Minute // the longest that jitter makes of them
