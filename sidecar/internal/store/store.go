@@ -10,6 +10,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -189,6 +190,19 @@ type Delivery struct {
 	Event    *Event
 	Jobs     []Job
 	Attempts []Attempt // most recent first
+}
+
+// Whole drops deliveries without an event, and names the event in the attempts of
+// the others. Row-level security can hide an event and not its jobs, and so can a
+// damaged file.
+func Whole(list []Delivery) []Delivery {
+	list = slices.DeleteFunc(list, func(d Delivery) bool { return d.Event == nil })
+	for _, d := range list {
+		for i := range d.Attempts {
+			d.Attempts[i].DeliveryID = d.Event.DeliveryID
+		}
+	}
+	return list
 }
 
 // Final reports whether the delivery came to its end once: there was at least

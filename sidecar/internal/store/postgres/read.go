@@ -60,6 +60,9 @@ func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) 
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: the event with the id %q cannot be read", store.ErrNotFound, id)
+	}
 	return &found[0], nil
 }
 
@@ -114,7 +117,8 @@ var (
 	summary = detail{summaryColumns, `a.n = j.attempts`}
 )
 
-// loadDeliveries returns the deliveries of events in the order of seqs.
+// loadDeliveries returns the deliveries of events in the order of seqs, without
+// those of which only jobs are left to read.
 func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]store.Delivery, error) {
 	if len(seqs) == 0 {
 		return nil, nil
@@ -162,12 +166,12 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
 			of := &out[place[seq]]
-			a.DeliveryID, a.Target = of.Event.DeliveryID, target
+			a.Target = target
 			of.Attempts = append(of.Attempts, a)
 		}
 		return struct{}{}, err
 	})
-	return out, err
+	return store.Whole(out), err
 }
 
 // Backlog implements [store.Store].

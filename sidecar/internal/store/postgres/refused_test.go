@@ -12,6 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
 )
 
 // A database that cannot hold every letter keeps them all the same.
@@ -108,6 +109,14 @@ func TestPrivileges(t *testing.T) {
 	log, said := logged()
 	db := mustOpen(t, postgres.Config{URL: server.As(url, "poor", ""), Log: log})
 	lifeOf(t, db, "poor")
+	accept(t, db, "hidden", "plugin:a")
+	hidden, err := db.Claim(t.Context(), "plugin:a", time.Now(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Finish(t.Context(), done(hidden[0]), store.Done, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
 	server.Exec(t, url, `ALTER TABLE app.hookswitch_events ENABLE ROW LEVEL SECURITY`)
 	if _, err := db.Accept(t.Context(), newEvent("1"), nil); err == nil || !strings.Contains(err.Error(), "row-level security") || strings.Contains(err.Error(), "GRANT") {
 		t.Errorf("with row-level security: %v", err)
@@ -115,10 +124,11 @@ func TestPrivileges(t *testing.T) {
 	if strings.Contains(said.String(), "postgres-unsafe") {
 		t.Errorf("said before:\n%s", said)
 	}
-	mustOpen(t, postgres.Config{URL: server.As(url, "poor", ""), Log: log})
+	db = mustOpen(t, postgres.Config{URL: server.As(url, "poor", ""), Log: log})
 	if !strings.Contains(said.String(), "postgres-unsafe") {
 		t.Error("row-level security is not warned of")
 	}
+	storetest.Hidden(t, db, hidden[0].Event.DeliveryID)
 }
 
 // A server that does not sync loses what was acknowledged: that is said.

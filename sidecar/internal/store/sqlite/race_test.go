@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
 )
 
 // claimed returns the tasks that are due.
@@ -131,4 +132,17 @@ func TestRequeuedWhileItIsRemoved(t *testing.T) {
 	close(letGo)
 	all.Wait()
 	claimed(t, db, 1)
+}
+
+// A damaged file may have lost an event and not its jobs.
+func TestEventIsGone(t *testing.T) {
+	dir := t.TempDir()
+	db := mustOpen(t, dir)
+	accept(t, db, "gone", "plugin:a")
+	task := claimed(t, db, 1)[0]
+	if err := finish(t, db, task, store.OutcomeDone, store.Done); err != nil {
+		t.Fatal(err)
+	}
+	execSQL(t, filepath.Join(dir, "events.db"), `DELETE FROM events`)
+	storetest.Hidden(t, db, task.Event.DeliveryID)
 }

@@ -68,6 +68,9 @@ func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) 
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%w: the event with the id %q cannot be read", store.ErrNotFound, id)
+	}
 	return &found[0], nil
 }
 
@@ -131,7 +134,8 @@ var (
 	summary = detail{summaryColumns, `attempts.n = jobs.attempts`}
 )
 
-// loadDeliveries returns the deliveries of events in the order of seqs.
+// loadDeliveries returns the deliveries of events in the order of seqs, without
+// those of which only jobs are left to read.
 func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]store.Delivery, error) {
 	if len(seqs) == 0 {
 		return nil, nil
@@ -182,12 +186,12 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
 			of := &out[at[seq]]
-			a.DeliveryID, a.Target = of.Event.DeliveryID, target
+			a.Target = target
 			of.Attempts = append(of.Attempts, a)
 		}
 		return struct{}{}, err
 	})
-	return out, err
+	return store.Whole(out), err
 }
 
 // Routes implements [store.Store].
