@@ -76,6 +76,7 @@ func (db *DB) hint(err error) string {
 	text := db.remedy(err)
 	switch {
 	case db.accepts == nil: // not opened yet
+		text = strings.Replace(text, goesOn+" when it does", "restart it, or correct HOOKSWITCH_STORE, "+notStarted, 1)
 		text = strings.Replace(text, goesOn+" when it can", "start it, or correct HOOKSWITCH_STORE, "+notStarted, 1)
 		text = strings.Replace(text, goesOn, notStarted, 1)
 	case db.closed():
@@ -103,6 +104,8 @@ func (db *DB) remedy(err error) string {
 		return "no host of the URL is a primary that takes writes: name it in HOOKSWITCH_STORE"
 	case strings.Contains(text, "require_auth"):
 		return authHint
+	case strings.Contains(text, "tls error: timeout"): // it was not asked for a certificate yet
+		return "the server takes connections and does not answer: " + goesOn + " when it does"
 	case strings.Contains(text, "tls error"):
 		return "the server is there, but a TLS connection to it fails: see sslmode and sslrootcert in HOOKSWITCH_STORE"
 	case strings.Contains(text, "hostname resolving error"):

@@ -269,7 +269,10 @@ func TestClosedWithoutServer(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	server := pgtest.Start(t)
 	good := server.Database(t)
+	silent := startFreezer(t, server)
+	silent.frozen.Store(true)
 	for name, c := range map[string]struct{ url, want string }{
+		"silent":      {strings.Replace(hostsURL(t, good, silent.address), "sslmode=disable", "sslmode=prefer&connect_timeout=1&password=s3cret", 1), "takes connections and does not answer: restart it"},
 		"not a URL":   {"postgres://user:s3cret@host:port/db", "postgres://USER"},
 		"nobody":      {"postgres://user:s3cret@127.0.0.1:1/db", "cannot be reached: start it, or correct HOOKSWITCH_STORE, then start the sidecar again"},
 		"no TLS":      {strings.Replace(hostsURL(t, good, startFreezer(t, server).address), "sslmode=disable", "sslmode=require&password=s3cret", 1), "a TLS connection to it fails"},
