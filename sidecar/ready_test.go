@@ -3,6 +3,7 @@ package sidecar_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
 // TestReadinessFollowsAccepts: a sidecar whose accepts fail is not ready, also
@@ -196,4 +198,37 @@ func TestFilesAreRestored(t *testing.T) {
 	if _, err := os.Stat(r.at.Socket); err == nil {
 		t.Error("the socket is left behind")
 	}
+}
+
+// TestStatusWithoutStore: whoever asks how a sidecar is doing hears what is known
+// of it while the store does not answer.
+func TestStatusWithoutStore(t *testing.T) {
+	server := pgtest.Start(t)
+	r := start(t, func(c *sidecar.Config) { c.Store, c.DataDir = server.Database(t), t.TempDir() })
+	r.send("fax.received", nil)
+	read := func() (s adminapi.Status) {
+		t.Helper()
+		status, text := r.get("/api/v1/status")
+		if status != http.StatusOK {
+			t.Fatalf("status: %d %s", status, text)
+		}
+		if err := json.Unmarshal([]byte(text), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if s := read(); s.Store.Error != "" || s.Store.Bytes == 0 || len(s.Targets) == 0 {
+		t.Errorf("with a store: %+v", s)
+	}
+	server.Kill()
+	r.eventually("what is known without a store", func() bool {
+		s := read()
+		return !s.Ready && strings.Contains(s.Unready, "store") && strings.Contains(s.Store.Error, "does not answer") &&
+			len(s.Targets) == 0 && len(s.Plugins) == 1 && s.Webhooks != ""
+	})
+	if !strings.Contains(r.log.String(), "could not be asked what waits") {
+		t.Error("the log does not say why")
+	}
+	server.Run(t)
+	r.eventually("all of it again", func() bool { s := read(); return s.Ready && s.Store.Error == "" && len(s.Targets) > 0 })
 }

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -24,8 +25,8 @@ func (s *Sidecar) onAnswer(result string, took time.Duration) {
 
 // report says how the sidecar is doing, for people.
 func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
-	stats, err := s.store.Stats(ctx)
-	if err != nil {
+	stats, err := s.stats(ctx)
+	if errors.Is(err, store.ErrClosed) || ctx.Err() != nil {
 		return adminapi.Status{}, err
 	}
 	now := time.Now()
@@ -41,10 +42,23 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		Targets: s.targetStatus(stats), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
+	if err != nil { // nobody should take what is not known for nothing
+		r.Targets, r.Store.Error = []adminapi.TargetStatus{}, "does not answer: the log of the sidecar says why"
+		s.log.Error("the store could not be asked what waits, for its status", "code", telemetry.CodeAdminFailed, "error", err)
+	}
 	for _, p := range s.plugins.Status() {
 		r.Plugins = append(r.Plugins, adminapi.PluginStatus{Name: p.Name, State: string(p.State), Version: p.Version, LastError: p.LastError})
 	}
 	return r, nil
+}
+
+// statsWait is how long a status waits for a store that may hang.
+const statsWait = 2 * time.Second
+
+func (s *Sidecar) stats(ctx context.Context) (store.Stats, error) {
+	ctx, cancel := context.WithTimeout(ctx, statsWait)
+	defer cancel()
+	return s.store.Stats(ctx)
 }
 
 func ackStatus(m live.Reading) adminapi.AckStatus {

@@ -61,6 +61,12 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 	if s.Store.DiskFree > 0 {
 		disk = "   disk " + byteSize(s.Store.DiskFree) + " free"
 	}
+	if s.Store.Error != "" {
+		fmt.Fprintf(w, "  store      %s%s\n\n", p.red(s.Store.Error), disk)
+		fmt.Fprintln(w, "  what waits and what is dead is not known until it does")
+		printPlugins(w, p, s.Plugins)
+		return
+	}
 	fmt.Fprintf(w, "  store      %s%s\n", byteSize(uint64(max(0, s.Store.Bytes))), disk)
 	if s.Unhandled > 0 {
 		fmt.Fprintf(w, "  %s  %s that no target wanted, kept: hookswitch events list --status unhandled\n", p.yellow("unhandled"), count(s.Unhandled, "event"))
@@ -92,11 +98,15 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 	if !handled {
 		fmt.Fprintln(w, p.yellow("  nobody handles events yet"))
 	}
-	if len(s.Plugins) == 0 {
+	printPlugins(w, p, s.Plugins)
+}
+
+func printPlugins(w io.Writer, p palette, plugins []adminapi.PluginStatus) {
+	if len(plugins) == 0 {
 		return
 	}
 	fmt.Fprintln(w)
-	for _, pl := range s.Plugins {
+	for _, pl := range plugins {
 		state := p.green(pl.State)
 		if pl.State != "ready" {
 			state = p.yellow(pl.State)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
 func TestRowsFit(t *testing.T) {
@@ -86,5 +88,23 @@ func TestProgress(t *testing.T) {
 	p.shown = p.shown.Add(-time.Minute)
 	if p.at(2); !strings.HasSuffix(p.w.(*bytes.Buffer).String(), "\n") {
 		t.Errorf("it said %q later, no line", p.w)
+	}
+}
+
+// TestStatusOfUnknown: what is not known is not shown as nothing.
+func TestStatusOfUnknown(t *testing.T) {
+	var out bytes.Buffer
+	s := adminapi.Status{Unready: "store", Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}}}
+	s.Store.Error = "does not answer: the log of the sidecar says why"
+	printStatus(&out, newPalette(nil, &out), s)
+	for _, want := range []string{"not ready: store", "store      does not answer: the log", "what waits and what is dead is not known", "crm"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &out)
+		}
+	}
+	for _, not := range []string{"TARGET", "0 B", "nobody handles"} {
+		if strings.Contains(out.String(), not) {
+			t.Errorf("%q in:\n%s", not, &out)
+		}
 	}
 }

@@ -63,6 +63,7 @@ type PluginStatus struct {
 
 // StoreStatus is how large the store is.
 type StoreStatus struct {
+	Error    string `json:"error"` // why targets, unhandled and bytes are not known, or ""
 	Bytes    int64  `json:"bytes"`
 	DiskFree uint64 `json:"disk_free_bytes"` // of the data directory; 0 if it is not known
 }
