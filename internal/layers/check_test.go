@@ -92,8 +92,8 @@ func (c *checker) ownImport(f file, here row, part, to string) {
 			c.breach("%s: imports %s: only the sidecar does", f.name, to)
 		}
 	case here.layer == aside:
-		if there.layer > 1 {
-			c.breach("%s: imports %s: what the whole sidecar imports may import only layers 0 and 1", f.name, to)
+		if there.layer > 10 {
+			c.breach("%s: imports %s: what the whole sidecar imports may import only layers 0 and 10", f.name, to)
 		}
 	case there.layer > here.layer:
 		c.breach("%s: imports %s: layer %d imports layer %d, and imports point down", f.name, to, here.layer, there.layer)

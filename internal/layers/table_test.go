@@ -29,46 +29,48 @@ type row struct {
 
 // Layers of packages that stand beside the others.
 const (
-	// aside: the whole sidecar may import it; it imports only layers 0 and 1.
+	// aside: the whole sidecar may import it; it imports only layers 0 and 10.
 	aside = -1
 	// testOnly: only test files import it, and it may import all but programs.
 	testOnly = -2
 )
 
-// table is the order of the module, top to bottom.
+// table is the order of the module, top to bottom. Layers are numbered by tens,
+// so that a part can have an order of its own within.
 var table = []row{
-	// 6: programs, which nothing imports.
+	// 60: programs, which nothing imports.
 	{pattern: "sidecar/cmd/*/...", layer: program},
 	{pattern: "plugins/hookswitch-plugin-*/...", layer: program, public: true},
 	{pattern: "examples/*/...", layer: program, public: true},
 
-	// 5: composition.
-	{pattern: "sidecar", layer: 5},
+	// 50: composition.
+	{pattern: "sidecar", layer: 50},
 
-	// 4: faces and loops.
-	{pattern: "sidecar/internal/accept/...", layer: 4},
-	{pattern: "sidecar/internal/dispatch/...", layer: 4},
-	{pattern: "sidecar/internal/deliveryapi/...", layer: 4},
-	{pattern: "sidecar/internal/adminapi/...", layer: 4},
-	{pattern: "sidecar/internal/backup", layer: 4},
-	{pattern: "sidecar/internal/replay/...", layer: 4},
-	{pattern: "sidecar/internal/retention/...", layer: 4},
-	{pattern: "sidecar/internal/reconcile/...", layer: 4},
-	{pattern: "sidecar/internal/dashboard/...", layer: 4},
+	// 40: faces and loops.
+	{pattern: "sidecar/internal/accept/...", layer: 40},
+	{pattern: "sidecar/internal/dispatch/...", layer: 40},
+	{pattern: "sidecar/internal/deliveryapi/...", layer: 40},
+	{pattern: "sidecar/internal/adminapi/...", layer: 40},
+	{pattern: "sidecar/internal/backup", layer: 40},
+	{pattern: "sidecar/internal/replay/...", layer: 40},
+	{pattern: "sidecar/internal/retention/...", layer: 40},
+	{pattern: "sidecar/internal/reconcile/...", layer: 40},
+	{pattern: "sidecar/internal/dashboard/...", layer: 40},
 
-	// 3: targets.
-	{pattern: "sidecar/internal/forward/...", layer: 3},
-	{pattern: "sidecar/internal/pluginhost/...", layer: 3, testsUse: []string{"plugins/sdk"}}, // they run plugins
-	{pattern: "plugins/sdk/...", layer: 3},
+	// 30: targets.
+	{pattern: "sidecar/internal/forward/...", layer: 30},
+	{pattern: "sidecar/internal/pluginhost/...", layer: 30, testsUse: []string{"plugins/sdk"}}, // they run plugins
+	{pattern: "plugins/sdk/...", layer: 30},
 
-	// 2: state. The contract of stores stays free of what implements it.
-	{pattern: "sidecar/internal/store", layer: 2, stdOnly: true},
-	{pattern: "sidecar/internal/store/...", layer: 2},
-	{pattern: "sidecar/internal/live", layer: 2, stdOnly: true},
-	{pattern: "internal/pluginpb/...", layer: 2},
+	// 20: state. The contract of stores stays free of what implements it.
+	{pattern: "sidecar/internal/store", layer: 20, stdOnly: true},
+	{pattern: "sidecar/internal/store/...", layer: 20},
+	{pattern: "sidecar/internal/live", layer: 20, stdOnly: true},
+	{pattern: "internal/pluginpb/...", layer: 20},
 
-	// 1 and 0: what everybody imports.
-	{pattern: "middleware/webhook/...", layer: 1, stdOnly: true},
+	// 10 and 0: what everybody imports.
+	{pattern: "sidecar/internal/delivery", layer: 10, stdOnly: true},
+	{pattern: "middleware/webhook/...", layer: 10, stdOnly: true},
 	{pattern: "middleware/event/...", layer: 0, stdOnly: true},
 
 	{pattern: "sidecar/internal/telemetry/...", layer: aside},
@@ -82,7 +84,7 @@ var table = []row{
 	{pattern: "internal/layers", layer: testOnly, stdOnly: true},
 }
 
-const program = 6
+const program = 60
 
 // homes says which packages may import a dependency outside of tests. A
 // dependency with few homes can be replaced; one that is not here has not yet

@@ -1,10 +1,11 @@
 // Package store keeps what the sidecar has promised to deliver: events, the
-// jobs that each event makes for its targets, and every attempt at a job.
+// jobs that each event makes for its targets, and every attempt at a job, all
+// of them in the words of package delivery.
 //
-// [Store] is the contract; package storetest states it as tests, and package
-// sqlite implements it. Start with [Store.Accept], after whose return the
-// event survives a crash, and with [Next], the one place that decides which
-// state a job is in after an attempt.
+// [Store] is the contract; package storetest states it as tests, and packages
+// sqlite and postgres implement it. Start with [Store.Accept], after whose
+// return the event survives a crash. What an attempt makes of its job is
+// decided elsewhere, in [delivery.Next]; a store writes it down.
 package store
 
 import (
@@ -24,159 +25,6 @@ var ErrClosed = errors.New("store: closed")
 // without it, which happens only to a store that has lost some of its latest
 // changes: one that was restored, or a standby that was promoted.
 var ErrStale = errors.New("store: the job has moved on without this attempt")
-
-// ErrNotReady is what a target returns instead of an [Attempt] if it is down,
-// and so has not tried the task. No store returns it.
-var ErrNotReady = errors.New("the target is not ready: nothing was sent")
-
-// ErrSenderGone is the cause of a context that ended because whoever sent an
-// event, and was waiting for the target's own answer, has hung up. No store
-// returns it.
-var ErrSenderGone = errors.New("the sender hung up")
-
-// Event is one verified inbound request, as received.
-type Event struct {
-	Seq        int64  // assigned by Accept; grows with every accepted event
-	DeliveryID string // id of its webhook_delivery record: a UUID, assigned by Accept if empty
-	Key        string // what duplicates are decided by; see webhook.Event.Key
-	ID         string // event id as sent, may be empty
-	Type       string // event type as sent, may be empty
-	OccurredAt string // occurred_at as sent, may be empty or no date at all
-	ReceivedAt time.Time
-
-	Method     string
-	Path       string      // request URI path it arrived at
-	RemoteAddr string      // host:port of the sender, as the listener saw it
-	Header     [][2]string // as received, in no particular order between names
-	Body       []byte      // exactly the bytes that were signed
-
-	// PayloadOff and PayloadLen say where the payload stands in Body. A
-	// negative length means that the body has no JSON payload.
-	PayloadOff, PayloadLen int
-
-	KeyLabel string    // label of the key that verified it
-	SignedAt time.Time // the signer's timestamp
-
-	// Entity is what the event is about, such as "message:ID", when events
-	// of one entity are to be delivered in order. Empty: in no order.
-	Entity string
-	// OrderAt is the time that orders the events of an entity: when it
-	// happened. Zero: ReceivedAt.
-	OrderAt time.Time
-
-	// Traceparent says where this event's arrival stands in a trace of the
-	// sidecar's own: a W3C traceparent. Empty: it was not traced.
-	Traceparent string
-
-	Duplicates int // further deliveries of the same event that were answered 200 and not dispatched
-}
-
-// Job is one (event, target) pair, the unit of work.
-type Job struct {
-	ID       int64
-	EventSeq int64
-	Target   string // "plugin:archive", "forward:default"
-	State    State
-	Attempts int       // attempts made so far, in all rounds
-	NextAt   time.Time // when it is due, while pending
-
-	// A replay begins a new round of attempts; the job keeps those of the
-	// rounds before. Round counts from 0, the delivery itself.
-	Round   int
-	Base    int       // attempts that do not count against the schedule: made before this round, or lost
-	RoundAt time.Time // when this round began
-	Was     State     // the state in which the round before ended; empty in round 0
-}
-
-// Task is a claimed job with the event it is about.
-type Task struct {
-	Job   Job
-	Event *Event
-}
-
-// Outcome is the result of one attempt.
-type Outcome string
-
-// The outcomes of an attempt.
-const (
-	OutcomeDone  Outcome = "done"  // delivered
-	OutcomeRetry Outcome = "retry" // failed; try again by policy, or after RetryAfter
-	OutcomeDead  Outcome = "dead"  // failed; trying again cannot help
-
-	// OutcomeLost says that the target ended with the event, or before it had
-	// an answer. It is on record, but is nobody's verdict on the event, so it
-	// uses up nothing of the schedule: Base grows with it, and the job is due
-	// again after RetryAfter.
-	OutcomeLost Outcome = "lost"
-)
-
-// Attempt is one try of a job, as it will appear in the delivery record.
-//
-// A job is named by DeliveryID and Target; JobID says where to look for it. A
-// number alone names nothing for good: a store that was restored, or a standby
-// that was promoted, hands out again those that it does not remember.
-type Attempt struct {
-	JobID      int64
-	DeliveryID string // of the job's event
-	Target     string
-	N          int // counts the attempts of the job, from 1
-	StartedAt  time.Time
-	FinishedAt time.Time
-	Outcome    Outcome
-
-	// RetryAfter asks for the next attempt not before this long after
-	// FinishedAt. 0 means that the schedule decides. Only with OutcomeRetry and OutcomeLost.
-	RetryAfter time.Duration
-
-	RequestURL     string      // "http://127.0.0.1:5000/webhooks" or "plugin://archive"
-	RequestHeader  [][2]string // as sent to the target; nil if nothing was sent
-	ResponseStatus int         // 0 when there was no response
-	ResponseHeader [][2]string
-	ResponseBody   []byte // capped by the target at RecordLimit
-
-	// Unavailable says that a failure is about the target and not about this
-	// event: nobody there, or overloaded. It is not stored.
-	Unavailable bool
-
-	// BrokeOff says that the target had the event and ended the connection
-	// without an answer: it may have died of this event, or of another that
-	// it had at the same time. It is not stored.
-	BrokeOff bool
-
-	// Cause says that a failure was one of these, which are counted apart:
-	// [CauseTimeout] or [CausePanic]. It is not stored.
-	Cause string
-
-	ErrorCodes []int  // Telnyx delivery error codes 75xxx; empty when delivered
-	Error      string // for people; empty when delivered
-}
-
-// The causes of failures that are told apart.
-const (
-	CauseTimeout = "timeout"
-	CausePanic   = "panic"
-)
-
-// RecordLimit caps the headers and the body kept of a request or response of
-// an attempt (Telnyx API v2, webhook_deliveries: 10 kB each).
-const RecordLimit = 10_000
-
-// ClipHeader returns the beginning of a header, cut off at RecordLimit bytes of
-// names and values. It returns h itself if that is all of it.
-func ClipHeader(h [][2]string) [][2]string {
-	left := RecordLimit
-	for i, pair := range h {
-		if left -= len(pair[0]) + len(pair[1]); left >= 0 {
-			continue
-		}
-		clipped := append([][2]string(nil), h[:i]...)
-		if room := left + len(pair[1]); room > 0 {
-			clipped = append(clipped, [2]string{pair[0], pair[1][:room]})
-		}
-		return clipped
-	}
-	return h
-}
 
 // Accepted tells what Accept did.
 type Accepted struct {

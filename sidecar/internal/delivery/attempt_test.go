@@ -1,4 +1,4 @@
-package store_test
+package delivery_test
 
 import (
 	"strings"
@@ -6,11 +6,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func TestClipHeader(t *testing.T) {
-	long := strings.Repeat("v", store.RecordLimit)
+	long := strings.Repeat("v", delivery.RecordLimit)
 	for _, tt := range []struct {
 		name     string
 		in, want [][2]string
@@ -22,7 +22,7 @@ func TestClipHeader(t *testing.T) {
 		{"no room for a value", [][2]string{{"a", long[1:]}, {"b", "2"}}, [][2]string{{"a", long[1:]}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, store.ClipHeader(tt.in)); diff != "" {
+			if diff := cmp.Diff(tt.want, delivery.ClipHeader(tt.in)); diff != "" {
 				t.Error(diff)
 			}
 		})

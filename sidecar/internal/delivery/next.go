@@ -1,4 +1,4 @@
-package store
+package delivery
 
 import (
 	"math/rand/v2"
@@ -75,7 +75,7 @@ func Next(j Job, a Attempt, p Policy, jitter float64) (State, time.Time) {
 	switch a.Outcome {
 	case OutcomeDone:
 		return Done, time.Time{}
-	case OutcomeDead:
+	case OutcomeFailed:
 		return Dead, time.Time{}
 	case OutcomeLost:
 		return Pending, a.FinishedAt.Add(a.RetryAfter)

@@ -1,0 +1,101 @@
+package delivery
+
+import (
+	"errors"
+	"time"
+)
+
+// Outcome is the result of one attempt. It is about the attempt alone: what it
+// makes of the job is for [Next] to say, which may end a job as [Dead] after a
+// retry too.
+type Outcome string
+
+// The outcomes of an attempt. Their values are in databases and JSON, where a
+// failure for good has the word of the state that it leads to.
+const (
+	OutcomeDone   Outcome = "done"  // delivered
+	OutcomeRetry  Outcome = "retry" // failed; try again by policy, or after RetryAfter
+	OutcomeFailed Outcome = "dead"  // failed; trying again cannot help
+
+	// OutcomeLost says that the target ended with the event, or before it had
+	// an answer. It is on record, but is nobody's verdict on the event, so it
+	// uses up nothing of the schedule: Base grows with it, and the job is due
+	// again after RetryAfter.
+	OutcomeLost Outcome = "lost"
+)
+
+// Attempt is one try of a job, as it will appear in the delivery record.
+//
+// A job is named by DeliveryID and Target; JobID says where to look for it. A
+// number alone names nothing for good: a store that was restored, or a standby
+// that was promoted, hands out again those that it does not remember.
+type Attempt struct {
+	JobID      int64
+	DeliveryID string // of the job's event
+	Target     string
+	N          int // counts the attempts of the job, from 1
+	StartedAt  time.Time
+	FinishedAt time.Time
+	Outcome    Outcome
+
+	// RetryAfter asks for the next attempt not before this long after
+	// FinishedAt. 0 means that the schedule decides. Only with OutcomeRetry and OutcomeLost.
+	RetryAfter time.Duration
+
+	RequestURL     string      // "http://127.0.0.1:5000/webhooks" or "plugin://archive"
+	RequestHeader  [][2]string // as sent to the target; nil if nothing was sent
+	ResponseStatus int         // 0 when there was no response
+	ResponseHeader [][2]string
+	ResponseBody   []byte // capped by the target at RecordLimit
+
+	// Unavailable says that a failure is about the target and not about this
+	// event: nobody there, or overloaded. It is not stored.
+	Unavailable bool
+
+	// BrokeOff says that the target had the event and ended the connection
+	// without an answer: it may have died of this event, or of another that
+	// it had at the same time. It is not stored.
+	BrokeOff bool
+
+	// Cause says that a failure was one of these, which are counted apart:
+	// [CauseTimeout] or [CausePanic]. It is not stored.
+	Cause string
+
+	ErrorCodes []int  // Telnyx delivery error codes 75xxx; empty when delivered
+	Error      string // for people; empty when delivered
+}
+
+// The causes of failures that are told apart.
+const (
+	CauseTimeout = "timeout"
+	CausePanic   = "panic"
+)
+
+// RecordLimit caps the headers and the body kept of a request or response of
+// an attempt (Telnyx API v2, webhook_deliveries: 10 kB each).
+const RecordLimit = 10_000
+
+// ClipHeader returns the beginning of a header, cut off at RecordLimit bytes of
+// names and values. It returns h itself if that is all of it.
+func ClipHeader(h [][2]string) [][2]string {
+	left := RecordLimit
+	for i, pair := range h {
+		if left -= len(pair[0]) + len(pair[1]); left >= 0 {
+			continue
+		}
+		clipped := append([][2]string(nil), h[:i]...)
+		if room := left + len(pair[1]); room > 0 {
+			clipped = append(clipped, [2]string{pair[0], pair[1][:room]})
+		}
+		return clipped
+	}
+	return h
+}
+
+// ErrNotReady is what a target returns instead of an [Attempt] if it is down,
+// and so has not tried the task.
+var ErrNotReady = errors.New("the target is not ready: nothing was sent")
+
+// ErrSenderGone is the cause of a context that ended because whoever sent an
+// event, and was waiting for the target's own answer, has hung up.
+var ErrSenderGone = errors.New("the sender hung up")
