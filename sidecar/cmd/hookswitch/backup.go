@@ -51,48 +51,6 @@ func backupCommand(stdout io.Writer) *cli.Command {
 	}
 }
 
-func restoreCommand(stdout io.Writer) *cli.Command {
-	return &cli.Command{
-		Name:      "restore",
-		Usage:     "put a backup back into the data directory of a stopped sidecar",
-		ArgsUsage: "DIR",
-		Description: "Checks the backup, every page of its database included, before it changes\n" +
-			"anything. What was pending when the backup was made is delivered again at the\n" +
-			"next start; what arrived later is not in it.\n\n" +
-			"With PostgreSQL in HOOKSWITCH_STORE, the tables are made by pg_restore in a\n" +
-			"database that has none yet.",
-		OnUsageError: onUsageError,
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "replace", Usage: "move what is there to before-restore-TIME in the data directory"},
-			outputFlag(),
-		},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			from, err := oneArgument(c, "the directory of a backup")
-			if err != nil {
-				return err
-			}
-			cfg, dir, err := dataDir(c)
-			if err != nil {
-				return err
-			}
-			r, err := backup.Target{Dir: dir, URL: cfg.DatabaseURL(), Replace: c.Bool("replace")}.Restore(ctx, from)
-			if err != nil {
-				return interrupted(ctx, err)
-			}
-			return show(stdout, c, map[string]any{"data_dir": dir, "aside": r.Aside, "backup": r.Manifest}, func(w io.Writer) {
-				fmt.Fprintf(w, "restored to %s: %s, of %s\n", dir, contents(r.Manifest), r.Manifest.CreatedAt.Local().Format("2006-01-02 15:04:05"))
-				printFiles(w, r.Manifest)
-				if r.Aside != "" {
-					fmt.Fprintf(w, "what was there before is in %s\n", r.Aside)
-				}
-				for _, text := range r.Manifest.Missing {
-					fmt.Fprintf(w, "not in it: %s\n", text)
-				}
-			})
-		},
-	}
-}
-
 // notInBackup names what the configuration keeps outside of the data directory.
 func notInBackup(cfg sidecar.Config) []string {
 	missing := []string{"the configuration, with TELNYX_PUBLIC_KEY and other secrets"}

@@ -236,3 +236,27 @@ func clock(t *time.Time) string {
 	}
 	return t.Local().Format("2006-01-02")
 }
+
+func noArguments(c *cli.Command) error {
+	if c.Args().Present() {
+		return usageError("%s takes no argument %q", c.FullName(), c.Args().First())
+	}
+	return nil
+}
+
+// command makes a command whose action has a client.
+func command(name, usage, args string, flags []cli.Flag, action func(context.Context, *cli.Command, *client) error) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, ArgsUsage: args, OnUsageError: onUsageError,
+		Flags: flags,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			client, err := connect(c)
+			if err != nil {
+				return err
+			}
+			return action(ctx, c, client)
+		},
+	}
+}
+
+var errNothing = &exitError{exitNothing, errors.New("no event matches")}

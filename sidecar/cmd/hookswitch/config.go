@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -68,19 +67,6 @@ func configCommand(stdout io.Writer) *cli.Command {
 				},
 			},
 		},
-	}
-}
-
-// reloadOn reloads the configuration for each signal, until ctx ends. What
-// comes of it is in the log.
-func reloadOn(ctx context.Context, signals <-chan os.Signal, s *sidecar.Sidecar) {
-	for {
-		select {
-		case <-signals:
-			_ = s.Reload(ctx)
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -149,14 +148,12 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Flags:     globalFlags(),
-		Commands: slices.Concat(
-			[]*cli.Command{runCommand(stderr), devCommand(stdout, stderr), triggerCommand(stdout, stderr), tailCommand(stdout, stderr)},
-			operateCommands(stdout, stderr),
-			[]*cli.Command{
-				pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),
-				statusCommand(stdout), healthCommand(), backupCommand(stdout), restoreCommand(stdout), versionCommand(stdout),
-			},
-		),
+		Commands: []*cli.Command{
+			runCommand(stderr), devCommand(stdout, stderr), triggerCommand(stdout, stderr), tailCommand(stdout, stderr),
+			eventsCommand(stdout, stderr), replayCommand(stdout, stderr), deadCommand(stdout, stderr),
+			pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),
+			statusCommand(stdout), healthCommand(), backupCommand(stdout), restoreCommand(stdout), versionCommand(stdout),
+		},
 		HideVersion:           true,
 		EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {

@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
-
-	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
 func TestRowsFit(t *testing.T) {
@@ -65,46 +62,6 @@ func TestShortIDs(t *testing.T) {
 	} {
 		if got := shortIDs(tt.ids); got != tt.want {
 			t.Errorf("%v: %d, want %d", tt.ids, got, tt.want)
-		}
-	}
-}
-
-func TestProgress(t *testing.T) {
-	p := newProgress(new(bytes.Buffer), "replayed", 5000)
-	for want, got := range map[string]string{
-		"replayed 0 of 5000 (0%)":                     p.text(0, 0),
-		"replayed 120 of 5000 (2%)  40/s  2m02s left": p.text(120, 3*time.Second),
-		"replayed 5000 of 5000 (100%)  50/s":          p.text(5000, 100*time.Second),
-		"exported 70  7/s":                            (&progress{verb: "exported"}).text(70, 10*time.Second),
-	} {
-		if got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
-	p.at(1) // too early to say anything
-	if out := p.w.(*bytes.Buffer); out.Len() > 0 {
-		t.Errorf("it said %q at once", out)
-	}
-	p.shown = p.shown.Add(-time.Minute)
-	if p.at(2); !strings.HasSuffix(p.w.(*bytes.Buffer).String(), "\n") {
-		t.Errorf("it said %q later, no line", p.w)
-	}
-}
-
-// TestStatusOfUnknown: what is not known is not shown as nothing.
-func TestStatusOfUnknown(t *testing.T) {
-	var out bytes.Buffer
-	s := adminapi.Status{Unready: "store", Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}}}
-	s.Store.Error = "does not answer: the log of the sidecar says why"
-	printStatus(&out, newPalette(nil, &out), s)
-	for _, want := range []string{"not ready: store", "store      does not answer: the log", "what waits and what is dead is not known", "crm"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in:\n%s", want, &out)
-		}
-	}
-	for _, not := range []string{"TARGET", "0 B", "nobody handles"} {
-		if strings.Contains(out.String(), not) {
-			t.Errorf("%q in:\n%s", not, &out)
 		}
 	}
 }

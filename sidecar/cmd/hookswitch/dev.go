@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -19,96 +19,6 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
-
-func runCommand(stderr io.Writer) *cli.Command {
-	return &cli.Command{
-		Name:      "run",
-		Usage:     "run the sidecar, configured by environment variables",
-		ArgsUsage: "[-- CMD...]",
-		Description: "TELNYX_PUBLIC_KEY is required. The others have defaults; \"hookswitch config\n" +
-			"docs\" lists them. Stops cleanly on SIGTERM and SIGINT; exits 78 if the\n" +
-			"configuration is bad.\n\n" +
-			"CMD is the app: it is started when the sidecar is ready, with the key that it\n" +
-			"verifies with in TELNYX_PUBLIC_KEY (unless requests are not signed anew) and\n" +
-			"without the variables HOOKSWITCH_*. When the sidecar is told to stop, the app\n" +
-			"stays up until what is under way is delivered, and then gets SIGTERM. SIGUSR1\n" +
-			"and SIGUSR2 are passed on. If the app ends, so does the sidecar, with its\n" +
-			"exit code. What the app has started is stopped with it, or by the next start\n" +
-			"if the sidecar is killed.",
-		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "app-stop-timeout", Value: appStopTimeout, Usage: "kill the app, and what it has started, if they have not ended so long (`TIME`) after SIGTERM"},
-		},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			output := neverWait(stderr, "standard error")
-			var app *child
-			if c.Args().Present() {
-				var err error
-				if app, err = newChild(c); err != nil {
-					return err
-				}
-			}
-			load := func() (sidecar.Config, error) {
-				cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
-				return cfg, cfg.Validate()
-			}
-			cfg, err := load()
-			if err != nil {
-				return err
-			}
-			level := new(slog.LevelVar)
-			level.Set(cfg.LogLevel)
-			format := logFormat(cfg, stderr)
-			log, err := sidecar.NewLogger(stderr, format, level)
-			if err != nil {
-				return err
-			}
-			output.LogAs(format)
-			takeLogs(log)
-			for _, text := range cfg.Advice() {
-				log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
-			}
-			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
-			signal.Notify(hangup, syscall.SIGHUP)
-			defer signal.Stop(hangup)
-			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Outputs: []*telemetry.LogWriter{output}, Load: load, Level: level, StopLimit: app.stopLimit()})
-			if err != nil {
-				return err
-			}
-			swept := make(chan struct{})
-			go func() {
-				defer close(swept)
-				endLeftover(s.Dir(), c.Duration("app-stop-timeout"), log)
-			}()
-			go reloadOn(ctx, hangup, s)
-			if key := s.ForwardKey(); key != "" {
-				log.Info("the app verifies forwarded requests with this key", "forwards", cfg.Forwards(), "TELNYX_PUBLIC_KEY", key)
-			}
-			if app != nil {
-				return app.runWith(ctx, cfg, s, log, swept)
-			}
-			return s.Run(ctx)
-		},
-	}
-}
-
-func noArguments(c *cli.Command) error {
-	if c.Args().Present() {
-		return usageError("%s takes no argument %q", c.FullName(), c.Args().First())
-	}
-	return nil
-}
-
-// logFormat returns text for a terminal and json for anything else, unless
-// the configuration says which.
-func logFormat(cfg sidecar.Config, w io.Writer) string {
-	if cfg.LogFormat != "auto" {
-		return cfg.LogFormat
-	}
-	if isTerminal(w) {
-		return "text"
-	}
-	return "json"
-}
 
 func devCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
@@ -248,60 +158,62 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 	fmt.Fprintf(w, "  Stop:                             Ctrl-C\n\n")
 }
 
-// keysCommand prints public keys. The secret halves never leave their files.
-func keysCommand(stdout io.Writer) *cli.Command {
-	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
-	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
-	show := func(name, usage string, load func(*sidecar.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
-		return &cli.Command{
-			Name: name, Usage: usage, Flags: []cli.Flag{export, output}, OnUsageError: onUsageError,
-			Action: func(_ context.Context, c *cli.Command) error {
-				if err := noArguments(c); err != nil {
-					return err
-				}
-				cfg, dir, err := dataDir(c)
-				if err != nil {
-					return err
-				}
-				key, err := load(&cfg, dir)
-				if err != nil {
-					return err
-				}
-				switch c.String("output") {
-				case "text":
-				case "json":
-					return json.NewEncoder(stdout).Encode(map[string]string{"name": name, "public_key": sidecar.PublicText(key)})
-				default:
-					return usageError("--output: use text or json")
-				}
-				if c.Bool("export") {
-					fmt.Fprint(stdout, "export TELNYX_PUBLIC_KEY=")
-				}
-				fmt.Fprintln(stdout, sidecar.PublicText(key))
-				return nil
-			},
-		}
+// running returns the sidecar that runs on the data directory of cfg, if one
+// answers.
+func running(ctx context.Context, cfg sidecar.Config) (sidecar.Instance, bool) {
+	dir, err := cfg.Dir()
+	if err != nil {
+		return sidecar.Instance{}, false
 	}
-	return &cli.Command{
-		Name:  "keys",
-		Usage: "print the public keys of this data directory, which are made if need be",
-		Commands: []*cli.Command{
-			show("forward", "the key that the app behind the sidecar verifies with", (*sidecar.Config).LoadForwardKey),
-			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",
-				func(_ *sidecar.Config, dir string) (ed25519.PrivateKey, error) {
-					return sidecar.LoadKey(dir, sidecar.DevKey)
-				}),
-		},
+	here, err := sidecar.FindInstance(dir)
+	if err != nil {
+		return here, false
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", here.Socket)
+	if err != nil {
+		return here, false // it was killed, and left its file behind
+	}
+	_ = conn.Close()
+	return here, true
 }
 
-// roundDuration makes a duration readable: three digits of less than a
-// minute, and else whole seconds.
-func roundDuration(d time.Duration) time.Duration {
-	for unit := time.Microsecond; unit < time.Second; unit *= 10 {
-		if d < 1000*unit {
-			return d.Round(unit)
+// attach shows what a sidecar does that runs already, in place of a second one
+// on its data directory.
+func attach(ctx context.Context, c *cli.Command, here sidecar.Instance, stdout, stderr io.Writer) error {
+	fmt.Fprintf(stdout, "hookswitch runs here already (pid %d): showing what it does\n\n", here.PID)
+	fmt.Fprintf(stdout, "  receives   %s\n  records    %s/v2/webhook_deliveries\n\n", here.Webhooks, here.Admin)
+	for _, flag := range []string{"forward-to", "plugins", "listen", "admin-listen"} {
+		if c.IsSet(flag) {
+			fmt.Fprintf(stdout, "  --%s has no effect on it: stop it first, or use another directory (HOOKSWITCH_STORE=file:DIR)\n", flag)
 		}
 	}
-	return d.Round(time.Second)
+	t := &tail{
+		connect: func() (*client, error) { return connect(c) }, query: url.Values{}, notes: stderr,
+		screen: &console{out: stdout, palette: newPalette(c, stdout), form: "pretty"},
+	}
+	return t.run(ctx)
 }
+
+// offScreen passes on the lines of a log that the screen of "hookswitch dev"
+// does not show in its own way: all but rejected requests.
+type offScreen struct{ slog.Handler }
+
+func (h offScreen) Handle(ctx context.Context, r slog.Record) error {
+	shown := false
+	r.Attrs(func(a slog.Attr) bool {
+		shown = a.Key == "code" && a.Value.Any() == any(telemetry.CodeRequestRejected)
+		return !shown
+	})
+	if shown {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h offScreen) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return offScreen{h.Handler.WithAttrs(attrs)}
+}
+
+func (h offScreen) WithGroup(name string) slog.Handler { return offScreen{h.Handler.WithGroup(name)} }

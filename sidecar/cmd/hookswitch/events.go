@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,28 +16,6 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
-
-// operateCommands are those that work on the events of a running sidecar.
-func operateCommands(stdout, stderr io.Writer) []*cli.Command {
-	return []*cli.Command{eventsCommand(stdout, stderr), replayCommand(stdout, stderr), deadCommand(stdout, stderr)}
-}
-
-// command makes a command whose action has a client.
-func command(name, usage, args string, flags []cli.Flag, action func(context.Context, *cli.Command, *client) error) *cli.Command {
-	return &cli.Command{
-		Name: name, Usage: usage, ArgsUsage: args, OnUsageError: onUsageError,
-		Flags: flags,
-		Action: func(ctx context.Context, c *cli.Command) error {
-			client, err := connect(c)
-			if err != nil {
-				return err
-			}
-			return action(ctx, c, client)
-		},
-	}
-}
-
-var errNothing = &exitError{exitNothing, errors.New("no event matches")}
 
 func eventsCommand(stdout, stderr io.Writer) *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show `N` events at most"}

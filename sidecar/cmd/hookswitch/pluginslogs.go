@@ -15,31 +15,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 )
-
-// steer makes a command that does something to a plugin and says what came of
-// it.
-func steer(verb, usage string, stdout io.Writer) *cli.Command {
-	return command(verb, usage, "NAME", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
-		name, err := onePlugin(c)
-		if err != nil {
-			return err
-		}
-		var p adminapi.Plugin
-		if err := api.call(ctx, http.MethodPost, "/plugins/"+url.PathEscape(name)+"/"+verb, nil, nil, &p); err != nil {
-			return err
-		}
-		return show(stdout, c, p, func(w io.Writer) {
-			line := fmt.Sprintf("%s is %s", p.Name, p.State)
-			if p.PID != 0 {
-				line += fmt.Sprintf(" (version %s, digest %.8s, pid %d)", dash(p.Version), p.Digest, p.PID)
-			}
-			fmt.Fprintln(w, line)
-		})
-	})
-}
 
 func logsOfPlugin(stdout io.Writer) *cli.Command {
 	flags := []cli.Flag{

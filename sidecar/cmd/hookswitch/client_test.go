@@ -1,0 +1,31 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// TestClock: what happened long ago shows its day, and what happened lately its
+// time. Both are of the time zone that the reader lives in.
+func TestClock(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct {
+		ago    time.Duration
+		layout string
+	}{
+		{0, "15:04:05"},
+		{19 * time.Hour, "15:04:05"},
+		{-19 * time.Hour, "15:04:05"}, // due soon
+		{21 * time.Hour, "2006-01-02"},
+		{-21 * time.Hour, "2006-01-02"},
+		{400 * 24 * time.Hour, "2006-01-02"},
+	} {
+		at := now.Add(-tt.ago).UTC()
+		if got, want := clock(&at), at.Local().Format(tt.layout); got != want {
+			t.Errorf("%v ago is shown as %s, want %s", tt.ago, got, want)
+		}
+	}
+	if got := clock(nil); got != "–" {
+		t.Errorf("no time is shown as %q", got)
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar"
+)
+
+// keysCommand prints public keys. The secret halves never leave their files.
+func keysCommand(stdout io.Writer) *cli.Command {
+	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
+	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
+	show := func(name, usage string, load func(*sidecar.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, Flags: []cli.Flag{export, output}, OnUsageError: onUsageError,
+			Action: func(_ context.Context, c *cli.Command) error {
+				if err := noArguments(c); err != nil {
+					return err
+				}
+				cfg, dir, err := dataDir(c)
+				if err != nil {
+					return err
+				}
+				key, err := load(&cfg, dir)
+				if err != nil {
+					return err
+				}
+				switch c.String("output") {
+				case "text":
+				case "json":
+					return json.NewEncoder(stdout).Encode(map[string]string{"name": name, "public_key": sidecar.PublicText(key)})
+				default:
+					return usageError("--output: use text or json")
+				}
+				if c.Bool("export") {
+					fmt.Fprint(stdout, "export TELNYX_PUBLIC_KEY=")
+				}
+				fmt.Fprintln(stdout, sidecar.PublicText(key))
+				return nil
+			},
+		}
+	}
+	return &cli.Command{
+		Name:  "keys",
+		Usage: "print the public keys of this data directory, which are made if need be",
+		Commands: []*cli.Command{
+			show("forward", "the key that the app behind the sidecar verifies with", (*sidecar.Config).LoadForwardKey),
+			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",
+				func(_ *sidecar.Config, dir string) (ed25519.PrivateKey, error) {
+					return sidecar.LoadKey(dir, sidecar.DevKey)
+				}),
+		},
+	}
+}
