@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -70,13 +71,13 @@ type Config struct {
 	// OnAccept and OnReject, unless nil, observe every decision. They run before
 	// the answer is sent and must be quick. OnReject may read the body of the
 	// request, which is unread, or can be read again from the start.
-	OnAccept func(*store.Event, store.Accepted, []string)
+	OnAccept func(*delivery.Event, store.Accepted, []string)
 	OnReject func(*http.Request, Rejection)
 
 	// OnPass, unless nil, observes the attempt of a Passer, and OnAnswer every
 	// webhook, to Paths or not, when its answer is written: what became of it, one of
 	// the results of package telemetry, and how long it took.
-	OnPass   func(*store.Event, store.Attempt)
+	OnPass   func(*delivery.Event, delivery.Attempt)
 	OnAnswer func(result string, took time.Duration)
 
 	Tracer *telemetry.Tracer // nil: nothing is traced
@@ -221,7 +222,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 }
 
 // accepted logs an event that is in the store and wakes the dispatcher.
-func (s *Server) accepted(ctx context.Context, e *store.Event, accepted store.Accepted, targets []string, ambiguous string) {
+func (s *Server) accepted(ctx context.Context, e *delivery.Event, accepted store.Accepted, targets []string, ambiguous string) {
 	log := s.cfg.Log.With("event_id", e.ID, "event_type", e.Type, "delivery_id", accepted.DeliveryID)
 	switch {
 	case accepted.Duplicate:
@@ -240,8 +241,8 @@ func (s *Server) accepted(ctx context.Context, e *store.Event, accepted store.Ac
 }
 
 // event turns a verified request into what is stored of it.
-func (s *Server) event(r *http.Request, received *webhook.Event) *store.Event {
-	e := &store.Event{
+func (s *Server) event(r *http.Request, received *webhook.Event) *delivery.Event {
+	e := &delivery.Event{
 		Key:        received.Key(),
 		ID:         received.ID,
 		Type:       received.Type,

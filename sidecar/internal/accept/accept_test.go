@@ -17,6 +17,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -186,7 +187,7 @@ type faultyStore struct {
 	failing    bool
 }
 
-func (s *faultyStore) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+func (s *faultyStore) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	if !s.failing {
 		return s.Store.Accept(ctx, e, targets)
 	}
@@ -230,7 +231,7 @@ func TestFailingStore(t *testing.T) {
 // stuckStore never answers by itself.
 type stuckStore struct{ store.Store }
 
-func (stuckStore) Accept(ctx context.Context, _ *store.Event, _ []string) (store.Accepted, error) {
+func (stuckStore) Accept(ctx context.Context, _ *delivery.Event, _ []string) (store.Accepted, error) {
 	<-ctx.Done()
 	return store.Accepted{}, ctx.Err()
 }
@@ -266,7 +267,7 @@ type leftStore struct {
 	hangUp func()
 }
 
-func (s leftStore) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+func (s leftStore) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	s.hangUp()
 	select {
 	case <-ctx.Done(): // it must not be

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -20,9 +20,9 @@ type Passer interface {
 
 	// Pass sends the event at once and returns the attempt and the answer,
 	// which is nil if there was none in the target's own time, or before ctx
-	// ended: of the cause store.ErrSenderGone if nobody waits any more. The
+	// ended: of the cause delivery.ErrSenderGone if nobody waits any more. The
 	// caller closes its Body.
-	Pass(ctx context.Context, e *store.Event) (store.Attempt, *http.Response)
+	Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt, *http.Response)
 }
 
 // recordBudget is how long the record of an event that was passed through may
@@ -46,7 +46,7 @@ const statusHungUp = 499
 // sender wants an answer now and has no use for a retry later. Without an
 // answer the sender gets 502 and does what it was told to do then (Telnyx: the
 // failover URL).
-func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store.Event, targets []string) {
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *delivery.Event, targets []string) {
 	others := make([]string, 0, len(targets))
 	for _, name := range targets {
 		if name != p.Name() {
@@ -63,7 +63,7 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *store
 		s.cfg.OnPass(e, attempt)
 	}
 	switch {
-	case context.Cause(waiting) == store.ErrSenderGone:
+	case context.Cause(waiting) == delivery.ErrSenderGone:
 		of(r).result, of(r).status = telemetry.HungUp, statusHungUp
 	case answer != nil:
 		of(r).result, of(r).status = telemetry.Passed, answer.StatusCode
@@ -93,7 +93,7 @@ func (s *Server) whileSenderWaits(r *http.Request) (context.Context, func()) {
 		if s.closing.Load() {
 			cancel(context.Canceled)
 		} else {
-			cancel(store.ErrSenderGone)
+			cancel(delivery.ErrSenderGone)
 		}
 	})
 	return ctx, func() {

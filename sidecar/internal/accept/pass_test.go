@@ -12,7 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -24,14 +24,14 @@ type answerer struct {
 
 func (*answerer) Name() string { return "forward:ivr" }
 
-func (a *answerer) Pass(_ context.Context, e *store.Event) (store.Attempt, *http.Response) {
+func (a *answerer) Pass(_ context.Context, e *delivery.Event) (delivery.Attempt, *http.Response) {
 	a.got = e.Body
-	attempt := store.Attempt{StartedAt: time.Now(), FinishedAt: time.Now(), RequestURL: "http://ivr.test/"}
+	attempt := delivery.Attempt{StartedAt: time.Now(), FinishedAt: time.Now(), RequestURL: "http://ivr.test/"}
 	if a.text == "" {
-		attempt.Outcome, attempt.ErrorCodes, attempt.Error = store.OutcomeRetry, []int{75002}, "could not connect"
+		attempt.Outcome, attempt.ErrorCodes, attempt.Error = delivery.OutcomeRetry, []int{75002}, "could not connect"
 		return attempt, nil
 	}
-	attempt.Outcome, attempt.ResponseStatus = store.OutcomeDone, 201
+	attempt.Outcome, attempt.ResponseStatus = delivery.OutcomeDone, 201
 	return attempt, &http.Response{
 		StatusCode: 201,
 		Header:     http.Header{"Content-Type": {"application/xml"}},
@@ -72,11 +72,11 @@ func TestPassedEventIsAnsweredByItsTargetAndRecorded(t *testing.T) {
 	if len(d.Attempts) != 1 || d.Attempts[0].ResponseStatus != 201 || d.Attempts[0].Target != "forward:ivr" {
 		t.Errorf("recorded attempts %+v", d.Attempts)
 	}
-	states := map[string]store.State{}
+	states := map[string]delivery.State{}
 	for _, j := range d.Jobs {
 		states[j.Target] = j.State
 	}
-	if states["forward:ivr"] != store.Done || states["plugin:archive"] != store.Pending || len(states) != 2 {
+	if states["forward:ivr"] != delivery.Done || states["plugin:archive"] != delivery.Pending || len(states) != 2 {
 		t.Errorf("jobs are %v, want the passed one done and the other's pending", states)
 	}
 	if len(f.woken) != 1 || f.woken[0] != "plugin:archive" {
@@ -96,7 +96,7 @@ func TestPassedEventWithoutAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, j := range d.Jobs {
-		if j.Target == "forward:ivr" && j.State != store.Dead {
+		if j.Target == "forward:ivr" && j.State != delivery.Dead {
 			t.Errorf("the passed job is %s, want dead: nobody waits for a retry", j.State)
 		}
 	}
@@ -137,11 +137,11 @@ type waiter struct{ began chan struct{} }
 
 func (waiter) Name() string { return "forward:ivr" }
 
-func (w waiter) Pass(ctx context.Context, _ *store.Event) (store.Attempt, *http.Response) {
+func (w waiter) Pass(ctx context.Context, _ *delivery.Event) (delivery.Attempt, *http.Response) {
 	started := time.Now()
 	close(w.began)
 	<-ctx.Done()
-	return store.Attempt{StartedAt: started, FinishedAt: time.Now(), RequestURL: "http://ivr.test/", Outcome: store.OutcomeDead,
+	return delivery.Attempt{StartedAt: started, FinishedAt: time.Now(), RequestURL: "http://ivr.test/", Outcome: delivery.OutcomeFailed,
 		ErrorCodes: []int{75000}, Error: context.Cause(ctx).Error()}, nil
 }
 
@@ -178,7 +178,7 @@ func TestSenderHangsUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(d.Attempts) != 1 || d.Attempts[0].Error != store.ErrSenderGone.Error() {
+	if len(d.Attempts) != 1 || d.Attempts[0].Error != delivery.ErrSenderGone.Error() {
 		t.Errorf("recorded attempts %+v", d.Attempts)
 	}
 }

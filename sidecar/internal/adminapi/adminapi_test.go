@@ -22,6 +22,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -84,10 +85,10 @@ func newFixture(t *testing.T) *fixture {
 }
 
 // event stores an event and brings it to an end, or leaves it pending.
-func (f *fixture) event(t *testing.T, n int, kind string, outcome store.Outcome) string {
+func (f *fixture) event(t *testing.T, n int, kind string, outcome delivery.Outcome) string {
 	t.Helper()
 	id := fmt.Sprintf("%08d-0000-4000-8000-00000000abcd", n)
-	e := &store.Event{Key: id, ID: id, Type: kind, ReceivedAt: time.Now(), PayloadLen: -1, Method: "POST",
+	e := &delivery.Event{Key: id, ID: id, Type: kind, ReceivedAt: time.Now(), PayloadLen: -1, Method: "POST",
 		Header: [][2]string{{"Content-Type", "application/json"}}, Body: fmt.Appendf(nil, `{"n":  %d}`, n)}
 	if _, err := f.store.Accept(t.Context(), e, []string{target}); err != nil {
 		t.Fatal(err)
@@ -99,11 +100,11 @@ func (f *fixture) event(t *testing.T, n int, kind string, outcome store.Outcome)
 	if err != nil || len(tasks) != 1 {
 		t.Fatal(tasks, err)
 	}
-	a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, N: 1, Target: target, Outcome: outcome, StartedAt: time.Now(), FinishedAt: time.Now(), ResponseStatus: 200}
-	if outcome != store.OutcomeDone {
+	a := delivery.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, N: 1, Target: target, Outcome: outcome, StartedAt: time.Now(), FinishedAt: time.Now(), ResponseStatus: 200}
+	if outcome != delivery.OutcomeDone {
 		a.ResponseStatus, a.ErrorCodes, a.Error = 410, []int{75499}, "gone"
 	}
-	state, due := store.Next(tasks[0].Job, a, store.Policy{}, 0)
+	state, due := delivery.Next(tasks[0].Job, a, delivery.Policy{}, 0)
 	if err := f.store.Finish(t.Context(), a, state, due); err != nil {
 		t.Fatal(err)
 	}
@@ -169,9 +170,9 @@ func decode[T any](t *testing.T, body []byte) (v T) {
 // TestEveryOperation goes through all of openapi.json.
 func TestEveryOperation(t *testing.T) {
 	f := newFixture(t)
-	done := f.event(t, 1, "message.sent", store.OutcomeDone)
-	dead := f.event(t, 2, "call.hangup", store.OutcomeDead)
-	f.event(t, 3, "call.hangup", store.OutcomeDead)
+	done := f.event(t, 1, "message.sent", delivery.OutcomeDone)
+	dead := f.event(t, 2, "call.hangup", delivery.OutcomeFailed)
+	f.event(t, 3, "call.hangup", delivery.OutcomeFailed)
 	f.event(t, 4, "fax.received", "")
 
 	f.call(t, "GET", "/api/v1/openapi.json", "", 200)
@@ -244,7 +245,7 @@ func TestEveryOperation(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	f := newFixture(t)
-	f.event(t, 1, "call.hangup", store.OutcomeDead)
+	f.event(t, 1, "call.hangup", delivery.OutcomeFailed)
 	for _, tt := range []struct {
 		method, path, body string
 		status             int

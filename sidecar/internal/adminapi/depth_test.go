@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // TestBodiesOfAnyDepthAreShown: a body that is nested so deep that it cannot be a
@@ -26,7 +26,7 @@ func TestBodiesOfAnyDepthAreShown(t *testing.T) {
 	for _, depth := range depths {
 		id := fmt.Sprintf("depth-%d", depth)
 		body := strings.Repeat("[", depth) + strings.Repeat("]", depth)
-		e := &store.Event{Key: id, ID: id, Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1, Method: "POST", Body: []byte(body)}
+		e := &delivery.Event{Key: id, ID: id, Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1, Method: "POST", Body: []byte(body)}
 		if _, err := f.store.Accept(t.Context(), e, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -134,8 +135,8 @@ func viewEvent(d *store.Delivery) Event {
 }
 
 // status sums up jobs: what needs attention first.
-func status(jobs []store.Job) string {
-	for _, state := range []store.State{store.Dead, store.Pending, store.Discarded, store.Done} {
+func status(jobs []delivery.Job) string {
+	for _, state := range []delivery.State{delivery.Dead, delivery.Pending, delivery.Discarded, delivery.Done} {
 		for _, j := range jobs {
 			if j.State == state {
 				return string(state)
@@ -145,7 +146,7 @@ func status(jobs []store.Job) string {
 	return string(store.StatusUnhandled)
 }
 
-func viewAttempt(a store.Attempt) Attempt {
+func viewAttempt(a delivery.Attempt) Attempt {
 	return Attempt{
 		Target: a.Target, N: a.N, StartedAt: instant(a.StartedAt), FinishedAt: instant(a.FinishedAt),
 		Outcome: string(a.Outcome), RequestURL: a.RequestURL, ResponseStatus: a.ResponseStatus,

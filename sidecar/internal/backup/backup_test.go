@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -24,7 +25,7 @@ func accept(t *testing.T, s store.Store, n int) {
 	t.Helper()
 	for range n {
 		id := rand.Text()
-		e := &store.Event{Key: id, ID: id, Type: "message.received", Method: "POST", Path: "/webhooks", ReceivedAt: time.Now(), Body: []byte("{}"), PayloadLen: -1}
+		e := &delivery.Event{Key: id, ID: id, Type: "message.received", Method: "POST", Path: "/webhooks", ReceivedAt: time.Now(), Body: []byte("{}"), PayloadLen: -1}
 		if _, err := s.Accept(t.Context(), e, []string{"forward:default"}); err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi/deliverytest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -264,20 +265,20 @@ func TestUnavailableStore(t *testing.T) {
 
 func TestUnfinishedDeliveriesSayHowFarTheyAre(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	event := store.Event{DeliveryID: "f5586561-8ff0-4291-a0ac-84fe544797bd", ID: "E1", Type: "message.sent", ReceivedAt: at}
+	event := delivery.Event{DeliveryID: "f5586561-8ff0-4291-a0ac-84fe544797bd", ID: "E1", Type: "message.sent", ReceivedAt: at}
 	for _, tt := range []struct {
 		name string
-		jobs []store.Job
+		jobs []delivery.Job
 		want []string
 	}{
 		{"no target wanted the event", nil,
 			[]string{"E1 (message.sent) was received at 2026-03-01T12:00:00.000Z", "no target wanted it"}},
-		{"nothing was attempted yet", []store.Job{{Target: "forward:default", State: store.Pending, NextAt: at}},
+		{"nothing was attempted yet", []delivery.Job{{Target: "forward:default", State: delivery.Pending, NextAt: at}},
 			[]string{"not finished: forward:default has not been attempted yet, due at 2026-03-01T12:00:00.000Z."}},
-		{"one target is done and the other is not", []store.Job{
-			{Target: "plugin:archive", State: store.Done, Attempts: 1},
-			{Target: "plugin:crm", State: store.Dead, Attempts: 8},
-			{Target: "forward:default", State: store.Pending, Attempts: 2, NextAt: at.Add(time.Minute)}},
+		{"one target is done and the other is not", []delivery.Job{
+			{Target: "plugin:archive", State: delivery.Done, Attempts: 1},
+			{Target: "plugin:crm", State: delivery.Dead, Attempts: 8},
+			{Target: "forward:default", State: delivery.Pending, Attempts: 2, NextAt: at.Add(time.Minute)}},
 			[]string{"plugin:archive is done after 1 attempt;", "plugin:crm was given up after 8 attempts;",
 				"forward:default has failed 2 attempts so far, the next one is due at 2026-03-01T12:01:00.000Z."}},
 	} {

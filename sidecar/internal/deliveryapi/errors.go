@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -97,15 +98,15 @@ func unfinished(d *store.Delivery) string {
 	return b.String()
 }
 
-func progress(j store.Job) string {
+func progress(j delivery.Job) string {
 	attempts := fmt.Sprintf("%d attempts", j.Attempts)
 	if j.Attempts == 1 {
 		attempts = "1 attempt"
 	}
 	switch {
-	case j.State == store.Done:
+	case j.State == delivery.Done:
 		return "is done after " + attempts
-	case j.State == store.Dead:
+	case j.State == delivery.Dead:
 		return "was given up after " + attempts
 	case j.Attempts == 0:
 		return "has not been attempted yet, due at " + timestamp(j.NextAt)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/rawjson"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -108,7 +109,7 @@ func (a *API) Record(ctx context.Context, id string) (json.RawMessage, error) {
 	return mustMarshal(newRecord(d, a.userID)), nil
 }
 
-func newAttempt(a store.Attempt) attemptRecord {
+func newAttempt(a delivery.Attempt) attemptRecord {
 	r := attemptRecord{
 		Status:     failed,
 		StartedAt:  timestamp(a.StartedAt),
@@ -116,7 +117,7 @@ func newAttempt(a store.Attempt) attemptRecord {
 		HTTP:       httpRecord{Request: requestRecord{URL: a.RequestURL, Headers: headers(a.RequestHeader)}},
 		Errors:     a.ErrorCodes,
 	}
-	if a.Outcome == store.OutcomeDone {
+	if a.Outcome == delivery.OutcomeDone {
 		r.Status, r.Errors = delivered, nil
 	}
 	if a.ResponseStatus != 0 {
@@ -148,7 +149,7 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 //
 // The result is always valid JSON. Bytes that are not UTF-8, which a verified
 // body may contain, are replaced as every JSON reader would.
-func payload(e *store.Event) json.RawMessage {
+func payload(e *delivery.Event) json.RawMessage {
 	off, n := e.PayloadOff, e.PayloadLen
 	if n >= 0 && off >= 0 && off <= len(e.Body) && n <= len(e.Body)-off {
 		if p := bytes.ToValidUTF8(e.Body[off:off+n], []byte("\uFFFD")); rawjson.Embeddable(p) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi/deliverytest"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -21,10 +22,10 @@ func TestRecordEqualsTheDocumentedOne(t *testing.T) {
 
 func TestPayload(t *testing.T) {
 	form := [][2]string{{"content-type", "application/x-www-form-urlencoded; charset=UTF-8"}}
-	whole := func(body string) store.Event { return store.Event{Body: []byte(body), PayloadLen: len(body)} }
+	whole := func(body string) delivery.Event { return delivery.Event{Body: []byte(body), PayloadLen: len(body)} }
 	for _, tt := range []struct {
 		name  string
-		event store.Event
+		event delivery.Event
 		want  string
 	}{
 		{"an object is shown as it was sent", whole(`{"b":1.10,"a":[ true,null ],"a":2}`), `{"b":1.10,"a":[true,null],"a":2}`},
@@ -32,22 +33,22 @@ func TestPayload(t *testing.T) {
 		{"markup and escapes stay", whole(`{"t":"<b>&\u003c\u2028` + "\u2028" + `\ud83d"}`), `{"t":"<b>&\u003c\u2028` + "\u2028" + `\ud83d"}`},
 		{"a payload need not be an object", whole(`[1,"2"]`), `[1,"2"]`},
 		{"bytes that are not UTF-8 are replaced", whole("{\"t\":\"a\xff\xfeb\"}"), "{\"t\":\"a\uFFFDb\"}"},
-		{"a payload within the body", store.Event{Body: []byte(`{"payload":{"x":1}}`), PayloadOff: 11, PayloadLen: 7}, `{"x":1}`},
-		{"a body without a payload", store.Event{Body: []byte(`{"a":1}`), PayloadLen: -1}, `{}`},
+		{"a payload within the body", delivery.Event{Body: []byte(`{"payload":{"x":1}}`), PayloadOff: 11, PayloadLen: 7}, `{"x":1}`},
+		{"a body without a payload", delivery.Event{Body: []byte(`{"a":1}`), PayloadLen: -1}, `{}`},
 		{"a body that is not JSON", whole(`{"a":`), `{}`},
-		{"an empty body", store.Event{}, `{}`},
+		{"an empty body", delivery.Event{}, `{}`},
 		{"a payload that is nested too deep to be shown", whole(strings.Repeat("[", 9999) + strings.Repeat("]", 9999)), `{}`},
-		{"a payload that lies about its place", store.Event{Body: []byte(`{}`), PayloadOff: 1, PayloadLen: int(^uint(0) >> 1)}, `{}`},
-		{"a payload before the body", store.Event{Body: []byte(`{}`), PayloadOff: -1, PayloadLen: 1}, `{}`},
+		{"a payload that lies about its place", delivery.Event{Body: []byte(`{}`), PayloadOff: 1, PayloadLen: int(^uint(0) >> 1)}, `{}`},
+		{"a payload before the body", delivery.Event{Body: []byte(`{}`), PayloadOff: -1, PayloadLen: 1}, `{}`},
 
-		{"the fields of a form in their order", store.Event{Header: form, PayloadLen: -1, Body: []byte("To=%2B15550001&From=a+b&AccountSid=&Empty")},
+		{"the fields of a form in their order", delivery.Event{Header: form, PayloadLen: -1, Body: []byte("To=%2B15550001&From=a+b&AccountSid=&Empty")},
 			`{"To":"+15550001","From":"a b","AccountSid":"","Empty":""}`},
-		{"a field that is sent twice", store.Event{Header: form, PayloadLen: -1, Body: []byte("a=1&b=<&a=2")}, `{"a":["1","2"],"b":"<"}`},
-		{"a form with a broken field", store.Event{Header: form, PayloadLen: -1, Body: []byte("a=%zz&b=%ff&&c=1")}, "{\"b\":\"\\ufffd\",\"c\":\"1\"}"},
-		{"an empty form", store.Event{Header: form, PayloadLen: -1}, `{}`},
+		{"a field that is sent twice", delivery.Event{Header: form, PayloadLen: -1, Body: []byte("a=1&b=<&a=2")}, `{"a":["1","2"],"b":"<"}`},
+		{"a form with a broken field", delivery.Event{Header: form, PayloadLen: -1, Body: []byte("a=%zz&b=%ff&&c=1")}, "{\"b\":\"\\ufffd\",\"c\":\"1\"}"},
+		{"an empty form", delivery.Event{Header: form, PayloadLen: -1}, `{}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := store.Delivery{Event: &tt.event, Jobs: []store.Job{{State: store.Done}}}
+			d := store.Delivery{Event: &tt.event, Jobs: []delivery.Job{{State: delivery.Done}}}
 			tt.event.ID = "e"
 			w := get(t, newAPI(t, Config{Store: &records{deliveries: []store.Delivery{d}}}), "/v2/webhook_deliveries/e")
 			var got struct {
@@ -74,12 +75,12 @@ func spelled(text string) string {
 func TestRecordOfOtherDeliveries(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 999_999_999, time.UTC)
 	d := store.Delivery{
-		Event: &store.Event{DeliveryID: "5f0e8f0e-0000-4000-8000-000000000001", ReceivedAt: at},
-		Jobs:  []store.Job{{State: store.Done}, {State: store.Dead}},
-		Attempts: []store.Attempt{
-			{StartedAt: at.Add(3 * time.Second), FinishedAt: at.Add(4 * time.Second), Outcome: store.OutcomeDead, RequestURL: "plugin://crm",
+		Event: &delivery.Event{DeliveryID: "5f0e8f0e-0000-4000-8000-000000000001", ReceivedAt: at},
+		Jobs:  []delivery.Job{{State: delivery.Done}, {State: delivery.Dead}},
+		Attempts: []delivery.Attempt{
+			{StartedAt: at.Add(3 * time.Second), FinishedAt: at.Add(4 * time.Second), Outcome: delivery.OutcomeFailed, RequestURL: "plugin://crm",
 				ErrorCodes: []int{75000, 75500}},
-			{StartedAt: at.Add(2 * time.Second), FinishedAt: at.Add(9 * time.Second), Outcome: store.OutcomeDone, RequestURL: "http://127.0.0.1:5000/",
+			{StartedAt: at.Add(2 * time.Second), FinishedAt: at.Add(9 * time.Second), Outcome: delivery.OutcomeDone, RequestURL: "http://127.0.0.1:5000/",
 				ErrorCodes: []int{75000}, ResponseStatus: 200, ResponseBody: []byte("\xff<&>")},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -16,7 +17,7 @@ type stuckStore struct {
 	stuck chan struct{}
 }
 
-func (s stuckStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
+func (s stuckStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error) {
 	select {
 	case <-s.stuck:
 		<-ctx.Done()
@@ -40,8 +41,8 @@ type idle struct{}
 func (idle) Name() string       { return "plugin:idle" }
 func (idle) Patterns() []string { return nil }
 func (idle) Drain()             {}
-func (idle) Deliver(context.Context, store.Task) (store.Attempt, error) {
-	return store.Attempt{}, nil
+func (idle) Deliver(context.Context, delivery.Task) (delivery.Attempt, error) {
+	return delivery.Attempt{}, nil
 }
 
 func TestAlive(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -22,7 +23,7 @@ const codeGeneric = 75000
 //     point. A crash before it makes the job run again, a crash after it does
 //     not;
 //  3. OnAttempt is told.
-func (l *loop) attempt(attempts, results context.Context, task store.Task) {
+func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 	attempts, span := l.d.cfg.Tracer.Attempt(attempts, telemetry.Try{
 		Target: l.name, EventID: task.Event.ID, EventType: task.Event.Type, DeliveryID: task.Event.DeliveryID,
 		N: task.Job.Attempts + 1, Traceparent: task.Event.Traceparent,
@@ -36,8 +37,8 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 		l.release(results, task)
 		return
 	}
-	away := l.suspects.judge(task, &a, alone, hadCompany, store.Jitter())
-	switch l.breaker.result(a, store.Jitter(), away) {
+	away := l.suspects.judge(task, &a, alone, hadCompany, delivery.Jitter())
+	switch l.breaker.result(a, delivery.Jitter(), away) {
 	case opened:
 		l.d.log.Warn("target is unavailable: it gets one attempt at a time until one gets through; its events wait", "code", telemetry.CodeTargetUnavailable, "target", l.name, "error", a.Error)
 	case closed:
@@ -46,8 +47,8 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
 	job := task.Job
 	job.RoundAt = l.d.clock.Adjust(job.RoundAt) // so that MaxAge is not over since the clock was set
-	state, nextAt := store.Next(job, a, *l.policy.Load(), store.Jitter())
-	if state != store.Pending {
+	state, nextAt := delivery.Next(job, a, *l.policy.Load(), delivery.Jitter())
+	if state != delivery.Pending {
 		l.suspects.forget(task)
 	}
 	switch err := l.record(results, task, a, state, nextAt); {
@@ -66,7 +67,7 @@ func (l *loop) attempt(attempts, results context.Context, task store.Task) {
 }
 
 // release gives back a job that was claimed and not tried.
-func (l *loop) release(ctx context.Context, task store.Task) {
+func (l *loop) release(ctx context.Context, task delivery.Task) {
 	if err := l.d.store.Release(ctx, task); err != nil && !errors.Is(err, store.ErrClosed) {
 		l.d.log.Error("cannot give back a job that was not tried: the store does that as soon as it can, or the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
 	}
@@ -74,13 +75,13 @@ func (l *loop) release(ctx context.Context, task store.Task) {
 
 // deliver calls the target and completes the attempt. Its error means that no
 // attempt was made.
-func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, err error) {
+func (l *loop) deliver(ctx context.Context, task delivery.Task) (a delivery.Attempt, err error) {
 	started := time.Now()
 	defer func() {
 		if p := recover(); p != nil {
 			l.d.log.Error("target panicked", "code", telemetry.CodeTargetPanic, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "panic", p, "stack", string(debug.Stack()))
 			a, err = failed(fmt.Sprintf("target panicked: %v", p)), nil
-			a.Cause = store.CausePanic
+			a.Cause = delivery.CausePanic
 		}
 		a.JobID, a.DeliveryID, a.Target, a.N = task.Job.ID, task.Event.DeliveryID, l.name, task.Job.Attempts+1
 		if a.StartedAt.IsZero() {
@@ -90,29 +91,29 @@ func (l *loop) deliver(ctx context.Context, task store.Task) (a store.Attempt, e
 			a.FinishedAt = time.Now()
 		}
 		switch a.Outcome {
-		case store.OutcomeDone, store.OutcomeDead, store.OutcomeRetry, store.OutcomeLost:
+		case delivery.OutcomeDone, delivery.OutcomeFailed, delivery.OutcomeRetry, delivery.OutcomeLost:
 		default:
-			a.Outcome = store.OutcomeRetry
+			a.Outcome = delivery.OutcomeRetry
 		}
 	}()
 	// Releasing costs nothing and schedules nothing: a target that returns
 	// another error while ctx lasts, which it should not, would be called
 	// again at once, for ever. So that counts as an attempt.
-	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotReady) &&
+	if a, err = l.to().Deliver(ctx, task); err != nil && ctx.Err() == nil && !errors.Is(err, delivery.ErrNotReady) &&
 		!l.d.draining.Load() && !l.leaving.Load() {
 		a, err = failed(err.Error()), nil
 	}
 	return a, err
 }
 
-func failed(message string) store.Attempt {
-	return store.Attempt{Outcome: store.OutcomeRetry, ErrorCodes: []int{codeGeneric}, Error: message}
+func failed(message string) delivery.Attempt {
+	return delivery.Attempt{Outcome: delivery.OutcomeRetry, ErrorCodes: []int{codeGeneric}, Error: message}
 }
 
 // record repeats Finish until it succeeds: the result is what keeps an event
 // from being delivered twice, and repeating is harmless. It gives up when ctx
 // ends or the result is of no use any more: the job is gone, or has moved on.
-func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, state store.State, nextAt time.Time) error {
+func (l *loop) record(ctx context.Context, task delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	failed := false
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		err := l.d.store.Finish(ctx, a, state, nextAt)
@@ -131,7 +132,7 @@ func (l *loop) record(ctx context.Context, task store.Task, a store.Attempt, sta
 	}
 }
 
-func (l *loop) report(ctx context.Context, task store.Task, a store.Attempt, state store.State, nextAt time.Time) {
+func (l *loop) report(ctx context.Context, task delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time) {
 	level, message := slog.LevelDebug, "delivered"
 	attrs := []slog.Attr{
 		slog.String("target", l.name),
@@ -142,10 +143,10 @@ func (l *loop) report(ctx context.Context, task store.Task, a store.Attempt, sta
 		slog.Duration("took", a.FinishedAt.Sub(a.StartedAt)),
 	}
 	switch state {
-	case store.Pending:
+	case delivery.Pending:
 		level, message = slog.LevelInfo, "attempt failed"
 		attrs = append(attrs, slog.Time("next_at", nextAt), slog.String("error", a.Error))
-	case store.Dead:
+	case delivery.Dead:
 		level, message = slog.LevelWarn, "gave up: the event is a dead letter"
 		attrs = append(attrs, slog.Any("code", telemetry.CodeDeadLetter))
 		attrs = append(attrs, slog.String("error", a.Error))

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 const (
@@ -123,7 +123,7 @@ const (
 
 // result tells how an attempt ended. away says that it is known to have found
 // nobody there, so that no more of them need to find that out.
-func (b *breaker) result(a store.Attempt, jitter float64, away bool) change {
+func (b *breaker) result(a delivery.Attempt, jitter float64, away bool) change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last = a.Error
@@ -165,7 +165,7 @@ func (b *breaker) success() change {
 }
 
 // wait sets when the next attempt may be.
-func (b *breaker) wait(a store.Attempt, jitter float64) {
+func (b *breaker) wait(a delivery.Attempt, jitter float64) {
 	b.pause = min(max(2*b.pause, firstPause), maxPause)
 	pause := b.pause/2 + time.Duration(jitter*float64(b.pause))
 	b.until = a.FinishedAt.Add(max(pause, min(a.RetryAfter, maxWish)))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/clock"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -38,8 +39,8 @@ func TestClockSetBack(t *testing.T) {
 		defer s.Close()
 		var wall setClock
 		var log bytes.Buffer
-		fails := newTarget(name, outcome(store.OutcomeRetry, 0))
-		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: store.Schedule{10 * time.Minute},
+		fails := newTarget(name, outcome(delivery.OutcomeRetry, 0))
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: delivery.Schedule{10 * time.Minute},
 			Clock: wall.clock(), Log: slog.New(slog.NewTextHandler(&log, nil))})
 		b.accept("retried")
 		time.Sleep(time.Minute)
@@ -78,7 +79,7 @@ func TestClockSetBackBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := openStore(t, dir)
 		defer s.Close()
-		e := &store.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
+		e := &delivery.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
 		if _, err := s.Accept(t.Context(), e, []string{name}); err != nil {
 			t.Fatal(err)
 		}
@@ -102,23 +103,23 @@ func TestClockSetForward(t *testing.T) {
 		s := openStore(t, dir)
 		defer s.Close()
 		var wall setClock
-		fails := newTarget(name, func(ctx context.Context, task store.Task) (store.Attempt, error) {
-			a, err := outcome(store.OutcomeRetry, time.Hour)(ctx, task)
+		fails := newTarget(name, func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
+			a, err := outcome(delivery.OutcomeRetry, time.Hour)(ctx, task)
 			a.FinishedAt = wall.now()
 			return a, err
 		})
-		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: make(store.Schedule, 100), MaxAge: 24 * time.Hour, Clock: wall.clock()})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: make(delivery.Schedule, 100), MaxAge: 24 * time.Hour, Clock: wall.clock()})
 		b.accept("a")
 		time.Sleep(10*time.Hour + time.Minute)
 		wall.set(91 * 24 * time.Hour)
 		time.Sleep(10 * time.Hour)
 		got := b.got()
-		if last := got[len(got)-1]; last.state != store.Pending || last.after < 19*time.Hour {
+		if last := got[len(got)-1]; last.state != delivery.Pending || last.after < 19*time.Hour {
 			t.Errorf("the last attempt is %+v, want one that is not the end", last)
 		}
 		time.Sleep(10 * time.Hour)
 		got = b.got()
-		if last := got[len(got)-1]; last.state != store.Dead || last.after < 22*time.Hour || last.after > 25*time.Hour {
+		if last := got[len(got)-1]; last.state != delivery.Dead || last.after < 22*time.Hour || last.after > 25*time.Hour {
 			t.Errorf("the last attempt is %+v, want the end after a day", last)
 		}
 		if err := b.end(); err != nil {
@@ -135,7 +136,7 @@ type unmoved struct {
 	at    time.Time
 }
 
-func (u *unmoved) Reschedule(ctx context.Context, target string, now time.Time, s store.Schedule) (int, error) {
+func (u *unmoved) Reschedule(ctx context.Context, target string, now time.Time, s delivery.Schedule) (int, error) {
 	if u.fail.Swap(false) {
 		u.at = time.Now()
 		return 0, errDisk
@@ -156,8 +157,8 @@ func TestRescheduleIsRepeated(t *testing.T) {
 		defer s.Close()
 		var wall setClock
 		u := &unmoved{Store: s, again: make(chan time.Duration, 1)}
-		fails := newTarget(name, outcome(store.OutcomeRetry, 0))
-		b := start(t, u, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: store.Schedule{10 * time.Minute}, Clock: wall.clock()})
+		fails := newTarget(name, outcome(delivery.OutcomeRetry, 0))
+		b := start(t, u, dispatch.Config{Targets: []dispatch.Target{fails}, Schedule: delivery.Schedule{10 * time.Minute}, Clock: wall.clock()})
 		b.accept("retried")
 		time.Sleep(time.Minute)
 		b.accept("other") // so that there has just been a look

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/clock"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -44,10 +45,10 @@ type Target interface {
 	//
 	// It fills in everything of the Attempt but JobID, DeliveryID, Target and N. It
 	// returns an error only if, before anything was sent, ctx ended, Drain
-	// was called, or the target ceased to be ready (store.ErrNotReady):
+	// was called, or the target ceased to be ready (delivery.ErrNotReady):
 	// then no attempt was made and the job is released untried. If ctx ends
 	// later the attempt may have been handled, and is reported as a retry.
-	Deliver(ctx context.Context, t store.Task) (store.Attempt, error)
+	Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt, error)
 
 	// Drain is called when the dispatcher begins to stop. From then on
 	// Deliver no longer waits for the target to be able to take something:
@@ -67,7 +68,7 @@ type Intermittent interface {
 	// turns to yes.
 	//
 	// What was claimed before the target ceased to be ready is in Deliver,
-	// which may hold it for a moment and then returns [store.ErrNotReady]. A
+	// which may hold it for a moment and then returns [delivery.ErrNotReady]. A
 	// target that is ready does not return that at once: it would get the
 	// same job again.
 	Ready() (ok bool, changed <-chan struct{})
@@ -80,9 +81,9 @@ type Config struct {
 
 	// Schedule holds the waits between the attempts at a job. An empty one
 	// allows a single attempt.
-	Schedule store.Schedule
+	Schedule delivery.Schedule
 
-	// MaxAge bounds how long a job is tried, see store.Policy. 0 means as
+	// MaxAge bounds how long a job is tried, see delivery.Policy. 0 means as
 	// long as the Schedule goes.
 	MaxAge time.Duration
 
@@ -105,12 +106,12 @@ type Config struct {
 	// the state its job is in now and, if that is Pending, when the job is
 	// due again. It is called concurrently and holds up a slot of its
 	// target until it returns.
-	OnAttempt func(t store.Task, a store.Attempt, state store.State, nextAt time.Time)
+	OnAttempt func(t delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time)
 }
 
 // Policy is how one target is treated. A zero field is as in [Config].
 type Policy struct {
-	Schedule    store.Schedule // nil is as in Config, an empty one a single attempt
+	Schedule    delivery.Schedule // nil is as in Config, an empty one a single attempt
 	MaxAge      time.Duration
 	Concurrency int
 }
@@ -123,7 +124,7 @@ type Dispatcher struct {
 	log       *slog.Logger
 	began     time.Time
 	clock     *clock.Clock
-	onAttempt func(store.Task, store.Attempt, store.State, time.Time)
+	onAttempt func(delivery.Task, delivery.Attempt, delivery.State, time.Time)
 
 	loopsMu sync.RWMutex
 	loops   []*loop // guarded by loopsMu: one for each target, in the order of Config.Targets and Add
@@ -156,7 +157,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Concurrency < 0 || cfg.DrainTimeout < 0 {
 		return nil, fmt.Errorf("dispatch: Concurrency %d and DrainTimeout %v must not be negative: leave them 0 for the defaults", cfg.Concurrency, cfg.DrainTimeout)
 	}
-	schedules := []store.Schedule{cfg.Schedule}
+	schedules := []delivery.Schedule{cfg.Schedule}
 	for _, p := range cfg.Policies {
 		schedules = append(schedules, p.Schedule)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -29,11 +30,11 @@ const name = "plugin:test"
 type target struct {
 	name     string
 	patterns atomic.Pointer[[]string]
-	deliver  func(ctx context.Context, t store.Task) (store.Attempt, error)
+	deliver  func(ctx context.Context, t delivery.Task) (delivery.Attempt, error)
 	drained  chan struct{} // closed by Drain
 }
 
-func newTarget(name string, deliver func(context.Context, store.Task) (store.Attempt, error)) *target {
+func newTarget(name string, deliver func(context.Context, delivery.Task) (delivery.Attempt, error)) *target {
 	t := &target{name: name, deliver: deliver, drained: make(chan struct{})}
 	t.know("*")
 	return t
@@ -44,19 +45,19 @@ func (t *target) Name() string            { return t.name }
 func (t *target) Patterns() []string      { return *t.patterns.Load() }
 func (t *target) Drain()                  { close(t.drained) }
 
-func (t *target) Deliver(ctx context.Context, task store.Task) (store.Attempt, error) {
+func (t *target) Deliver(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 	return t.deliver(ctx, task)
 }
 
 // done is a target that delivers everything.
-func done(context.Context, store.Task) (store.Attempt, error) {
-	return store.Attempt{Outcome: store.OutcomeDone, RequestURL: "plugin://test"}, nil
+func done(context.Context, delivery.Task) (delivery.Attempt, error) {
+	return delivery.Attempt{Outcome: delivery.OutcomeDone, RequestURL: "plugin://test"}, nil
 }
 
 // outcome is a target that ends every attempt like this.
-func outcome(o store.Outcome, after time.Duration) func(context.Context, store.Task) (store.Attempt, error) {
-	return func(context.Context, store.Task) (store.Attempt, error) {
-		return store.Attempt{Outcome: o, RetryAfter: after, Error: "no", ErrorCodes: []int{75500}}, nil
+func outcome(o delivery.Outcome, after time.Duration) func(context.Context, delivery.Task) (delivery.Attempt, error) {
+	return func(context.Context, delivery.Task) (delivery.Attempt, error) {
+		return delivery.Attempt{Outcome: o, RetryAfter: after, Error: "no", ErrorCodes: []int{75500}}, nil
 	}
 }
 
@@ -75,7 +76,7 @@ type bench struct {
 type report struct {
 	event  string
 	n      int
-	state  store.State
+	state  delivery.State
 	after  time.Duration // since the start of the bench
 	nextIn time.Duration
 }
@@ -87,11 +88,11 @@ func start(t *testing.T, s store.Store, cfg dispatch.Config) *bench {
 	b := &bench{t: t, store: s, ended: make(chan error, 1)}
 	began := time.Now()
 	cfg.Store = s
-	cfg.OnAttempt = func(task store.Task, a store.Attempt, state store.State, nextAt time.Time) {
+	cfg.OnAttempt = func(task delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		r := report{event: task.Event.ID, n: a.N, state: state, after: time.Since(began)}
-		if state == store.Pending {
+		if state == delivery.Pending {
 			r.nextIn = time.Until(nextAt)
 		}
 		b.reports = append(b.reports, r)
@@ -123,7 +124,7 @@ func (b *bench) end() error {
 func (b *bench) accept(ids ...string) {
 	b.t.Helper()
 	for _, id := range ids {
-		e := &store.Event{Key: id, ID: id, Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
+		e := &delivery.Event{Key: id, ID: id, Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
 		targets := b.d.Route(e.Type)
 		if _, err := b.store.Accept(context.Background(), e, targets); err != nil {
 			b.t.Fatal(err)
@@ -141,7 +142,7 @@ func openStore(t *testing.T, dir string) *sqlite.DB {
 	return s
 }
 
-func job(t *testing.T, s store.Store, id string) (store.Job, []store.Attempt) {
+func job(t *testing.T, s store.Store, id string) (delivery.Job, []delivery.Attempt) {
 	t.Helper()
 	d, err := s.Delivery(context.Background(), id)
 	if err != nil {
@@ -165,11 +166,11 @@ func TestDelivers(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{newTarget(name, done)}})
 		b.accept("a", "b")
-		if got := b.got(); len(got) != 2 || got[0].state != store.Done || got[0].after > time.Second {
+		if got := b.got(); len(got) != 2 || got[0].state != delivery.Done || got[0].after > time.Second {
 			t.Errorf("reports: %+v", got)
 		}
 		j, attempts := job(t, s, "a")
-		if j.State != store.Done || len(attempts) != 1 || attempts[0].N != 1 || attempts[0].Target != name ||
+		if j.State != delivery.Done || len(attempts) != 1 || attempts[0].N != 1 || attempts[0].Target != name ||
 			attempts[0].StartedAt.IsZero() || attempts[0].FinishedAt.IsZero() {
 			t.Errorf("job %+v, attempts %+v", j, attempts)
 		}
@@ -180,32 +181,32 @@ func TestDelivers(t *testing.T) {
 }
 
 func TestRetries(t *testing.T) {
-	schedule := store.Schedule{10 * time.Second, time.Minute}
+	schedule := delivery.Schedule{10 * time.Second, time.Minute}
 	for _, tt := range []struct {
 		name     string
-		deliver  func(context.Context, store.Task) (store.Attempt, error)
-		schedule store.Schedule
-		states   []store.State
+		deliver  func(context.Context, delivery.Task) (delivery.Attempt, error)
+		schedule delivery.Schedule
+		states   []delivery.State
 		waits    [][2]time.Duration // least and most
 		message  string
 	}{
 		{"a retry follows the schedule, jittered, and then is a dead letter",
-			outcome(store.OutcomeRetry, 0), schedule,
-			[]store.State{store.Pending, store.Pending, store.Dead},
+			outcome(delivery.OutcomeRetry, 0), schedule,
+			[]delivery.State{delivery.Pending, delivery.Pending, delivery.Dead},
 			[][2]time.Duration{{5 * time.Second, 15 * time.Second}, {30 * time.Second, 90 * time.Second}}, "no"},
 		{"a target's wish to wait is granted",
-			outcome(store.OutcomeRetry, time.Hour), schedule,
-			[]store.State{store.Pending, store.Pending, store.Dead},
+			outcome(delivery.OutcomeRetry, time.Hour), schedule,
+			[]delivery.State{delivery.Pending, delivery.Pending, delivery.Dead},
 			[][2]time.Duration{{time.Hour, time.Hour}, {time.Hour, time.Hour}}, "no"},
-		{"dead ends it at once", outcome(store.OutcomeDead, 0), schedule, []store.State{store.Dead}, nil, "no"},
-		{"without a schedule there is one attempt", outcome(store.OutcomeRetry, 0), nil, []store.State{store.Dead}, nil, "no"},
-		{"a panic is a retry", func(context.Context, store.Task) (store.Attempt, error) { panic("oops") }, schedule[:1],
-			[]store.State{store.Pending, store.Dead}, [][2]time.Duration{{5 * time.Second, 15 * time.Second}}, "target panicked: oops"},
-		{"an error while the context lasts is a retry", func(context.Context, store.Task) (store.Attempt, error) {
-			return store.Attempt{}, errors.New("not my fault")
+		{"dead ends it at once", outcome(delivery.OutcomeFailed, 0), schedule, []delivery.State{delivery.Dead}, nil, "no"},
+		{"without a schedule there is one attempt", outcome(delivery.OutcomeRetry, 0), nil, []delivery.State{delivery.Dead}, nil, "no"},
+		{"a panic is a retry", func(context.Context, delivery.Task) (delivery.Attempt, error) { panic("oops") }, schedule[:1],
+			[]delivery.State{delivery.Pending, delivery.Dead}, [][2]time.Duration{{5 * time.Second, 15 * time.Second}}, "target panicked: oops"},
+		{"an error while the context lasts is a retry", func(context.Context, delivery.Task) (delivery.Attempt, error) {
+			return delivery.Attempt{}, errors.New("not my fault")
 		}, schedule[:1],
-			[]store.State{store.Pending, store.Dead}, [][2]time.Duration{{5 * time.Second, 15 * time.Second}}, "not my fault"},
-		{"an outcome that does not exist is a retry", outcome("perhaps", 0), nil, []store.State{store.Dead}, nil, "no"},
+			[]delivery.State{delivery.Pending, delivery.Dead}, [][2]time.Duration{{5 * time.Second, 15 * time.Second}}, "not my fault"},
+		{"an outcome that does not exist is a retry", outcome("perhaps", 0), nil, []delivery.State{delivery.Dead}, nil, "no"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *sqlite.DB) {
@@ -243,15 +244,15 @@ func TestConcurrencyIsBoundedByTarget(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		const slots, events = 3, 20
 		var now, most, calls atomic.Int32
-		slow := newTarget("plugin:slow", func(context.Context, store.Task) (store.Attempt, error) {
+		slow := newTarget("plugin:slow", func(context.Context, delivery.Task) (delivery.Attempt, error) {
 			calls.Add(1)
 			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(time.Minute)
 			now.Add(-1)
-			return store.Attempt{Outcome: store.OutcomeDone}, nil
+			return delivery.Attempt{Outcome: delivery.OutcomeDone}, nil
 		})
 		var quick atomic.Int32
-		fast := newTarget("plugin:fast", func(ctx context.Context, task store.Task) (store.Attempt, error) {
+		fast := newTarget("plugin:fast", func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 			quick.Add(1)
 			return done(ctx, task)
 		})
@@ -290,15 +291,15 @@ func TestConcurrencyIsBoundedByTarget(t *testing.T) {
 func TestStopDoesNotWaitForATargetThatIsDown(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		down := newTarget("plugin:down", nil)
-		down.deliver = func(ctx context.Context, _ store.Task) (store.Attempt, error) {
+		down.deliver = func(ctx context.Context, _ delivery.Task) (delivery.Attempt, error) {
 			select {
 			case <-down.drained:
-				return store.Attempt{}, errors.New("not sent")
+				return delivery.Attempt{}, errors.New("not sent")
 			case <-ctx.Done():
-				return store.Attempt{}, ctx.Err()
+				return delivery.Attempt{}, ctx.Err()
 			}
 		}
-		busy := newTarget("plugin:busy", func(ctx context.Context, task store.Task) (store.Attempt, error) {
+		busy := newTarget("plugin:busy", func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 			time.Sleep(3 * time.Second)
 			return done(ctx, task)
 		})
@@ -317,9 +318,9 @@ func TestStopDoesNotWaitForATargetThatIsDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, j := range d.Jobs {
-			want := store.Job{State: store.Pending}
+			want := delivery.Job{State: delivery.Pending}
 			if j.Target == "plugin:busy" {
-				want = store.Job{State: store.Done, Attempts: 1}
+				want = delivery.Job{State: delivery.Done, Attempts: 1}
 			}
 			if j.State != want.State || j.Attempts != want.Attempts {
 				t.Errorf("%s is %s after %d attempts, want %s after %d", j.Target, j.State, j.Attempts, want.State, want.Attempts)
@@ -339,7 +340,7 @@ func TestNew(t *testing.T) {
 		{"no store", dispatch.Config{}, "set Config.Store"},
 		{"a name twice", dispatch.Config{Store: s, Targets: []dispatch.Target{newTarget("a", done), newTarget("a", done)}}, `"a"`},
 		{"no name", dispatch.Config{Store: s, Targets: []dispatch.Target{newTarget("", done)}}, "name"},
-		{"a negative wait", dispatch.Config{Store: s, Schedule: store.Schedule{-time.Second}}, "-1s"},
+		{"a negative wait", dispatch.Config{Store: s, Schedule: delivery.Schedule{-time.Second}}, "-1s"},
 		{"negative concurrency", dispatch.Config{Store: s, Concurrency: -1}, "-1"},
 	} {
 		if _, err := dispatch.New(tt.cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -399,7 +400,7 @@ func TestRoutes(t *testing.T) {
 func TestRunRemembersAndReportsOrphans(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		for i := range 3 {
-			e := &store.Event{Key: fmt.Sprint(i), PayloadLen: -1}
+			e := &delivery.Event{Key: fmt.Sprint(i), PayloadLen: -1}
 			if _, err := s.Accept(context.Background(), e, []string{"plugin:gone"}); err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -25,14 +26,14 @@ type faulty struct {
 	landed           bool         // the failing Finish does its work all the same
 }
 
-func (f *faulty) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
+func (f *faulty) Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error) {
 	if f.claims.Add(-1) >= 0 {
 		return nil, errDisk
 	}
 	return f.Store.Claim(ctx, target, now, limit)
 }
 
-func (f *faulty) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+func (f *faulty) Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	if f.finishes.Add(-1) >= 0 {
 		if f.landed {
 			if err := f.Store.Finish(ctx, a, state, nextAt); err != nil {
@@ -55,7 +56,7 @@ func TestResultsAreRecordedDespiteStoreErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *sqlite.DB) {
 				var calls atomic.Int32
-				tg := newTarget(name, func(ctx context.Context, task store.Task) (store.Attempt, error) {
+				tg := newTarget(name, func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 					calls.Add(1)
 					return done(ctx, task)
 				})
@@ -64,10 +65,10 @@ func TestResultsAreRecordedDespiteStoreErrors(t *testing.T) {
 				b := start(t, f, dispatch.Config{Targets: []dispatch.Target{tg}, Log: discard})
 				b.accept("a")
 				time.Sleep(time.Minute)
-				if got := b.got(); len(got) != 1 || got[0].state != store.Done || calls.Load() != 1 {
+				if got := b.got(); len(got) != 1 || got[0].state != delivery.Done || calls.Load() != 1 {
 					t.Errorf("%d calls, reports %+v", calls.Load(), got)
 				}
-				if j, attempts := job(t, s, "a"); j.State != store.Done || len(attempts) != 1 {
+				if j, attempts := job(t, s, "a"); j.State != delivery.Done || len(attempts) != 1 {
 					t.Errorf("job %+v, attempts %+v", j, attempts)
 				}
 				if err := b.end(); err != nil {
@@ -102,7 +103,7 @@ func TestAResultThatCannotBeRecordedIsNotSilent(t *testing.T) {
 		s = openStore(t, dir) // the event is delivered again: at least once
 		defer s.Close()
 		b = start(t, s, dispatch.Config{Targets: []dispatch.Target{newTarget(name, done)}})
-		if got := b.got(); len(got) != 1 || got[0].n != 1 || got[0].state != store.Done {
+		if got := b.got(); len(got) != 1 || got[0].n != 1 || got[0].state != delivery.Done {
 			t.Errorf("after the next start: %+v", got)
 		}
 		if err := b.end(); err != nil {
@@ -133,7 +134,7 @@ func TestWorkIsFoundWithoutAWake(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{newTarget(name, done)}})
 		synctest.Wait()
-		e := &store.Event{Key: "a", ID: "a", PayloadLen: -1}
+		e := &delivery.Event{Key: "a", ID: "a", PayloadLen: -1}
 		if _, err := s.Accept(context.Background(), e, []string{name}); err != nil {
 			t.Fatal(err)
 		}
@@ -152,35 +153,35 @@ func TestDrain(t *testing.T) {
 	const drain = 10 * time.Second
 	for _, tt := range []struct {
 		name     string
-		deliver  func(ctx context.Context, t store.Task) (store.Attempt, error)
+		deliver  func(ctx context.Context, t delivery.Task) (delivery.Attempt, error)
 		took     time.Duration
-		state    store.State
+		state    delivery.State
 		attempts int
 	}{
-		{"an attempt that ends in time is recorded", func(ctx context.Context, _ store.Task) (store.Attempt, error) {
+		{"an attempt that ends in time is recorded", func(ctx context.Context, _ delivery.Task) (delivery.Attempt, error) {
 			select {
 			case <-ctx.Done():
-				return store.Attempt{}, ctx.Err()
+				return delivery.Attempt{}, ctx.Err()
 			case <-time.After(5 * time.Second):
-				return store.Attempt{Outcome: store.OutcomeDone}, nil
+				return delivery.Attempt{Outcome: delivery.OutcomeDone}, nil
 			}
-		}, 4 * time.Second, store.Done, 1},
+		}, 4 * time.Second, delivery.Done, 1},
 
-		{"one that was sent and is cancelled is recorded as a retry", func(ctx context.Context, _ store.Task) (store.Attempt, error) {
+		{"one that was sent and is cancelled is recorded as a retry", func(ctx context.Context, _ delivery.Task) (delivery.Attempt, error) {
 			<-ctx.Done()
-			return store.Attempt{Outcome: store.OutcomeRetry, Error: "stopping"}, nil
-		}, drain, store.Pending, 1},
+			return delivery.Attempt{Outcome: delivery.OutcomeRetry, Error: "stopping"}, nil
+		}, drain, delivery.Pending, 1},
 
-		{"one that was not sent is released untried", func(ctx context.Context, _ store.Task) (store.Attempt, error) {
+		{"one that was not sent is released untried", func(ctx context.Context, _ delivery.Task) (delivery.Attempt, error) {
 			<-ctx.Done()
-			return store.Attempt{}, ctx.Err()
-		}, drain, store.Pending, 0},
+			return delivery.Attempt{}, ctx.Err()
+		}, drain, delivery.Pending, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *sqlite.DB) {
 				b := start(t, s, dispatch.Config{
 					Targets: []dispatch.Target{newTarget(name, tt.deliver)}, Concurrency: 1,
-					Schedule: store.Schedule{time.Hour}, DrainTimeout: drain,
+					Schedule: delivery.Schedule{time.Hour}, DrainTimeout: drain,
 				})
 				b.accept("in flight", "waiting")
 				time.Sleep(time.Second)
@@ -194,12 +195,12 @@ func TestDrain(t *testing.T) {
 				if j, attempts := job(t, s, "in flight"); j.State != tt.state || len(attempts) != tt.attempts || j.Attempts != tt.attempts {
 					t.Errorf("job %+v, attempts %+v", j, attempts)
 				}
-				if j, attempts := job(t, s, "waiting"); j.State != store.Pending || len(attempts) != 0 {
+				if j, attempts := job(t, s, "waiting"); j.State != delivery.Pending || len(attempts) != 0 {
 					t.Errorf("work was claimed while draining: job %+v, attempts %+v", j, attempts)
 				}
 				// Nothing is still claimed but by the clock.
 				want := 2
-				if tt.state == store.Done {
+				if tt.state == delivery.Done {
 					want = 1
 				}
 				if tasks, err := s.Claim(context.Background(), name, time.Now().Add(24*time.Hour), 9); err != nil || len(tasks) != want {
@@ -213,9 +214,9 @@ func TestDrain(t *testing.T) {
 func TestStoppingDoesNotWaitForATargetThatIgnoresItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		hang := make(chan struct{})
-		tg := newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+		tg := newTarget(name, func(context.Context, delivery.Task) (delivery.Attempt, error) {
 			<-hang
-			return store.Attempt{Outcome: store.OutcomeDone}, nil
+			return delivery.Attempt{Outcome: delivery.OutcomeDone}, nil
 		})
 		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{tg}})
 		b.accept("a")
@@ -270,7 +271,7 @@ type forgetful struct {
 	calls   atomic.Int32
 }
 
-func (f *forgetful) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+func (f *forgetful) Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	if f.calls.Add(1) == 1 {
 		return f.failure
 	}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -28,7 +29,7 @@ type loop struct {
 	wake chan struct{} // of capacity 1: work may have become due, or a slot free
 
 	target atomic.Pointer[Target]
-	policy atomic.Pointer[store.Policy]
+	policy atomic.Pointer[delivery.Policy]
 
 	suspects suspects
 	breaker  breaker            // with the attempts that may be in flight
@@ -64,7 +65,7 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 	for ctx.Err() == nil {
 		l.beat.Store(max(1, int64(time.Since(l.d.began))))
 		ready, changed := l.ready()
-		var tasks []store.Task
+		var tasks []delivery.Task
 		sleep, err := maxSleep, error(nil)
 		if ready {
 			tasks, sleep, err = l.claim(ctx)
@@ -106,7 +107,7 @@ func (l *loop) ready() (ok bool, changed <-chan struct{}) {
 // claim takes due work into the free slots and says how long nothing will be
 // due after that. A slot that becomes free ends the wait anyway. Suspects are
 // held back until nothing else is due or under way, and go one at a time.
-func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
+func (l *loop) claim(ctx context.Context) ([]delivery.Task, time.Duration, error) {
 	now, wall := time.Now(), l.d.clock.Now() // what is stored is due by the wall clock
 	inFlight := int(l.inFlight.Load())
 	free, wait := l.breaker.free(now, inFlight)
@@ -122,7 +123,7 @@ func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
 	case q.overdue:
 		return l.begin(l.suspects.next()), maxSleep, nil
 	}
-	var tasks []store.Task
+	var tasks []delivery.Task
 	for len(tasks) < free {
 		claimed, err := l.d.store.Claim(ctx, l.name, wall, free-len(tasks))
 		if err != nil {
@@ -165,7 +166,7 @@ func (l *loop) claim(ctx context.Context) ([]store.Task, time.Duration, error) {
 }
 
 // begin tells the breaker of attempts that begin.
-func (l *loop) begin(tasks []store.Task) []store.Task {
+func (l *loop) begin(tasks []delivery.Task) []delivery.Task {
 	l.breaker.started(len(tasks))
 	return tasks
 }

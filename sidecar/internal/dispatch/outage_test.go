@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -26,7 +27,7 @@ type outage struct {
 	got      map[string][]int // by entity, the events in the order of delivery
 }
 
-func (o *outage) deliver(_ context.Context, task store.Task) (store.Attempt, error) {
+func (o *outage) deliver(_ context.Context, task delivery.Task) (delivery.Attempt, error) {
 	o.mu.Lock()
 	o.inFlight++
 	down := time.Now().Before(o.until)
@@ -40,12 +41,12 @@ func (o *outage) deliver(_ context.Context, task store.Task) (store.Attempt, err
 	defer o.mu.Unlock()
 	o.inFlight--
 	if down {
-		return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, ErrorCodes: []int{75002}, Error: "connection refused"}, nil
+		return delivery.Attempt{Outcome: delivery.OutcomeRetry, Unavailable: true, ErrorCodes: []int{75002}, Error: "connection refused"}, nil
 	}
 	var n int
 	fmt.Sscanf(task.Event.Key, "%d", &n)
 	o.got[task.Event.Entity] = append(o.got[task.Event.Entity], n)
-	return store.Attempt{Outcome: store.OutcomeDone}, nil
+	return delivery.Attempt{Outcome: delivery.OutcomeDone}, nil
 }
 
 // TestAppThatIsDownForAnHour: everything arrives, in order where that is asked
@@ -56,7 +57,7 @@ func TestAppThatIsDownForAnHour(t *testing.T) {
 		app := &outage{until: time.Now().Add(time.Hour), got: make(map[string][]int)}
 		var mu sync.Mutex
 		elsewhere := 0
-		other := newTarget("plugin:other", func(ctx context.Context, task store.Task) (store.Attempt, error) {
+		other := newTarget("plugin:other", func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			elsewhere++
@@ -64,7 +65,7 @@ func TestAppThatIsDownForAnHour(t *testing.T) {
 		})
 		down := newTarget("forward:down", app.deliver)
 		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{down, other},
-			Schedule: store.Schedule{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}})
+			Schedule: delivery.Schedule{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +74,7 @@ func TestAppThatIsDownForAnHour(t *testing.T) {
 		go func() { ended <- d.Run(ctx) }()
 
 		for i := range events {
-			e := &store.Event{Key: fmt.Sprint(i), Type: "call.hangup", PayloadLen: -1, ReceivedAt: time.Now(),
+			e := &delivery.Event{Key: fmt.Sprint(i), Type: "call.hangup", PayloadLen: -1, ReceivedAt: time.Now(),
 				Entity: fmt.Sprintf("call:%d", i%entities), OrderAt: time.Now().Add(-time.Duration(i) * time.Second)} // backwards
 			if i%10 == 0 {
 				e.Entity = ""
@@ -134,8 +135,8 @@ func statusOf(d *dispatch.Dispatcher, name string) dispatch.TargetStatus {
 // an event is there.
 func TestFailuresOfEventsDoNotSlowTheTarget(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
-		tg := newTarget("forward:picky", outcome(store.OutcomeRetry, 0))
-		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{tg}, Schedule: store.Schedule{time.Hour}})
+		tg := newTarget("forward:picky", outcome(delivery.OutcomeRetry, 0))
+		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{tg}, Schedule: delivery.Schedule{time.Hour}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +144,7 @@ func TestFailuresOfEventsDoNotSlowTheTarget(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- d.Run(ctx) }()
 		for i := range 50 {
-			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), PayloadLen: -1}, []string{"forward:picky"}); err != nil {
+			if _, err := s.Accept(t.Context(), &delivery.Event{Key: fmt.Sprint(i), PayloadLen: -1}, []string{"forward:picky"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -176,13 +177,13 @@ func TestTargetsComeAndGo(t *testing.T) {
 		for round := range 2 {
 			var mu sync.Mutex
 			calls := 0
-			tg := newTarget(name, func(ctx context.Context, task store.Task) (store.Attempt, error) {
+			tg := newTarget(name, func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				calls++
 				return done(ctx, task)
 			})
-			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(round), PayloadLen: -1}, []string{name}); err != nil {
+			if _, err := s.Accept(t.Context(), &delivery.Event{Key: fmt.Sprint(round), PayloadLen: -1}, []string{name}); err != nil {
 				t.Fatal(err)
 			}
 			if err := d.Add(tg); err != nil {
@@ -232,14 +233,14 @@ func TestRemovedWhileEventsWait(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- d.Run(ctx) }()
 		for i := range 5 {
-			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), PayloadLen: -1}, []string{name}); err != nil {
+			if _, err := s.Accept(t.Context(), &delivery.Event{Key: fmt.Sprint(i), PayloadLen: -1}, []string{name}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		var tg *target
-		tg = newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+		tg = newTarget(name, func(context.Context, delivery.Task) (delivery.Attempt, error) {
 			<-tg.drained
-			return store.Attempt{}, errors.New("the target has gone")
+			return delivery.Attempt{}, errors.New("the target has gone")
 		})
 		if err := d.Add(tg); err != nil {
 			t.Fatal(err)
@@ -275,10 +276,10 @@ func TestRemovedWhileEventsWait(t *testing.T) {
 // event, is tried again in minutes. The events wait for as long as it asked.
 func TestAWishDoesNotCloseATarget(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
-		down := newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
-			return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, RetryAfter: 24 * time.Hour, Error: "503"}, nil
+		down := newTarget(name, func(context.Context, delivery.Task) (delivery.Attempt, error) {
+			return delivery.Attempt{Outcome: delivery.OutcomeRetry, Unavailable: true, RetryAfter: 24 * time.Hour, Error: "503"}, nil
 		})
-		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{down}, Schedule: store.Schedule{time.Minute}, Concurrency: 1})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{down}, Schedule: delivery.Schedule{time.Minute}, Concurrency: 1})
 		for i := range 10 {
 			b.accept(fmt.Sprint(i))
 		}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -27,7 +28,7 @@ const moodyHold = time.Second
 
 func newMoody(ok bool) *moody {
 	m := &moody{ok: ok, changed: make(chan struct{})}
-	m.target = newTarget(name, func(ctx context.Context, task store.Task) (store.Attempt, error) {
+	m.target = newTarget(name, func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 		for {
 			ok, changed := m.Ready()
 			if ok {
@@ -36,9 +37,9 @@ func newMoody(ok bool) *moody {
 			select {
 			case <-changed:
 			case <-m.drained:
-				return store.Attempt{}, context.Canceled
+				return delivery.Attempt{}, context.Canceled
 			case <-time.After(moodyHold):
-				return store.Attempt{}, fmt.Errorf("deliver: %w", store.ErrNotReady)
+				return delivery.Attempt{}, fmt.Errorf("deliver: %w", delivery.ErrNotReady)
 			}
 		}
 	})
@@ -63,10 +64,10 @@ func (m *moody) set(ok bool) {
 type watchedStore struct {
 	store.Store
 	claims, releases atomic.Int32
-	claimed          func([]store.Task) // if not nil, called with what a claim has brought
+	claimed          func([]delivery.Task) // if not nil, called with what a claim has brought
 }
 
-func (s *watchedStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
+func (s *watchedStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error) {
 	s.claims.Add(1)
 	tasks, err := s.Store.Claim(ctx, target, now, limit)
 	if s.claimed != nil {
@@ -75,7 +76,7 @@ func (s *watchedStore) Claim(ctx context.Context, target string, now time.Time, 
 	return tasks, err
 }
 
-func (s *watchedStore) Release(ctx context.Context, t store.Task) error {
+func (s *watchedStore) Release(ctx context.Context, t delivery.Task) error {
 	s.releases.Add(1)
 	return s.Store.Release(ctx, t)
 }
@@ -83,7 +84,7 @@ func (s *watchedStore) Release(ctx context.Context, t store.Task) error {
 // untouched checks that a job is as it was accepted.
 func untouched(t *testing.T, s store.Store, id string) {
 	t.Helper()
-	if j, attempts := job(t, s, id); j.State != store.Pending || j.Attempts != 0 || len(attempts) != 0 {
+	if j, attempts := job(t, s, id); j.State != delivery.Pending || j.Attempts != 0 || len(attempts) != 0 {
 		t.Errorf("%s: job %+v with attempts %+v", id, j, attempts)
 	}
 }
@@ -109,7 +110,7 @@ func TestNotReady(t *testing.T) {
 			t.Fatalf("%d reports", len(got))
 		}
 		for _, r := range got {
-			if r.after != 30*time.Minute || r.n != 1 || r.state != store.Done {
+			if r.after != 30*time.Minute || r.n != 1 || r.state != delivery.Done {
 				t.Errorf("%+v, want it done at once", r)
 			}
 		}
@@ -124,14 +125,14 @@ func TestNotReady(t *testing.T) {
 func TestGivenBack(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqlite.DB) {
 		s, m := &watchedStore{Store: db}, newMoody(true)
-		s.claimed = func(tasks []store.Task) {
+		s.claimed = func(tasks []delivery.Task) {
 			if len(tasks) > 0 && s.releases.Load() == 0 {
 				m.set(false)
 			}
 		}
 		ids := []string{"a1", "a2", "b"}
 		for i, id := range ids {
-			e := &store.Event{Key: id, ID: id, Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1,
+			e := &delivery.Event{Key: id, ID: id, Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1,
 				Entity: id[:1], OrderAt: time.Now().Add(time.Duration(i))}
 			if _, err := db.Accept(t.Context(), e, []string{name}); err != nil {
 				t.Fatal(err)
@@ -158,7 +159,7 @@ func TestGivenBack(t *testing.T) {
 		m.set(true)
 		order := ""
 		for _, r := range b.got() {
-			if order += r.event; r.after != time.Hour || r.n != 1 || r.state != store.Done {
+			if order += r.event; r.after != time.Hour || r.n != 1 || r.state != delivery.Done {
 				t.Errorf("%+v, want it done at once", r)
 			}
 		}
@@ -179,7 +180,7 @@ func TestReadyAgain(t *testing.T) {
 		b := start(t, db, dispatch.Config{Targets: []dispatch.Target{m}})
 		synctest.Wait() // it sleeps, and was ready
 		m.set(false)
-		e := &store.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
+		e := &delivery.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
 		if _, err := db.Accept(t.Context(), e, []string{name}); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +200,7 @@ func TestReadyAgain(t *testing.T) {
 func TestShortlyNotReady(t *testing.T) {
 	bubble(t, func(t *testing.T, db *sqlite.DB) {
 		s, m := &watchedStore{Store: db}, newMoody(true)
-		s.claimed = func(tasks []store.Task) {
+		s.claimed = func(tasks []delivery.Task) {
 			if len(tasks) > 0 {
 				m.set(false)
 			}
@@ -208,7 +209,7 @@ func TestShortlyNotReady(t *testing.T) {
 		b.accept("a")
 		time.Sleep(moodyHold / 2)
 		m.set(true)
-		if got := b.got(); len(got) != 1 || got[0].state != store.Done || got[0].after != moodyHold/2 || s.releases.Load() != 0 {
+		if got := b.got(); len(got) != 1 || got[0].state != delivery.Done || got[0].after != moodyHold/2 || s.releases.Load() != 0 {
 			t.Errorf("reports %+v, %d releases", got, s.releases.Load())
 		}
 		if err := b.end(); err != nil {

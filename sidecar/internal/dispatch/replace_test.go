@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
@@ -17,11 +17,11 @@ import (
 func TestReplace(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		release := make(chan struct{})
-		slow := newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+		slow := newTarget(name, func(context.Context, delivery.Task) (delivery.Attempt, error) {
 			<-release
-			return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, Error: "old", ErrorCodes: []int{75500}}, nil
+			return delivery.Attempt{Outcome: delivery.OutcomeRetry, Unavailable: true, Error: "old", ErrorCodes: []int{75500}}, nil
 		})
-		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{slow}, Schedule: store.Schedule{time.Minute}, Concurrency: 20})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{slow}, Schedule: delivery.Schedule{time.Minute}, Concurrency: 20})
 		for i := range 12 {
 			b.accept(fmt.Sprint(i))
 		}
@@ -31,11 +31,11 @@ func TestReplace(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.accept("new")
-		if j, attempts := job(t, s, "new"); j.State != store.Pending && len(attempts) != 1 {
+		if j, attempts := job(t, s, "new"); j.State != delivery.Pending && len(attempts) != 1 {
 			t.Errorf("the new target was not called while the old one was busy: %+v", j)
 		}
 		synctest.Wait()
-		if j, _ := job(t, s, "new"); j.State != store.Done {
+		if j, _ := job(t, s, "new"); j.State != delivery.Done {
 			t.Errorf("the event that came after is %s", j.State)
 		}
 		close(release)
@@ -55,7 +55,7 @@ func TestReplace(t *testing.T) {
 			t.Errorf("the new target is taken for unavailable: %+v", got)
 		}
 		time.Sleep(2 * time.Minute)
-		if j, attempts := job(t, s, "3"); j.State != store.Done || len(attempts) != 2 || attempts[1].Error != "old" {
+		if j, attempts := job(t, s, "3"); j.State != delivery.Done || len(attempts) != 2 || attempts[1].Error != "old" {
 			t.Errorf("job %+v, attempts %+v", j, attempts)
 		}
 		if err := b.d.Replace(newTarget("plugin:other", done)); err == nil {
@@ -70,16 +70,16 @@ func TestReplace(t *testing.T) {
 // TestSetPolicy: a new schedule holds for the next result, and new slots at once.
 func TestSetPolicy(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
-		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{newTarget(name, outcome(store.OutcomeRetry, 0))},
-			Schedule: store.Schedule{time.Hour, time.Hour}, Concurrency: 1})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{newTarget(name, outcome(delivery.OutcomeRetry, 0))},
+			Schedule: delivery.Schedule{time.Hour, time.Hour}, Concurrency: 1})
 		b.accept("a")
 		if got := b.got(); len(got) != 1 || got[0].nextIn < 30*time.Minute {
 			t.Fatalf("reports: %+v", got)
 		}
-		b.d.SetPolicy(dispatch.Policy{Schedule: store.Schedule{time.Second, time.Second}, Concurrency: 3})
+		b.d.SetPolicy(dispatch.Policy{Schedule: delivery.Schedule{time.Second, time.Second}, Concurrency: 3})
 		time.Sleep(2 * time.Hour)
 		got := b.got()
-		if len(got) != 3 || got[1].nextIn > 2*time.Second || got[2].state != store.Dead {
+		if len(got) != 3 || got[1].nextIn > 2*time.Second || got[2].state != delivery.Dead {
 			t.Errorf("reports: %+v", got)
 		}
 		if slots := b.d.Status()[0].Slots; slots != 3 {
@@ -91,7 +91,7 @@ func TestSetPolicy(t *testing.T) {
 		}
 		b.accept("b")
 		time.Sleep(time.Second)
-		if j, attempts := job(t, s, "b"); j.State != store.Dead || len(attempts) != 1 {
+		if j, attempts := job(t, s, "b"); j.State != delivery.Dead || len(attempts) != 1 {
 			t.Errorf("without a schedule: %+v", j)
 		}
 		if err := b.end(); err != nil {

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 const (
@@ -61,12 +61,12 @@ type suspects struct {
 }
 
 type heldTask struct {
-	task  store.Task
+	task  delivery.Task
 	since time.Time
 }
 
 // hold keeps those of the tasks that are suspects, and returns the others.
-func (s *suspects) hold(tasks []store.Task, now time.Time) (others []store.Task) {
+func (s *suspects) hold(tasks []delivery.Task, now time.Time) (others []delivery.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range tasks {
@@ -80,7 +80,7 @@ func (s *suspects) hold(tasks []store.Task, now time.Time) (others []store.Task)
 }
 
 // release returns what is held, which the caller gives back.
-func (s *suspects) release() (tasks []store.Task) {
+func (s *suspects) release() (tasks []delivery.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range s.held {
@@ -122,7 +122,7 @@ func (s *suspects) queue(now, wellSince time.Time, well bool) queue {
 
 // next takes one that is held, to go alone: of those that broke off the fewest
 // times the first.
-func (s *suspects) next() []store.Task {
+func (s *suspects) next() []delivery.Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	best := 0
@@ -133,7 +133,7 @@ func (s *suspects) next() []store.Task {
 	}
 	t := s.held[best].task
 	s.held, s.alone = slices.Delete(s.held, best, best+1), t.Event.DeliveryID
-	return []store.Task{t}
+	return []delivery.Task{t}
 }
 
 // company tells, at the end of an attempt, whether there were others meanwhile.
@@ -155,7 +155,7 @@ func (s *suspects) begin() company {
 }
 
 // end says that an attempt has ended, or was not made.
-func (s *suspects) end(t store.Task, c company) (alone, hadCompany bool) {
+func (s *suspects) end(t delivery.Task, c company) (alone, hadCompany bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.underWay--
@@ -168,7 +168,7 @@ func (s *suspects) end(t store.Task, c company) (alone, hadCompany bool) {
 // judge decides whether an attempt counts, and remembers its event as a
 // suspect, or no longer. It reports whether the target is away because an
 // attempt broke off.
-func (s *suspects) judge(t store.Task, a *store.Attempt, alone, hadCompany bool, jitter float64) (away bool) {
+func (s *suspects) judge(t delivery.Task, a *delivery.Attempt, alone, hadCompany bool, jitter float64) (away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	crashed := !s.brokeAt.IsZero() && a.FinishedAt.Sub(s.brokeAt) < longestCrash
@@ -197,8 +197,8 @@ func (s *suspects) judge(t store.Task, a *store.Attempt, alone, hadCompany bool,
 	case a.Unavailable && a.RequestHeader == nil && crashed:
 		lost, away = "another attempt had broken off before", true
 	}
-	if lost != "" && a.Outcome == store.OutcomeRetry {
-		a.Outcome = store.OutcomeLost
+	if lost != "" && a.Outcome == delivery.OutcomeRetry {
+		a.Outcome = delivery.OutcomeLost
 		a.RetryAfter = retryLost + time.Duration(jitter*float64(retryLost))
 		a.Error += ": does not count, since " + lost
 	}
@@ -206,7 +206,7 @@ func (s *suspects) judge(t store.Task, a *store.Attempt, alone, hadCompany bool,
 }
 
 // forget is told of a job that is not pending any more.
-func (s *suspects) forget(t store.Task) {
+func (s *suspects) forget(t delivery.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.broke, t.Event.DeliveryID)

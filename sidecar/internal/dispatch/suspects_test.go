@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
@@ -41,11 +41,11 @@ func newMortal(upAt time.Time, restart time.Duration) *mortal {
 	return &mortal{restart: restart, work: 5 * time.Millisecond, upAt: upAt, died: make(chan struct{})}
 }
 
-func (m *mortal) deliver(ctx context.Context, task store.Task) (store.Attempt, error) {
+func (m *mortal) deliver(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
 	m.mu.Lock()
 	if time.Now().Before(m.upAt) && time.Since(m.diedAt) >= 200*time.Millisecond {
 		m.mu.Unlock()
-		return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, ErrorCodes: []int{75002}, Error: "connection refused"}, nil
+		return delivery.Attempt{Outcome: delivery.OutcomeRetry, Unavailable: true, ErrorCodes: []int{75002}, Error: "connection refused"}, nil
 	}
 	if time.Since(m.diedAt) < 200*time.Millisecond { // a socket that has not been closed yet
 		m.mu.Unlock()
@@ -71,7 +71,7 @@ func (m *mortal) deliver(ctx context.Context, task store.Task) (store.Attempt, e
 	m.inFlight--
 	m.log = append(m.log, v)
 	if v.ok {
-		return store.Attempt{Outcome: store.OutcomeDone, ResponseStatus: 200}, nil
+		return delivery.Attempt{Outcome: delivery.OutcomeDone, ResponseStatus: 200}, nil
 	}
 	if killer && m.died == died {
 		close(m.died)
@@ -84,27 +84,27 @@ func (m *mortal) deliver(ctx context.Context, task store.Task) (store.Attempt, e
 	return brokeOff(), nil
 }
 
-func brokeOff() store.Attempt {
-	return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, BrokeOff: true, ErrorCodes: []int{75000}, Error: "did it crash?",
+func brokeOff() delivery.Attempt {
+	return delivery.Attempt{Outcome: delivery.OutcomeRetry, Unavailable: true, BrokeOff: true, ErrorCodes: []int{75000}, Error: "did it crash?",
 		RequestHeader: [][2]string{{"Webhook-Id", "x"}}}
 }
 
 // runMortal delivers events to an app until all has been done that can be, and
 // returns how many attempts counted against each event.
-func runMortal(t *testing.T, s *sqlite.DB, m *mortal, events []string, schedule store.Schedule) (counted map[string]int, states map[string]store.State) {
+func runMortal(t *testing.T, s *sqlite.DB, m *mortal, events []string, schedule delivery.Schedule) (counted map[string]int, states map[string]delivery.State) {
 	t.Helper()
 	var mu sync.Mutex
-	counted, states = make(map[string]int), make(map[string]store.State)
+	counted, states = make(map[string]int), make(map[string]delivery.State)
 	d, err := dispatch.New(dispatch.Config{
 		Store: s, Targets: []dispatch.Target{newTarget("forward:app", m.deliver)}, Schedule: schedule,
-		OnAttempt: func(task store.Task, a store.Attempt, state store.State, _ time.Time) {
+		OnAttempt: func(task delivery.Task, a delivery.Attempt, state delivery.State, _ time.Time) {
 			mu.Lock()
 			defer mu.Unlock()
 			states[task.Event.Key] = state
-			if a.Outcome == store.OutcomeRetry {
+			if a.Outcome == delivery.OutcomeRetry {
 				counted[task.Event.Key]++
 			}
-			if a.Outcome == store.OutcomeLost && !strings.Contains(a.Error, "does not count") {
+			if a.Outcome == delivery.OutcomeLost && !strings.Contains(a.Error, "does not count") {
 				t.Errorf("an attempt that does not count does not say so: %q", a.Error)
 			}
 		},
@@ -113,7 +113,7 @@ func runMortal(t *testing.T, s *sqlite.DB, m *mortal, events []string, schedule 
 		t.Fatal(err)
 	}
 	for _, key := range events {
-		if _, err := s.Accept(t.Context(), &store.Event{Key: key, PayloadLen: -1}, []string{"forward:app"}); err != nil {
+		if _, err := s.Accept(t.Context(), &delivery.Event{Key: key, PayloadLen: -1}, []string{"forward:app"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,11 +147,11 @@ func TestKillersTakeNobodyWithThem(t *testing.T) {
 	for _, killers := range [][]int{{0}, {39}, {3, 4, 20}} {
 		bubble(t, func(t *testing.T, s *sqlite.DB) {
 			m := newMortal(time.Now(), 3*time.Second)
-			counted, states := runMortal(t, s, m, manyEvents(40, killers...), store.Schedule{5 * time.Second})
+			counted, states := runMortal(t, s, m, manyEvents(40, killers...), delivery.Schedule{5 * time.Second})
 			for key, state := range states {
-				want, attempts := store.Done, 0
+				want, attempts := delivery.Done, 0
 				if strings.HasPrefix(key, "killer") {
-					want, attempts = store.Dead, 2
+					want, attempts = delivery.Dead, 2
 				}
 				if state != want || counted[key] != attempts {
 					t.Errorf("killers %v: %s is %s after %d attempts that count, want %s after %d", killers, key, state, counted[key], want, attempts)
@@ -176,7 +176,7 @@ func TestKillersTakeNobodyWithThem(t *testing.T) {
 func TestComebackIsStaged(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		m := newMortal(time.Now().Add(time.Minute), 3*time.Second)
-		long := slices.Repeat(store.Schedule{10 * time.Second}, 30)
+		long := slices.Repeat(delivery.Schedule{10 * time.Second}, 30)
 		counted, states := runMortal(t, s, m, manyEvents(40, 25), long)
 		if len(m.log) == 0 {
 			t.Fatal("nothing arrived")
@@ -194,7 +194,7 @@ func TestComebackIsStaged(t *testing.T) {
 			t.Errorf("%d events arrived at once, %d within 600ms", early, soon)
 		}
 		for key, state := range states {
-			if want := map[bool]store.State{true: store.Dead, false: store.Done}[key == "killer25"]; state != want {
+			if want := map[bool]delivery.State{true: delivery.Dead, false: delivery.Done}[key == "killer25"]; state != want {
 				t.Errorf("%s is %s, after %d attempts that count", key, state, counted[key])
 			}
 		}
@@ -227,7 +227,7 @@ func TestComebackIsStaged(t *testing.T) {
 func TestSuspectsDoNotStarve(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		m := newMortal(time.Now(), 10*time.Millisecond)
-		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{newTarget("forward:app", m.deliver)}, Schedule: store.Schedule{time.Second}})
+		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{newTarget("forward:app", m.deliver)}, Schedule: delivery.Schedule{time.Second}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,7 +240,7 @@ func TestSuspectsDoNotStarve(t *testing.T) {
 			if i == 10 {
 				key = "killer"
 			}
-			if _, err := s.Accept(t.Context(), &store.Event{Key: key, PayloadLen: -1}, []string{"forward:app"}); err != nil {
+			if _, err := s.Accept(t.Context(), &delivery.Event{Key: key, PayloadLen: -1}, []string{"forward:app"}); err != nil {
 				t.Fatal(err)
 			}
 			d.Wake([]string{"forward:app"})
@@ -266,24 +266,24 @@ func TestSuspectsDoNotStarve(t *testing.T) {
 func TestAnAppThatStaysAway(t *testing.T) {
 	bubble(t, func(t *testing.T, s *sqlite.DB) {
 		began := time.Now()
-		tg := newTarget(name, func(context.Context, store.Task) (store.Attempt, error) {
+		tg := newTarget(name, func(context.Context, delivery.Task) (delivery.Attempt, error) {
 			if time.Since(began) < time.Second {
 				time.Sleep(time.Second) // with its neighbour
 				return brokeOff(), nil
 			}
-			return store.Attempt{Outcome: store.OutcomeRetry, Unavailable: true, Error: "connection refused"}, nil
+			return delivery.Attempt{Outcome: delivery.OutcomeRetry, Unavailable: true, Error: "connection refused"}, nil
 		})
-		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{tg}, Schedule: store.Schedule{time.Minute}})
+		b := start(t, s, dispatch.Config{Targets: []dispatch.Target{tg}, Schedule: delivery.Schedule{time.Minute}})
 		b.accept("a", "b")
 		time.Sleep(9 * time.Minute)
 		for _, id := range []string{"a", "b"} {
-			if j, _ := job(t, s, id); j.State != store.Pending {
+			if j, _ := job(t, s, id); j.State != delivery.Pending {
 				t.Errorf("%s is %s while the app may be starting again", id, j.State)
 			}
 		}
 		time.Sleep(time.Hour)
 		for _, id := range []string{"a", "b"} {
-			if j, _ := job(t, s, id); j.State != store.Dead {
+			if j, _ := job(t, s, id); j.State != delivery.Dead {
 				t.Errorf("%s is %s after an hour, %d attempts of which %d do not count", id, j.State, j.Attempts, j.Base)
 			}
 		}

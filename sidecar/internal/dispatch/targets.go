@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // run is what a Dispatcher has while it runs.
@@ -51,7 +51,7 @@ func (d *Dispatcher) Add(t Target) error {
 
 // treat sets how a target is treated. The caller holds loopsMu.
 func (d *Dispatcher) treat(l *loop) {
-	policy, slots := store.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge}, d.cfg.Concurrency
+	policy, slots := delivery.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge}, d.cfg.Concurrency
 	if p, ok := d.cfg.Policies[l.name]; ok {
 		if p.Schedule != nil {
 			policy.Schedule = p.Schedule

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // brokenStore hands out jobs, and records no result while it is broken.
@@ -23,15 +23,15 @@ type brokenStore struct {
 	broken *atomic.Bool
 }
 
-func (s brokenStore) Claim(_ context.Context, _ string, _ time.Time, limit int) (tasks []store.Task, _ error) {
+func (s brokenStore) Claim(_ context.Context, _ string, _ time.Time, limit int) (tasks []delivery.Task, _ error) {
 	for len(tasks) < limit && s.left.Load() > 0 {
 		n := s.left.Add(-1)
-		tasks = append(tasks, store.Task{Job: store.Job{ID: n}, Event: &store.Event{DeliveryID: fmt.Sprint(n)}})
+		tasks = append(tasks, delivery.Task{Job: delivery.Job{ID: n}, Event: &delivery.Event{DeliveryID: fmt.Sprint(n)}})
 	}
 	return tasks, nil
 }
 
-func (s brokenStore) Finish(context.Context, store.Attempt, store.State, time.Time) error {
+func (s brokenStore) Finish(context.Context, delivery.Attempt, delivery.State, time.Time) error {
 	if s.broken.Load() {
 		return errors.New("the disk is full")
 	}
@@ -41,8 +41,8 @@ func (s brokenStore) Finish(context.Context, store.Attempt, store.State, time.Ti
 // quick is a target that takes everything.
 type quick struct{ idle }
 
-func (quick) Deliver(context.Context, store.Task) (store.Attempt, error) {
-	return store.Attempt{Outcome: store.OutcomeDone}, nil
+func (quick) Deliver(context.Context, delivery.Task) (delivery.Attempt, error) {
+	return delivery.Attempt{Outcome: delivery.OutcomeDone}, nil
 }
 
 // TestUnrecordedResultsAreSaidOnce: a store that records no result for minutes

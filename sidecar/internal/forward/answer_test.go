@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 const (
@@ -108,7 +108,7 @@ func TestPassSaysWhoGaveUp(t *testing.T) {
 	for _, tt := range []struct {
 		cause error
 		want  string
-	}{{store.ErrSenderGone, "the sender hung up"}, {context.Canceled, "the sidecar is stopping"}} {
+	}{{delivery.ErrSenderGone, "the sender hung up"}, {context.Canceled, "the sidecar is stopping"}} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		url := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 			io.Copy(io.Discard, r.Body) // only then is the end of the connection noticed
@@ -116,7 +116,7 @@ func TestPassSaysWhoGaveUp(t *testing.T) {
 			<-r.Context().Done()
 		})
 		a, answer := newForward(t, forward.Config{URL: url}).Pass(ctx, newTask().Event)
-		if answer != nil || a.Outcome != store.OutcomeDead || !strings.Contains(a.Error, tt.want) {
+		if answer != nil || a.Outcome != delivery.OutcomeFailed || !strings.Contains(a.Error, tt.want) {
 			t.Errorf("%v: %+v", tt.cause, a)
 		}
 	}

@@ -35,7 +35,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -228,11 +228,11 @@ func (f *Forward) Close() {
 
 // Deliver sends the event once and reports how that went. It returns an error,
 // which is ctx's, only if ctx ended before there was a connection to send on.
-func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
+func (f *Forward) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt, error) {
 	if ctx.Err() != nil {
-		return store.Attempt{}, ctx.Err()
+		return delivery.Attempt{}, ctx.Err()
 	}
-	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.shown}
+	a := delivery.Attempt{StartedAt: time.Now(), RequestURL: f.shown}
 	defer f.attempts.Begin(f.name, t.Event.ID, f.timeout)()
 	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
@@ -240,7 +240,7 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 
 	req, err := f.newRequest(sending, t, a.StartedAt)
 	if err != nil {
-		a.Outcome, a.ErrorCodes, a.Error = store.OutcomeDead, []int{codeGeneric}, fmt.Sprintf("the event cannot be sent by HTTP: %v", err)
+		a.Outcome, a.ErrorCodes, a.Error = delivery.OutcomeFailed, []int{codeGeneric}, fmt.Sprintf("the event cannot be sent by HTTP: %v", err)
 		a.FinishedAt = time.Now()
 		return a, nil
 	}
@@ -248,7 +248,7 @@ func (f *Forward) Deliver(ctx context.Context, t store.Task) (store.Attempt, err
 	// redirects.
 	resp, err := f.roundTrip(req, progress)
 	if err != nil && ctx.Err() != nil && !progress.connected() {
-		return store.Attempt{}, ctx.Err()
+		return delivery.Attempt{}, ctx.Err()
 	}
 	if progress.connected() {
 		a.RequestHeader = f.recordRequest(req)

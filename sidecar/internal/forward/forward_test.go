@@ -18,8 +18,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,10 +39,10 @@ func newForward(t *testing.T, cfg forward.Config) *forward.Forward {
 	return f
 }
 
-func newTask() store.Task {
-	return store.Task{
-		Job: store.Job{ID: 7, Attempts: 2},
-		Event: &store.Event{
+func newTask() delivery.Task {
+	return delivery.Task{
+		Job: delivery.Job{ID: 7, Attempts: 2},
+		Event: &delivery.Event{
 			DeliveryID: "f5586561-8ff0-4291-a0ac-84fe544797bd",
 			ID:         "c9c0797e-901d-4349-a33c-c2c8f31a92c2",
 			Type:       "message.sent",
@@ -67,7 +67,7 @@ func newTask() store.Task {
 }
 
 // deliver makes one attempt, which must be made.
-func deliver(t *testing.T, f *forward.Forward, task store.Task) store.Attempt {
+func deliver(t *testing.T, f *forward.Forward, task delivery.Task) delivery.Attempt {
 	t.Helper()
 	a, err := f.Deliver(t.Context(), task)
 	if err != nil {
@@ -183,33 +183,33 @@ func checkSignature(t *testing.T, r *seen) int64 {
 func TestRequestOfOddEvents(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		change func(e *store.Event)
+		change func(e *delivery.Event)
 		check  func(r *seen) bool
 	}{
-		{"without an id, the delivery's is sent", func(e *store.Event) { e.ID = "" },
+		{"without an id, the delivery's is sent", func(e *delivery.Event) { e.ID = "" },
 			func(r *seen) bool { return r.header.Get("Webhook-Id") == newTask().Event.DeliveryID }},
-		{"an id that is no header value is replaced", func(e *store.Event) { e.ID = "a\r\nX-Evil: 1" },
+		{"an id that is no header value is replaced", func(e *delivery.Event) { e.ID = "a\r\nX-Evil: 1" },
 			func(r *seen) bool {
 				return r.header.Get("Webhook-Id") == newTask().Event.DeliveryID && r.header.Get("X-Evil") == ""
 			}},
-		{"an endless id is replaced", func(e *store.Event) { e.ID = strings.Repeat("a", 1000) },
+		{"an endless id is replaced", func(e *delivery.Event) { e.ID = strings.Repeat("a", 1000) },
 			func(r *seen) bool { return r.header.Get("Webhook-Id") == newTask().Event.DeliveryID }},
-		{"an empty body is sent as such", func(e *store.Event) { e.Body = nil },
+		{"an empty body is sent as such", func(e *delivery.Event) { e.Body = nil },
 			func(r *seen) bool { return r.length == 0 && r.header.Get("Content-Length") == "0" }},
-		{"a body of 1 MiB", func(e *store.Event) { e.Body = bytes.Repeat([]byte("x"), 1<<20) },
+		{"a body of 1 MiB", func(e *delivery.Event) { e.Body = bytes.Repeat([]byte("x"), 1<<20) },
 			func(r *seen) bool { return len(r.body) == 1<<20 }},
-		{"another method is kept", func(e *store.Event) { e.Method = "PUT" },
+		{"another method is kept", func(e *delivery.Event) { e.Method = "PUT" },
 			func(r *seen) bool { return r.method == "PUT" }},
-		{"without a method it is POST", func(e *store.Event) { e.Method = "" },
+		{"without a method it is POST", func(e *delivery.Event) { e.Method = "" },
 			func(r *seen) bool { return r.method == "POST" }},
-		{"without the signer's time there is no such header", func(e *store.Event) { e.SignedAt = time.Time{} },
+		{"without the signer's time there is no such header", func(e *delivery.Event) { e.SignedAt = time.Time{} },
 			func(r *seen) bool { return len(r.header["Hookswitch-Original-Timestamp"]) == 0 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			url, last := app(t, answer(200))
 			task := newTask()
 			tt.change(task.Event)
-			if a := deliver(t, newForward(t, forward.Config{URL: url}), task); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, newForward(t, forward.Config{URL: url}), task); a.Outcome != delivery.OutcomeDone {
 				t.Errorf("attempt: %+v", a)
 			}
 			checkSignature(t, last)
@@ -328,7 +328,7 @@ func TestEndedContext(t *testing.T) {
 			<-r.Context().Done()
 		})
 		a, err := newForward(t, forward.Config{URL: url}).Deliver(ctx, newTask())
-		if err != nil || a.Outcome != store.OutcomeRetry || a.RequestHeader == nil || !strings.Contains(a.Error, "may have handled it") {
+		if err != nil || a.Outcome != delivery.OutcomeRetry || a.RequestHeader == nil || !strings.Contains(a.Error, "may have handled it") {
 			t.Errorf("attempt: %+v, error %v", a, err)
 		}
 	})

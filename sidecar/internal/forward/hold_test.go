@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -82,7 +82,7 @@ func TestNothingIsHeldBeyondTheLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		serve   func(c net.Conn)
-		outcome store.Outcome
+		outcome delivery.Outcome
 		status  int
 		says    string // of the attempt
 		answers bool   // a pass has an answer
@@ -90,50 +90,50 @@ func TestNothingIsHeldBeyondTheLimit(t *testing.T) {
 	}{
 		{"an upgrade", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-		}, store.OutcomeRetry, 101, "not a valid answer", false, false},
+		}, delivery.OutcomeRetry, 101, "not a valid answer", false, false},
 		{"an upgrade that goes on", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
 			endless(c, "frame ")
-		}, store.OutcomeRetry, 101, "not a valid answer", false, false},
+		}, delivery.OutcomeRetry, 101, "not a valid answer", false, false},
 		{"a 101 without an upgrade", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
-		}, store.OutcomeRetry, 101, "not a valid answer", false, false},
+		}, delivery.OutcomeRetry, 101, "not a valid answer", false, false},
 		{"a status below all", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 042 Hm\r\nContent-Length: 0\r\n\r\n")
-		}, store.OutcomeRetry, 42, "not a valid answer", false, false},
+		}, delivery.OutcomeRetry, 42, "not a valid answer", false, false},
 		{"an endless body", func(c net.Conn) {
 			io.WriteString(c, ok)
 			endless(c, "4\r\nmore\r\n")
-		}, store.OutcomeDone, 200, "", false, false},
+		}, delivery.OutcomeDone, 200, "", false, false},
 		{"a body that drips", func(c net.Conn) {
 			io.WriteString(c, ok)
 			drip(c, "1\r\nx\r\n")
-		}, store.OutcomeDone, 200, "", false, true},
+		}, delivery.OutcomeDone, 200, "", false, true},
 		{"a body without an end", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome")
-		}, store.OutcomeDone, 200, "", false, true},
+		}, delivery.OutcomeDone, 200, "", false, true},
 		{"trailers that drip", func(c net.Conn) {
 			io.WriteString(c, ok+"4\r\nbody\r\n0\r\n")
 			drip(c, "X-T: 1\r\n")
-		}, store.OutcomeDone, 200, "", false, true},
+		}, delivery.OutcomeDone, 200, "", false, true},
 		{"endless trailers", func(c net.Conn) {
 			io.WriteString(c, ok+"4\r\nbody\r\n0\r\n")
 			endless(c, "X-T: 1\r\n")
-		}, store.OutcomeDone, 200, "", false, false},
+		}, delivery.OutcomeDone, 200, "", false, false},
 		{"nothing but early hints", func(c net.Conn) {
 			drip(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-		}, store.OutcomeRetry, 0, "no answer within", false, true},
+		}, delivery.OutcomeRetry, 0, "no answer within", false, true},
 		{"a flood of early hints", func(c net.Conn) {
 			endless(c, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-		}, store.OutcomeRetry, 0, "no valid answer", false, false},
+		}, delivery.OutcomeRetry, 0, "no valid answer", false, false},
 		{"a header that drips", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 			drip(c, "X-A: aaaaa\r\n")
-		}, store.OutcomeRetry, 0, "no answer within", false, true},
-		{"silence", func(net.Conn) {}, store.OutcomeRetry, 0, "no answer within", false, true},
+		}, delivery.OutcomeRetry, 0, "no answer within", false, true},
+		{"silence", func(net.Conn) {}, delivery.OutcomeRetry, 0, "no answer within", false, true},
 		{"a good answer", func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-		}, store.OutcomeDone, 200, "", true, false},
+		}, delivery.OutcomeDone, 200, "", true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -154,7 +154,7 @@ func TestNothingIsHeldBeyondTheLimit(t *testing.T) {
 				t.Errorf("delivered: %+v, %v", a, err)
 			}
 			a, answer := f.Pass(ctx, newTask().Event)
-			if (answer != nil) != tt.answers || (a.Outcome == store.OutcomeDone) != tt.answers || ctx.Err() != nil {
+			if (answer != nil) != tt.answers || (a.Outcome == delivery.OutcomeDone) != tt.answers || ctx.Err() != nil {
 				t.Errorf("passed: %+v, %v", a, answer)
 			}
 			if !tt.answers && tt.says != "" && !strings.Contains(a.Error, tt.says) {
@@ -200,10 +200,10 @@ func TestIdleConnectionClosed(t *testing.T) {
 		for range 2 {
 			if pass {
 				a, answer := f.Pass(t.Context(), newTask().Event)
-				if answer == nil || a.Outcome != store.OutcomeDone {
+				if answer == nil || a.Outcome != delivery.OutcomeDone {
 					t.Errorf("pass: %+v", a)
 				}
-			} else if a := deliver(t, f, newTask()); a.Outcome != store.OutcomeDone || a.BrokeOff || a.RequestHeader == nil {
+			} else if a := deliver(t, f, newTask()); a.Outcome != delivery.OutcomeDone || a.BrokeOff || a.RequestHeader == nil {
 				t.Errorf("attempt: %+v", a)
 			}
 		}
@@ -254,11 +254,11 @@ func TestNotRepeated(t *testing.T) {
 				}
 			})
 			f := newForward(t, forward.Config{URL: url})
-			if a := deliver(t, f, newTask()); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, f, newTask()); a.Outcome != delivery.OutcomeDone {
 				t.Fatalf("first: %+v", a)
 			}
 			a := deliver(t, f, newTask())
-			if a.Outcome != store.OutcomeRetry || a.BrokeOff != tt.broke || !strings.Contains(a.Error, "did it crash?") {
+			if a.Outcome != delivery.OutcomeRetry || a.BrokeOff != tt.broke || !strings.Contains(a.Error, "did it crash?") {
 				t.Errorf("second: %+v", a)
 			}
 			mu.Lock()
@@ -312,10 +312,10 @@ func TestAttemptsAreWatched(t *testing.T) {
 		}
 	})
 	f := newForward(t, forward.Config{URL: url, Attempts: attempts})
-	if a := deliver(t, f, newTask()); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, f, newTask()); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("delivered: %+v", a)
 	}
-	if a, _ := f.Pass(t.Context(), newTask().Event); a.Outcome != store.OutcomeDone {
+	if a, _ := f.Pass(t.Context(), newTask().Event); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("passed: %+v", a)
 	}
 	if err := attempts.Check(); err != nil {

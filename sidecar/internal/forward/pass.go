@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // maxAnswer is how much of an answer is passed on.
@@ -24,13 +24,13 @@ const maxAnswer = 1 << 20
 // Of the answer's header are passed on what describes the body, and the rest
 // that is neither about this connection nor about a session with the
 // application.
-func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *http.Response) {
-	a := store.Attempt{StartedAt: time.Now(), RequestURL: f.shown, Outcome: store.OutcomeDead}
+func (f *Forward) Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt, *http.Response) {
+	a := delivery.Attempt{StartedAt: time.Now(), RequestURL: f.shown, Outcome: delivery.OutcomeFailed}
 	defer f.attempts.Begin(f.name, e.ID, f.timeout)()
 	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)
-	req, err := f.newRequest(sending, store.Task{Event: e}, a.StartedAt)
+	req, err := f.newRequest(sending, delivery.Task{Event: e}, a.StartedAt)
 	if err != nil {
 		a.ErrorCodes, a.Error = []int{codeGeneric}, fmt.Sprintf("the event cannot be sent by HTTP: %v", err)
 		a.FinishedAt = time.Now()
@@ -43,16 +43,16 @@ func (f *Forward) Pass(ctx context.Context, e *store.Event) (store.Attempt, *htt
 	if err != nil {
 		code, text := failure(err, context.Cause(sending), progress, f.timeout)
 		if errors.Is(context.Cause(sending), errTimeout) {
-			a.Cause = store.CauseTimeout
+			a.Cause = delivery.CauseTimeout
 		}
 		a.ErrorCodes, a.Error = []int{code}, text
 		a.FinishedAt = time.Now()
 		return a, nil
 	}
-	a.Outcome, a.ResponseStatus, a.ResponseHeader = store.OutcomeDone, resp.StatusCode, record(resp.Header)
-	a.ResponseBody = body[:min(len(body), store.RecordLimit)]
+	a.Outcome, a.ResponseStatus, a.ResponseHeader = delivery.OutcomeDone, resp.StatusCode, record(resp.Header)
+	a.ResponseBody = body[:min(len(body), delivery.RecordLimit)]
 	if resp.StatusCode >= 400 {
-		a.Outcome, a.ErrorCodes = store.OutcomeDead, []int{statusCode(resp.StatusCode)}
+		a.Outcome, a.ErrorCodes = delivery.OutcomeFailed, []int{statusCode(resp.StatusCode)}
 		a.Error = f.describe(resp, a.ResponseBody) + " (passed on)"
 	}
 	a.FinishedAt = time.Now()

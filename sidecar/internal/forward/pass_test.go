@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // serve starts an app.
@@ -25,9 +25,9 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 func TestPassReturnsTheAnswer(t *testing.T) {
 	for _, tt := range []struct {
 		status  int
-		outcome store.Outcome
+		outcome delivery.Outcome
 		codes   int
-	}{{200, store.OutcomeDone, 0}, {202, store.OutcomeDone, 0}, {404, store.OutcomeDead, 1}, {500, store.OutcomeDead, 1}} {
+	}{{200, delivery.OutcomeDone, 0}, {202, delivery.OutcomeDone, 0}, {404, delivery.OutcomeFailed, 1}, {500, delivery.OutcomeFailed, 1}} {
 		body := strings.Repeat("<Response/>", 2000)
 		var signed string
 		url := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -54,7 +54,7 @@ func TestPassReturnsTheAnswer(t *testing.T) {
 		if signed == "" {
 			t.Errorf("%d: the request was not signed", tt.status)
 		}
-		if a.Outcome != tt.outcome || len(a.ErrorCodes) != tt.codes || a.ResponseStatus != tt.status || len(a.ResponseBody) != store.RecordLimit ||
+		if a.Outcome != tt.outcome || len(a.ErrorCodes) != tt.codes || a.ResponseStatus != tt.status || len(a.ResponseBody) != delivery.RecordLimit ||
 			a.FinishedAt.Before(a.StartedAt) || len(a.RequestHeader) == 0 {
 			t.Errorf("%d: attempt %+v", tt.status, a)
 		}
@@ -80,7 +80,7 @@ func TestPassWithoutAnswer(t *testing.T) {
 	} {
 		f := newForward(t, forward.Config{URL: tt.url, Timeout: 300 * time.Millisecond})
 		a, answer := f.Pass(t.Context(), newTask().Event)
-		if answer != nil || a.Outcome != store.OutcomeDead || len(a.ErrorCodes) != 1 || !strings.Contains(a.Error, tt.says) || a.FinishedAt.IsZero() {
+		if answer != nil || a.Outcome != delivery.OutcomeFailed || len(a.ErrorCodes) != 1 || !strings.Contains(a.Error, tt.says) || a.FinishedAt.IsZero() {
 			t.Errorf("%s: %+v", tt.name, a)
 		}
 	}
@@ -127,19 +127,19 @@ func TestRetryOn(t *testing.T) {
 	for _, tt := range []struct {
 		text    string
 		status  int // 0: nobody there
-		outcome store.Outcome
+		outcome delivery.Outcome
 	}{
-		{"conn,timeout,408,425,429,5xx", 401, store.OutcomeDead},
-		{"conn,timeout,408,425,429,5xx", 503, store.OutcomeRetry},
-		{"conn,timeout,408,425,429,5xx", 0, store.OutcomeRetry},
-		{"5xx,401", 401, store.OutcomeRetry},
-		{"5xx,401", 403, store.OutcomeDead},
-		{"5xx", 0, store.OutcomeDead},
-		{"5xx", 429, store.OutcomeRetry}, // it asks for that
-		{"5xx", 302, store.OutcomeDead},
-		{"3xx,4xx,5xx", 410, store.OutcomeDead}, // it asks for that too
-		{"4xx", 500, store.OutcomeDead},
-		{" CONN , 4XX ", 404, store.OutcomeRetry},
+		{"conn,timeout,408,425,429,5xx", 401, delivery.OutcomeFailed},
+		{"conn,timeout,408,425,429,5xx", 503, delivery.OutcomeRetry},
+		{"conn,timeout,408,425,429,5xx", 0, delivery.OutcomeRetry},
+		{"5xx,401", 401, delivery.OutcomeRetry},
+		{"5xx,401", 403, delivery.OutcomeFailed},
+		{"5xx", 0, delivery.OutcomeFailed},
+		{"5xx", 429, delivery.OutcomeRetry}, // it asks for that
+		{"5xx", 302, delivery.OutcomeFailed},
+		{"3xx,4xx,5xx", 410, delivery.OutcomeFailed}, // it asks for that too
+		{"4xx", 500, delivery.OutcomeFailed},
+		{" CONN , 4XX ", 404, delivery.OutcomeRetry},
 	} {
 		on, err := forward.ParseRetryOn(tt.text)
 		if err != nil {

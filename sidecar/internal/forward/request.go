@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -44,7 +44,7 @@ func isSignature(name string) bool {
 //	hookswitch-attempt              1, 2, ...
 //	traceparent                     of this attempt, if the sidecar traces
 //	hookswitch-original-timestamp   when Telnyx signed it, Unix seconds
-func (f *Forward) newRequest(ctx context.Context, t store.Task, now time.Time) (*http.Request, error) {
+func (f *Forward) newRequest(ctx context.Context, t delivery.Task, now time.Time) (*http.Request, error) {
 	e := t.Event
 	method := e.Method
 	if method == "" {
@@ -120,7 +120,7 @@ func (f *Forward) recordRequest(req *http.Request) [][2]string {
 	return record(h)
 }
 
-// record returns a header as sorted pairs, cut off at store.RecordLimit bytes
+// record returns a header as sorted pairs, cut off at delivery.RecordLimit bytes
 // of names and values.
 func record(h http.Header) [][2]string {
 	names := make([]string, 0, len(h))
@@ -134,5 +134,5 @@ func record(h http.Header) [][2]string {
 			pairs = append(pairs, [2]string{name, value})
 		}
 	}
-	return store.ClipHeader(pairs)
+	return delivery.ClipHeader(pairs)
 }

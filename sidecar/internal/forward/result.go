@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // Telnyx's delivery error codes (API error codes, webhook delivery). 75299, "a
@@ -51,17 +51,17 @@ const (
 
 // fail fills in the result of an attempt that got no answer. cause is why its
 // context ended, if it did.
-func (f *Forward) fail(a *store.Attempt, err, cause error, p *progress) {
+func (f *Forward) fail(a *delivery.Attempt, err, cause error, p *progress) {
 	code, text := failure(err, cause, p, f.timeout)
 	timedOut := errors.Is(cause, errTimeout)
 	if timedOut {
-		a.Cause = store.CauseTimeout
+		a.Cause = delivery.CauseTimeout
 	}
-	a.Outcome, a.ErrorCodes, a.Error = store.OutcomeRetry, []int{code}, text
+	a.Outcome, a.ErrorCodes, a.Error = delivery.OutcomeRetry, []int{code}, text
 	a.Unavailable = cause == nil || timedOut
 	a.BrokeOff = p.brokeOff(err, cause)
 	if a.Unavailable && !f.retryOn.failure(code, timedOut) {
-		a.Outcome = store.OutcomeDead
+		a.Outcome = delivery.OutcomeFailed
 	}
 }
 
@@ -80,7 +80,7 @@ func failure(err, cause error, p *progress, timeout time.Duration) (code int, te
 			return codeGeneric, fmt.Sprintf("the TLS handshake took longer than %v", timeout)
 		}
 		return codeGeneric, fmt.Sprintf("no answer within %v: answer first and work afterwards, or raise the timeout", timeout)
-	case errors.Is(cause, store.ErrSenderGone):
+	case errors.Is(cause, delivery.ErrSenderGone):
 		return codeGeneric, "the sender hung up before the application had answered, which may have handled it: answer sooner, since the sender waits no longer than this"
 	case cause != nil:
 		return codeGeneric, "cancelled while waiting for the answer because the sidecar is stopping: the application may have handled it"
@@ -131,24 +131,24 @@ func certificateCode(err error) int {
 
 // answered fills in the result of an attempt that got an answer. cancel ends
 // the request.
-func (f *Forward) answered(a *store.Attempt, resp *http.Response, cancel func()) {
+func (f *Forward) answered(a *delivery.Attempt, resp *http.Response, cancel func()) {
 	a.ResponseStatus = resp.StatusCode
 	a.ResponseHeader = record(resp.Header)
 	if resp.StatusCode < 200 {
 		resp.Body.Close() // unread: it is a connection, which may never end
-		a.Outcome, a.ErrorCodes, a.Error = store.OutcomeRetry, []int{codeGeneric}, noAnswer(resp)
+		a.Outcome, a.ErrorCodes, a.Error = delivery.OutcomeRetry, []int{codeGeneric}, noAnswer(resp)
 		return
 	}
 	a.ResponseBody = readBody(resp.Body, cancel)
 
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
-		a.Outcome = store.OutcomeDone
+		a.Outcome = delivery.OutcomeDone
 		return
 	case !f.retryOn.status(resp.StatusCode):
-		a.Outcome = store.OutcomeDead
+		a.Outcome = delivery.OutcomeFailed
 	default:
-		a.Outcome = store.OutcomeRetry
+		a.Outcome = delivery.OutcomeRetry
 		a.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	}
 	// A 500 may be about this event; these are about the application, or the
@@ -167,7 +167,7 @@ func readBody(body io.ReadCloser, cancel func()) []byte {
 	defer body.Close()
 	defer time.AfterFunc(bodyTimeout, cancel).Stop()
 	// An error leaves what was read before, and the status has been seen.
-	b, err := io.ReadAll(io.LimitReader(body, store.RecordLimit))
+	b, err := io.ReadAll(io.LimitReader(body, delivery.RecordLimit))
 	if err == nil {
 		io.CopyN(io.Discard, body, drainLimit)
 	}

@@ -21,33 +21,33 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 func TestAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		status  int
-		outcome store.Outcome
+		outcome delivery.Outcome
 		code    int
 	}{
-		{200, store.OutcomeDone, 0},
-		{201, store.OutcomeDone, 0},
-		{204, store.OutcomeDone, 0},
-		{300, store.OutcomeRetry, 75300},
-		{301, store.OutcomeRetry, 75300},
-		{307, store.OutcomeRetry, 75300},
-		{400, store.OutcomeRetry, 75400},
-		{401, store.OutcomeRetry, 75499},
-		{404, store.OutcomeRetry, 75404},
-		{408, store.OutcomeRetry, 75499},
-		{410, store.OutcomeDead, 75499},
-		{425, store.OutcomeRetry, 75499},
-		{429, store.OutcomeRetry, 75499},
-		{500, store.OutcomeRetry, 75500},
-		{503, store.OutcomeRetry, 75599},
-		{599, store.OutcomeRetry, 75599},
-		{700, store.OutcomeRetry, 75000},
+		{200, delivery.OutcomeDone, 0},
+		{201, delivery.OutcomeDone, 0},
+		{204, delivery.OutcomeDone, 0},
+		{300, delivery.OutcomeRetry, 75300},
+		{301, delivery.OutcomeRetry, 75300},
+		{307, delivery.OutcomeRetry, 75300},
+		{400, delivery.OutcomeRetry, 75400},
+		{401, delivery.OutcomeRetry, 75499},
+		{404, delivery.OutcomeRetry, 75404},
+		{408, delivery.OutcomeRetry, 75499},
+		{410, delivery.OutcomeFailed, 75499},
+		{425, delivery.OutcomeRetry, 75499},
+		{429, delivery.OutcomeRetry, 75499},
+		{500, delivery.OutcomeRetry, 75500},
+		{503, delivery.OutcomeRetry, 75599},
+		{599, delivery.OutcomeRetry, 75599},
+		{700, delivery.OutcomeRetry, 75000},
 	} {
 		t.Run(fmt.Sprint(tt.status), func(t *testing.T) {
 			url, last := app(t, func(w http.ResponseWriter, r *http.Request) {
@@ -68,7 +68,7 @@ func TestAnswers(t *testing.T) {
 			if a.Outcome != tt.outcome || a.ResponseStatus != tt.status || a.RetryAfter != 0 || !cmp.Equal(a.ErrorCodes, codes) {
 				t.Errorf("attempt: %+v", a)
 			}
-			if (a.Error == "") != (tt.outcome == store.OutcomeDone) || a.Error != "" && !strings.Contains(a.Error, fmt.Sprint(tt.status)) {
+			if (a.Error == "") != (tt.outcome == delivery.OutcomeDone) || a.Error != "" && !strings.Contains(a.Error, fmt.Sprint(tt.status)) {
 				t.Errorf("error: %q", a.Error)
 			}
 			if tt.status != 204 && string(a.ResponseBody) != "said the app" {
@@ -125,10 +125,10 @@ func TestRecordsAreCapped(t *testing.T) {
 	task := newTask()
 	task.Event.Header = append(task.Event.Header, [2]string{"Telnyx-Big", strings.Repeat("b", 20_000)})
 	a := deliver(t, newForward(t, forward.Config{URL: url}), task)
-	if a.Outcome != store.OutcomeDone {
+	if a.Outcome != delivery.OutcomeDone {
 		t.Fatalf("attempt: %+v", a)
 	}
-	if !bytes.Equal(a.ResponseBody, bytes.Repeat([]byte{0xff, 0, 'a'}, 100_000)[:store.RecordLimit]) {
+	if !bytes.Equal(a.ResponseBody, bytes.Repeat([]byte{0xff, 0, 'a'}, 100_000)[:delivery.RecordLimit]) {
 		t.Errorf("body: %d bytes", len(a.ResponseBody))
 	}
 	for what, pairs := range map[string][][2]string{"request": a.RequestHeader, "response": a.ResponseHeader} {
@@ -136,7 +136,7 @@ func TestRecordsAreCapped(t *testing.T) {
 		for _, p := range pairs {
 			size += len(p[0]) + len(p[1])
 		}
-		if size > store.RecordLimit || size < store.RecordLimit-1000 {
+		if size > delivery.RecordLimit || size < delivery.RecordLimit-1000 {
 			t.Errorf("%s header: %d bytes", what, size)
 		}
 	}
@@ -210,9 +210,9 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-func checkFailure(t *testing.T, a store.Attempt, code int, sent bool, text string) {
+func checkFailure(t *testing.T, a delivery.Attempt, code int, sent bool, text string) {
 	t.Helper()
-	if a.Outcome != store.OutcomeRetry || a.ResponseStatus != 0 || !cmp.Equal(a.ErrorCodes, []int{code}) {
+	if a.Outcome != delivery.OutcomeRetry || a.ResponseStatus != 0 || !cmp.Equal(a.ErrorCodes, []int{code}) {
 		t.Errorf("attempt: %+v, want code %d", a, code)
 	}
 	if !strings.Contains(a.Error, text) {
@@ -232,7 +232,7 @@ func TestSlowBody(t *testing.T) {
 		<-r.Context().Done()
 	})
 	a := deliver(t, newForward(t, forward.Config{URL: url, Timeout: 300 * time.Millisecond}), newTask())
-	if a.Outcome != store.OutcomeDone || string(a.ResponseBody) != "the beginning" || a.Error != "" {
+	if a.Outcome != delivery.OutcomeDone || string(a.ResponseBody) != "the beginning" || a.Error != "" {
 		t.Errorf("attempt: %+v", a)
 	}
 	if took := a.FinishedAt.Sub(a.StartedAt); took > 4*time.Second {
@@ -333,7 +333,7 @@ func TestTLS(t *testing.T) {
 			t.Parallel()
 			a := deliver(t, newForward(t, forward.Config{URL: tt.url(t), RootCAs: ours.pool()}), newTask())
 			if tt.code == 0 {
-				if a.Outcome != store.OutcomeDone {
+				if a.Outcome != delivery.OutcomeDone {
 					t.Errorf("attempt: %+v", a)
 				}
 				return

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -29,7 +30,7 @@ func withEvents(t *testing.T, n int, fn func(t *testing.T, s *sqlite.DB)) {
 		}
 		defer s.Close()
 		for i := range n {
-			if _, err := s.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), Type: "call.hangup", PayloadLen: -1}, nil); err != nil {
+			if _, err := s.Accept(t.Context(), &delivery.Event{Key: fmt.Sprint(i), Type: "call.hangup", PayloadLen: -1}, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

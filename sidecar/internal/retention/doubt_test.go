@@ -14,6 +14,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/sidecar/internal/clock"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -45,7 +46,7 @@ func newMachine(t *testing.T, dir string) *machine {
 // addDead accepts an event that becomes a dead letter.
 func addDead(t *testing.T, s *sqlite.DB, key string) {
 	t.Helper()
-	e := &store.Event{Key: key, ReceivedAt: time.Now(), PayloadLen: -1, Body: make([]byte, 1000)}
+	e := &delivery.Event{Key: key, ReceivedAt: time.Now(), PayloadLen: -1, Body: make([]byte, 1000)}
 	if _, err := s.Accept(t.Context(), e, []string{"plugin:dead"}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +54,8 @@ func addDead(t *testing.T, s *sqlite.DB, key string) {
 	if err != nil || len(tasks) != 1 {
 		t.Fatal(len(tasks), err)
 	}
-	a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: "plugin:dead", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: store.OutcomeDead}
-	if err := s.Finish(t.Context(), a, store.Dead, time.Time{}); err != nil {
+	a := delivery.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: "plugin:dead", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: delivery.OutcomeFailed}
+	if err := s.Finish(t.Context(), a, delivery.Dead, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -235,7 +236,7 @@ func TestSizeGoesByNoClock(t *testing.T) {
 			m.ahead.Store(int64(3 * day))
 			time.Sleep(time.Hour)
 			for i := range 10 {
-				if _, err := m.store.Accept(t.Context(), &store.Event{Key: fmt.Sprint(i), ReceivedAt: time.Now(), PayloadLen: -1}, nil); err != nil {
+				if _, err := m.store.Accept(t.Context(), &delivery.Event{Key: fmt.Sprint(i), ReceivedAt: time.Now(), PayloadLen: -1}, nil); err != nil {
 					t.Fatal(err)
 				}
 			}

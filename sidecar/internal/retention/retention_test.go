@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -32,7 +33,7 @@ func keep(t *testing.T, n int, targets []string, cfg retention.Config, during ti
 		}
 		defer s.Close()
 		for i := range n {
-			e := &store.Event{Key: fmt.Sprint(i), ReceivedAt: time.Now(), PayloadLen: -1, Body: make([]byte, 1000)}
+			e := &delivery.Event{Key: fmt.Sprint(i), ReceivedAt: time.Now(), PayloadLen: -1, Body: make([]byte, 1000)}
 			if _, err := s.Accept(t.Context(), e, targets); err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +114,7 @@ func TestDeadLettersHaveTheirOwnAge(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(t, dir)
 				m.limits = tt.limits
-				unhandled := &store.Event{Key: "finished", ReceivedAt: time.Now(), PayloadLen: -1}
+				unhandled := &delivery.Event{Key: "finished", ReceivedAt: time.Now(), PayloadLen: -1}
 				if _, err := m.store.Accept(t.Context(), unhandled, nil); err != nil {
 					t.Fatal(err)
 				}
@@ -158,7 +159,7 @@ func TestLimitsChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if _, err := s.Accept(t.Context(), &store.Event{Key: "a", ReceivedAt: time.Now(), PayloadLen: -1}, nil); err != nil {
+		if _, err := s.Accept(t.Context(), &delivery.Event{Key: "a", ReceivedAt: time.Now(), PayloadLen: -1}, nil); err != nil {
 			t.Fatal(err)
 		}
 		left := func() int {
@@ -353,7 +354,7 @@ func TestEdgeStoreStaysWithinItsLimit(t *testing.T) {
 					return
 				case waiting <- struct{}{}:
 				}
-				e := &store.Event{Key: rand.Text(), ReceivedAt: time.Now(), PayloadLen: -1, Body: make([]byte, bodySize)}
+				e := &delivery.Event{Key: rand.Text(), ReceivedAt: time.Now(), PayloadLen: -1, Body: make([]byte, bodySize)}
 				if _, err := s.Accept(ctx, e, []string{"plugin:a"}); err == nil {
 					accepted.Add(1)
 				} else {
@@ -369,7 +370,7 @@ func TestEdgeStoreStaysWithinItsLimit(t *testing.T) {
 			for _, task := range tasks {
 				results.Go(func() {
 					now := time.Now()
-					if err := s.Finish(ctx, store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, StartedAt: now, FinishedAt: now, Outcome: store.OutcomeDone}, store.Done, time.Time{}); err == nil {
+					if err := s.Finish(ctx, delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, StartedAt: now, FinishedAt: now, Outcome: delivery.OutcomeDone}, delivery.Done, time.Time{}); err == nil {
 						<-waiting
 					}
 				})

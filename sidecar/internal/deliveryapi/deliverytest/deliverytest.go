@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -54,7 +55,7 @@ func Documented() *store.Delivery {
 	accept := [][2]string{{"Accept", "*/*"}}
 	html := [2]string{"Content-Type", "text/html"}
 	return &store.Delivery{
-		Event: &store.Event{
+		Event: &delivery.Event{
 			DeliveryID: DeliveryID,
 			Key:        "id:" + strings.ToLower(EventID),
 			ID:         EventID,
@@ -69,21 +70,21 @@ func Documented() *store.Delivery {
 			PayloadOff: bytes.Index(body, []byte(payload)),
 			PayloadLen: len(payload),
 		},
-		Jobs: []store.Job{{Target: Target, State: store.Done, Attempts: 3}},
-		Attempts: []store.Attempt{
+		Jobs: []delivery.Job{{Target: Target, State: delivery.Done, Attempts: 3}},
+		Attempts: []delivery.Attempt{
 			{
-				Target: Target, N: 3, StartedAt: at("05.364"), FinishedAt: at("05.595"), Outcome: store.OutcomeDone,
+				Target: Target, N: 3, StartedAt: at("05.364"), FinishedAt: at("05.595"), Outcome: delivery.OutcomeDone,
 				RequestURL: "https://fallback.example.com/webhooks", RequestHeader: accept,
 				ResponseStatus: 200, ResponseHeader: [][2]string{html}, ResponseBody: []byte("All good."),
 			},
 			{
-				Target: Target, N: 2, StartedAt: at("05.004"), FinishedAt: at("05.360"), Outcome: store.OutcomeRetry,
+				Target: Target, N: 2, StartedAt: at("05.004"), FinishedAt: at("05.360"), Outcome: delivery.OutcomeRetry,
 				RequestURL: "https://typo.example.com/webhooks", RequestHeader: accept,
 				ResponseStatus: 404, ResponseHeader: [][2]string{html, {"Pragma", "no-cache"}}, ResponseBody: []byte("Oops. Not found."),
 				ErrorCodes: []int{75499}, Error: "the app answered 404",
 			},
 			{
-				Target: Target, N: 1, StartedAt: at("00.000"), FinishedAt: at("05.000"), Outcome: store.OutcomeRetry,
+				Target: Target, N: 1, StartedAt: at("00.000"), FinishedAt: at("05.000"), Outcome: delivery.OutcomeRetry,
 				RequestURL: "https://slow.example.com/webhooks", RequestHeader: accept,
 				ErrorCodes: []int{75001}, Error: "no such host",
 			},

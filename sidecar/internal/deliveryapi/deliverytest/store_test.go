@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -37,12 +38,12 @@ func openStore(t testing.TB) store.Store {
 
 // deliver takes an event through the store as the sidecar does: accepted,
 // claimed, attempted. The attempts are most recent first.
-func deliver(t testing.TB, s store.Store, e *store.Event, attempts []store.Attempt) {
+func deliver(t testing.TB, s store.Store, e *delivery.Event, attempts []delivery.Attempt) {
 	t.Helper()
 	if _, err := s.Accept(t.Context(), e, []string{Target}); err != nil {
 		t.Fatal(err)
 	}
-	schedule := make(store.Schedule, len(attempts))
+	schedule := make(delivery.Schedule, len(attempts))
 	for i := len(attempts) - 1; i >= 0; i-- {
 		tasks, err := s.Claim(t.Context(), Target, time.Now().AddDate(1, 0, 0), 1)
 		if err != nil || len(tasks) != 1 {
@@ -50,7 +51,7 @@ func deliver(t testing.TB, s store.Store, e *store.Event, attempts []store.Attem
 		}
 		a := attempts[i]
 		a.JobID, a.DeliveryID = tasks[0].Job.ID, tasks[0].Event.DeliveryID
-		state, next := store.Next(tasks[0].Job, a, store.Policy{Schedule: schedule}, 0)
+		state, next := delivery.Next(tasks[0].Job, a, delivery.Policy{Schedule: schedule}, 0)
 		if err := s.Finish(t.Context(), a, state, next); err != nil {
 			t.Fatal(err)
 		}
@@ -65,14 +66,14 @@ func makeHistory(t testing.TB, s store.Store) {
 	t.Helper()
 	for i := range otherEvents {
 		at := time.Date(2024, 2, 29, 12, i, 0, 123_456_789, time.UTC)
-		a := store.Attempt{
-			Target: Target, N: 1, StartedAt: at, FinishedAt: at.Add(30 * time.Millisecond), Outcome: store.OutcomeDone,
+		a := delivery.Attempt{
+			Target: Target, N: 1, StartedAt: at, FinishedAt: at.Add(30 * time.Millisecond), Outcome: delivery.OutcomeDone,
 			RequestURL: "http://127.0.0.1:5000/", ResponseStatus: 200,
 		}
 		if i%2 == 1 {
-			a.Outcome, a.ResponseStatus, a.ErrorCodes = store.OutcomeDead, 404, []int{75404}
+			a.Outcome, a.ResponseStatus, a.ErrorCodes = delivery.OutcomeFailed, 404, []int{75404}
 		}
-		deliver(t, s, newEvent(fmt.Sprintf("E%d", i), at), []store.Attempt{a})
+		deliver(t, s, newEvent(fmt.Sprintf("E%d", i), at), []delivery.Attempt{a})
 	}
 	at := time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)
 	if _, err := s.Accept(t.Context(), newEvent("UNWANTED", at), nil); err != nil {
@@ -83,10 +84,10 @@ func makeHistory(t testing.TB, s store.Store) {
 	}
 }
 
-func newEvent(id string, at time.Time) *store.Event {
+func newEvent(id string, at time.Time) *delivery.Event {
 	body := `{"data":{"id":"` + id + `","event_type":"message.sent","payload":{"text":"number ` + id + `"}}}`
 	off := strings.Index(body, `{"text"`)
-	return &store.Event{
+	return &delivery.Event{
 		Key: "id:" + id, ID: id, Type: "message.sent", ReceivedAt: at, SignedAt: at,
 		Method: "POST", Path: "/webhooks", Body: []byte(body), PayloadOff: off, PayloadLen: len(body) - off - 2,
 	}

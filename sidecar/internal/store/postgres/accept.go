@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -59,7 +60,7 @@ SELECT key, seq, delivery_id, false FROM new UNION ALL SELECT key, seq, delivery
 // acceptOp is one Accept.
 type acceptOp struct {
 	waiter
-	e       *store.Event
+	e       *delivery.Event
 	row     eventRow
 	targets []string
 	got     store.Accepted
@@ -86,7 +87,7 @@ type eventRow struct {
 	ascii           bool // text with other letters is wrapped
 }
 
-func encodeEvent(e *store.Event, ascii bool) (r eventRow, err error) {
+func encodeEvent(e *delivery.Event, ascii bool) (r eventRow, err error) {
 	text := wrapper(ascii)
 	r.key, r.deliveryID, r.ascii = text(e.Key), text(e.DeliveryID), ascii
 	if r.deliveryID == "" {
@@ -122,7 +123,7 @@ func dueAtOnce(receivedAt time.Time) time.Time {
 }
 
 // Accept implements [store.Store].
-func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	row, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: accept: %w", err)
@@ -135,7 +136,7 @@ func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (sto
 	return o.got, nil
 }
 
-func (db *DB) accepted(e *store.Event, got store.Accepted, targets []string) {
+func (db *DB) accepted(e *delivery.Event, got store.Accepted, targets []string) {
 	e.Seq = got.Seq
 	if e.DeliveryID == "" {
 		e.DeliveryID = got.DeliveryID
@@ -209,7 +210,7 @@ type eventColumnsOf struct {
 	bytes                                                                         []int64
 }
 
-func (c *eventColumnsOf) add(e *store.Event, r eventRow, more int) {
+func (c *eventColumnsOf) add(e *delivery.Event, r eventRow, more int) {
 	text := wrapper(r.ascii)
 	c.key, c.delivery = append(c.key, r.key), append(c.delivery, r.deliveryID)
 	c.id, c.kind, c.occurred = append(c.id, text(e.ID)), append(c.kind, text(e.Type)), append(c.occurred, text(e.OccurredAt))

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 )
 
@@ -46,7 +46,7 @@ func BenchmarkCycle(b *testing.B) {
 				tasks, err := db.Claim(b.Context(), name, time.Now(), 1)
 				for _, task := range tasks {
 					if err == nil {
-						err = db.Finish(b.Context(), done(task), store.Done, time.Time{})
+						err = db.Finish(b.Context(), done(task), delivery.Done, time.Time{})
 					}
 				}
 				if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -104,16 +105,16 @@ func jobCondition(q store.Query, p *parameters) string {
 	return strings.Join(conds, ` AND `)
 }
 
-func stateOf(s store.Status) store.State {
+func stateOf(s store.Status) delivery.State {
 	switch s {
 	case store.StatusRetrying, store.StatusPending:
-		return store.Pending
+		return delivery.Pending
 	case store.StatusDead:
-		return store.Dead
+		return delivery.Dead
 	case store.StatusDiscarded:
-		return store.Discarded
+		return delivery.Discarded
 	}
-	return store.State(s)
+	return delivery.State(s)
 }
 
 // The walk goes in steps of stepRows events, so that it can stop: a server

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -103,7 +104,7 @@ type claimed struct {
 
 // add holds tasks and returns them without those that are held already: a
 // standby that was promoted may not know of a claim, and hand the job out again.
-func (h *held) add(tasks []store.Task) (added []store.Task) {
+func (h *held) add(tasks []delivery.Task) (added []delivery.Task) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, t := range tasks {
@@ -164,7 +165,7 @@ func (db *DB) forget(jobID int64, delivery, target string, attempts int) (held b
 }
 
 // Claim implements [store.Store].
-func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, err error) {
+func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) (tasks []delivery.Task, err error) {
 	if db.closed() {
 		return nil, store.ErrClosed
 	}
@@ -184,7 +185,7 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	if err == nil {
 		tasks = db.held.add(tasks)
 		if entities && len(tasks) < limit {
-			var heads []store.Task
+			var heads []delivery.Task
 			heads, err = db.claimEntities(ctx, target, now, limit-len(tasks))
 			tasks = append(tasks, db.held.add(heads)...)
 		}
@@ -196,8 +197,8 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 }
 
 // claimFree also reports whether it met jobs of entities.
-func (db *DB) claimFree(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, entities bool, err error) {
-	found, err := query(ctx, db, func(rows pgx.Rows) (t store.Task, err error) {
+func (db *DB) claimFree(ctx context.Context, target string, now time.Time, limit int) (tasks []delivery.Task, entities bool, err error) {
+	found, err := query(ctx, db, func(rows pgx.Rows) (t delivery.Task, err error) {
 		// Only the first column can be read of a job that is not ours.
 		var entity bool
 		if err := rows.Scan(append([]any{&entity}, make([]any, len(rows.FieldDescriptions())-1)...)...); err != nil || entity {
@@ -215,7 +216,7 @@ func (db *DB) claimFree(ctx context.Context, target string, now time.Time, limit
 	return tasks, entities, err
 }
 
-func scanTask(rows pgx.Rows) (t store.Task, err error) {
+func scanTask(rows pgx.Rows) (t delivery.Task, err error) {
 	var entity bool
 	var due, round *time.Time
 	t.Event, err = scanEvent(rows, append([]any{&entity}, jobFields(&t.Job, &due, &round)...)...)
@@ -223,7 +224,7 @@ func scanTask(rows pgx.Rows) (t store.Task, err error) {
 	return t, err
 }
 
-func (db *DB) claimEntities(ctx context.Context, target string, now time.Time, limit int) (tasks []store.Task, err error) {
+func (db *DB) claimEntities(ctx context.Context, target string, now time.Time, limit int) (tasks []delivery.Task, err error) {
 	for range maxSteps {
 		var looked int
 		err = db.again(ctx, func() error {
@@ -243,7 +244,7 @@ func (db *DB) claimEntities(ctx context.Context, target string, now time.Time, l
 	return nil, nil
 }
 
-func (db *DB) claimHeads(ctx context.Context, tx pgx.Tx, target string, now time.Time, limit int) (looked int, tasks []store.Task, err error) {
+func (db *DB) claimHeads(ctx context.Context, tx pgx.Tx, target string, now time.Time, limit int) (looked int, tasks []delivery.Task, err error) {
 	if _, err := tx.Exec(ctx, lockTarget, lockSpace, target); err != nil {
 		return 0, nil, err
 	}
@@ -288,7 +289,7 @@ WHERE j.id = $1 AND j.owner = $2 AND ` + jobIs
 // Release implements [store.Store]. No claim is under way meanwhile: one that
 // took the job again after a release whose answer was lost would be undone by
 // its repetition. So it must not last: the lease gives back what it cannot.
-func (db *DB) Release(ctx context.Context, t store.Task) error {
+func (db *DB) Release(ctx context.Context, t delivery.Task) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, db.ttl/2)

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // at is a time as a parameter: the zero time is NULL, and PostgreSQL keeps
@@ -170,12 +170,12 @@ func decodePairs(s *string) ([][2]string, error) {
 
 // encodedAttempt is an attempt on its way into its table.
 type encodedAttempt struct {
-	store.Attempt
+	delivery.Attempt
 	request, response, codes *string
 	ascii                    bool // text with other letters is wrapped
 }
 
-func encodeAttempt(a store.Attempt, ascii bool) (e encodedAttempt, err error) {
+func encodeAttempt(a delivery.Attempt, ascii bool) (e encodedAttempt, err error) {
 	e.Attempt, e.ascii = a, ascii
 	if e.request, err = encodePairs(a.RequestHeader, ascii); err != nil {
 		return e, err
@@ -209,9 +209,9 @@ const attemptColumns = `a.job_id, a.n, a.started_at, a.finished_at, a.outcome, a
 	a.request_header, a.response_status, a.response_header, a.response_body, a.error_codes, a.error`
 
 // scanAttempt reads attemptColumns and then more.
-func scanAttempt(rows pgx.Rows, more ...any) (store.Attempt, error) {
+func scanAttempt(rows pgx.Rows, more ...any) (delivery.Attempt, error) {
 	var (
-		a                        store.Attempt
+		a                        delivery.Attempt
 		started, finished        *time.Time
 		retryAfter               int64
 		request, response, codes *string
@@ -248,9 +248,9 @@ const summaryColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at
 	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, NULL::text, NULL::bytea, '', NULL::timestamptz, ''`
 
 // scanEvent reads eventColumns after more.
-func scanEvent(rows pgx.Rows, more ...any) (*store.Event, error) {
+func scanEvent(rows pgx.Rows, more ...any) (*delivery.Event, error) {
 	var (
-		e                       store.Event
+		e                       delivery.Event
 		received, signed, order *time.Time
 		header                  *string
 	)
@@ -271,18 +271,18 @@ func scanEvent(rows pgx.Rows, more ...any) (*store.Event, error) {
 const jobColumns = `j.id, j.event_seq, j.target, j.state, j.attempts, j.next_at, j.round, j.base, j.round_at, j.was`
 
 // scanJob reads jobColumns.
-func scanJob(rows pgx.Rows) (j store.Job, err error) {
+func scanJob(rows pgx.Rows) (j delivery.Job, err error) {
 	var due, round *time.Time
 	err = rows.Scan(jobFields(&j, &due, &round)...)
 	return jobTimes(j, due, round), err
 }
 
-func jobFields(j *store.Job, due, round **time.Time) []any {
+func jobFields(j *delivery.Job, due, round **time.Time) []any {
 	return []any{&j.ID, &j.EventSeq, &j.Target, &j.State, &j.Attempts, due, &j.Round, &j.Base, round, &j.Was}
 }
 
-func jobTimes(j store.Job, due, round *time.Time) store.Job {
-	if j.State == store.Pending {
+func jobTimes(j delivery.Job, due, round *time.Time) delivery.Job {
+	if j.State == delivery.Pending {
 		j.NextAt = fromAt(due)
 	}
 	j.RoundAt = fromAt(round)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -167,12 +168,12 @@ func discard(ctx context.Context, tx pgx.Tx, q store.Query, seqs []int64) (int, 
 	var p parameters
 	cond := jobCondition(q, &p)
 	tag, err := tx.Exec(ctx, `UPDATE hookswitch_jobs AS j SET state = 'discarded'
-		WHERE `+cond+` AND j.event_seq = ANY(`+p.add(seqs)+`) AND j.state = ANY(`+p.add(states(store.MoveDiscard))+`)`, p...)
+		WHERE `+cond+` AND j.event_seq = ANY(`+p.add(seqs)+`) AND j.state = ANY(`+p.add(states(delivery.MoveDiscard))+`)`, p...)
 	return int(tag.RowsAffected()), err
 }
 
-func states(m store.Move) (names []string) {
-	for _, s := range store.From(m) {
+func states(m delivery.Move) (names []string) {
+	for _, s := range delivery.From(m) {
 		names = append(names, string(s))
 	}
 	return names

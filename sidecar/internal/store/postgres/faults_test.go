@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
@@ -18,16 +19,16 @@ import (
 
 const target = "plugin:archive"
 
-func newEvent(key string) *store.Event {
-	return &store.Event{
+func newEvent(key string) *delivery.Event {
+	return &delivery.Event{
 		Key: key, ID: key, Type: "message.sent", ReceivedAt: time.Now().Add(-time.Minute), Method: "POST",
 		Body: []byte(`{"data":{"payload":{}}}`), PayloadLen: -1,
 	}
 }
 
-func done(task store.Task) store.Attempt {
-	return store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: task.Job.Attempts + 1,
-		StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: store.OutcomeDone}
+func done(task delivery.Task) delivery.Attempt {
+	return delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: task.Job.Attempts + 1,
+		StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: delivery.OutcomeDone}
 }
 
 func accept(t testing.TB, db *postgres.DB, key string, targets ...string) {
@@ -152,7 +153,7 @@ func TestReleaseThatLandedUndoesNoClaim(t *testing.T) {
 	server := pgtest.Start(t)
 	p := startProxy(t, server)
 	mine := mustOpen(t, postgres.Config{URL: p.url, LeaseTTL: time.Hour})
-	claimed := func() []store.Task {
+	claimed := func() []delivery.Task {
 		t.Helper()
 		tasks, err := mine.Claim(t.Context(), target, time.Now(), 1)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -89,7 +90,7 @@ FROM (
 type finishOp struct {
 	waiter
 	a     encodedAttempt
-	state store.State
+	state delivery.State
 	due   *time.Time
 	bare  bool // the server refused its text, encoded too
 }
@@ -114,7 +115,7 @@ func (o *finishOp) tame() bool {
 
 // Finish implements [store.Store]. It does not ask who has claimed the job: a
 // sidecar that was taken for dead may still bring what it did.
-func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	if a.N < 1 {
 		return fmt.Errorf("postgres: finish job %d: attempts count from 1, not %d", a.JobID, a.N)
 	}
@@ -122,8 +123,8 @@ func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, ne
 	if err != nil {
 		return fmt.Errorf("postgres: finish job %d: %w", a.JobID, err)
 	}
-	o := &finishOp{waiter: newWaiter(len(a.ResponseBody) + 2*store.RecordLimit), a: e, state: state}
-	if state == store.Pending {
+	o := &finishOp{waiter: newWaiter(len(a.ResponseBody) + 2*delivery.RecordLimit), a: e, state: state}
+	if state == delivery.Pending {
 		if nextAt.IsZero() {
 			nextAt = time.UnixMicro(0)
 		}
@@ -166,7 +167,7 @@ func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map
 	var final []int64
 	for _, i := range now {
 		c.add(&ops[i].a, ops[i].state, ops[i].due)
-		if ops[i].state != store.Pending {
+		if ops[i].state != delivery.Pending {
 			final = append(final, ops[i].a.JobID)
 		}
 	}
@@ -186,7 +187,7 @@ func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map
 				switch n := ops[i].a.N; {
 				case !found:
 					errs[i] = fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, id, ops[i].a.DeliveryID, ops[i].a.Target)
-				case !recorded && (state != string(store.Pending) || n <= attempts):
+				case !recorded && (state != string(delivery.Pending) || n <= attempts):
 					errs[i] = fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, id, state, attempts, n)
 				}
 			}
@@ -218,7 +219,7 @@ type attemptColumnsOf struct {
 	body                         [][]byte
 }
 
-func (c *attemptColumnsOf) add(a *encodedAttempt, state store.State, due *time.Time) {
+func (c *attemptColumnsOf) add(a *encodedAttempt, state delivery.State, due *time.Time) {
 	text := wrapper(a.ascii)
 	c.job, c.n, c.status = append(c.job, a.JobID), append(c.n, a.N), append(c.status, a.ResponseStatus)
 	c.state, c.outcome = append(c.state, string(state)), append(c.outcome, string(a.Outcome))

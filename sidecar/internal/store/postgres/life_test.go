@@ -13,6 +13,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 )
@@ -32,14 +33,14 @@ func await(t *testing.T, what string, so func() bool) {
 func acceptMany(t *testing.T, db *postgres.DB, word string, n int) {
 	t.Helper()
 	for i := range n {
-		e := &store.Event{Key: fmt.Sprint(word, i), ID: fmt.Sprint(word, i), ReceivedAt: time.Now(), PayloadLen: -1}
+		e := &delivery.Event{Key: fmt.Sprint(word, i), ID: fmt.Sprint(word, i), ReceivedAt: time.Now(), PayloadLen: -1}
 		if _, err := db.Accept(t.Context(), e, []string{"plugin:x"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func claimMany(t *testing.T, db *postgres.DB, n int) []store.Task {
+func claimMany(t *testing.T, db *postgres.DB, n int) []delivery.Task {
 	t.Helper()
 	tasks, err := db.Claim(t.Context(), "plugin:x", time.Now().Add(time.Hour), n)
 	if err != nil || len(tasks) != n {
@@ -73,8 +74,8 @@ func TestRestoredWhileItRuns(t *testing.T) {
 		t.Fatalf("the numbers are not used again, %d and %d: nothing was tried", tasks[0].Job.ID, lost[0].Job.ID)
 	}
 	for _, task := range lost {
-		a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: store.OutcomeDone}
-		if err := db.Finish(t.Context(), a, store.Done, time.Time{}); !errors.Is(err, store.ErrNotFound) {
+		a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: delivery.OutcomeDone}
+		if err := db.Finish(t.Context(), a, delivery.Done, time.Time{}); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("the result of %s: %v, want ErrNotFound", task.Event.ID, err)
 		}
 		if err := db.Release(t.Context(), task); err != nil {
@@ -92,8 +93,8 @@ func TestRestoredWhileItRuns(t *testing.T) {
 		t.Errorf("backlog %v, %v; want the 7 that the store has", n, err)
 	}
 	for _, task := range append(kept, tasks...) {
-		a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: store.OutcomeDone}
-		if err := db.Finish(t.Context(), a, store.Done, time.Time{}); err != nil {
+		a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: delivery.OutcomeDone}
+		if err := db.Finish(t.Context(), a, delivery.Done, time.Time{}); err != nil {
 			t.Errorf("the result of %s: %v", task.Event.ID, err)
 		}
 	}

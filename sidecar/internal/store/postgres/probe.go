@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -15,7 +16,7 @@ var errStored = errors.New("the event is stored")
 
 // Probe implements [store.Store]. The event is stored, by the statement of an
 // accept, and removed again in one transaction.
-func (db *DB) Probe(ctx context.Context, e *store.Event, targets []string) error {
+func (db *DB) Probe(ctx context.Context, e *delivery.Event, targets []string) error {
 	return db.try(ctx, "probe", e, targets)
 }
 
@@ -25,7 +26,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.try(ctx, "ping", e, targets)
 }
 
-func (db *DB) try(ctx context.Context, name string, e *store.Event, targets []string) error {
+func (db *DB) try(ctx context.Context, name string, e *delivery.Event, targets []string) error {
 	row, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return fmt.Errorf("postgres: %s: %w", name, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -132,7 +133,7 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 	if err != nil {
 		return nil, err
 	}
-	events, err := collect(rows, func(rows pgx.Rows) (*store.Event, error) { return scanEvent(rows) })
+	events, err := collect(rows, func(rows pgx.Rows) (*delivery.Event, error) { return scanEvent(rows) })
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -20,7 +21,7 @@ SELECT e.seq, e.delivery_id, EXISTS (
 FROM hookswitch_events AS e JOIN hookswitch_records AS r USING (seq) WHERE e.key = $1 FOR UPDATE OF r`
 
 // Record implements [store.Store].
-func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
+func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt, others []string) (store.Accepted, error) {
 	row, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: record: %w", err)
@@ -55,7 +56,7 @@ func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, other
 }
 
 // insertOne is acceptEvents for one event in a transaction.
-func insertOne(ctx context.Context, tx pgx.Tx, e *store.Event, row eventRow, targets []string) (got store.Accepted, err error) {
+func insertOne(ctx context.Context, tx pgx.Tx, e *delivery.Event, row eventRow, targets []string) (got store.Accepted, err error) {
 	var c eventColumnsOf
 	c.add(e, row, 0)
 	keys := make([]string, len(targets))
@@ -79,11 +80,11 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *store.Event, row eventRow, tar
 // recordAttempt adds an attempt that has been made to the job of its target,
 // which it ends. A job that is being delivered at this moment keeps its state:
 // its own result will follow.
-func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *store.Event, row eventRow, a store.Attempt, ascii bool) error {
+func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *delivery.Event, row eventRow, a delivery.Attempt, ascii bool) error {
 	a.DeliveryID = deliveryID
-	state := store.Dead
-	if a.Outcome == store.OutcomeDone {
-		state = store.Done
+	state := delivery.Dead
+	if a.Outcome == delivery.OutcomeDone {
+		state = delivery.Done
 	}
 	order := e.OrderAt
 	if order.IsZero() {

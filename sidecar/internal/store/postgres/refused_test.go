@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
@@ -61,7 +62,7 @@ func TestRefusedResult(t *testing.T) {
 		a := done(tasks[i])
 		a.Error, a.ResponseHeader, a.ResponseBody = text, [][2]string{{"X", "ж" + text}}, []byte(text)
 		ids[text] = tasks[i].Event.ID
-		go func() { errs <- db.Finish(t.Context(), a, store.Done, time.Time{}) }()
+		go func() { errs <- db.Finish(t.Context(), a, delivery.Done, time.Time{}) }()
 		i++
 	}
 	for range want {
@@ -71,7 +72,7 @@ func TestRefusedResult(t *testing.T) {
 	}
 	for text, recorded := range want {
 		d, err := db.Delivery(t.Context(), ids[text])
-		if err != nil || d.Jobs[0].State != store.Done || len(d.Attempts) != 1 || d.Attempts[0].Error != recorded {
+		if err != nil || d.Jobs[0].State != delivery.Done || len(d.Attempts) != 1 || d.Attempts[0].Error != recorded {
 			t.Errorf("%s: recorded %+v, %v", text, d, err)
 		}
 	}
@@ -114,7 +115,7 @@ func TestPrivileges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Finish(t.Context(), done(hidden[0]), store.Done, time.Time{}); err != nil {
+	if err := db.Finish(t.Context(), done(hidden[0]), delivery.Done, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	server.Exec(t, url, `ALTER TABLE app.hookswitch_events ENABLE ROW LEVEL SECURITY`)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -152,7 +153,7 @@ func step(ctx context.Context, tx pgx.Tx, r *store.Replay, limit int) ([]string,
 	return targets, err
 }
 
-// A new round of a job begins from the states of store.From(store.MoveReplay).
+// A new round of a job begins from the states of delivery.From(delivery.MoveReplay).
 const (
 	requeueJobs = `UPDATE hookswitch_jobs AS j
 		SET state = 'pending', was = j.state, next_at = $1, round_at = $1, base = j.attempts, round = j.round + 1, owner = NULL
@@ -179,7 +180,7 @@ func requeue(ctx context.Context, tx pgx.Tx, r *store.Replay, seqs []int64, at t
 	if err := lockRecords(ctx, tx, seqs); err != nil {
 		return nil, nil, err
 	}
-	p := parameters{at, seqs, states(store.MoveReplay)}
+	p := parameters{at, seqs, states(delivery.MoveReplay)}
 	text := requeueTargets
 	if len(r.Targets) == 0 {
 		text = requeueJobs + ` AND ` + jobCondition(r.Query, &p) + ` RETURNING j.event_seq, j.target`

@@ -6,10 +6,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// reschedule is store.Due in SQL. A job that is blocked by its entity is left:
+// reschedule is delivery.Due in SQL. A job that is blocked by its entity is left:
 // what ends the first pulls it forward.
 const reschedule = `
 WITH later AS (
@@ -35,7 +35,7 @@ UPDATE hookswitch_jobs AS j SET next_at = locked.due FROM locked WHERE j.id = lo
 const rescheduleGroup = 2000
 
 // Reschedule implements [store.Store].
-func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, schedule store.Schedule) (moved int, err error) {
+func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, schedule delivery.Schedule) (moved int, err error) {
 	waits := make([]int64, len(schedule))
 	for i, w := range schedule {
 		waits[i] = (w + w/2).Microseconds()

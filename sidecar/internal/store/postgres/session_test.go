@@ -15,6 +15,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 )
@@ -140,7 +141,7 @@ func lifeOf(t *testing.T, db *postgres.DB, name string) {
 	ctx := t.Context()
 	const odd = `naïve Á € 😀 ж NULL \ ' " {}`
 	to := "plugin:" + strings.ReplaceAll(name, " ", "")
-	e := &store.Event{
+	e := &delivery.Event{
 		Key: name + odd, ID: name + odd, Type: "message.sent", OccurredAt: odd, Method: http.MethodPost, Path: "/" + odd,
 		ReceivedAt: time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC), Header: [][2]string{{"X-Odd", odd}, {"X-Raw", "\xff"}},
 		Body: []byte("\x00\xff" + odd), PayloadLen: -1, Entity: "call:" + odd,
@@ -151,7 +152,7 @@ func lifeOf(t *testing.T, db *postgres.DB, name string) {
 	if again, err := db.Accept(ctx, e, []string{to}); err != nil || !again.Duplicate {
 		t.Errorf("accepted again: %+v, %v", again, err)
 	}
-	claim := func() store.Task {
+	claim := func() delivery.Task {
 		t.Helper()
 		tasks, err := db.Claim(ctx, to, time.Now(), 1)
 		if err != nil || len(tasks) != 1 {
@@ -168,9 +169,9 @@ func lifeOf(t *testing.T, db *postgres.DB, name string) {
 		t.Fatal(err)
 	}
 	a := done(claim())
-	a.Outcome, a.RetryAfter, a.Error, a.RequestURL = store.OutcomeDone, 1500*time.Millisecond, odd, "http://app/"+odd
+	a.Outcome, a.RetryAfter, a.Error, a.RequestURL = delivery.OutcomeDone, 1500*time.Millisecond, odd, "http://app/"+odd
 	a.ResponseHeader, a.ResponseBody = [][2]string{{"X-Odd", odd}}, []byte("\x00"+odd)
-	if err := db.Finish(ctx, a, store.Done, time.Time{}); err != nil {
+	if err := db.Finish(ctx, a, delivery.Done, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	d, err := db.Delivery(ctx, e.ID)
@@ -188,8 +189,8 @@ func lifeOf(t *testing.T, db *postgres.DB, name string) {
 	if after, _, err := db.StepReplay(ctx, r.ID, 10); err != nil || after.Queued != 1 {
 		t.Errorf("replayed %+v, %v", after, err)
 	}
-	if _, err := db.Record(ctx, &store.Event{Key: "recorded " + name, ReceivedAt: time.Now(), PayloadLen: -1},
-		store.Attempt{Target: "forward:x", StartedAt: time.Now(), Outcome: store.OutcomeDone, Error: odd}, []string{to}); err != nil {
+	if _, err := db.Record(ctx, &delivery.Event{Key: "recorded " + name, ReceivedAt: time.Now(), PayloadLen: -1},
+		delivery.Attempt{Target: "forward:x", StartedAt: time.Now(), Outcome: delivery.OutcomeDone, Error: odd}, []string{to}); err != nil {
 		t.Error(err)
 	}
 	if err := db.SaveRoute(ctx, store.Route{Target: to, Patterns: []string{odd}}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -120,8 +121,8 @@ func BenchmarkBacklog(b *testing.B) {
 						b.Fatal(err)
 					}
 					for _, task := range tasks {
-						a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
-						if err := db.Finish(b.Context(), a, store.Done, time.Time{}); err != nil {
+						a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: delivery.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+						if err := db.Finish(b.Context(), a, delivery.Done, time.Time{}); err != nil {
 							b.Fatal(err)
 						}
 					}

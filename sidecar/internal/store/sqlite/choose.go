@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -112,11 +113,11 @@ func jobCondition(q store.Query) (cond string, args []any) {
 	return strings.Join(conds, ` AND `), args
 }
 
-func stateOf(s store.Status) store.State {
+func stateOf(s store.Status) delivery.State {
 	if s == store.StatusRetrying {
-		return store.Pending
+		return delivery.Pending
 	}
-	return store.State(s)
+	return delivery.State(s)
 }
 
 // rows begins the walk, after or, newest first, before an event.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -69,7 +70,7 @@ const (
 )
 
 // Claim implements [store.Store]. Claims do not survive a crash.
-func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
+func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error) {
 	if db.closed() {
 		return nil, store.ErrClosed
 	}
@@ -171,7 +172,7 @@ func (db *DB) putOff(ctx context.Context, jobs []int64) error {
 
 // claimedJob is a job that was just claimed, of an event that is still to be read.
 type claimedJob struct {
-	store.Job
+	delivery.Job
 	delivery string
 }
 
@@ -184,7 +185,7 @@ func (db *DB) giveBack(jobs []claimedJob) {
 }
 
 // tasks returns claimed jobs with their events, or gives them back.
-func (db *DB) tasks(ctx context.Context, jobs []claimedJob) ([]store.Task, error) {
+func (db *DB) tasks(ctx context.Context, jobs []claimedJob) ([]delivery.Task, error) {
 	if len(jobs) == 0 {
 		return nil, nil
 	}
@@ -199,7 +200,7 @@ func (db *DB) tasks(ctx context.Context, jobs []claimedJob) ([]store.Task, error
 // loadTasks reads the events of jobs. That is a later state of the database than
 // the one in which the jobs were found: a job whose event is another one now, or
 // gone, because the database was restored in between, is given back.
-func (db *DB) loadTasks(ctx context.Context, jobs []claimedJob) ([]store.Task, error) {
+func (db *DB) loadTasks(ctx context.Context, jobs []claimedJob) ([]delivery.Task, error) {
 	seqs := make([]int64, len(jobs))
 	for i, j := range jobs {
 		seqs[i] = j.EventSeq
@@ -212,18 +213,18 @@ func (db *DB) loadTasks(ctx context.Context, jobs []claimedJob) ([]store.Task, e
 	if err != nil {
 		return nil, err
 	}
-	bySeq := make(map[int64]*store.Event, len(events))
+	bySeq := make(map[int64]*delivery.Event, len(events))
 	for _, e := range events {
 		bySeq[e.Seq] = e
 	}
-	tasks := make([]store.Task, 0, len(jobs))
+	tasks := make([]delivery.Task, 0, len(jobs))
 	for _, j := range jobs {
 		e := bySeq[j.EventSeq]
 		if e == nil || e.DeliveryID != j.delivery {
 			db.unclaim(j.ID, j.name(), j.Attempts)
 			continue
 		}
-		tasks = append(tasks, store.Task{Job: j.Job, Event: e})
+		tasks = append(tasks, delivery.Task{Job: j.Job, Event: e})
 	}
 	return tasks, nil
 }
@@ -272,7 +273,7 @@ func (db *DB) nextDue(ctx context.Context, target string) (due time.Time, found 
 }
 
 // Release implements [store.Store]. Nothing is written: the claim is in memory.
-func (db *DB) Release(_ context.Context, t store.Task) error {
+func (db *DB) Release(_ context.Context, t delivery.Task) error {
 	if db.closed() {
 		return store.ErrClosed
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -64,8 +65,8 @@ func workload(dir string, out io.Writer) error {
 			var wg sync.WaitGroup
 			for _, task := range tasks {
 				wg.Go(func() {
-					a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
-					if err := db.Finish(ctx, a, store.Done, time.Time{}); err != nil {
+					a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: 1, Outcome: delivery.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+					if err := db.Finish(ctx, a, delivery.Done, time.Time{}); err != nil {
 						failed <- err
 					}
 					say("finished", task.Event.Key)

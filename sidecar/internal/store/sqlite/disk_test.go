@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/faultvfs"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -46,8 +47,8 @@ func (p *promises) finish(ctx context.Context, db *sqlite.DB, limit int, counts 
 		return
 	}
 	for _, task := range tasks {
-		a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: task.Job.Attempts + 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
-		if db.Finish(ctx, a, store.Done, time.Time{}) == nil && counts() {
+		a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: task.Job.Attempts + 1, Outcome: delivery.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+		if db.Finish(ctx, a, delivery.Done, time.Time{}) == nil && counts() {
 			p.mu.Lock()
 			p.finished[task.Event.Key] = true
 			p.mu.Unlock()
@@ -97,8 +98,8 @@ func everything(ctx context.Context, db *sqlite.DB, p *promises) {
 	_ = db.SaveRoute(ctx, store.Route{Target: "plugin:a", Patterns: []string{"*"}})
 	tasks, err := db.Claim(ctx, "plugin:a", time.Now(), 1)
 	if err == nil && len(tasks) == 1 {
-		a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: tasks[0].Job.Target, N: 1, Outcome: store.OutcomeDead, Error: "no", StartedAt: time.Now(), FinishedAt: time.Now()}
-		_ = db.Finish(ctx, a, store.Dead, time.Time{})
+		a := delivery.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: tasks[0].Job.Target, N: 1, Outcome: delivery.OutcomeFailed, Error: "no", StartedAt: time.Now(), FinishedAt: time.Now()}
+		_ = db.Finish(ctx, a, delivery.Dead, time.Time{})
 	}
 	_, _ = db.Discard(ctx, store.Query{})
 	if r := (store.Replay{Query: store.Query{Status: store.StatusDiscarded}}); db.CreateReplay(ctx, &r) == nil {

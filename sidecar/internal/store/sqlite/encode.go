@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func micros(t time.Time) sql.NullInt64 {
@@ -74,7 +74,7 @@ func decodePairs(s sql.NullString) ([][2]string, error) {
 }
 
 // encodeAttempt returns the arguments of insertAttempt.
-func encodeAttempt(a store.Attempt) ([]any, error) {
+func encodeAttempt(a delivery.Attempt) ([]any, error) {
 	request, err := encodePairs(a.RequestHeader)
 	if err != nil {
 		return nil, err
@@ -104,9 +104,9 @@ const attemptColumns = `attempts.job_id, attempts.n, attempts.started_at, attemp
 	attempts.error_codes, attempts.error`
 
 // scanAttempt reads attemptColumns and then more.
-func scanAttempt(rows *sql.Rows, more ...any) (store.Attempt, error) {
+func scanAttempt(rows *sql.Rows, more ...any) (delivery.Attempt, error) {
 	var (
-		a                        store.Attempt
+		a                        delivery.Attempt
 		started, finished        sql.NullInt64
 		retryAfter               int64
 		request, response, codes sql.NullString
@@ -148,9 +148,9 @@ const summaryColumns = `events.seq, events.key, events.delivery_id, events.id, e
 	events.duplicates, NULL, NULL, '', NULL, ''`
 
 // scanEvent reads eventColumns.
-func scanEvent(rows *sql.Rows) (*store.Event, error) {
+func scanEvent(rows *sql.Rows) (*delivery.Event, error) {
 	var (
-		e                       store.Event
+		e                       delivery.Event
 		received, signed, order sql.NullInt64
 		header                  sql.NullString
 	)

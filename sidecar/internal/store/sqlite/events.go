@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -139,7 +140,7 @@ func (db *DB) discard(ctx context.Context, life int64, q store.Query, seqs []int
 		res, err := w.conn.ExecContext(context.Background(), `
 			UPDATE jobs AS j SET state = 'discarded'
 			WHERE j.event_seq IN (SELECT value FROM json_each(?)) AND j.state IN (SELECT value FROM json_each(?)) AND `+cond,
-			append([]any{jsonList(seqs), jsonList(states(store.MoveDiscard))}, args...)...)
+			append([]any{jsonList(seqs), jsonList(states(delivery.MoveDiscard))}, args...)...)
 		if err == nil {
 			moved, err = res.RowsAffected()
 		}
@@ -151,8 +152,8 @@ func (db *DB) discard(ctx context.Context, life int64, q store.Query, seqs []int
 	return int(moved), nil
 }
 
-func states(m store.Move) (names []string) {
-	for _, s := range store.From(m) {
+func states(m delivery.Move) (names []string) {
+	for _, s := range delivery.From(m) {
 		names = append(names, string(s))
 	}
 	return names

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
@@ -86,9 +86,9 @@ func refuses(t *testing.T, db *sqlite.DB, want string) {
 	if err != nil || len(tasks) != 1 {
 		t.Fatalf("%d tasks, %v; want the one that was accepted before", len(tasks), err)
 	}
-	a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: "plugin:a", N: 1,
-		StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: store.OutcomeDone}
-	if err := db.Finish(t.Context(), a, store.Done, time.Time{}); err != nil {
+	a := delivery.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: "plugin:a", N: 1,
+		StartedAt: time.Now(), FinishedAt: time.Now(), Outcome: delivery.OutcomeDone}
+	if err := db.Finish(t.Context(), a, delivery.Done, time.Time{}); err != nil {
 		t.Errorf("the result of what was accepted before: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -114,12 +115,12 @@ func fullDiskRecovers(t *testing.T, size string, body int) {
 				break
 			}
 			for _, task := range tasks {
-				a := store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(),
-					Outcome: store.OutcomeDone, ResponseBody: make([]byte, 200)}
+				a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, StartedAt: time.Now(), FinishedAt: time.Now(),
+					Outcome: delivery.OutcomeDone, ResponseBody: make([]byte, 200)}
 				// As in the sidecar: a result is tried until it is recorded,
 				// while old events are removed.
 				for try := 1; ; try++ {
-					err := db.Finish(t.Context(), a, store.Done, time.Time{})
+					err := db.Finish(t.Context(), a, delivery.Done, time.Time{})
 					if err == nil {
 						break
 					}

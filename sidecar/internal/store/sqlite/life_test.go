@@ -15,6 +15,7 @@ import (
 
 	driver "modernc.org/sqlite"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -60,13 +61,13 @@ func TestRestoredWhileItRuns(t *testing.T) {
 	accept := func(word string, n int) {
 		t.Helper()
 		for i := range n {
-			e := &store.Event{Key: fmt.Sprint(word, i), ID: fmt.Sprint(word, i), ReceivedAt: time.Now(), PayloadLen: -1, Entity: fmt.Sprint("call:", i)}
+			e := &delivery.Event{Key: fmt.Sprint(word, i), ID: fmt.Sprint(word, i), ReceivedAt: time.Now(), PayloadLen: -1, Entity: fmt.Sprint("call:", i)}
 			if _, err := db.Accept(t.Context(), e, []string{"plugin:x"}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	claim := func(n int) []store.Task {
+	claim := func(n int) []delivery.Task {
 		t.Helper()
 		tasks, err := db.Claim(t.Context(), "plugin:x", time.Now().Add(time.Hour), 100)
 		if err != nil || len(tasks) != n {
@@ -74,9 +75,9 @@ func TestRestoredWhileItRuns(t *testing.T) {
 		}
 		return tasks
 	}
-	result := func(task store.Task) error {
-		return db.Finish(t.Context(), store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target,
-			N: 1, Outcome: store.OutcomeDone}, store.Done, time.Time{})
+	result := func(task delivery.Task) error {
+		return db.Finish(t.Context(), delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target,
+			N: 1, Outcome: delivery.OutcomeDone}, delivery.Done, time.Time{})
 	}
 	accept("kept", 2)
 	kept := claim(2)
@@ -146,7 +147,7 @@ func TestAnotherWriterIsNoRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	e := &store.Event{Key: "a", ReceivedAt: time.Now(), PayloadLen: -1}
+	e := &delivery.Event{Key: "a", ReceivedAt: time.Now(), PayloadLen: -1}
 	if _, err := db.Accept(t.Context(), e, []string{"plugin:x"}); err != nil {
 		t.Fatal(err)
 	}

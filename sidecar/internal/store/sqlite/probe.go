@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // Probe implements [store.Store]. The event is stored and removed again in one
 // transaction, whose commit writes all that an accept's would.
-func (db *DB) Probe(ctx context.Context, e *store.Event, targets []string) error {
+func (db *DB) Probe(ctx context.Context, e *delivery.Event, targets []string) error {
 	return db.try(ctx, "probe", e, targets)
 }
 
@@ -19,7 +20,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.try(ctx, "ping", e, targets)
 }
 
-func (db *DB) try(ctx context.Context, name string, e *store.Event, targets []string) error {
+func (db *DB) try(ctx context.Context, name string, e *delivery.Event, targets []string) error {
 	n, err := encodeEvent(e)
 	if err != nil {
 		return fmt.Errorf("sqlite: %s: %w", name, err)

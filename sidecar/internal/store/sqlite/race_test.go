@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
 )
 
 // claimed returns the tasks that are due.
-func claimed(t *testing.T, db *sqlite.DB, want int) []store.Task {
+func claimed(t *testing.T, db *sqlite.DB, want int) []delivery.Task {
 	t.Helper()
 	tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 10)
 	if err != nil || len(tasks) != want {
@@ -26,10 +27,10 @@ func claimed(t *testing.T, db *sqlite.DB, want int) []store.Task {
 	return tasks
 }
 
-func finish(t *testing.T, db *sqlite.DB, task store.Task, o store.Outcome, state store.State) error {
+func finish(t *testing.T, db *sqlite.DB, task delivery.Task, o delivery.Outcome, state delivery.State) error {
 	t.Helper()
 	now := time.Now()
-	return db.Finish(t.Context(), store.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1,
+	return db.Finish(t.Context(), delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1,
 		StartedAt: now, FinishedAt: now, Outcome: o}, state, time.Time{})
 }
 
@@ -74,18 +75,18 @@ func TestRoomIsKept(t *testing.T) {
 	if _, err := db.Accept(t.Context(), newEvent("c"), nil); err == nil || !strings.Contains(err.Error(), "kept to record results") {
 		t.Errorf("an event with 8 MiB left: %v", err)
 	}
-	if err := finish(t, db, tasks[0], store.OutcomeDone, store.Done); err != nil {
+	if err := finish(t, db, tasks[0], delivery.OutcomeDone, delivery.Done); err != nil {
 		t.Errorf("a result with 8 MiB left: %v", err)
 	}
 	free.Store(1 << 20)
-	if err := finish(t, db, tasks[1], store.OutcomeDone, store.Done); err == nil || !strings.Contains(err.Error(), "kept to remove old events") {
+	if err := finish(t, db, tasks[1], delivery.OutcomeDone, delivery.Done); err == nil || !strings.Contains(err.Error(), "kept to remove old events") {
 		t.Errorf("a result with 1 MiB left: %v", err)
 	}
 	if got, err := db.Prune(t.Context(), store.Retention{Before: time.Now()}, 10); err != nil || got.Events != 1 {
 		t.Errorf("removed %+v, %v; want the event that is done", got, err)
 	}
 	free.Store(90 << 20)
-	if err := finish(t, db, tasks[1], store.OutcomeDone, store.Done); err != nil {
+	if err := finish(t, db, tasks[1], delivery.OutcomeDone, delivery.Done); err != nil {
 		t.Errorf("a result with room again: %v", err)
 	}
 }
@@ -107,7 +108,7 @@ func TestRequeuedWhileItIsRemoved(t *testing.T) {
 	}
 	defer db.Close()
 	accept(t, db, "a", "plugin:a")
-	if err := finish(t, db, claimed(t, db, 1)[0], store.OutcomeDead, store.Dead); err != nil {
+	if err := finish(t, db, claimed(t, db, 1)[0], delivery.OutcomeFailed, delivery.Dead); err != nil {
 		t.Fatal(err)
 	}
 	r := store.Replay{Query: store.Query{Status: store.StatusDead}}
@@ -140,7 +141,7 @@ func TestEventIsGone(t *testing.T) {
 	db := mustOpen(t, dir)
 	accept(t, db, "gone", "plugin:a")
 	task := claimed(t, db, 1)[0]
-	if err := finish(t, db, task, store.OutcomeDone, store.Done); err != nil {
+	if err := finish(t, db, task, delivery.OutcomeDone, delivery.Done); err != nil {
 		t.Fatal(err)
 	}
 	execSQL(t, filepath.Join(dir, "events.db"), `DELETE FROM events`)

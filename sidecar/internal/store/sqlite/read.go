@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -164,7 +165,7 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := collect(rows, func(rows *sql.Rows) (store.Job, error) { return scanJob(rows) })
+	jobs, err := collect(rows, func(rows *sql.Rows) (delivery.Job, error) { return scanJob(rows) })
 	if err != nil {
 		return nil, err
 	}
@@ -247,12 +248,12 @@ func scanSeq(rows *sql.Rows) (seq int64, err error) {
 const jobColumns = `id, event_seq, target, state, attempts, next_at, round, base, round_at, was`
 
 // scanJob reads jobColumns and then more.
-func scanJob(rows *sql.Rows, more ...any) (j store.Job, err error) {
+func scanJob(rows *sql.Rows, more ...any) (j delivery.Job, err error) {
 	var due, round sql.NullInt64
 	err = rows.Scan(append([]any{
 		&j.ID, &j.EventSeq, &j.Target, &j.State, &j.Attempts, &due, &j.Round, &j.Base, &round, &j.Was,
 	}, more...)...)
-	if j.State == store.Pending {
+	if j.State == delivery.Pending {
 		j.NextAt = fromMicros(due)
 	}
 	j.RoundAt = fromMicros(round)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -157,13 +158,13 @@ func (s *step) take(w *writer) error {
 }
 
 // newRound begins a new round of a job, from the states of
-// store.From(store.MoveReplay).
+// delivery.From(delivery.MoveReplay).
 const newRound = `state = 'pending', was = state, next_at = ?1, round_at = ?1, base = attempts, round = round + 1`
 
 // requeue makes the jobs of one event due that the replay is about, and
 // returns their targets.
 func (w *writer) requeue(ctx context.Context, r *store.Replay, seq, now int64) (targets []string, err error) {
-	from := jsonList(states(store.MoveReplay))
+	from := jsonList(states(delivery.MoveReplay))
 	if len(r.Targets) == 0 {
 		cond, args := jobCondition(r.Query)
 		rows, err := w.conn.QueryContext(ctx, `UPDATE jobs AS j SET `+newRound+`

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // laterJobs are those that wait, with the wish of the latest attempt of each. One
@@ -22,7 +22,7 @@ WHERE j.target = ? AND j.state = 'pending' AND j.next_at > ? AND (j.entity = '' 
 const rescheduleGroup = 500
 
 // Reschedule implements [store.Store].
-func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, schedule store.Schedule) (int, error) {
+func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, schedule delivery.Schedule) (int, error) {
 	type move struct {
 		id  int64
 		due time.Time
@@ -34,14 +34,14 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 			return err
 		}
 		moves, err = collect(rows, func(rows *sql.Rows) (m move, err error) {
-			var j store.Job
+			var j delivery.Job
 			var next sql.NullInt64
 			var wish int64
 			if err := rows.Scan(&m.id, &next, &j.Attempts, &j.Base, &wish); err != nil {
 				return m, err
 			}
 			j.NextAt = fromMicros(next)
-			m.due = store.Due(j, time.Duration(wish)*time.Microsecond, now, schedule)
+			m.due = delivery.Due(j, time.Duration(wish)*time.Microsecond, now, schedule)
 			if !m.due.Before(j.NextAt) {
 				m.id = 0
 			}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
@@ -38,8 +39,8 @@ func mustOpen(t testing.TB, dir string) *sqlite.DB {
 	return db
 }
 
-func newEvent(key string) *store.Event {
-	return &store.Event{
+func newEvent(key string) *delivery.Event {
+	return &delivery.Event{
 		Key: key, ID: key, Type: "message.sent", ReceivedAt: time.Now(), Method: "POST",
 		Body: []byte(`{"data":{"payload":{}}}`), PayloadLen: -1,
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -72,14 +73,14 @@ ON CONFLICT (target) DO UPDATE SET patterns = excluded.patterns`
 // newEvent is an event on its way into the tables.
 type newEvent struct {
 	args     []any // of insertEvent
-	e        *store.Event
+	e        *delivery.Event
 	due      int64
 	received sql.NullInt64
 	order    int64
 	size     int
 }
 
-func encodeEvent(e *store.Event) (*newEvent, error) {
+func encodeEvent(e *delivery.Event) (*newEvent, error) {
 	deliveryID := e.DeliveryID
 	if deliveryID == "" {
 		// Version 7 begins with the time, which keeps its index compact.
@@ -130,7 +131,7 @@ func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err 
 
 // Accept implements [store.Store]. A repetition after an error that was only
 // reported, but whose commit landed, counts as a duplicate.
-func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	n, err := encodeEvent(e)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("sqlite: accept: %w", err)
@@ -147,7 +148,7 @@ func (db *DB) Accept(ctx context.Context, e *store.Event, targets []string) (sto
 	return got, nil
 }
 
-func fillIn(e *store.Event, got store.Accepted) {
+func fillIn(e *delivery.Event, got store.Accepted) {
 	e.Seq = got.Seq
 	if e.DeliveryID == "" {
 		e.DeliveryID = got.DeliveryID
@@ -155,14 +156,14 @@ func fillIn(e *store.Event, got store.Accepted) {
 }
 
 // Record implements [store.Store].
-func (db *DB) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
+func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt, others []string) (store.Accepted, error) {
 	n, err := encodeEvent(e)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("sqlite: record: %w", err)
 	}
 	others = slices.DeleteFunc(slices.Clone(others), func(name string) bool { return name == a.Target })
 	var got store.Accepted
-	err = db.add(ctx, "record", n.size+len(a.ResponseBody)+2*store.RecordLimit, len(others), func(w *writer) error {
+	err = db.add(ctx, "record", n.size+len(a.ResponseBody)+2*delivery.RecordLimit, len(others), func(w *writer) error {
 		var repeated bool
 		// Before the event is counted: a repetition changes nothing.
 		err := w.conn.QueryRowContext(context.Background(), recordedBefore, e.Key, a.Target, micros(a.StartedAt)).
@@ -195,11 +196,11 @@ FROM events WHERE key = ?1`
 // record adds an attempt that has been made to the job of its target, which it
 // ends. A job that is being delivered at this moment keeps its state: its own
 // result will follow.
-func (w *writer) record(seq int64, n *newEvent, a store.Attempt) error {
+func (w *writer) record(seq int64, n *newEvent, a delivery.Attempt) error {
 	ctx := context.Background()
-	state := store.Dead
-	if a.Outcome == store.OutcomeDone {
-		state = store.Done
+	state := delivery.Dead
+	if a.Outcome == delivery.OutcomeDone {
+		state = delivery.Done
 	}
 	_, err := w.conn.ExecContext(ctx, `
 		INSERT INTO jobs (event_seq, target, state, entity, order_at, round_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -236,7 +237,7 @@ func dueAtOnce(receivedAt time.Time) int64 {
 }
 
 // Finish implements [store.Store].
-func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	if a.N < 1 {
 		return fmt.Errorf("sqlite: finish job %d: attempts count from 1, not %d", a.JobID, a.N)
 	}
@@ -245,10 +246,10 @@ func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, ne
 		return fmt.Errorf("sqlite: finish job %d: %w", a.JobID, err)
 	}
 	var due sql.NullInt64
-	if state == store.Pending {
+	if state == delivery.Pending {
 		due = sql.NullInt64{Int64: nextAt.UnixMicro(), Valid: true}
 	}
-	size := len(a.ResponseBody) + 2*store.RecordLimit
+	size := len(a.ResponseBody) + 2*delivery.RecordLimit
 	err = db.submit(ctx, "finish", &op{
 		run:       func(w *writer) error { return w.finish(a, row, state, due) },
 		size:      size,
@@ -263,7 +264,7 @@ func (db *DB) Finish(ctx context.Context, a store.Attempt, state store.State, ne
 
 // finish moves a job by one attempt. The attempt's row says whether it has
 // been recorded before: then a repetition changes nothing.
-func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.NullInt64) error {
+func (w *writer) finish(a delivery.Attempt, row []any, state delivery.State, due sql.NullInt64) error {
 	var (
 		seq          int64
 		entity, have string
@@ -276,20 +277,20 @@ func (w *writer) finish(a store.Attempt, row []any, state store.State, due sql.N
 		return fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, a.JobID, a.DeliveryID, a.Target)
 	case err != nil || recorded:
 		return err
-	case have != string(store.Pending) || a.N <= attempts:
+	case have != string(delivery.Pending) || a.N <= attempts:
 		return fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, a.JobID, have, attempts, a.N)
 	}
 	if _, err := w.insertAttempt.Exec(row...); err != nil {
 		return err
 	}
-	lost := 0 // store.OutcomeLost is outside of the schedule
-	if a.Outcome == store.OutcomeLost {
+	lost := 0 // delivery.OutcomeLost is outside of the schedule
+	if a.Outcome == delivery.OutcomeLost {
 		lost = 1
 	}
 	if _, err := w.updateJob.Exec(a.JobID, string(state), a.N, due, lost); err != nil {
 		return err
 	}
-	if state != store.Pending && entity != "" {
+	if state != delivery.Pending && entity != "" {
 		if _, err := w.pullNext.Exec(a.Target, entity, time.Now().UnixMicro()); err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/storetest"
@@ -204,7 +205,7 @@ func TestHalfAFailedOperationIsUndone(t *testing.T) {
 	<-g.entered
 	wg.Go(func() { accept(t, db, "second") })
 	wg.Go(func() {
-		a := store.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: tasks[0].Job.Target, N: 1, Outcome: store.OutcomeDone}
+		a := delivery.Attempt{JobID: tasks[0].Job.ID, DeliveryID: tasks[0].Event.DeliveryID, Target: tasks[0].Job.Target, N: 1, Outcome: delivery.OutcomeDone}
 		if err := db.Finish(t.Context(), a, "no state", time.Time{}); err == nil {
 			t.Error("a state that does not exist was accepted")
 		}
@@ -216,7 +217,7 @@ func TestHalfAFailedOperationIsUndone(t *testing.T) {
 	wg.Wait()
 
 	d, err := db.Delivery(t.Context(), "old")
-	if err != nil || len(d.Attempts) != 0 || d.Jobs[0].State != store.Pending || d.Jobs[0].Attempts != 0 {
+	if err != nil || len(d.Attempts) != 0 || d.Jobs[0].State != delivery.Pending || d.Jobs[0].Attempts != 0 {
 		t.Errorf("delivery %+v, error %v", d, err)
 	}
 	if _, err := db.Delivery(t.Context(), "second"); err != nil {
@@ -283,7 +284,7 @@ func TestFaults(t *testing.T) {
 func TestFailedCommits(t *testing.T) {
 	type env struct {
 		db   *sqlite.DB
-		task store.Task
+		task delivery.Task
 	}
 	writes := []struct {
 		name  string
@@ -298,8 +299,8 @@ func TestFailedCommits(t *testing.T) {
 			return err == nil && len(d.Jobs) == 1
 		}},
 		{"finish", func(t *testing.T, e env) error {
-			a := store.Attempt{JobID: e.task.Job.ID, DeliveryID: e.task.Event.DeliveryID, Target: e.task.Job.Target, N: 1, Outcome: store.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
-			return e.db.Finish(t.Context(), a, store.Done, time.Time{})
+			a := delivery.Attempt{JobID: e.task.Job.ID, DeliveryID: e.task.Event.DeliveryID, Target: e.task.Job.Target, N: 1, Outcome: delivery.OutcomeDone, StartedAt: time.Now(), FinishedAt: time.Now()}
+			return e.db.Finish(t.Context(), a, delivery.Done, time.Time{})
 		}, func(t *testing.T, e env) bool {
 			d, err := e.db.Delivery(t.Context(), "old")
 			listed, _, listErr := e.db.Deliveries(t.Context(), store.Filter{})

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -13,10 +14,10 @@ func reopen(t *testing.T, open OpenFunc) {
 	s := open(t, dir)
 	done, failed, claimed := newEvent(1), newEvent(2), newEvent(3)
 	accept(t, s, done, target)
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 	accept(t, s, failed, target)
 	task := claim(t, s, target, t0.Add(time.Hour), 1)[0]
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0.Add(time.Minute))
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, t0.Add(time.Minute))
 	accept(t, s, claimed, target)
 	claim(t, s, target, t0.Add(time.Hour), 2)
 	if err := s.Close(); err != nil {
@@ -29,7 +30,7 @@ func reopen(t *testing.T, open OpenFunc) {
 	if tasks[0].Event.ID != claimed.ID || tasks[1].Event.ID != failed.ID || tasks[1].Job.Attempts != 1 {
 		t.Errorf("after reopening, pending jobs are %+v, %+v", tasks[0].Job, tasks[1].Job)
 	}
-	if d := delivery(t, s, done.ID); !d.Delivered() {
+	if d := recordOf(t, s, done.ID); !d.Delivered() {
 		t.Errorf("after reopening, the delivered event has jobs %+v", d.Jobs)
 	}
 	got, err := s.Accept(t.Context(), newEvent(1), []string{target})
@@ -56,7 +57,7 @@ func lookup(t *testing.T, open OpenFunc) {
 
 	for _, tt := range []struct {
 		name, id string
-		want     *store.Event
+		want     *delivery.Event
 	}{
 		{"the event id", e.ID, e},
 		{"the event id in capitals", strings.ToUpper(e.ID), e},
@@ -75,7 +76,7 @@ func lookup(t *testing.T, open OpenFunc) {
 				wantErr(t, "delivery", err, store.ErrNotFound)
 				return
 			}
-			same(t, "event", delivery(t, s, tt.id).Event, tt.want)
+			same(t, "event", recordOf(t, s, tt.id).Event, tt.want)
 		})
 	}
 }
@@ -86,17 +87,17 @@ func listFinal(t *testing.T, open OpenFunc) {
 	accept(t, s, unhandled)
 	accept(t, s, retrying, "plugin:retry")
 	task := claim(t, s, "plugin:retry", t0.Add(time.Hour), 1)[0]
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0.Add(time.Hour))
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, t0.Add(time.Hour))
 	accept(t, s, half, target, "plugin:other")
 	accept(t, s, whole, target)
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 	accept(t, s, pending, target)
 
 	same(t, "ids", ids(t, s, store.Filter{}), whole.ID)
-	complete(t, s, "plugin:other", store.OutcomeDead, store.Dead)
+	complete(t, s, "plugin:other", delivery.OutcomeFailed, delivery.Dead)
 	same(t, "ids after the last job of an event", ids(t, s, store.Filter{}), whole.ID+" "+half.ID)
 	same(t, "failed ids", ids(t, s, store.Filter{Status: "failed"}), half.ID)
-	if d := delivery(t, s, unhandled.ID); len(d.Jobs) != 0 || d.Final() {
+	if d := recordOf(t, s, unhandled.ID); len(d.Jobs) != 0 || d.Final() {
 		t.Errorf("an unhandled event has jobs %+v", d.Jobs)
 	}
 }
@@ -127,10 +128,10 @@ func filters(t *testing.T, open OpenFunc) {
 	a.Type, b.Type = "call.hangup", "message.sent"
 	accept(t, s, a, target)
 	task := claim(t, s, target, t0.Add(time.Hour), 1)[0]
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0)
-	complete(t, s, target, store.OutcomeDead, store.Dead)
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, t0)
+	complete(t, s, target, delivery.OutcomeFailed, delivery.Dead)
 	accept(t, s, b, target)
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 
 	started := t0.Add(time.Minute)
 	endA, endB := t0.Add(2*time.Minute+time.Second), t0.Add(time.Minute+time.Second)
@@ -175,19 +176,19 @@ func containsFilters(t *testing.T, open OpenFunc) {
 	e.PayloadLen = len(e.Body) - 2 - e.PayloadOff
 	accept(t, s, e, target)
 	task := claim(t, s, target, t0.Add(time.Hour), 1)[0]
-	a := attempt(task, store.OutcomeDead)
+	a := attempt(task, delivery.OutcomeFailed)
 	a.RequestURL = "http://fallback.example.com/webhooks"
 	a.RequestHeader = [][2]string{{"Webhook-Id", `quoted "x" <y> & \z`}}
 	a.ResponseHeader = [][2]string{{"Server", "nginx é"}}
 	a.ResponseBody = []byte("gone \x00\xff away")
 	a.ErrorCodes = []int{75404, 75000}
 	a.Error = "404 from the app"
-	finish(t, s, a, store.Dead, time.Time{})
+	finish(t, s, a, delivery.Dead, time.Time{})
 
 	whole := newEvent(2) // has no payload: its body is searched
 	whole.ID, whole.Body, whole.PayloadOff, whole.PayloadLen = "form", []byte("CallSid=CA1&From=sip"), 0, -1
 	accept(t, s, whole, target)
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 
 	for _, tt := range []struct{ name, text, webhook, attempts string }{
 		{"the event id", "Evt_", "Evt_1", ""},
@@ -229,7 +230,7 @@ func pages(t *testing.T, open OpenFunc) {
 		e.ID = id
 		accept(t, s, e, target)
 	}
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 	for _, tt := range []struct {
 		name          string
 		offset, limit int
@@ -256,7 +257,7 @@ func pages(t *testing.T, open OpenFunc) {
 		t.Fatal(err)
 	}
 	for _, d := range all {
-		same(t, "listed delivery", &d, delivery(t, s, d.Event.DeliveryID))
+		same(t, "listed delivery", &d, recordOf(t, s, d.Event.DeliveryID))
 	}
 }
 
@@ -297,7 +298,7 @@ func backlog(t *testing.T, open OpenFunc) {
 	accept(t, s, newEvent(2), target)
 	accept(t, s, newEvent(3), "plugin:done")
 	claim(t, s, "plugin:other", t0.Add(time.Hour), 1) // a claimed job is still pending
-	complete(t, s, "plugin:done", store.OutcomeDone, store.Done)
+	complete(t, s, "plugin:done", delivery.OutcomeDone, delivery.Done)
 	got, err := s.Backlog(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -312,7 +313,7 @@ func backlog(t *testing.T, open OpenFunc) {
 func probe(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(1), target)
-	before := delivery(t, s, newEvent(1).ID)
+	before := recordOf(t, s, newEvent(1).ID)
 	for range 3 {
 		if err := s.Probe(t.Context(), newEvent(1), []string{target}); err != nil {
 			t.Errorf("probe with an event that is stored: %v", err)
@@ -324,7 +325,7 @@ func probe(t *testing.T, open OpenFunc) {
 			t.Errorf("ping: %v", err)
 		}
 	}
-	same(t, "the stored event", delivery(t, s, newEvent(1).ID), before)
+	same(t, "the stored event", recordOf(t, s, newEvent(1).ID), before)
 	page, err := s.Events(t.Context(), store.Query{}, 0, 10)
 	if err != nil || len(page.Deliveries) != 1 {
 		t.Errorf("%d events are stored, %v; want 1", len(page.Deliveries), err)
@@ -345,9 +346,9 @@ func stats(t *testing.T, open OpenFunc) {
 	accept(t, s, newEvent(5), "plugin:b", "plugin:done")
 	accept(t, s, newEvent(6))                            // nobody wants it
 	tasks := claim(t, s, target, t0.Add(time.Second), 2) // events 0 and 1
-	finish(t, s, attempt(tasks[0], store.OutcomeRetry), store.Pending, t0.Add(time.Hour))
-	finish(t, s, attempt(tasks[1], store.OutcomeDead), store.Dead, time.Time{})
-	complete(t, s, "plugin:done", store.OutcomeDone, store.Done)
+	finish(t, s, attempt(tasks[0], delivery.OutcomeRetry), delivery.Pending, t0.Add(time.Hour))
+	finish(t, s, attempt(tasks[1], delivery.OutcomeFailed), delivery.Dead, time.Time{})
+	complete(t, s, "plugin:done", delivery.OutcomeDone, delivery.Done)
 	got, err := s.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -374,8 +375,8 @@ func closed(t *testing.T, open OpenFunc) {
 		"Accept":     func() error { _, err := s.Accept(ctx, newEvent(2), nil); return err },
 		"Claim":      func() error { _, err := s.Claim(ctx, target, t0, 1); return err },
 		"NextDue":    func() error { _, _, err := s.NextDue(ctx, target); return err },
-		"Finish":     func() error { return s.Finish(ctx, store.Attempt{JobID: 1, N: 1}, store.Done, time.Time{}) },
-		"Release":    func() error { return s.Release(ctx, store.Task{Event: newEvent(1)}) },
+		"Finish":     func() error { return s.Finish(ctx, delivery.Attempt{JobID: 1, N: 1}, delivery.Done, time.Time{}) },
+		"Release":    func() error { return s.Release(ctx, delivery.Task{Event: newEvent(1)}) },
 		"Delivery":   func() error { _, err := s.Delivery(ctx, "x"); return err },
 		"Deliveries": func() error { _, _, err := s.Deliveries(ctx, store.Filter{}); return err },
 		"SaveRoute":  func() error { return s.SaveRoute(ctx, store.Route{Target: target}) },

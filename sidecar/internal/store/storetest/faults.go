@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -53,20 +54,20 @@ type write struct {
 
 // writes are all changes that the contract knows.
 func writes() []write {
-	var task store.Task
+	var task delivery.Task
 	claimed := func(t *testing.T, s store.Store) {
 		accept(t, s, newEvent(1), target)
 		task = claim(t, s, target, farFuture, 1)[0]
 	}
 	dead := func(t *testing.T, s store.Store) {
 		claimed(t, s)
-		finish(t, s, attempt(task, store.OutcomeDead), store.Dead, time.Time{})
+		finish(t, s, attempt(task, delivery.OutcomeFailed), delivery.Dead, time.Time{})
 	}
 	replaying := func(t *testing.T, s store.Store) {
 		dead(t, s)
 		createReplay(t, s, store.Replay{ID: "r"})
 	}
-	recorded := store.Attempt{Target: target, Outcome: store.OutcomeDone, StartedAt: time.Unix(1, 0), FinishedAt: time.Unix(2, 0)}
+	recorded := delivery.Attempt{Target: target, Outcome: delivery.OutcomeDone, StartedAt: time.Unix(1, 0), FinishedAt: time.Unix(2, 0)}
 	return []write{
 		{"accept", false, func(*testing.T, store.Store) {}, func(ctx context.Context, s store.Store) error {
 			_, err := s.Accept(ctx, newEvent(1), []string{target})
@@ -77,7 +78,7 @@ func writes() []write {
 			return err
 		}, describeEvents, "[pending 0+0 done 1+1]"},
 		{"finish", false, claimed, func(ctx context.Context, s store.Store) error {
-			return s.Finish(ctx, attempt(task, store.OutcomeDone), store.Done, time.Time{})
+			return s.Finish(ctx, attempt(task, delivery.OutcomeDone), delivery.Done, time.Time{})
 		}, describeEvents, "[done 1+1]"},
 		{"release", true, claimed, func(ctx context.Context, s store.Store) error {
 			return s.Release(ctx, task)

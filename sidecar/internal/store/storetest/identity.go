@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -12,12 +13,12 @@ import (
 // job by now.
 
 // impostors returns tasks of other jobs that had the number of this one.
-func impostors(task store.Task) map[string]store.Task {
+func impostors(task delivery.Task) map[string]delivery.Task {
 	event, target := task, task
 	other := *task.Event
 	other.DeliveryID = "0198f3a0-0000-7000-8000-000000000001"
 	event.Event, target.Job.Target = &other, "plugin:other"
-	return map[string]store.Task{"another event": event, "another target": target}
+	return map[string]delivery.Task{"another event": event, "another target": target}
 }
 
 func finishOther(t *testing.T, open OpenFunc) {
@@ -25,27 +26,27 @@ func finishOther(t *testing.T, open OpenFunc) {
 	e := newEvent(1)
 	accept(t, s, e, target)
 	task := claim(t, s, target, farFuture, 1)[0]
-	before, stats := delivery(t, s, e.DeliveryID), storeStats(t, s)
+	before, stats := recordOf(t, s, e.DeliveryID), storeStats(t, s)
 	for name, other := range impostors(task) {
-		for outcome, state := range map[store.Outcome]store.State{
-			store.OutcomeDone: store.Done, store.OutcomeDead: store.Dead, store.OutcomeRetry: store.Pending,
+		for outcome, state := range map[delivery.Outcome]delivery.State{
+			delivery.OutcomeDone: delivery.Done, delivery.OutcomeFailed: delivery.Dead, delivery.OutcomeRetry: delivery.Pending,
 		} {
 			wantErr(t, name, s.Finish(t.Context(), attempt(other, outcome), state, t0), store.ErrNotFound)
 		}
 	}
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 	claim(t, s, target, farFuture, 0) // the job is still claimed
 	same(t, "stats", storeStats(t, s), stats)
 
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0)
-	before, stats = delivery(t, s, e.DeliveryID), storeStats(t, s)
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, t0)
+	before, stats = recordOf(t, s, e.DeliveryID), storeStats(t, s)
 	for name, other := range impostors(task) {
 		// The number of the attempt is taken, which is not a repetition.
-		wantErr(t, name, s.Finish(t.Context(), attempt(other, store.OutcomeDone), store.Done, time.Time{}), store.ErrNotFound)
+		wantErr(t, name, s.Finish(t.Context(), attempt(other, delivery.OutcomeDone), delivery.Done, time.Time{}), store.ErrNotFound)
 	}
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 	same(t, "stats", storeStats(t, s), stats)
-	finish(t, s, attempt(claim(t, s, target, farFuture, 1)[0], store.OutcomeDone), store.Done, time.Time{})
+	finish(t, s, attempt(claim(t, s, target, farFuture, 1)[0], delivery.OutcomeDone), delivery.Done, time.Time{})
 }
 
 func storeStats(t *testing.T, s store.Store) store.Stats {
@@ -63,7 +64,7 @@ func finishRemoved(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(1), target)
 	old := claim(t, s, target, farFuture, 1)[0]
-	finish(t, s, attempt(old, store.OutcomeDone), store.Done, time.Time{})
+	finish(t, s, attempt(old, delivery.OutcomeDone), delivery.Done, time.Time{})
 	if n := prune(t, s, store.Retention{Before: t0.Add(time.Hour)}); n != 1 {
 		t.Fatalf("%d events were removed, want 1", n)
 	}
@@ -71,14 +72,14 @@ func finishRemoved(t *testing.T, open OpenFunc) {
 	e := newEvent(2)
 	accept(t, s, e, target)
 	task := claim(t, s, target, farFuture, 1)[0]
-	before := delivery(t, s, e.DeliveryID)
-	wantErr(t, "the late result", s.Finish(t.Context(), attempt(old, store.OutcomeDone), store.Done, time.Time{}), store.ErrNotFound)
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	before := recordOf(t, s, e.DeliveryID)
+	wantErr(t, "the late result", s.Finish(t.Context(), attempt(old, delivery.OutcomeDone), delivery.Done, time.Time{}), store.ErrNotFound)
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 	if err := s.Release(t.Context(), old); err != nil {
 		t.Errorf("release: %v", err)
 	}
 	claim(t, s, target, farFuture, 0)
-	finish(t, s, attempt(task, store.OutcomeDone), store.Done, time.Time{})
+	finish(t, s, attempt(task, delivery.OutcomeDone), delivery.Done, time.Time{})
 }
 
 func finishForgotten(t *testing.T, open OpenFunc) {
@@ -87,9 +88,9 @@ func finishForgotten(t *testing.T, open OpenFunc) {
 	accept(t, s, e, target)
 	task := claim(t, s, target, farFuture, 1)[0]
 	task.Job.Attempts = 3 // as the store said before it lost that
-	finish(t, s, attempt(task, store.OutcomeDone), store.Done, time.Time{})
-	d := delivery(t, s, e.DeliveryID)
-	if j := d.Jobs[0]; j.State != store.Done || j.Attempts != 4 || len(d.Attempts) != 1 || d.Attempts[0].N != 4 {
+	finish(t, s, attempt(task, delivery.OutcomeDone), delivery.Done, time.Time{})
+	d := recordOf(t, s, e.DeliveryID)
+	if j := d.Jobs[0]; j.State != delivery.Done || j.Attempts != 4 || len(d.Attempts) != 1 || d.Attempts[0].N != 4 {
 		t.Errorf("job %+v with attempts %+v, want it done by attempt 4", j, d.Attempts)
 	}
 	claim(t, s, target, farFuture, 0)
@@ -102,19 +103,19 @@ func finishStale(t *testing.T, open OpenFunc) {
 	task := claim(t, s, target, farFuture, 1)[0]
 	ahead := task
 	ahead.Job.Attempts = 3
-	finish(t, s, attempt(ahead, store.OutcomeRetry), store.Pending, t0)
-	before := delivery(t, s, e.DeliveryID)
+	finish(t, s, attempt(ahead, delivery.OutcomeRetry), delivery.Pending, t0)
+	before := recordOf(t, s, e.DeliveryID)
 	late := task
 	late.Job.Attempts = 1
-	wantErr(t, "an attempt that others have passed", s.Finish(t.Context(), attempt(late, store.OutcomeDone), store.Done, time.Time{}), store.ErrStale)
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	wantErr(t, "an attempt that others have passed", s.Finish(t.Context(), attempt(late, delivery.OutcomeDone), delivery.Done, time.Time{}), store.ErrStale)
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 
 	again := claim(t, s, target, farFuture, 1)[0]
-	finish(t, s, attempt(again, store.OutcomeDead), store.Dead, time.Time{})
-	before = delivery(t, s, e.DeliveryID)
+	finish(t, s, attempt(again, delivery.OutcomeFailed), delivery.Dead, time.Time{})
+	before = recordOf(t, s, e.DeliveryID)
 	again.Job.Attempts++
-	wantErr(t, "an attempt at a job that has ended", s.Finish(t.Context(), attempt(again, store.OutcomeDone), store.Done, time.Time{}), store.ErrStale)
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	wantErr(t, "an attempt at a job that has ended", s.Finish(t.Context(), attempt(again, delivery.OutcomeDone), delivery.Done, time.Time{}), store.ErrStale)
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 }
 
 func releaseOther(t *testing.T, open OpenFunc) {

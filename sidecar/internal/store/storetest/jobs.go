@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -20,14 +21,14 @@ func acceptKeeps(t *testing.T, open OpenFunc) {
 	odd.Body = []byte("\x00\xff\xfe not JSON \xc3\x28")
 	odd.PayloadOff, odd.PayloadLen = 0, -1
 
-	bare := &store.Event{Key: "sha256:00", PayloadLen: -1}
+	bare := &delivery.Event{Key: "sha256:00", PayloadLen: -1}
 
 	big := newEvent(3)
 	big.Body = bytes.Repeat([]byte{0, 1, 2, 255}, 1<<18) // 1 MiB
 
 	for _, tt := range []struct {
 		name string
-		e    *store.Event
+		e    *delivery.Event
 	}{
 		{"a usual event", newEvent(2)},
 		{"bytes that are no text", odd},
@@ -43,7 +44,7 @@ func acceptKeeps(t *testing.T, open OpenFunc) {
 			if want.Seq != seq {
 				t.Errorf("Seq is %d in the event and %d in the answer", want.Seq, seq)
 			}
-			same(t, "event", delivery(t, s, given.DeliveryID).Event, &want)
+			same(t, "event", recordOf(t, s, given.DeliveryID).Event, &want)
 			same(t, "claimed event", claim(t, s, target, farFuture, 1)[0].Event, &want)
 
 			if err := s.Close(); err != nil {
@@ -51,7 +52,7 @@ func acceptKeeps(t *testing.T, open OpenFunc) {
 			}
 			s = open(t, dir)
 			defer s.Close()
-			same(t, "event after reopening", delivery(t, s, given.DeliveryID).Event, &want)
+			same(t, "event after reopening", recordOf(t, s, given.DeliveryID).Event, &want)
 		})
 	}
 }
@@ -75,7 +76,7 @@ func acceptDuplicate(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	first := newEvent(1)
 	seq := accept(t, s, first, target)
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 	for _, deliveryID := range []string{"", first.DeliveryID} {
 		again := newEvent(1)
 		again.Body = []byte("another body")
@@ -86,11 +87,11 @@ func acceptDuplicate(t *testing.T, open OpenFunc) {
 		}
 		same(t, "answer", got, store.Accepted{Seq: seq, DeliveryID: first.DeliveryID, Duplicate: true})
 	}
-	d := delivery(t, s, first.DeliveryID)
+	d := recordOf(t, s, first.DeliveryID)
 	want := *first
 	want.Duplicates = 2
 	same(t, "event", d.Event, &want)
-	if len(d.Jobs) != 1 || d.Jobs[0].State != store.Done {
+	if len(d.Jobs) != 1 || d.Jobs[0].State != delivery.Done {
 		t.Errorf("the duplicate changed the jobs: %+v", d.Jobs)
 	}
 	claim(t, s, target, t0.Add(time.Hour), 0)
@@ -168,7 +169,7 @@ func claimOrder(t *testing.T, open OpenFunc) {
 		}
 		for _, task := range tasks {
 			got = append(got, task.Event.ID[7:8])
-			if task.Job.Target != target || task.Job.State != store.Pending || task.Job.Attempts != 0 ||
+			if task.Job.Target != target || task.Job.State != delivery.Pending || task.Job.Attempts != 0 ||
 				task.Job.EventSeq != task.Event.Seq || task.Job.NextAt.After(task.Event.ReceivedAt) {
 				t.Errorf("job %+v does not fit its event %+v", task.Job, task.Event)
 			}
@@ -211,9 +212,9 @@ func claimConcurrently(t *testing.T, open OpenFunc) {
 					handedOut[fmt.Sprint(task.Job.ID, "/", task.Job.Attempts)]++
 					left--
 					mu.Unlock()
-					state, outcome := store.Pending, store.OutcomeRetry
+					state, outcome := delivery.Pending, delivery.OutcomeRetry
 					if task.Job.Attempts == attempts-1 {
-						state, outcome = store.Done, store.OutcomeDone
+						state, outcome = delivery.Done, delivery.OutcomeDone
 					}
 					if err := s.Finish(t.Context(), attempt(task, outcome), state, t0); err != nil {
 						t.Errorf("finish: %v", err)
@@ -238,25 +239,25 @@ func claimDue(t *testing.T, open OpenFunc) {
 	accept(t, s, newEvent(0), target)
 	task := claim(t, s, target, t0, 1)[0]
 	due := t0.Add(time.Minute)
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, due)
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, due)
 	claim(t, s, target, due.Add(-time.Microsecond), 0)
 	again := claim(t, s, target, due, 1)[0]
-	same(t, "job", again.Job, store.Job{
+	same(t, "job", again.Job, delivery.Job{
 		ID: task.Job.ID, EventSeq: task.Event.Seq, Target: target,
-		State: store.Pending, Attempts: 1, NextAt: due, RoundAt: t0,
+		State: delivery.Pending, Attempts: 1, NextAt: due, RoundAt: t0,
 	})
 }
 
 func lostIsFree(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(0), target)
-	policy := store.Policy{Schedule: store.Schedule{time.Minute}}
+	policy := delivery.Policy{Schedule: delivery.Schedule{time.Minute}}
 	task := claim(t, s, target, t0, 1)[0]
 	for range 3 {
-		a := attempt(task, store.OutcomeLost)
+		a := attempt(task, delivery.OutcomeLost)
 		a.RetryAfter = time.Second
-		state, due := store.Next(task.Job, a, policy, 0)
-		if state != store.Pending || !due.Equal(a.FinishedAt.Add(time.Second)) {
+		state, due := delivery.Next(task.Job, a, policy, 0)
+		if state != delivery.Pending || !due.Equal(a.FinishedAt.Add(time.Second)) {
 			t.Fatalf("lost: %s, due %v", state, due)
 		}
 		finish(t, s, a, state, due)
@@ -266,14 +267,14 @@ func lostIsFree(t *testing.T, open OpenFunc) {
 	if j := task.Job; j.Attempts != 3 || j.Base != 3 {
 		t.Errorf("job after three lost attempts: %+v", j)
 	}
-	a := attempt(task, store.OutcomeRetry)
-	state, due := store.Next(task.Job, a, policy, 0)
-	if state != store.Pending {
+	a := attempt(task, delivery.OutcomeRetry)
+	state, due := delivery.Next(task.Job, a, policy, 0)
+	if state != delivery.Pending {
 		t.Errorf("the first attempt that counts makes it %s", state)
 	}
 	finish(t, s, a, state, due)
 	task = claim(t, s, target, due, 1)[0]
-	if state, _ := store.Next(task.Job, attempt(task, store.OutcomeRetry), policy, 0); state != store.Dead {
+	if state, _ := delivery.Next(task.Job, attempt(task, delivery.OutcomeRetry), policy, 0); state != delivery.Dead {
 		t.Errorf("the second attempt that counts makes it %s", state)
 	}
 }
@@ -305,7 +306,7 @@ func nextDue(t *testing.T, open OpenFunc) {
 	due(t0)
 	task := claim(t, s, target, t0, 1)[0]
 	due(time.Time{})
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, t0.Add(time.Minute))
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, t0.Add(time.Minute))
 	due(t0.Add(time.Minute))
 	accept(t, s, newEvent(9), target)
 	due(t0.Add(9 * time.Second))
@@ -314,14 +315,14 @@ func nextDue(t *testing.T, open OpenFunc) {
 func finishStates(t *testing.T, open OpenFunc) {
 	for _, tt := range []struct {
 		name             string
-		outcome          store.Outcome
-		state            store.State
+		outcome          delivery.Outcome
+		state            delivery.State
 		final, delivered bool
 	}{
-		{"done is final and delivered", store.OutcomeDone, store.Done, true, true},
-		{"dead is final and failed", store.OutcomeDead, store.Dead, true, false},
-		{"a retry that used up its schedule is final and failed", store.OutcomeRetry, store.Dead, true, false},
-		{"a retry is not final", store.OutcomeRetry, store.Pending, false, false},
+		{"done is final and delivered", delivery.OutcomeDone, delivery.Done, true, true},
+		{"dead is final and failed", delivery.OutcomeFailed, delivery.Dead, true, false},
+		{"a retry that used up its schedule is final and failed", delivery.OutcomeRetry, delivery.Dead, true, false},
+		{"a retry is not final", delivery.OutcomeRetry, delivery.Pending, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := openStore(t, open)
@@ -330,20 +331,20 @@ func finishStates(t *testing.T, open OpenFunc) {
 			task := claim(t, s, target, t0, 1)[0]
 			a := attempt(task, tt.outcome)
 			var due time.Time
-			if tt.state == store.Pending {
+			if tt.state == delivery.Pending {
 				due = t0.Add(time.Hour)
 			}
 			finish(t, s, a, tt.state, due)
-			d := delivery(t, s, e.DeliveryID)
-			same(t, "jobs", d.Jobs, []store.Job{{
+			d := recordOf(t, s, e.DeliveryID)
+			same(t, "jobs", d.Jobs, []delivery.Job{{
 				ID: task.Job.ID, EventSeq: seq, Target: target, State: tt.state, Attempts: 1, NextAt: due, RoundAt: t0,
 			}})
-			same(t, "attempts", d.Attempts, []store.Attempt{a})
+			same(t, "attempts", d.Attempts, []delivery.Attempt{a})
 			if d.Final() != tt.final || d.Delivered() != tt.delivered {
 				t.Errorf("final %v, delivered %v; want %v, %v", d.Final(), d.Delivered(), tt.final, tt.delivered)
 			}
 			want := 0
-			if tt.state == store.Pending {
+			if tt.state == delivery.Pending {
 				want = 1
 			}
 			claim(t, s, target, t0.Add(2*time.Hour), want)
@@ -355,36 +356,36 @@ func finishRepeated(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	e := newEvent(0)
 	accept(t, s, e, target)
-	a := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeDone)
-	finish(t, s, a, store.Done, time.Time{})
-	before := delivery(t, s, e.DeliveryID)
+	a := attempt(claim(t, s, target, t0, 1)[0], delivery.OutcomeDone)
+	finish(t, s, a, delivery.Done, time.Time{})
+	before := recordOf(t, s, e.DeliveryID)
 
 	again := a
-	again.Outcome, again.Error = store.OutcomeDead, "something else"
-	finish(t, s, again, store.Dead, time.Time{})
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	again.Outcome, again.Error = delivery.OutcomeFailed, "something else"
+	finish(t, s, again, delivery.Dead, time.Time{})
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 
 	next := a
 	next.N = 2
-	if err := s.Finish(t.Context(), next, store.Done, time.Time{}); err == nil {
+	if err := s.Finish(t.Context(), next, delivery.Done, time.Time{}); err == nil {
 		t.Error("a job that is done took another attempt")
 	}
-	same(t, "delivery", delivery(t, s, e.DeliveryID), before)
+	same(t, "delivery", recordOf(t, s, e.DeliveryID), before)
 }
 
 func finishRepeatedLate(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(0), target)
-	a := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeRetry)
-	finish(t, s, a, store.Pending, t0)
+	a := attempt(claim(t, s, target, t0, 1)[0], delivery.OutcomeRetry)
+	finish(t, s, a, delivery.Pending, t0)
 	claim(t, s, target, t0, 1)
-	finish(t, s, a, store.Pending, t0)
+	finish(t, s, a, delivery.Pending, t0)
 	claim(t, s, target, t0.Add(time.Hour), 0)
 }
 
 func finishUnknown(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	err := s.Finish(t.Context(), store.Attempt{JobID: 4711, N: 1, Outcome: store.OutcomeDone}, store.Done, time.Time{})
+	err := s.Finish(t.Context(), delivery.Attempt{JobID: 4711, N: 1, Outcome: delivery.OutcomeDone}, delivery.Done, time.Time{})
 	wantErr(t, "finish", err, store.ErrNotFound)
 }
 
@@ -393,7 +394,7 @@ func attemptKept(t *testing.T, open OpenFunc) {
 	e := newEvent(0)
 	accept(t, s, e, target)
 	task := claim(t, s, target, t0, 1)[0]
-	first := attempt(task, store.OutcomeRetry)
+	first := attempt(task, delivery.OutcomeRetry)
 	first.RetryAfter = 90 * time.Second
 	first.RequestHeader = [][2]string{{"telnyx-timestamp", "1"}, {"telnyx-timestamp", "2"}, {"x", "caf\xe9 \"<&>\""}}
 	first.ResponseStatus = 503
@@ -401,9 +402,9 @@ func attemptKept(t *testing.T, open OpenFunc) {
 	first.ResponseBody = []byte("busy \x00\xff")
 	first.ErrorCodes = []int{75599, 75000}
 	first.Error = "503 \xff"
-	finish(t, s, first, store.Pending, t0)
+	finish(t, s, first, delivery.Pending, t0)
 
-	second := attempt(claim(t, s, target, t0, 1)[0], store.OutcomeDone)
-	finish(t, s, second, store.Done, time.Time{})
-	same(t, "attempts", delivery(t, s, e.DeliveryID).Attempts, []store.Attempt{second, first})
+	second := attempt(claim(t, s, target, t0, 1)[0], delivery.OutcomeDone)
+	finish(t, s, second, delivery.Done, time.Time{})
+	same(t, "attempts", recordOf(t, s, e.DeliveryID).Attempts, []delivery.Attempt{second, first})
 }

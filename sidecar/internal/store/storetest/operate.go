@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -48,9 +49,9 @@ func numbers(t *testing.T, s store.Store, q store.Query, limit int) (list []int)
 func variety(t *testing.T, s store.Store) {
 	t.Helper()
 	outcomes := []struct {
-		outcome store.Outcome
-		state   store.State
-	}{1: {store.OutcomeRetry, store.Pending}, {store.OutcomeDone, store.Done}, {store.OutcomeDead, store.Dead}, {store.OutcomeDead, store.Dead}}
+		outcome delivery.Outcome
+		state   delivery.State
+	}{1: {delivery.OutcomeRetry, delivery.Pending}, {delivery.OutcomeDone, delivery.Done}, {delivery.OutcomeFailed, delivery.Dead}, {delivery.OutcomeFailed, delivery.Dead}}
 	for n := range 7 {
 		e := newEvent(n)
 		e.Type = []string{"message.received", "message.sent", "message.received", "call.hangup", "call.hangup", "fax.received", "message.received"}[n]
@@ -61,8 +62,8 @@ func variety(t *testing.T, s store.Store) {
 			accept(t, s, e)
 		case 6:
 			accept(t, s, e, "plugin:2", "plugin:3")
-			complete(t, s, "plugin:2", store.OutcomeDone, store.Done)
-			complete(t, s, "plugin:3", store.OutcomeDead, store.Dead)
+			complete(t, s, "plugin:2", delivery.OutcomeDone, delivery.Done)
+			complete(t, s, "plugin:3", delivery.OutcomeFailed, delivery.Dead)
 		default:
 			accept(t, s, e, name)
 			if n > 0 {
@@ -144,18 +145,18 @@ func querySummary(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	e := newEvent(1)
 	accept(t, s, e, target)
-	var last store.Attempt
+	var last delivery.Attempt
 	for range 3 {
 		task := claim(t, s, target, farFuture, 1)[0]
-		last = attempt(task, store.OutcomeRetry)
-		finish(t, s, last, store.Pending, t0)
+		last = attempt(task, delivery.OutcomeRetry)
+		finish(t, s, last, delivery.Pending, t0)
 	}
 	page, err := s.Events(t.Context(), store.Query{}, 0, 1)
 	if err != nil || len(page.Deliveries) != 1 {
 		t.Fatalf("%+v, %v", page, err)
 	}
 	d := page.Deliveries[0]
-	same(t, "attempts", d.Attempts, []store.Attempt{last})
+	same(t, "attempts", d.Attempts, []delivery.Attempt{last})
 	if d.Event.Body != nil || d.Event.Header != nil || d.Event.Type != e.Type || d.Event.DeliveryID != e.DeliveryID || len(d.Jobs) != 1 {
 		t.Errorf("summary %+v of %+v", d.Event, e)
 	}
@@ -164,8 +165,8 @@ func querySummary(t *testing.T, open OpenFunc) {
 func deadGroups(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	variety(t, s)
-	ended(t, s, 20, "plugin:9", store.OutcomeDead)
-	ended(t, s, 21, "plugin:9", store.OutcomeDead)
+	ended(t, s, 20, "plugin:9", delivery.OutcomeFailed)
+	ended(t, s, 21, "plugin:9", delivery.OutcomeFailed)
 	got, err := s.DeadGroups(t.Context(), store.Query{})
 	if err != nil {
 		t.Fatal(err)
@@ -364,7 +365,7 @@ func pruneLimit(t *testing.T, open OpenFunc) {
 
 func pruneForgets(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	ended(t, s, 1, target, store.OutcomeDone)
+	ended(t, s, 1, target, delivery.OutcomeDone)
 	if n := prune(t, s, store.Retention{Before: farFuture}); n != 1 {
 		t.Fatalf("%d events were removed", n)
 	}

@@ -4,24 +4,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // about returns event n of an entity, which happened at t0 + at seconds.
-func about(entity string, n, at int) *store.Event {
+func about(entity string, n, at int) *delivery.Event {
 	e := newEvent(n)
 	e.Entity, e.OrderAt = entity, t0.Add(time.Duration(at)*time.Second)
 	return e
 }
 
 // next claims all that is due and expects these events, in any order.
-func next(t *testing.T, s store.Store, target string, want ...*store.Event) map[string]store.Task {
+func next(t *testing.T, s store.Store, target string, want ...*delivery.Event) map[string]delivery.Task {
 	t.Helper()
 	tasks, err := s.Claim(t.Context(), target, farFuture, 1000)
 	if err != nil {
 		t.Fatalf("claim: %v", err)
 	}
-	got := make(map[string]store.Task)
+	got := make(map[string]delivery.Task)
 	for _, task := range tasks {
 		got[task.Event.Key] = task
 	}
@@ -36,25 +37,25 @@ func next(t *testing.T, s store.Store, target string, want ...*store.Event) map[
 	return got
 }
 
-func keys(tasks map[string]store.Task) (list []string) {
+func keys(tasks map[string]delivery.Task) (list []string) {
 	for key := range tasks {
 		list = append(list, key)
 	}
 	return list
 }
 
-func done(t *testing.T, s store.Store, task store.Task) {
+func done(t *testing.T, s store.Store, task delivery.Task) {
 	t.Helper()
-	finish(t, s, attempt(task, store.OutcomeDone), store.Done, time.Time{})
+	finish(t, s, attempt(task, delivery.OutcomeDone), delivery.Done, time.Time{})
 }
 
 func orderOneAtATime(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	third, first, second := about("call:1", 1, 30), about("call:1", 2, 10), about("call:1", 3, 20)
-	for _, e := range []*store.Event{third, first, second} {
+	for _, e := range []*delivery.Event{third, first, second} {
 		accept(t, s, e, target)
 	}
-	for _, e := range []*store.Event{first, second, third} {
+	for _, e := range []*delivery.Event{first, second, third} {
 		task := next(t, s, target, e)[e.Key]
 		next(t, s, target) // the others wait for it
 		done(t, s, task)
@@ -96,21 +97,21 @@ func orderRetry(t *testing.T, open OpenFunc) {
 	accept(t, s, second, target)
 	task := next(t, s, target, first)[first.Key]
 	due := farFuture.Add(time.Hour)
-	finish(t, s, attempt(task, store.OutcomeRetry), store.Pending, due)
+	finish(t, s, attempt(task, delivery.OutcomeRetry), delivery.Pending, due)
 	next(t, s, target) // the first waits for its retry, and the second for the first
 
 	tasks := claim(t, s, target, due.Add(24*time.Hour), 1)
 	if tasks[0].Event.Key != first.Key {
 		t.Fatalf("claimed %s before %s", tasks[0].Event.Key, first.Key)
 	}
-	finish(t, s, attempt(tasks[0], store.OutcomeDead), store.Dead, time.Time{})
+	finish(t, s, attempt(tasks[0], delivery.OutcomeFailed), delivery.Dead, time.Time{})
 	next(t, s, target, second)
 }
 
 func orderOthers(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	a1, a2, b1, free1, free2 := about("a", 1, 1), about("a", 2, 2), about("b", 3, 3), newEvent(4), newEvent(5)
-	for _, e := range []*store.Event{a1, a2, b1, free1, free2} {
+	for _, e := range []*delivery.Event{a1, a2, b1, free1, free2} {
 		accept(t, s, e, target, "plugin:other")
 	}
 	next(t, s, target, a1, b1, free1, free2)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -44,50 +45,50 @@ func runReplay(t *testing.T, s store.Store, r store.Replay) store.Replay {
 }
 
 // ended accepts event n and brings its job at the target to an end.
-func ended(t *testing.T, s store.Store, n int, target string, outcome store.Outcome) *store.Event {
+func ended(t *testing.T, s store.Store, n int, target string, outcome delivery.Outcome) *delivery.Event {
 	t.Helper()
 	e := newEvent(n)
 	accept(t, s, e, target)
-	state := store.Done
-	if outcome != store.OutcomeDone {
-		state = store.Dead
+	state := delivery.Done
+	if outcome != delivery.OutcomeDone {
+		state = delivery.Dead
 	}
 	complete(t, s, target, outcome, state)
 	return e
 }
 
-func job(t *testing.T, s store.Store, e *store.Event, target string) store.Job {
+func job(t *testing.T, s store.Store, e *delivery.Event, target string) delivery.Job {
 	t.Helper()
-	for _, j := range delivery(t, s, e.DeliveryID).Jobs {
+	for _, j := range recordOf(t, s, e.DeliveryID).Jobs {
 		if j.Target == target {
 			return j
 		}
 	}
 	t.Fatalf("%s has no job for %s", e.Key, target)
-	return store.Job{}
+	return delivery.Job{}
 }
 
 func replayRound(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	e := ended(t, s, 1, target, store.OutcomeDead)
+	e := ended(t, s, 1, target, delivery.OutcomeFailed)
 	before := time.Now().Add(-time.Second)
 	r := runReplay(t, s, store.Replay{Query: store.Query{IDs: []string{e.DeliveryID}}})
 	if r.State != store.ReplayDone || r.Total != 1 || r.Seen != 1 || r.Queued != 1 || r.Skipped != 0 || r.FinishedAt.IsZero() {
 		t.Errorf("replay %+v, want one event queued", r)
 	}
 	j := job(t, s, e, target)
-	if j.State != store.Pending || j.Round != 1 || j.Base != 1 || j.Attempts != 1 || j.Was != store.Dead ||
+	if j.State != delivery.Pending || j.Round != 1 || j.Base != 1 || j.Attempts != 1 || j.Was != delivery.Dead ||
 		j.RoundAt.Before(before) || j.NextAt.After(time.Now()) {
 		t.Errorf("job %+v, want a new round that is due", j)
 	}
 	task := next(t, s, target, e)[e.Key]
-	a := attempt(task, store.OutcomeRetry)
-	if state, _ := store.Next(task.Job, a, store.Policy{Schedule: store.Schedule{time.Minute}}, 0); state != store.Pending || a.N != 2 {
+	a := attempt(task, delivery.OutcomeRetry)
+	if state, _ := delivery.Next(task.Job, a, delivery.Policy{Schedule: delivery.Schedule{time.Minute}}, 0); state != delivery.Pending || a.N != 2 {
 		t.Errorf("attempt %d of the job makes it %s: the schedule does not begin anew", a.N, state)
 	}
-	finish(t, s, a, store.Pending, t0)
+	finish(t, s, a, delivery.Pending, t0)
 	done(t, s, next(t, s, target, e)[e.Key])
-	d := delivery(t, s, e.DeliveryID)
+	d := recordOf(t, s, e.DeliveryID)
 	if len(d.Attempts) != 3 || !d.Delivered() || d.Jobs[0].Round != 1 {
 		t.Errorf("%d attempts, delivered %v, %+v; want all 3 and delivered", len(d.Attempts), d.Delivered(), d.Jobs)
 	}
@@ -95,7 +96,7 @@ func replayRound(t *testing.T, open OpenFunc) {
 
 func replayTargets(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	e := ended(t, s, 1, target, store.OutcomeDone)
+	e := ended(t, s, 1, target, delivery.OutcomeDone)
 	waiting := newEvent(2)
 	accept(t, s, waiting, target)
 	nobody := newEvent(3)
@@ -112,10 +113,10 @@ func replayTargets(t *testing.T, open OpenFunc) {
 		t.Errorf("replay %+v, want a new job for each and one for the unhandled", r)
 	}
 	same(t, "targets with work", targets, []string{target, "plugin:new"})
-	if j := job(t, s, nobody, "plugin:new"); j.State != store.Pending || j.Round != 0 {
+	if j := job(t, s, nobody, "plugin:new"); j.State != delivery.Pending || j.Round != 0 {
 		t.Errorf("new job %+v", j)
 	}
-	if delivery(t, s, nobody.DeliveryID).Final() {
+	if recordOf(t, s, nobody.DeliveryID).Final() {
 		t.Error("an event that is delivered for the first time counts as final")
 	}
 	_ = e
@@ -124,10 +125,10 @@ func replayTargets(t *testing.T, open OpenFunc) {
 func replaySteps(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	for i := range 5 {
-		ended(t, s, i, target, store.OutcomeDone)
+		ended(t, s, i, target, delivery.OutcomeDone)
 	}
 	r := createReplay(t, s, store.Replay{Rate: 20, Query: store.Query{Types: []string{"message.*"}, Since: t0}})
-	ended(t, s, 9, target, store.OutcomeDone) // too late to be part of it
+	ended(t, s, 9, target, delivery.OutcomeDone) // too late to be part of it
 	for i, want := range []int{2, 4, 5} {
 		r, _ = stepReplay(t, s, r.ID, 2)
 		if r.Seen != want {
@@ -154,7 +155,7 @@ func replayReopened(t *testing.T, open OpenFunc) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	for i := range 5 {
-		ended(t, s, i, target, store.OutcomeDone)
+		ended(t, s, i, target, delivery.OutcomeDone)
 	}
 	made := createReplay(t, s, store.Replay{Rate: 2.5, Targets: []string{target}, Query: store.Query{Text: "hello", Until: farFuture}})
 	half, _ := stepReplay(t, s, made.ID, 3)
@@ -177,7 +178,7 @@ func replayReopened(t *testing.T, open OpenFunc) {
 func replayCancelled(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	for i := range 4 {
-		ended(t, s, i, target, store.OutcomeDone)
+		ended(t, s, i, target, delivery.OutcomeDone)
 	}
 	const id = "0190c0de-0000-7000-8000-000000000001"
 	createReplay(t, s, store.Replay{ID: id})
@@ -217,23 +218,23 @@ func replayByFilter(t *testing.T, open OpenFunc) {
 	const other = "forward:default"
 	e := newEvent(1)
 	accept(t, s, e, target, other)
-	complete(t, s, target, store.OutcomeDead, store.Dead)
-	complete(t, s, other, store.OutcomeDone, store.Done)
-	fine := ended(t, s, 2, target, store.OutcomeDone)
+	complete(t, s, target, delivery.OutcomeFailed, delivery.Dead)
+	complete(t, s, other, delivery.OutcomeDone, delivery.Done)
+	fine := ended(t, s, 2, target, delivery.OutcomeDone)
 
 	r := runReplay(t, s, store.Replay{Query: store.Query{Status: store.StatusDead, Error: "connection refused"}})
 	if r.Total != 1 || r.Queued != 1 {
 		t.Errorf("replay of the dead letters %+v, want one", r)
 	}
-	for want, j := range map[store.State]store.Job{
-		store.Pending: job(t, s, e, target),
-		store.Done:    job(t, s, e, other),
+	for want, j := range map[delivery.State]delivery.Job{
+		delivery.Pending: job(t, s, e, target),
+		delivery.Done:    job(t, s, e, other),
 	} {
 		if j.State != want {
 			t.Errorf("%s is %s, want %s", j.Target, j.State, want)
 		}
 	}
-	if j := job(t, s, fine, target); j.State != store.Done {
+	if j := job(t, s, fine, target); j.State != delivery.Done {
 		t.Errorf("an event that was delivered is %s", j.State)
 	}
 	if r := runReplay(t, s, store.Replay{Query: store.Query{Target: other}}); r.Queued != 1 {
@@ -243,7 +244,7 @@ func replayByFilter(t *testing.T, open OpenFunc) {
 
 func replayVisible(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	e := ended(t, s, 1, target, store.OutcomeDead)
+	e := ended(t, s, 1, target, delivery.OutcomeFailed)
 	status := func(want string) {
 		t.Helper()
 		for _, status := range []string{"delivered", "failed"} {
@@ -252,7 +253,7 @@ func replayVisible(t *testing.T, open OpenFunc) {
 				t.Errorf("%d records are %s, %v; want the record %s", n, status, err, want)
 			}
 		}
-		d := delivery(t, s, e.DeliveryID)
+		d := recordOf(t, s, e.DeliveryID)
 		if !d.Final() || d.Delivered() != (want == "delivered") {
 			t.Errorf("final %v, delivered %v; want %s", d.Final(), d.Delivered(), want)
 		}
@@ -260,7 +261,7 @@ func replayVisible(t *testing.T, open OpenFunc) {
 	status("failed")
 	runReplay(t, s, store.Replay{})
 	status("failed")
-	complete(t, s, target, store.OutcomeDone, store.Done)
+	complete(t, s, target, delivery.OutcomeDone, delivery.Done)
 	status("delivered")
 	runReplay(t, s, store.Replay{})
 	status("delivered")
@@ -268,8 +269,8 @@ func replayVisible(t *testing.T, open OpenFunc) {
 
 // Record
 
-func passed(n int, outcome store.Outcome) (*store.Event, store.Attempt) {
-	return newEvent(n), store.Attempt{
+func passed(n int, outcome delivery.Outcome) (*delivery.Event, delivery.Attempt) {
+	return newEvent(n), delivery.Attempt{
 		Target: "forward:ivr", StartedAt: t0, FinishedAt: t0.Add(time.Second), Outcome: outcome,
 		RequestURL: "http://ivr.test/", ResponseStatus: 200, ResponseBody: []byte("<Response/>"),
 	}
@@ -277,19 +278,19 @@ func passed(n int, outcome store.Outcome) (*store.Event, store.Attempt) {
 
 func recordNew(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	for i, outcome := range []store.Outcome{store.OutcomeDone, store.OutcomeRetry} {
+	for i, outcome := range []delivery.Outcome{delivery.OutcomeDone, delivery.OutcomeRetry} {
 		e, a := passed(i, outcome)
 		got, err := s.Record(t.Context(), e, a, []string{target, a.Target})
 		if err != nil || got.Duplicate || e.DeliveryID == "" {
 			t.Fatalf("record: %+v, %v", got, err)
 		}
 		j := job(t, s, e, a.Target)
-		if want := map[bool]store.State{true: store.Done, false: store.Dead}[outcome == store.OutcomeDone]; j.State != want || j.Attempts != 1 {
+		if want := map[bool]delivery.State{true: delivery.Done, false: delivery.Dead}[outcome == delivery.OutcomeDone]; j.State != want || j.Attempts != 1 {
 			t.Errorf("%s makes the job %+v, want it %s", outcome, j, want)
 		}
-		d := delivery(t, s, e.DeliveryID)
+		d := recordOf(t, s, e.DeliveryID)
 		a.JobID, a.DeliveryID, a.N = j.ID, e.DeliveryID, 1
-		same(t, "attempts", d.Attempts, []store.Attempt{a})
+		same(t, "attempts", d.Attempts, []delivery.Attempt{a})
 	}
 	claim(t, s, "forward:ivr", farFuture, 0)
 	claim(t, s, target, farFuture, 2)
@@ -297,13 +298,13 @@ func recordNew(t *testing.T, open OpenFunc) {
 
 func recordRepeated(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	e, a := passed(1, store.OutcomeDone)
+	e, a := passed(1, delivery.OutcomeDone)
 	for range 3 {
 		if _, err := s.Record(t.Context(), e, a, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d := delivery(t, s, e.DeliveryID)
+	d := recordOf(t, s, e.DeliveryID)
 	if len(d.Attempts) != 1 || d.Event.Duplicates != 0 {
 		t.Errorf("%d attempts and %d duplicates, want 1 and 0", len(d.Attempts), d.Event.Duplicates)
 	}
@@ -311,17 +312,17 @@ func recordRepeated(t *testing.T, open OpenFunc) {
 
 func recordAgain(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
-	e, a := passed(1, store.OutcomeRetry)
+	e, a := passed(1, delivery.OutcomeRetry)
 	for i := range 2 {
 		a.StartedAt = t0.Add(time.Duration(i) * time.Minute)
 		got, err := s.Record(t.Context(), e, a, []string{target})
 		if err != nil || got.Duplicate != (i == 1) {
 			t.Fatalf("record %d: %+v, %v", i, got, err)
 		}
-		a.Outcome = store.OutcomeDone
+		a.Outcome = delivery.OutcomeDone
 	}
-	d := delivery(t, s, e.DeliveryID)
-	if j := job(t, s, e, a.Target); len(d.Attempts) != 2 || d.Event.Duplicates != 1 || j.State != store.Done {
+	d := recordOf(t, s, e.DeliveryID)
+	if j := job(t, s, e, a.Target); len(d.Attempts) != 2 || d.Event.Duplicates != 1 || j.State != delivery.Done {
 		t.Errorf("%d attempts, %d duplicates, job %s; want 2, 1 and done", len(d.Attempts), d.Event.Duplicates, j.State)
 	}
 	if r := runReplay(t, s, store.Replay{Query: store.Query{Target: a.Target}}); r.Queued != 1 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -13,7 +14,7 @@ import (
 // would have without that, and what was not tried does not wait at all. Times are
 // from t0, to which the clock was set back.
 func clockSetBack(t *testing.T, open OpenFunc) {
-	schedule := store.Schedule{2 * time.Minute, 10 * time.Minute}
+	schedule := delivery.Schedule{2 * time.Minute, 10 * time.Minute}
 	const first, second = 3 * time.Minute, 15 * time.Minute // the longest that jitter makes of them
 	ahead := t0.Add(time.Hour)
 	for _, tt := range []struct {
@@ -40,9 +41,9 @@ func clockSetBack(t *testing.T, open OpenFunc) {
 			accept(t, s, e, target, "plugin:other")
 			for range tt.attempts {
 				task := claim(t, s, target, farFuture, 1)[0]
-				a := attempt(task, store.OutcomeRetry)
+				a := attempt(task, delivery.OutcomeRetry)
 				a.RetryAfter = tt.wish
-				finish(t, s, a, store.Pending, tt.due)
+				finish(t, s, a, delivery.Pending, tt.due)
 			}
 			want := t0.Add(tt.want)
 			reschedule(t, s, target, schedule, !want.Equal(tt.due))
@@ -58,7 +59,7 @@ func clockSetBack(t *testing.T, open OpenFunc) {
 	}
 }
 
-func reschedule(t *testing.T, s store.Store, target string, schedule store.Schedule, moves bool) {
+func reschedule(t *testing.T, s store.Store, target string, schedule delivery.Schedule, moves bool) {
 	t.Helper()
 	n, err := s.Reschedule(t.Context(), target, t0, schedule)
 	if err != nil {
@@ -75,7 +76,7 @@ func clockSetBackReplayed(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(0), target)
 	task := claim(t, s, target, t0, 1)[0]
-	finish(t, s, attempt(task, store.OutcomeDead), store.Dead, time.Time{})
+	finish(t, s, attempt(task, delivery.OutcomeFailed), delivery.Dead, time.Time{})
 	r := &store.Replay{Query: store.Query{Status: store.StatusDead}}
 	if err := s.CreateReplay(t.Context(), r); err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func clockSetBackOrdered(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	ahead := t0.Add(time.Hour)
 	first, second := about("call:1", 1, 10), about("call:1", 2, 20)
-	for _, e := range []*store.Event{first, second} {
+	for _, e := range []*delivery.Event{first, second} {
 		e.ReceivedAt = ahead
 		accept(t, s, e, target)
 	}
@@ -107,8 +108,8 @@ func clockSetBackOrdered(t *testing.T, open OpenFunc) {
 			t.Fatalf("claimed %d tasks, want 1 (%v)", len(tasks), err)
 		}
 		got = append(got, tasks[0].Event.Key)
-		a := attempt(tasks[0], store.OutcomeDone)
-		finish(t, s, a, store.Done, time.Time{})
+		a := attempt(tasks[0], delivery.OutcomeDone)
+		finish(t, s, a, delivery.Done, time.Time{})
 		if _, err := s.Reschedule(t.Context(), target, t0, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -129,5 +130,5 @@ func clockSetBackClaimed(t *testing.T, open OpenFunc) {
 		t.Fatal(err)
 	}
 	claim(t, s, target, farFuture, 0)
-	finish(t, s, attempt(task, store.OutcomeDone), store.Done, time.Time{})
+	finish(t, s, attempt(task, delivery.OutcomeDone), delivery.Done, time.Time{})
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -135,7 +136,7 @@ func sharedDuplicates(t *testing.T, shared Shared) {
 		if first.Load() != 1 || ids[0] != ids[1] || ids[1] != ids[2] {
 			t.Fatalf("event %d was new %d times, with the deliveries %v", n, first.Load(), ids)
 		}
-		if d := delivery(t, stores[0], ids[0]); len(d.Jobs) != 1 || d.Event.Duplicates != 2 {
+		if d := recordOf(t, stores[0], ids[0]); len(d.Jobs) != 1 || d.Event.Duplicates != 2 {
 			t.Fatalf("event %d has %d jobs and %d duplicates, want 1 and 2", n, len(d.Jobs), d.Event.Duplicates)
 		}
 	}
@@ -181,7 +182,7 @@ func sharedOrder(t *testing.T, shared Shared) {
 				busy[task.Event.Entity] = false // from now on another may claim the next
 				left--
 				mu.Unlock()
-				if err := s.Finish(t.Context(), attempt(task, store.OutcomeDone), store.Done, time.Time{}); err != nil {
+				if err := s.Finish(t.Context(), attempt(task, delivery.OutcomeDone), delivery.Done, time.Time{}); err != nil {
 					t.Errorf("finish: %v", err)
 				}
 			}
@@ -305,11 +306,11 @@ func sharedResults(t *testing.T, shared Shared) {
 	e := newEvent(1)
 	accept(t, stores[0], e, target)
 	task := claim(t, stores[0], target, farFuture, 1)[0]
-	done, failed := attempt(task, store.OutcomeDone), attempt(task, store.OutcomeRetry)
-	finish(t, stores[1], done, store.Done, time.Time{}) // by whoever took the job over
-	finish(t, stores[0], failed, store.Pending, t0)     // by whoever was taken for dead
-	d := delivery(t, stores[0], e.DeliveryID)
-	if len(d.Attempts) != 1 || d.Jobs[0].State != store.Done || d.Attempts[0].Outcome != store.OutcomeDone {
+	done, failed := attempt(task, delivery.OutcomeDone), attempt(task, delivery.OutcomeRetry)
+	finish(t, stores[1], done, delivery.Done, time.Time{}) // by whoever took the job over
+	finish(t, stores[0], failed, delivery.Pending, t0)     // by whoever was taken for dead
+	d := recordOf(t, stores[0], e.DeliveryID)
+	if len(d.Attempts) != 1 || d.Jobs[0].State != delivery.Done || d.Attempts[0].Outcome != delivery.OutcomeDone {
 		t.Errorf("job %+v with attempts %+v, want the first result", d.Jobs[0], d.Attempts)
 	}
 }
@@ -325,7 +326,7 @@ func sharedFinal(t *testing.T, shared Shared) {
 				t.Errorf("claimed %d, %v", len(tasks), err)
 				return
 			}
-			if err := s.Finish(t.Context(), attempt(tasks[0], store.OutcomeDone), store.Done, time.Time{}); err != nil {
+			if err := s.Finish(t.Context(), attempt(tasks[0], delivery.OutcomeDone), delivery.Done, time.Time{}); err != nil {
 				t.Errorf("finish: %v", err)
 			}
 		})
@@ -340,7 +341,7 @@ func sharedReplay(t *testing.T, shared Shared) {
 	first, kill := shared.Open(t, dir)
 	second, _ := shared.Open(t, dir)
 	for i := range 6 {
-		ended(t, first, i, target, store.OutcomeDone)
+		ended(t, first, i, target, delivery.OutcomeDone)
 	}
 	r := createReplay(t, first, store.Replay{})
 	stepReplay(t, first, r.ID, 2)
@@ -365,7 +366,7 @@ func sharedPrune(t *testing.T, shared Shared) {
 	stores := several(t, shared, 3)
 	const n = 60
 	for i := range n {
-		ended(t, stores[0], i, target, store.OutcomeDone)
+		ended(t, stores[0], i, target, delivery.OutcomeDone)
 	}
 	var removed atomic.Int32
 	for range 100 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -115,8 +116,8 @@ var farFuture = t0.AddDate(100, 0, 0)
 
 // newEvent returns an event whose fields all differ from zero. n makes its
 // ids and its time.
-func newEvent(n int) *store.Event {
-	return &store.Event{
+func newEvent(n int) *delivery.Event {
+	return &delivery.Event{
 		Key:        fmt.Sprintf("id:%08d-0000-4000-8000-00000000abcd", n),
 		ID:         fmt.Sprintf("%08d-0000-4000-8000-00000000abcd", n),
 		Type:       "message.received",
@@ -147,7 +148,7 @@ func openStore(t *testing.T, open OpenFunc) store.Store {
 }
 
 // accept stores e for the targets and returns its sequence number.
-func accept(t *testing.T, s store.Store, e *store.Event, targets ...string) int64 {
+func accept(t *testing.T, s store.Store, e *delivery.Event, targets ...string) int64 {
 	t.Helper()
 	got, err := s.Accept(t.Context(), e, targets)
 	if err != nil {
@@ -160,7 +161,7 @@ func accept(t *testing.T, s store.Store, e *store.Event, targets ...string) int6
 }
 
 // claim returns the tasks that are due at now, which must be n.
-func claim(t *testing.T, s store.Store, target string, now time.Time, n int) []store.Task {
+func claim(t *testing.T, s store.Store, target string, now time.Time, n int) []delivery.Task {
 	t.Helper()
 	tasks, err := s.Claim(t.Context(), target, now, 1000)
 	if err != nil {
@@ -174,21 +175,21 @@ func claim(t *testing.T, s store.Store, target string, now time.Time, n int) []s
 
 // attempt returns the next attempt at a claimed job, with times that follow
 // from its number.
-func attempt(task store.Task, outcome store.Outcome) store.Attempt {
+func attempt(task delivery.Task, outcome delivery.Outcome) delivery.Attempt {
 	n := task.Job.Attempts + 1
 	at := t0.Add(time.Duration(n) * time.Minute)
-	a := store.Attempt{
+	a := delivery.Attempt{
 		JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: task.Job.Target, N: n,
 		StartedAt: at, FinishedAt: at.Add(time.Second),
 		Outcome: outcome, RequestURL: "http://127.0.0.1:5000/webhooks",
 	}
-	if outcome != store.OutcomeDone {
+	if outcome != delivery.OutcomeDone {
 		a.ErrorCodes, a.Error = []int{75002}, "connection refused"
 	}
 	return a
 }
 
-func finish(t *testing.T, s store.Store, a store.Attempt, state store.State, nextAt time.Time) {
+func finish(t *testing.T, s store.Store, a delivery.Attempt, state delivery.State, nextAt time.Time) {
 	t.Helper()
 	if err := s.Finish(t.Context(), a, state, nextAt); err != nil {
 		t.Fatalf("finish: %v", err)
@@ -196,7 +197,7 @@ func finish(t *testing.T, s store.Store, a store.Attempt, state store.State, nex
 }
 
 // complete brings every due job of the target to an end.
-func complete(t *testing.T, s store.Store, target string, outcome store.Outcome, state store.State) {
+func complete(t *testing.T, s store.Store, target string, outcome delivery.Outcome, state delivery.State) {
 	t.Helper()
 	tasks, err := s.Claim(t.Context(), target, farFuture, 1000)
 	if err != nil {
@@ -207,7 +208,7 @@ func complete(t *testing.T, s store.Store, target string, outcome store.Outcome,
 	}
 }
 
-func delivery(t *testing.T, s store.Store, id string) *store.Delivery {
+func recordOf(t *testing.T, s store.Store, id string) *store.Delivery {
 	t.Helper()
 	d, err := s.Delivery(t.Context(), id)
 	if err != nil {
