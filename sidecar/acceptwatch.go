@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -28,14 +29,14 @@ type acceptWatch struct {
 	alarm func() // called when it becomes doubtful that events are accepted
 
 	mu      sync.Mutex
-	row     int          // guarded by mu: different events that failed, none in between
-	last    *store.Event // guarded by mu: the last of them; nil if row is 0
-	targets []string     // guarded by mu: of last
-	at      time.Time    // guarded by mu: when it failed
+	row     int             // guarded by mu: different events that failed, none in between
+	last    *delivery.Event // guarded by mu: the last of them; nil if row is 0
+	targets []string        // guarded by mu: of last
+	at      time.Time       // guarded by mu: when it failed
 }
 
 // done hears of the end of each accept.
-func (w *acceptWatch) done(e *store.Event, targets []string, err error) {
+func (w *acceptWatch) done(e *delivery.Event, targets []string, err error) {
 	if errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) {
 		return
 	}
@@ -56,7 +57,7 @@ func (w *acceptWatch) done(e *store.Event, targets []string, err error) {
 
 // suspect returns the event to try, or nil if accepts are fine as far as is
 // known.
-func (w *acceptWatch) suspect() (e *store.Event, targets []string) {
+func (w *acceptWatch) suspect() (e *delivery.Event, targets []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.row < failedInARow || time.Since(w.at) > suspectFor {

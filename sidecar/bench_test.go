@@ -23,6 +23,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
@@ -64,7 +65,7 @@ func openSQLite(b *testing.B, slow time.Duration) store.Store {
 // forgetful stores nothing: what is left is to verify.
 type forgetful struct{ store.Store }
 
-func (forgetful) Accept(context.Context, *store.Event, []string) (store.Accepted, error) {
+func (forgetful) Accept(context.Context, *delivery.Event, []string) (store.Accepted, error) {
 	return store.Accepted{}, nil
 }
 
@@ -74,7 +75,7 @@ type single struct {
 	mu *sync.Mutex
 }
 
-func (s single) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+func (s single) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.Store.Accept(ctx, e, targets)
@@ -143,14 +144,14 @@ func (*noop) Name() string       { return "plugin:noop" }
 func (*noop) Patterns() []string { return []string{"*"} }
 func (*noop) Drain()             {}
 
-func (n *noop) Deliver(context.Context, store.Task) (store.Attempt, error) {
+func (n *noop) Deliver(context.Context, delivery.Task) (delivery.Attempt, error) {
 	n.calls.Add(1)
 	select {
 	case n.done <- struct{}{}:
 	default:
 	}
 	now := time.Now()
-	return store.Attempt{StartedAt: now, FinishedAt: now, Outcome: store.OutcomeDone}, nil
+	return delivery.Attempt{StartedAt: now, FinishedAt: now, Outcome: delivery.OutcomeDone}, nil
 }
 
 // way is a running way in.
@@ -194,7 +195,7 @@ func startAccept(b *testing.B, db store.Store, mode string, d *dispatch.Dispatch
 	// As the sidecar counts.
 	metrics := telemetry.NewMetrics("bench")
 	cfg.OnAnswer = metrics.Answered
-	cfg.OnAccept = func(e *store.Event, a store.Accepted, _ []string) {
+	cfg.OnAccept = func(e *delivery.Event, a store.Accepted, _ []string) {
 		metrics.Event(e.Type, e.KeyLabel, e.ReceivedAt.Sub(e.SignedAt), a.Duplicate)
 	}
 	server, err := accept.New(cfg)

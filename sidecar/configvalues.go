@@ -15,7 +15,7 @@ import (
 	"unicode"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -102,7 +102,7 @@ func (d Duration) String() string {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // Schedule is a list of durations separated by commas.
-type Schedule store.Schedule
+type Schedule delivery.Schedule
 
 // UnmarshalText parses the schedule. "none" is the empty one: a single
 // attempt. (A variable that is set but empty has its default.)

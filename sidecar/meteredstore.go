@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -26,18 +27,18 @@ func (m meteredStore) failed(op string, err error) error {
 	return err
 }
 
-func (m meteredStore) Accept(ctx context.Context, e *store.Event, targets []string) (store.Accepted, error) {
+func (m meteredStore) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	got, err := m.Store.Accept(ctx, e, targets)
 	m.accepts.done(e, targets, err)
 	return got, m.failed("accept", err)
 }
 
-func (m meteredStore) Record(ctx context.Context, e *store.Event, a store.Attempt, others []string) (store.Accepted, error) {
+func (m meteredStore) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt, others []string) (store.Accepted, error) {
 	got, err := m.Store.Record(ctx, e, a, others)
 	return got, m.failed("record", err)
 }
 
-func (m meteredStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]store.Task, error) {
+func (m meteredStore) Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error) {
 	tasks, err := m.Store.Claim(ctx, target, now, limit)
 	return tasks, m.failed("claim", err)
 }
@@ -47,16 +48,16 @@ func (m meteredStore) NextDue(ctx context.Context, target string) (time.Time, bo
 	return at, ok, m.failed("next_due", err)
 }
 
-func (m meteredStore) Reschedule(ctx context.Context, target string, now time.Time, s store.Schedule) (int, error) {
+func (m meteredStore) Reschedule(ctx context.Context, target string, now time.Time, s delivery.Schedule) (int, error) {
 	n, err := m.Store.Reschedule(ctx, target, now, s)
 	return n, m.failed("reschedule", err)
 }
 
-func (m meteredStore) Finish(ctx context.Context, a store.Attempt, state store.State, nextAt time.Time) error {
+func (m meteredStore) Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	return m.failed("finish", m.Store.Finish(ctx, a, state, nextAt))
 }
 
-func (m meteredStore) Release(ctx context.Context, t store.Task) error {
+func (m meteredStore) Release(ctx context.Context, t delivery.Task) error {
 	return m.failed("release", m.Store.Release(ctx, t))
 }
 
@@ -85,7 +86,7 @@ func (m meteredStore) Excess(ctx context.Context, r store.Retention) (int64, err
 	return excess, m.failed("size", err)
 }
 
-func (m meteredStore) Probe(ctx context.Context, e *store.Event, targets []string) error {
+func (m meteredStore) Probe(ctx context.Context, e *delivery.Event, targets []string) error {
 	return m.failed("probe", m.Store.Probe(ctx, e, targets))
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -21,7 +22,7 @@ func (s *Sidecar) Live() *live.Feed { return s.feed }
 // The observers run in the path of the work. Whoever looks at the feed does so
 // elsewhere, and at their own pace.
 
-func (s *Sidecar) observeAccept(e *store.Event, a store.Accepted, targets []string) {
+func (s *Sidecar) observeAccept(e *delivery.Event, a store.Accepted, targets []string) {
 	kind := live.Accepted
 	if a.Duplicate {
 		kind = live.Duplicate
@@ -35,16 +36,16 @@ func (s *Sidecar) observeAccept(e *store.Event, a store.Accepted, targets []stri
 	})
 }
 
-func (s *Sidecar) observeAttempt(e *store.Event, a store.Attempt, state store.State, next time.Time) {
+func (s *Sidecar) observeAttempt(e *delivery.Event, a delivery.Attempt, state delivery.State, next time.Time) {
 	m := live.Message{
 		Kind: live.Tried, At: a.FinishedAt.UTC(), ID: e.ID, DeliveryID: e.DeliveryID, Type: e.Type,
 		Target: a.Target, N: a.N, Duration: seconds(a.FinishedAt.Sub(a.StartedAt)),
 		Status: a.ResponseStatus, Error: a.Error, State: string(state),
 	}
 	switch state {
-	case store.Dead:
+	case delivery.Dead:
 		m.Kind = live.Dead
-	case store.Pending:
+	case delivery.Pending:
 		next = next.UTC()
 		m.NextAt = &next
 	}

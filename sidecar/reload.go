@@ -14,8 +14,8 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -166,7 +166,7 @@ func (s *Sidecar) validate(c *Config) error {
 // apply puts into effect what cannot fail.
 func (s *Sidecar) apply(c *Config) {
 	s.dispatch.SetPolicy(dispatch.Policy{
-		Schedule:    store.Schedule(c.RetrySchedule),
+		Schedule:    delivery.Schedule(c.RetrySchedule),
 		MaxAge:      time.Duration(c.RetryMaxAge),
 		Concurrency: c.Concurrency,
 	})

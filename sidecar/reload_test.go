@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 const testKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
@@ -180,7 +180,7 @@ func TestReloadNeedsAWay(t *testing.T) {
 // is said to wait, and is delivered when the target is back.
 func TestAbandonedEventsAreNamed(t *testing.T) {
 	r := startReloading(t, "HOOKSWITCH_ROUTE_2_TO=http://127.0.0.1:1/a", "HOOKSWITCH_ROUTE_2_MATCH=message.*", "HOOKSWITCH_RETRY_SCHEDULE=1h")
-	e := &store.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
+	e := &delivery.Event{Key: "a", ID: "a", Type: "message.sent", ReceivedAt: time.Now(), PayloadLen: -1}
 	if _, err := r.store.Accept(t.Context(), e, r.route(e.Type)); err != nil {
 		t.Fatal(err)
 	}

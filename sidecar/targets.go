@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -33,7 +33,7 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 	s.dispatch, err = dispatch.New(dispatch.Config{
 		Store:        s.store,
 		Targets:      targets,
-		Schedule:     store.Schedule(s.cfg.RetrySchedule),
+		Schedule:     delivery.Schedule(s.cfg.RetrySchedule),
 		MaxAge:       time.Duration(s.cfg.RetryMaxAge),
 		Concurrency:  s.cfg.Concurrency,
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
@@ -122,7 +123,7 @@ func (s *Sidecar) serveMetrics(network, local *http.ServeMux, api *adminapi.API,
 }
 
 // onAccept, onReject, onPass and onAttempt hear of everything that happens.
-func (s *Sidecar) onAccept(e *store.Event, a store.Accepted, targets []string) {
+func (s *Sidecar) onAccept(e *delivery.Event, a store.Accepted, targets []string) {
 	s.metrics.Event(e.Type, e.KeyLabel, e.ReceivedAt.Sub(e.SignedAt), a.Duplicate)
 	s.observeAccept(e, a, targets)
 }
@@ -135,28 +136,28 @@ func (s *Sidecar) onReject(r *http.Request, why accept.Rejection) {
 	s.observeReject(r, why)
 }
 
-func (s *Sidecar) onPass(e *store.Event, a store.Attempt) {
-	state := store.Dead
-	if a.Outcome == store.OutcomeDone {
-		state = store.Done
+func (s *Sidecar) onPass(e *delivery.Event, a delivery.Attempt) {
+	state := delivery.Dead
+	if a.Outcome == delivery.OutcomeDone {
+		state = delivery.Done
 	}
 	s.count(e, a, state, e.ReceivedAt)
 	a.N = max(a.N, 1)
 	s.observeAttempt(e, a, state, time.Time{}) // whoever asked has had the answer: there is no second try
 }
 
-func (s *Sidecar) onAttempt(t store.Task, a store.Attempt, state store.State, next time.Time) {
+func (s *Sidecar) onAttempt(t delivery.Task, a delivery.Attempt, state delivery.State, next time.Time) {
 	s.count(t.Event, a, state, t.Job.RoundAt)
 	s.observeAttempt(t.Event, a, state, next)
 }
 
 // count counts an attempt at an event that waited since a time.
-func (s *Sidecar) count(e *store.Event, a store.Attempt, state store.State, since time.Time) {
+func (s *Sidecar) count(e *delivery.Event, a delivery.Attempt, state delivery.State, since time.Time) {
 	s.metrics.Attempt(a.Target, outcome(a, state), a.FinishedAt.Sub(a.StartedAt))
 	switch state {
-	case store.Done:
+	case delivery.Done:
 		s.metrics.Delivered(a.Target, max(0, a.FinishedAt.Sub(since)))
-	case store.Dead:
+	case delivery.Dead:
 		s.metrics.Dead(a.Target)
 		s.alerts.Dead(a.Target, e.DeliveryID, a.Error)
 	}
@@ -164,15 +165,15 @@ func (s *Sidecar) count(e *store.Event, a store.Attempt, state store.State, sinc
 
 // outcome returns what an attempt is counted as: a timeout stays one when it
 // was the last, since dead letters are counted by themselves.
-func outcome(a store.Attempt, state store.State) string {
+func outcome(a delivery.Attempt, state delivery.State) string {
 	switch {
-	case a.Outcome == store.OutcomeDone:
+	case a.Outcome == delivery.OutcomeDone:
 		return telemetry.OutcomeOK
-	case a.Cause == store.CauseTimeout:
+	case a.Cause == delivery.CauseTimeout:
 		return telemetry.OutcomeTimeout
-	case a.Cause == store.CausePanic:
+	case a.Cause == delivery.CausePanic:
 		return telemetry.OutcomePanic
-	case state == store.Dead:
+	case state == delivery.Dead:
 		return telemetry.OutcomeDead
 	}
 	return telemetry.OutcomeRetry

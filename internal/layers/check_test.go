@@ -76,6 +76,12 @@ func (c *checker) file(f file) {
 
 // ownImport judges the import of the package at path to, below the module.
 func (c *checker) ownImport(f file, here row, part, to string) {
+	for _, b := range bans {
+		if _, banned := match(b.to, to); banned && matchAny(b.from, f.dir()) {
+			c.breach("%s: imports %s: %s", f.name, to, b.why)
+			return
+		}
+	}
 	there, toPart, found := place(to)
 	switch {
 	case !found: // reported with its own files

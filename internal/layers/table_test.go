@@ -86,6 +86,21 @@ var table = []row{
 
 const program = 60
 
+// A ban forbids imports that the order of layers would allow.
+type ban struct {
+	from []string // patterns of packages
+	to   string   // a pattern of packages of this module
+	why  string
+}
+
+var bans = []ban{
+	{
+		from: []string{"sidecar/internal/forward/...", "sidecar/internal/pluginhost/...", "sidecar/internal/plugincheck/..."},
+		to:   "sidecar/internal/store/...",
+		why:  "a target is handed deliveries and does not know how they are stored",
+	},
+}
+
 // homes says which packages may import a dependency outside of tests. A
 // dependency with few homes can be replaced; one that is not here has not yet
 // been decided on.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 func testPluginCommand(stdout io.Writer) *cli.Command {
@@ -140,13 +140,13 @@ func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *pluginh
 			return false, err
 		}
 		t.note(e, a)
-		ok = ok && a.Outcome == store.OutcomeDone
+		ok = ok && a.Outcome == delivery.OutcomeDone
 	}
 	return ok, nil
 }
 
 // note records what became of an event.
-func (t *pluginTest) note(e *store.Event, a store.Attempt) {
+func (t *pluginTest) note(e *delivery.Event, a delivery.Attempt) {
 	took := a.FinishedAt.Sub(a.StartedAt)
 	r := tried{ID: e.ID, Type: e.Type, Reason: a.Error, After: pluginhost.Millis(a.RetryAfter), Took: pluginhost.Millis(took)}
 	if first, rest, more := strings.Cut(string(a.ResponseBody), "\n"); more && strings.Contains(a.Error, first) {
@@ -154,9 +154,9 @@ func (t *pluginTest) note(e *store.Event, a store.Attempt) {
 	}
 	mark, words := t.palette.green("✓"), "done"
 	switch a.Outcome {
-	case store.OutcomeDone:
+	case delivery.OutcomeDone:
 		r.Result = "done"
-	case store.OutcomeDead:
+	case delivery.OutcomeFailed:
 		r.Result = "dead"
 		mark, words = t.palette.red("✗"), "dead"
 	default:
@@ -240,13 +240,13 @@ func anEventFor(patterns []string) string {
 }
 
 // pluginEvent makes an event as the sidecar would have stored it.
-func pluginEvent(name, file string, settings []string) (*store.Event, error) {
+func pluginEvent(name, file string, settings []string) (*delivery.Event, error) {
 	body, contentType, err := eventBody(name, file, settings)
 	if err != nil {
 		return nil, err
 	}
 	decoded, now := webhook.Decode(contentType, body), time.Now()
-	return &store.Event{
+	return &delivery.Event{
 		DeliveryID: uuid.NewString(),
 		Key:        decoded.Key(),
 		ID:         decoded.ID,

@@ -13,8 +13,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 func verifyPluginCommand(stdout io.Writer) *cli.Command {
@@ -44,7 +44,7 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 				return err
 			}
 			cfg.Timeout = cmp.Or(c.Duration("timeout"), cfg.Timeout)
-			return verifyPlugin(ctx, c, stdout, pluginhost.VerifyConfig{ProbeConfig: cfg, Event: func(patterns []string) (*store.Event, error) {
+			return verifyPlugin(ctx, c, stdout, pluginhost.VerifyConfig{ProbeConfig: cfg, Event: func(patterns []string) (*delivery.Event, error) {
 				name := c.String("event")
 				if name == "" && c.String("from") == "" {
 					if name = anEventFor(patterns); name == "" {
@@ -105,12 +105,12 @@ func printCheck(w io.Writer, p palette, c pluginhost.Check) {
 }
 
 // inventEvent makes an event that fits a pattern of which there is no sample.
-func inventEvent(pattern string) *store.Event {
+func inventEvent(pattern string) *delivery.Event {
 	name, now, id := strings.Replace(pattern, "*", "verify", 1), time.Now(), uuid.NewString()
 	body := fmt.Appendf(nil, `{"data":{"record_type":"event","event_type":%q,"id":%q,"occurred_at":%q,"payload":{}},"meta":{"attempt":1}}`,
 		name, id, now.UTC().Format(time.RFC3339Nano))
 	decoded := webhook.Decode("application/json", body)
-	return &store.Event{
+	return &delivery.Event{
 		DeliveryID: uuid.NewString(), Key: decoded.Key(), ID: id, Type: name, OccurredAt: decoded.OccurredAt.Raw,
 		ReceivedAt: now, Header: [][2]string{{"Content-Type", "application/json"}}, Body: body, KeyLabel: "test", SignedAt: now,
 	}

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // How the result of a plugin looks in a delivery record, whose form is made
@@ -35,7 +35,7 @@ const (
 
 // wireEvent returns the event of a task as plugins get it. crashes is in how
 // many attempts just before this one the process died.
-func wireEvent(t store.Task, traceparent string, timeout time.Duration, crashes int) *pluginpb.Event {
+func wireEvent(t delivery.Task, traceparent string, timeout time.Duration, crashes int) *pluginpb.Event {
 	e := t.Event
 	w := &pluginpb.Event{
 		EventId:        valid(e.ID),
@@ -77,40 +77,40 @@ func wireEvent(t store.Task, traceparent string, timeout time.Duration, crashes 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // newAttempt begins the record of an attempt.
-func newAttempt(t store.Task, plugin string) store.Attempt {
-	return store.Attempt{
+func newAttempt(t delivery.Task, plugin string) delivery.Attempt {
+	return delivery.Attempt{
 		JobID:         t.Job.ID,
 		Target:        t.Job.Target,
 		N:             t.Job.Attempts + 1,
 		StartedAt:     time.Now(),
 		RequestURL:    "plugin://" + plugin,
-		RequestHeader: store.ClipHeader(t.Event.Header),
+		RequestHeader: delivery.ClipHeader(t.Event.Header),
 	}
 }
 
 // conclude completes the record with what came of the exchange. timeout is
 // what the plugin had, for the text.
-func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.Duration) {
+func conclude(a *delivery.Attempt, res *pluginpb.Result, how ending, timeout time.Duration) {
 	a.FinishedAt = time.Now()
 	switch out := res.GetOutcome().(type) {
 	case *pluginpb.Result_Ack:
-		a.Outcome, a.ResponseStatus = store.OutcomeDone, statusAck
+		a.Outcome, a.ResponseStatus = delivery.OutcomeDone, statusAck
 		a.ResponseBody = clip(out.Ack.GetText())
 		return
 	case *pluginpb.Result_Fail:
 		reason := cmp.Or(out.Fail.GetReason(), out.Fail.GetCode(), "the plugin gave no reason")
-		a.Outcome, a.ResponseStatus = store.OutcomeDead, statusFail
+		a.Outcome, a.ResponseStatus = delivery.OutcomeFailed, statusFail
 		a.ResponseBody = clip(reason)
 		a.ErrorCodes = []int{codeFail}
 		a.Error = "plugin failed the event for good: " + firstLine(reason)
 		return
 	}
-	a.Outcome = store.OutcomeRetry
+	a.Outcome = delivery.OutcomeRetry
 	reason := cmp.Or(res.GetRetry().GetReason(), res.GetRetry().GetCode())
 	a.ResponseBody = clip(reason)
 	switch {
 	case how == timedOut || res.GetRetry().GetCode() == retryTimeout:
-		a.ErrorCodes, a.Cause = []int{codeTimeout}, store.CauseTimeout
+		a.ErrorCodes, a.Cause = []int{codeTimeout}, delivery.CauseTimeout
 		a.Error = because(fmt.Sprintf("plugin was not done after %v", timeout), reason)
 	case how == interrupted:
 		a.ErrorCodes = []int{codeTimeout}
@@ -120,7 +120,7 @@ func conclude(a *store.Attempt, res *pluginpb.Result, how ending, timeout time.D
 		a.RetryAfter = min(max(res.GetRetry().GetAfter().AsDuration(), 0), retryMax)
 		a.ErrorCodes = []int{codeRetry}
 		if res.GetRetry().GetCode() == retryPanic {
-			a.Cause = store.CausePanic
+			a.Cause = delivery.CausePanic
 		}
 		a.Error = because("plugin asks for a retry", reason)
 	}
@@ -144,5 +144,5 @@ func clip(text string) []byte {
 	if text == "" {
 		return nil
 	}
-	return []byte(strings.ToValidUTF8(text[:min(len(text), store.RecordLimit)], ""))
+	return []byte(strings.ToValidUTF8(text[:min(len(text), delivery.RecordLimit)], ""))
 }

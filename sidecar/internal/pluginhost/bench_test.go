@@ -23,7 +23,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // BenchmarkDeliver is one event to a process that does nothing, and its result,
@@ -119,7 +119,7 @@ func cpuTime(pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-func benchPlugin(b *testing.B, program string, work store.Task, edit func(*Config)) peer {
+func benchPlugin(b *testing.B, program string, work delivery.Task, edit func(*Config)) peer {
 	s := startSetup(b, func(c *Config) {
 		c.Log = slog.New(slog.DiscardHandler)
 		if edit != nil {
@@ -129,7 +129,7 @@ func benchPlugin(b *testing.B, program string, work store.Task, edit func(*Confi
 	p := s.plugin(b, program)
 	return peer{pid: p.Status().PID, call: func() error {
 		a, err := p.Deliver(b.Context(), work)
-		if err == nil && a.Outcome != store.OutcomeDone {
+		if err == nil && a.Outcome != delivery.OutcomeDone {
 			err = fmt.Errorf("outcome %s: %s", a.Outcome, a.Error)
 		}
 		return err

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // A plugin that ends too often has failed; it is given another chance now and
@@ -37,7 +37,7 @@ func TestCrashLoop(t *testing.T) {
 	}
 	works := func(t *testing.T, p *Plugin) {
 		t.Helper()
-		if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone || p.Status().State != StateReady {
+		if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone || p.Status().State != StateReady {
 			t.Errorf("got %+v, status %+v", a, p.Status())
 		}
 	}

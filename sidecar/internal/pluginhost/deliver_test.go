@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -24,27 +24,27 @@ func TestResultsBecomeAttempts(t *testing.T) {
 	p := s.plugin(t, "good")
 	tests := []struct {
 		name, do string
-		want     store.Attempt
+		want     delivery.Attempt
 	}{
 		{"an ack is delivered", "ack",
-			store.Attempt{Outcome: store.OutcomeDone, ResponseStatus: 200}},
+			delivery.Attempt{Outcome: delivery.OutcomeDone, ResponseStatus: 200}},
 		{"an error is retried by the schedule", "retry",
-			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, ResponseBody: []byte("crm is down"),
+			delivery.Attempt{Outcome: delivery.OutcomeRetry, ResponseStatus: 503, ResponseBody: []byte("crm is down"),
 				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: crm is down"}},
 		{"RetryAfter is kept", "after",
-			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, RetryAfter: time.Minute, ResponseBody: []byte("busy"),
+			delivery.Attempt{Outcome: delivery.OutcomeRetry, ResponseStatus: 503, RetryAfter: time.Minute, ResponseBody: []byte("busy"),
 				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: busy"}},
 		{"RetryAfter has a bound", "ages",
-			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, RetryAfter: retryMax, ResponseBody: []byte("busy"),
+			delivery.Attempt{Outcome: delivery.OutcomeRetry, ResponseStatus: 503, RetryAfter: retryMax, ResponseBody: []byte("busy"),
 				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: busy"}},
 		{"Permanent is dead", "permanent",
-			store.Attempt{Outcome: store.OutcomeDead, ResponseStatus: 422, ResponseBody: []byte("no such user"),
+			delivery.Attempt{Outcome: delivery.OutcomeFailed, ResponseStatus: 422, ResponseBody: []byte("no such user"),
 				ErrorCodes: []int{75499}, Error: "plugin failed the event for good: no such user"}},
 		{"a panic is a retry and hurts nobody else", "panic",
-			store.Attempt{Outcome: store.OutcomeRetry, ResponseStatus: 503, ResponseBody: []byte("handler panicked: oops"),
-				Cause: store.CausePanic, ErrorCodes: []int{75599}, Error: "plugin asks for a retry: handler panicked: oops"}},
+			delivery.Attempt{Outcome: delivery.OutcomeRetry, ResponseStatus: 503, ResponseBody: []byte("handler panicked: oops"),
+				Cause: delivery.CausePanic, ErrorCodes: []int{75599}, Error: "plugin asks for a retry: handler panicked: oops"}},
 		{"a type without a handler is done", "other",
-			store.Attempt{Outcome: store.OutcomeDone, ResponseStatus: 200}},
+			delivery.Attempt{Outcome: delivery.OutcomeDone, ResponseStatus: 200}},
 	}
 	pid := p.Status().PID
 	for i, tt := range tests {
@@ -58,7 +58,7 @@ func TestResultsBecomeAttempts(t *testing.T) {
 			}
 			tt.want.JobID, tt.want.N, tt.want.Target = int64(i), 5, "plugin:good"
 			tt.want.RequestURL, tt.want.RequestHeader = "plugin://good", work.Event.Header
-			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(store.Attempt{}, "StartedAt", "FinishedAt")); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(delivery.Attempt{}, "StartedAt", "FinishedAt")); diff != "" {
 				t.Errorf("attempt (-want +got):\n%s", diff)
 			}
 			if tt.do == "panic" && !strings.Contains(stack, "programs_test.go:") {
@@ -94,7 +94,7 @@ func TestTimeouts(t *testing.T) {
 
 	t.Run("a handler that obeys its context times out", func(t *testing.T) {
 		a := deliver(t, p, task(1, "wait"))
-		if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75000}) || a.ResponseStatus != 0 {
+		if a.Outcome != delivery.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75000}) || a.ResponseStatus != 0 {
 			t.Errorf("got %+v", a)
 		}
 		// Whether the plugin's deadline or the host's Cancel was first.
@@ -104,7 +104,7 @@ func TestTimeouts(t *testing.T) {
 	})
 	t.Run("a handler that does not obey times out too, and holds its place until it answers", func(t *testing.T) {
 		a := deliver(t, p, task(2, "late"))
-		if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75000}) {
+		if a.Outcome != delivery.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{75000}) {
 			t.Errorf("got %+v", a)
 		}
 		if got := p.Status(); got.InFlight != 1 {
@@ -157,21 +157,21 @@ func TestGivingUp(t *testing.T) {
 		}
 		free()
 		wg.Wait()
-		if a := deliver(t, p, task(3, "ack")); a.Outcome != store.OutcomeDone {
+		if a := deliver(t, p, task(3, "ack")); a.Outcome != delivery.OutcomeDone {
 			t.Errorf("after the place is free again, got %+v", a)
 		}
 	})
 	t.Run("after the event was sent there is a record", func(t *testing.T) {
 		s := startSetup(t, nil, "good")
 		ctx, cancel := context.WithCancel(t.Context())
-		var a store.Attempt
+		var a delivery.Attempt
 		var err error
 		var wg sync.WaitGroup
 		wg.Go(func() { a, err = s.plugin(t, "good").Deliver(ctx, task(1, "wait")) })
 		s.log.wait(t, 1, "begun")
 		cancel()
 		wg.Wait()
-		if err != nil || a.Outcome != store.OutcomeRetry || a.Error != "delivery to the plugin was interrupted: context canceled" {
+		if err != nil || a.Outcome != delivery.OutcomeRetry || a.Error != "delivery to the plugin was interrupted: context canceled" {
 			t.Errorf("got %+v, %v", a, err)
 		}
 	})
@@ -188,7 +188,7 @@ func TestKilledInMidCallTheNextProcessGetsTheEvent(t *testing.T) {
 	s := startSetup(t, nil, "good")
 	p := s.plugin(t, "good")
 	const events = 20
-	attempts := make(chan store.Attempt, events)
+	attempts := make(chan delivery.Attempt, events)
 	for i := range events {
 		go func() { attempts <- deliver(t, p, task(int64(i), "hang")) }()
 	}
@@ -199,14 +199,14 @@ func TestKilledInMidCallTheNextProcessGetsTheEvent(t *testing.T) {
 	}
 	for range events {
 		a := <-attempts
-		if a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry || a.ResponseStatus != 0 || !slices.Equal(a.ErrorCodes, []int{75002}) {
+		if a.Outcome != delivery.OutcomeLost || a.RetryAfter != crashRetry || a.ResponseStatus != 0 || !slices.Equal(a.ErrorCodes, []int{75002}) {
 			t.Errorf("got %+v", a)
 		}
 		if want := "plugin died with the event: signal: killed"; a.Error != want {
 			t.Errorf("got error %q, want %q", a.Error, want)
 		}
 	}
-	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the next process: got %+v", a)
 	}
 	if now := p.Status(); now.PID == old || now.Restarts != 1 {
@@ -221,14 +221,14 @@ func TestEventThatKillsBecomesADeadLetter(t *testing.T) {
 	s.start(t)
 	p := s.plugin(t, "good")
 	work := task(1, "exit")
-	die := func() store.Attempt {
+	die := func() delivery.Attempt {
 		a := deliver(t, p, work)
 		work.Job.Attempts++
 		return a
 	}
 	for range 2 {
 		a := die()
-		if a.Error != "plugin died with the event: exit status 7" || a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry {
+		if a.Error != "plugin died with the event: exit status 7" || a.Outcome != delivery.OutcomeLost || a.RetryAfter != crashRetry {
 			t.Errorf("got %+v", a)
 		}
 	}
@@ -238,11 +238,11 @@ func TestEventThatKillsBecomesADeadLetter(t *testing.T) {
 	s.log.wait(t, 1, "WARN facts", "Crashes:2 ")
 	work.Event = task(1, "exit").Event
 	for range 2 {
-		if a := die(); a.Outcome != store.OutcomeLost {
+		if a := die(); a.Outcome != delivery.OutcomeLost {
 			t.Errorf("after an answer: got %+v", a)
 		}
 	}
-	if a := die(); a.Outcome != store.OutcomeDead || !strings.Contains(a.Error, "plugin_crashed") {
+	if a := die(); a.Outcome != delivery.OutcomeFailed || !strings.Contains(a.Error, "plugin_crashed") {
 		t.Errorf("the third time in a row: got %+v", a)
 	}
 	if n := p.Status().Suspects; n != 0 {
@@ -262,7 +262,7 @@ func TestCreditIsNeverExceeded(t *testing.T) {
 				if t.Failed() {
 					return
 				}
-				if a := deliver(t, p, task(int64(worker*100+i), "ack")); a.Outcome != store.OutcomeDone {
+				if a := deliver(t, p, task(int64(worker*100+i), "ack")); a.Outcome != delivery.OutcomeDone {
 					t.Errorf("got %+v", a)
 				}
 			}
@@ -289,17 +289,17 @@ func TestMinimalProfile(t *testing.T) {
 	}
 	tests := []struct {
 		name, do string
-		outcome  store.Outcome
+		outcome  delivery.Outcome
 		status   int
 		codes    []int
 		text     string
 	}{
-		{"an answer is an answer", "ack", store.OutcomeDone, 200, nil, ""},
-		{"an error of the call is a retry", "refuse", store.OutcomeRetry, 503, []int{75599}, "exception in the handler"},
-		{"no result is a retry", "nothing", store.OutcomeRetry, 503, []int{75599}, "plugin asks for a retry"},
-		{"a call has a deadline", "hang", store.OutcomeRetry, 0, []int{75000}, "plugin was not done after 200ms"},
-		{"the end of the process is a crash", "exit", store.OutcomeLost, 0, []int{75002}, "exit status 7"},
-		{"and the next one serves", "ack", store.OutcomeDone, 200, nil, ""},
+		{"an answer is an answer", "ack", delivery.OutcomeDone, 200, nil, ""},
+		{"an error of the call is a retry", "refuse", delivery.OutcomeRetry, 503, []int{75599}, "exception in the handler"},
+		{"no result is a retry", "nothing", delivery.OutcomeRetry, 503, []int{75599}, "plugin asks for a retry"},
+		{"a call has a deadline", "hang", delivery.OutcomeRetry, 0, []int{75000}, "plugin was not done after 200ms"},
+		{"the end of the process is a crash", "exit", delivery.OutcomeLost, 0, []int{75002}, "exit status 7"},
+		{"and the next one serves", "ack", delivery.OutcomeDone, 200, nil, ""},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

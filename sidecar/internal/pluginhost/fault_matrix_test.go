@@ -55,7 +55,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func TestTheFaultMatrixNamesTests(t *testing.T) {
@@ -126,7 +126,7 @@ func TestFileThatIsNoProgram(t *testing.T) {
 			} else {
 				t.Log(st.LastError)
 			}
-			if a := deliver(t, s.plugin(t, "good"), task(1, "ack")); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, s.plugin(t, "good"), task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 				t.Errorf("the plugin beside it: got %+v", a)
 			}
 		})
@@ -140,7 +140,7 @@ func TestForkBomb(t *testing.T) {
 	s.limits.lifeline, s.limits.term = time.Millisecond, time.Millisecond // it does not watch it
 	s.start(t)
 	p := s.plugin(t, "bomb")
-	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("got %+v", a)
 	}
 	begun := time.Now()
@@ -180,7 +180,7 @@ func TestSlowConsumer(t *testing.T) {
 	var wg sync.WaitGroup
 	for range events {
 		wg.Go(func() {
-			if a, err := p.Deliver(ctx, work); err != nil || a.Outcome != store.OutcomeDone {
+			if a, err := p.Deliver(ctx, work); err != nil || a.Outcome != delivery.OutcomeDone {
 				t.Errorf("got %+v, %v", a, err)
 			}
 		})
@@ -209,14 +209,14 @@ func TestDeletedSocket(t *testing.T) {
 	if err := os.Remove(socketOf(p)); err != nil {
 		t.Fatal(err)
 	}
-	if a := deliver(t, p, task(2, "ack")); a.Outcome != store.OutcomeDone || p.Status().PID != pid {
+	if a := deliver(t, p, task(2, "ack")); a.Outcome != delivery.OutcomeDone || p.Status().PID != pid {
 		t.Errorf("the connection that there was: got %+v", a)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	s.log.wait(t, 2, "plugin is ready")
-	if a := deliver(t, p, task(3, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(3, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the next process: got %+v", a)
 	}
 }
@@ -226,10 +226,10 @@ func TestPluginOfALaterProtocol(t *testing.T) {
 	s.limits.lifeline = time.Millisecond // it does not watch it
 	s.start(t)
 	p := s.plugin(t, "newer")
-	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("got %+v", a)
 	}
-	if a := deliver(t, p, task(2, "outcome")); a.Outcome != store.OutcomeRetry {
+	if a := deliver(t, p, task(2, "outcome")); a.Outcome != delivery.OutcomeRetry {
 		t.Errorf("an outcome that is not known: got %+v", a)
 	}
 	if st := p.Status(); st.Version != "9" || st.Restarts != 0 {
@@ -311,7 +311,7 @@ func TestSignalToEverybody(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if !out.Scan() || out.Text() != string(store.OutcomeDone)+"<nil>" {
+	if !out.Scan() || out.Text() != string(delivery.OutcomeDone)+"<nil>" {
 		t.Errorf("the event under way: %q", out.Text())
 	}
 	if err := host.Wait(); err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // write writes an executable of a test.
@@ -101,7 +101,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	s.start(t)
 	works := func(when string) {
 		t.Helper()
-		if a := deliver(t, s.plugin(t, "good"), task(1, "ack")); a.Outcome != store.OutcomeDone {
+		if a := deliver(t, s.plugin(t, "good"), task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 			t.Errorf("%s: got %+v", when, a)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // Events become dead letters for the crashes that they cause, and for no others.
@@ -23,7 +23,7 @@ func TestStatusOfAHandlerIsAnAnswer(t *testing.T) {
 		work := task(int64(i%2), do)
 		work.Job.Attempts = i
 		a := deliver(t, p, work)
-		if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeRetry}) || !strings.Contains(a.Error, "the crm ") {
+		if a.Outcome != delivery.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeRetry}) || !strings.Contains(a.Error, "the crm ") {
 			t.Errorf("%s: got %+v", do, a)
 		}
 	}
@@ -42,7 +42,7 @@ func TestProgramThatEndsBeforeItSpeaks(t *testing.T) {
 	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, time.Minute
 	s.start(t)
 	p := s.plugin(t, "brief")
-	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeLost || a.RetryAfter != crashRetry {
+	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeLost || a.RetryAfter != crashRetry {
 		t.Errorf("got %+v", a)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -88,10 +88,10 @@ func TestPoisonOfASilentProgram(t *testing.T) {
 		work := task(1, "poison")
 		work.Job.Attempts = crashes
 		a := deliver(t, p, work)
-		if a.Outcome == store.OutcomeDead && strings.Contains(a.Error, "plugin_crashed") {
+		if a.Outcome == delivery.OutcomeFailed && strings.Contains(a.Error, "plugin_crashed") {
 			break
 		}
-		if a.Outcome != store.OutcomeLost || crashes == s.limits.crashMax {
+		if a.Outcome != delivery.OutcomeLost || crashes == s.limits.crashMax {
 			t.Fatalf("got %+v after %d crashes", a, crashes)
 		}
 	}
@@ -99,7 +99,7 @@ func TestPoisonOfASilentProgram(t *testing.T) {
 		t.Errorf("it was a dead letter after %d crashes", crashes+1)
 	}
 	s.log.wait(t, 1, "code=plugin-poisoned", "event-1")
-	if a := deliver(t, p, task(2, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(2, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the next event: %+v", a)
 	}
 }
@@ -114,20 +114,20 @@ func TestPoisonAfterAnAnswer(t *testing.T) {
 	p := s.plugin(t, "lines")
 	for id := range int64(3) {
 		for attempts := 0; ; attempts++ {
-			got := make(chan store.Attempt, 1)
+			got := make(chan delivery.Attempt, 1)
 			go func() {
 				work := task(id, "poison")
 				work.Job.Attempts = attempts
 				got <- deliver(t, p, work)
 			}()
 			if attempts > 0 { // it waits for this one
-				if a := deliver(t, p, task(100+id, "ack")); a.Outcome != store.OutcomeDone && a.Outcome != store.OutcomeLost {
+				if a := deliver(t, p, task(100+id, "ack")); a.Outcome != delivery.OutcomeDone && a.Outcome != delivery.OutcomeLost {
 					t.Errorf("got %+v", a)
 				}
 			}
-			if a := <-got; a.Outcome == store.OutcomeDead {
+			if a := <-got; a.Outcome == delivery.OutcomeFailed {
 				break
-			} else if a.Outcome != store.OutcomeLost || attempts > 4 {
+			} else if a.Outcome != delivery.OutcomeLost || attempts > 4 {
 				t.Fatalf("got %+v", a)
 			}
 		}
@@ -145,12 +145,12 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 	for _, name := range []string{"good", "unary"} {
 		p := s.plugin(t, name)
 		for attempts := range 4 {
-			if a := deliver(t, p, task(1, "hang")); a.Outcome != store.OutcomeRetry {
+			if a := deliver(t, p, task(1, "hang")); a.Outcome != delivery.OutcomeRetry {
 				t.Errorf("%s: got %+v", name, a)
 			}
 			work := task(2, "exit")
 			work.Job.Attempts = attempts
-			if a := deliver(t, p, work); a.Outcome != store.OutcomeLost {
+			if a := deliver(t, p, work); a.Outcome != delivery.OutcomeLost {
 				t.Errorf("%s: got %+v", name, a)
 			}
 		}
@@ -162,9 +162,9 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 			deliver(t, p, task(1, "hang"))
 			work := task(2, "exit")
 			work.Job.Attempts = attempts
-			if a := deliver(t, p, work); a.Outcome == store.OutcomeDead {
+			if a := deliver(t, p, work); a.Outcome == delivery.OutcomeFailed {
 				break
-			} else if a.Outcome != store.OutcomeLost || attempts == s.limits.crashMax {
+			} else if a.Outcome != delivery.OutcomeLost || attempts == s.limits.crashMax {
 				t.Fatalf("%s: got %+v in attempt %d", name, a, attempts+1)
 			}
 		}
@@ -177,7 +177,7 @@ func TestConnectionThatBreaks(t *testing.T) {
 	k := kinds[slices.IndexFunc(kinds, func(k kindStart) bool { return k.kind == kindRemote })].start(t, nil,
 		func(l *limits) { l.backoffBase = 10 * time.Millisecond })
 	for attempts := range 4 {
-		got := make(chan store.Attempt)
+		got := make(chan delivery.Attempt)
 		go func() {
 			work := task(1, "hang")
 			work.Job.Attempts = attempts
@@ -185,9 +185,9 @@ func TestConnectionThatBreaks(t *testing.T) {
 		}()
 		k.log.wait(t, attempts+1, "begun")
 		k.crash()
-		want := store.OutcomeLost
+		want := delivery.OutcomeLost
 		if attempts >= suspectDead-1 {
-			want = store.OutcomeRetry
+			want = delivery.OutcomeRetry
 		}
 		if a := <-got; a.Outcome != want {
 			t.Errorf("attempt %d: got %+v, want %s", attempts+1, a, want)

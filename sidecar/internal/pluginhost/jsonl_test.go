@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // newLines makes a host with one program that reads lines: one of the test's own
@@ -46,9 +46,9 @@ func startLines(t testing.TB, edit func(*Config), program, more string) (*setup,
 
 func TestLineHasTheFactsOfTheEvent(t *testing.T) {
 	s, p := startLines(t, nil, "lines", "")
-	seen := func(n int, work store.Task) (line map[string]any) {
+	seen := func(n int, work delivery.Task) (line map[string]any) {
 		t.Helper()
-		if a := deliver(t, p, work); a.Outcome != store.OutcomeDone || string(a.ResponseBody) != "seen" {
+		if a := deliver(t, p, work); a.Outcome != delivery.OutcomeDone || string(a.ResponseBody) != "seen" {
 			t.Errorf("got %+v", a)
 		}
 		_, text, _ := strings.Cut(s.log.wait(t, n, "INFO facts "), "facts ")
@@ -94,24 +94,24 @@ func TestLineAnswers(t *testing.T) {
 	s, p := startLines(t, func(c *Config) { c.Timeout = 2 * time.Second }, "lines", "")
 	tests := []struct {
 		name, say string
-		want      store.Outcome
+		want      delivery.Outcome
 		after     time.Duration
 		text      string // part of the error
 	}{
-		{"spaces do no harm", "  {\"ok\" : true, \"seq\" : SEQ }\r", store.OutcomeDone, 0, ""},
-		{"unknown keys are ignored", `{"seq":SEQ,"ok":true,"took":5}`, store.OutcomeDone, 0, ""},
-		{"other output is passed over", "working...\n{\"level\":\"info\",\"msg\":\"JSON of a logger\"}\n{\"seq\":SEQ,\"ok\":true}", store.OutcomeDone, 0, ""},
-		{"no outcome is a retry", `{"seq":SEQ}`, store.OutcomeRetry, 0, "plugin asks for a retry"},
-		{"not ok is a retry", `{"seq":SEQ,"ok":false,"error":"no"}`, store.OutcomeRetry, 0, "plugin asks for a retry: no"},
-		{"a fraction of a millisecond", `{"seq":SEQ,"retry_after_ms":1500.5}`, store.OutcomeRetry, 1500500 * time.Microsecond, ""},
-		{"a wait beyond all measure", `{"seq":SEQ,"retry_after_ms":1e300}`, store.OutcomeRetry, retryMax, ""},
-		{"a negative wait", `{"seq":SEQ,"retry_after_ms":-5}`, store.OutcomeRetry, 0, ""},
-		{"an empty reason", `{"seq":SEQ,"fail":""}`, store.OutcomeDead, 0, "the plugin gave no reason"},
-		{"two things at once", `{"seq":SEQ,"ok":true,"fail":"x"}`, store.OutcomeRetry, 0, "contradicts itself"},
-		{"wrong types", `{"seq":SEQ,"ok":"yes"}`, store.OutcomeRetry, 0, "is not understood: json: cannot unmarshal string"},
-		{"twice is once", "{\"seq\":SEQ,\"ok\":true}\n{\"seq\":SEQ,\"fail\":\"again\"}", store.OutcomeDone, 0, ""},
-		{"an answer to nothing", "{\"seq\":99999,\"ok\":true}\n{\"seq\":SEQ,\"ok\":true}", store.OutcomeDone, 0, ""},
-		{"a line too long is no answer", `{"seq":SEQ,"ok":true,"text":"` + strings.Repeat("x", resultMax) + `"}`, store.OutcomeRetry, 0, "was not done after 2s"},
+		{"spaces do no harm", "  {\"ok\" : true, \"seq\" : SEQ }\r", delivery.OutcomeDone, 0, ""},
+		{"unknown keys are ignored", `{"seq":SEQ,"ok":true,"took":5}`, delivery.OutcomeDone, 0, ""},
+		{"other output is passed over", "working...\n{\"level\":\"info\",\"msg\":\"JSON of a logger\"}\n{\"seq\":SEQ,\"ok\":true}", delivery.OutcomeDone, 0, ""},
+		{"no outcome is a retry", `{"seq":SEQ}`, delivery.OutcomeRetry, 0, "plugin asks for a retry"},
+		{"not ok is a retry", `{"seq":SEQ,"ok":false,"error":"no"}`, delivery.OutcomeRetry, 0, "plugin asks for a retry: no"},
+		{"a fraction of a millisecond", `{"seq":SEQ,"retry_after_ms":1500.5}`, delivery.OutcomeRetry, 1500500 * time.Microsecond, ""},
+		{"a wait beyond all measure", `{"seq":SEQ,"retry_after_ms":1e300}`, delivery.OutcomeRetry, retryMax, ""},
+		{"a negative wait", `{"seq":SEQ,"retry_after_ms":-5}`, delivery.OutcomeRetry, 0, ""},
+		{"an empty reason", `{"seq":SEQ,"fail":""}`, delivery.OutcomeFailed, 0, "the plugin gave no reason"},
+		{"two things at once", `{"seq":SEQ,"ok":true,"fail":"x"}`, delivery.OutcomeRetry, 0, "contradicts itself"},
+		{"wrong types", `{"seq":SEQ,"ok":"yes"}`, delivery.OutcomeRetry, 0, "is not understood: json: cannot unmarshal string"},
+		{"twice is once", "{\"seq\":SEQ,\"ok\":true}\n{\"seq\":SEQ,\"fail\":\"again\"}", delivery.OutcomeDone, 0, ""},
+		{"an answer to nothing", "{\"seq\":99999,\"ok\":true}\n{\"seq\":SEQ,\"ok\":true}", delivery.OutcomeDone, 0, ""},
+		{"a line too long is no answer", `{"seq":SEQ,"ok":true,"text":"` + strings.Repeat("x", resultMax) + `"}`, delivery.OutcomeRetry, 0, "was not done after 2s"},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestPlainLineProgram(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			if a := deliver(t, p, task(int64(i), "ack")); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, p, task(int64(i), "ack")); a.Outcome != delivery.OutcomeDone {
 				t.Errorf("got %+v", a)
 			}
 		})
@@ -249,7 +249,7 @@ func TestPlainLineProgram(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the next process: got %+v", a)
 	}
 	if got := p.Status().LastError; !strings.Contains(got, "credit is spent") {
@@ -273,7 +273,7 @@ func TestHungLineProgramIsReplaced(t *testing.T) {
 		p := s.plugin(t, "lines")
 		pause(t, p.Status().PID)
 		s.log.wait(t, 2, "plugin is ready")
-		if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+		if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -284,7 +284,7 @@ func TestHungLineProgramIsReplaced(t *testing.T) {
 		work := task(1, "ack")
 		work.Event.Body = bytes.Repeat([]byte("x"), 1<<20) // more than a pipe holds
 		a := deliver(t, s.plugin(t, "lines"), work)
-		if a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) {
+		if a.Outcome != delivery.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -313,11 +313,11 @@ func TestStopOfLineProgram(t *testing.T) {
 	})
 	t.Run("waits for what it does at the end of its input", func(t *testing.T) {
 		s, p := startLines(t, nil, `while read -r line; do echo begun >&2; done; sleep 0.2; echo '{"seq":1,"ok":true}'`, "")
-		done := make(chan store.Attempt, 1)
+		done := make(chan delivery.Attempt, 1)
 		go func() { done <- deliver(t, p, task(1, "ack")) }()
 		s.log.wait(t, 1, "begun")
 		s.Stop()
-		if a := <-done; a.Outcome != store.OutcomeDone {
+		if a := <-done; a.Outcome != delivery.OutcomeDone {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -358,7 +358,7 @@ func TestBrokenLineProgramGetsOneEvent(t *testing.T) {
 	s.limits.backoffBase, s.limits.backoffMax = time.Hour, time.Hour
 	s.start(t)
 	p := s.plugin(t, "lines")
-	lost := make(chan store.Attempt, 64)
+	lost := make(chan delivery.Attempt, 64)
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {

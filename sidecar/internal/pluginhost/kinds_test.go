@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // kindSetup is a host with one plugin of a kind.
@@ -162,15 +162,15 @@ func TestOneContractForAllKinds(t *testing.T) {
 func testAnswers(t *testing.T, k *kindSetup) {
 	tests := []struct {
 		do    string
-		want  store.Outcome
+		want  delivery.Outcome
 		code  int
 		after time.Duration
 		text  string
 	}{
-		{"ack", store.OutcomeDone, 0, 0, ""},
-		{"retry", store.OutcomeRetry, codeRetry, 0, "plugin asks for a retry: crm is down"},
-		{"after", store.OutcomeRetry, codeRetry, time.Minute, "plugin asks for a retry: busy"},
-		{"permanent", store.OutcomeDead, codeFail, 0, "plugin failed the event for good: no such user"},
+		{"ack", delivery.OutcomeDone, 0, 0, ""},
+		{"retry", delivery.OutcomeRetry, codeRetry, 0, "plugin asks for a retry: crm is down"},
+		{"after", delivery.OutcomeRetry, codeRetry, time.Minute, "plugin asks for a retry: busy"},
+		{"permanent", delivery.OutcomeFailed, codeFail, 0, "plugin failed the event for good: no such user"},
 	}
 	for i, tt := range tests {
 		a := deliver(t, k.plugin, task(int64(i), tt.do))
@@ -185,7 +185,7 @@ func testAnswers(t *testing.T, k *kindSetup) {
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
-			if a := deliver(t, k.plugin, task(int64(100+i), "ack")); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, k.plugin, task(int64(100+i), "ack")); a.Outcome != delivery.OutcomeDone {
 				t.Errorf("one of many: got %+v", a)
 			}
 		})
@@ -198,7 +198,7 @@ func testAnswers(t *testing.T, k *kindSetup) {
 
 func testTimeouts(t *testing.T, k *kindSetup) {
 	a := deliver(t, k.plugin, task(1, "wait")) // it is told by a cancel, or by its own clock
-	if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeTimeout}) ||
+	if a.Outcome != delivery.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeTimeout}) ||
 		!strings.HasPrefix(a.Error, "plugin was not done after 200ms: context ") {
 		t.Errorf("got %+v", a)
 	}
@@ -206,7 +206,7 @@ func testTimeouts(t *testing.T, k *kindSetup) {
 		t.Errorf("an event that was answered holds its place: %+v", st)
 	}
 	a = deliver(t, k.plugin, task(2, "hang"))
-	if a.Outcome != store.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeTimeout}) || a.Error != "plugin was not done after 200ms" {
+	if a.Outcome != delivery.OutcomeRetry || !slices.Equal(a.ErrorCodes, []int{codeTimeout}) || a.Error != "plugin was not done after 200ms" {
 		t.Errorf("got %+v", a)
 	}
 	if st := k.plugin.Status(); st.InFlight != 1 {
@@ -217,7 +217,7 @@ func testTimeouts(t *testing.T, k *kindSetup) {
 func testInterrupted(t *testing.T, k *kindSetup) {
 	ctx, cancel := context.WithCancel(t.Context())
 	type result struct {
-		a   store.Attempt
+		a   delivery.Attempt
 		err error
 	}
 	got := make(chan result, 1)
@@ -227,25 +227,25 @@ func testInterrupted(t *testing.T, k *kindSetup) {
 	}()
 	k.log.wait(t, 1, "begun")
 	cancel()
-	if r := <-got; r.err != nil || r.a.Outcome != store.OutcomeRetry {
+	if r := <-got; r.err != nil || r.a.Outcome != delivery.OutcomeRetry {
 		t.Errorf("got %+v, %v", r.a, r.err)
 	}
 }
 
 func testCrash(t *testing.T, k *kindSetup) {
 	const events = 8
-	attempts := make(chan store.Attempt, events)
+	attempts := make(chan delivery.Attempt, events)
 	for i := range events {
 		go func() { attempts <- deliver(t, k.plugin, task(int64(i), "hang")) }()
 	}
 	k.log.wait(t, events, "begun")
 	k.crash()
 	for range events {
-		if a := <-attempts; a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) || a.RetryAfter != crashRetry {
+		if a := <-attempts; a.Outcome != delivery.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) || a.RetryAfter != crashRetry {
 			t.Errorf("got %+v", a)
 		}
 	}
-	if a := deliver(t, k.plugin, task(1, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, k.plugin, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the next process: got %+v", a)
 	}
 	if st := k.plugin.Status(); st.Restarts == 0 {
@@ -255,14 +255,14 @@ func testCrash(t *testing.T, k *kindSetup) {
 
 func testDrain(t *testing.T, k *kindSetup) {
 	const events = 5
-	attempts := make(chan store.Attempt, events)
+	attempts := make(chan delivery.Attempt, events)
 	for i := range events {
 		go func() { attempts <- deliver(t, k.plugin, task(int64(i), "slow")) }()
 	}
 	k.log.wait(t, events, "begun")
 	k.Stop()
 	for range events {
-		if a := <-attempts; a.Outcome != store.OutcomeDone {
+		if a := <-attempts; a.Outcome != delivery.OutcomeDone {
 			t.Errorf("got %+v", a)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func TestMemoryLimit(t *testing.T) {
@@ -26,12 +26,12 @@ func TestMemoryLimit(t *testing.T) {
 			p := s.plugin(t, "good")
 			begun := time.Now()
 			a := deliver(t, p, task(1, do))
-			if a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) ||
+			if a.Outcome != delivery.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{codeLost}) ||
 				!strings.Contains(a.Error, "killed by the host: memory: it had") || !strings.Contains(a.Error, "may have 192 MiB") {
 				t.Errorf("got %+v", a)
 			}
 			t.Logf("killed after %v: %s", time.Since(begun), a.Error)
-			if a := deliver(t, p, task(2, "ack")); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, p, task(2, "ack")); a.Outcome != delivery.OutcomeDone {
 				t.Errorf("the next process: got %+v", a)
 			}
 			if st := p.Status(); !strings.Contains(st.LastError, "memory") || st.Restarts != 1 {

@@ -17,7 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // The test binary is also the plugins: under the name of one of them, which a
@@ -164,11 +164,11 @@ func (s *setup) plugin(t testing.TB, name string) *Plugin {
 }
 
 // task returns a task whose event tells the test's plugin what to do.
-func task(id int64, do string) store.Task {
+func task(id int64, do string) delivery.Task {
 	now := time.Now()
-	return store.Task{
-		Job: store.Job{ID: id, Target: "plugin:good"},
-		Event: &store.Event{
+	return delivery.Task{
+		Job: delivery.Job{ID: id, Target: "plugin:good"},
+		Event: &delivery.Event{
 			ID:         fmt.Sprintf("event-%d", id),
 			Type:       "test." + do,
 			DeliveryID: fmt.Sprintf("delivery-%d", id),
@@ -182,7 +182,7 @@ func task(id int64, do string) store.Task {
 }
 
 // deliver delivers and expects no error.
-func deliver(t testing.TB, p *Plugin, task store.Task) store.Attempt {
+func deliver(t testing.TB, p *Plugin, task delivery.Task) delivery.Attempt {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // Meter is how a plugin has done with its events.
@@ -42,16 +42,16 @@ type meter struct {
 }
 
 // record counts an attempt.
-func (m *meter) record(a *store.Attempt, crashed bool) {
+func (m *meter) record(a *delivery.Attempt, crashed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case crashed:
 		m.total.Crashed++
 		return // it says nothing about handling
-	case a.Outcome == store.OutcomeDone:
+	case a.Outcome == delivery.OutcomeDone:
 		m.total.Done++
-	case a.Outcome == store.OutcomeDead:
+	case a.Outcome == delivery.OutcomeFailed:
 		m.total.Dead++
 	default:
 		m.total.Retried++

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func TestMeter(t *testing.T) {
@@ -16,9 +16,9 @@ func TestMeter(t *testing.T) {
 			took = time.Second
 		}
 		at := start.Add(time.Duration(i) * 100 * time.Millisecond)
-		m.record(&store.Attempt{StartedAt: at.Add(-took), FinishedAt: at, Outcome: store.OutcomeDone}, false)
+		m.record(&delivery.Attempt{StartedAt: at.Add(-took), FinishedAt: at, Outcome: delivery.OutcomeDone}, false)
 	}
-	m.record(&store.Attempt{FinishedAt: start, Outcome: store.OutcomeRetry}, true)
+	m.record(&delivery.Attempt{FinishedAt: start, Outcome: delivery.OutcomeRetry}, true)
 	near := func(got, want time.Duration) bool { return got >= want && got <= want+want/5 }
 	r := m.read(start.Add(10 * time.Second))
 	if r.Done != 100 || r.Crashed != 1 || r.Retried != 0 || r.Rate < 9 || r.Rate > 11 || !near(r.P50, time.Millisecond) || !near(r.P99, time.Second) {

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -114,16 +114,16 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 // Deliver sends the event of a task to the plugin and returns the record of the
 // attempt. It first waits for the plugin's credit, as long as it takes, and for
 // a ready process, but only for a moment. An error means that nothing was sent:
-// there is no process ([store.ErrNotReady]), ctx has ended, or the host is
+// there is no process ([delivery.ErrNotReady]), ctx has ended, or the host is
 // stopping or drained ([ErrStopped]). Once the event is sent, what becomes of it
 // is in the record, even if ctx ends.
-func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, error) {
+func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt, error) {
 	timeout := p.host.cfg.Timeout
 	crashes, excused := p.suspects.of(t.Event.DeliveryID, t.Job.Attempts)
 	for {
 		proc, err := p.acquire(ctx, crashes >= suspectAlone, excused)
 		if err != nil {
-			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
+			return delivery.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
 		a := newAttempt(t, p.file.name)
 		ended := p.host.cfg.Attempts.Begin(p.Name(), t.Event.ID, timeout+p.host.limits.grace)
@@ -138,7 +138,7 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 		case moved:
 			continue // to the next process
 		case unsent:
-			return store.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), cmp.Or(ctx.Err(), ErrStopped))
+			return delivery.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), cmp.Or(ctx.Err(), ErrStopped))
 		case lost:
 			p.concludeLost(&a, t, proc, unproven)
 		default:
@@ -153,7 +153,7 @@ func (p *Plugin) Deliver(ctx context.Context, t store.Task) (store.Attempt, erro
 // concludeLost decides what becomes of an event with which a process went.
 // unproven says that the process had not shown yet that it lives by itself when
 // it got the event.
-func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running, unproven bool) {
+func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *running, unproven bool) {
 	cause := proc.end()
 	if proc.retired.Load() {
 		concludeStopped(a, cause)
@@ -164,13 +164,13 @@ func (p *Plugin) concludeLost(a *store.Attempt, t store.Task, proc *running, unp
 	excusable := unproven && proc.silent() || proc.link.carrier.holding()
 	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
 	concludeLost(a, cause, crashes)
-	if a.Outcome != store.OutcomeDead {
+	if a.Outcome != delivery.OutcomeFailed {
 		return
 	}
 	if proc.run == nil {
 		// A connection that breaks is not always the event's doing, and others
 		// may use the server. The schedule ends what does not get through.
-		a.Outcome = store.OutcomeRetry
+		a.Outcome = delivery.OutcomeRetry
 		a.Error = fmt.Sprintf("the connection to the plugin broke with this event %d times in a row: %v", crashes, cause)
 		return
 	}
@@ -224,7 +224,7 @@ func (p *Plugin) await(ctx context.Context, changed <-chan struct{}) error {
 	case <-changed:
 		return nil
 	case <-patience.C:
-		return store.ErrNotReady
+		return delivery.ErrNotReady
 	case <-p.host.stopping:
 		return ErrStopped
 	case <-p.draining:

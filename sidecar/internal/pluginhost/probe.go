@@ -19,8 +19,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // ProbeConfig says how a [Probe] starts a plugin: as a [Host] would. The fields
@@ -361,12 +361,12 @@ func passedOver(path string) []string {
 
 // Deliver delivers an event to the plugin and returns what came of it. The
 // error is that of ctx.
-func (p *Probe) Deliver(ctx context.Context, e *store.Event) (store.Attempt, error) {
+func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attempt, error) {
 	if err := p.proc.link.acquire(ctx); err != nil && !errors.Is(err, errMoved) {
-		return store.Attempt{}, err
+		return delivery.Attempt{}, err
 	}
 	p.jobs++
-	t := store.Task{Job: store.Job{ID: p.jobs, Target: "plugin:" + p.Report.Name}, Event: e}
+	t := delivery.Task{Job: delivery.Job{ID: p.jobs, Target: "plugin:" + p.Report.Name}, Event: e}
 	a := newAttempt(t, p.Report.Name)
 	res, how := p.proc.link.exchange(ctx, wireEvent(t, "", p.cfg.Timeout, 0), p.cfg.Timeout, p.proc.limit.grace)
 	switch how {

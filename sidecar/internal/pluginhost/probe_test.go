@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // probeFile returns a plugin directory's file: a link to the test binary, which
@@ -209,13 +209,13 @@ func TestProbe(t *testing.T) {
 		len(slices.DeleteFunc(slices.Clone(r.Warnings), ofTestEvents)) > 0 {
 		t.Fatalf("%+v %v", p.Report, p.Report.Problem)
 	}
-	for do, want := range map[string]store.Outcome{"ack": store.OutcomeDone, "after": store.OutcomeRetry, "permanent": store.OutcomeDead, "panic": store.OutcomeRetry} {
+	for do, want := range map[string]delivery.Outcome{"ack": delivery.OutcomeDone, "after": delivery.OutcomeRetry, "permanent": delivery.OutcomeFailed, "panic": delivery.OutcomeRetry} {
 		a, err := p.Deliver(t.Context(), task(1, do).Event)
 		if err != nil || a.Outcome != want {
 			t.Errorf("%s: %+v, %v", do, a, err)
 		}
 	}
-	if a, err := p.Deliver(t.Context(), task(1, "exit").Event); err != nil || a.Outcome != store.OutcomeLost || !strings.Contains(a.Error, "exit status 7") {
+	if a, err := p.Deliver(t.Context(), task(1, "exit").Event); err != nil || a.Outcome != delivery.OutcomeLost || !strings.Contains(a.Error, "exit status 7") {
 		t.Errorf("exit: %+v, %v", a, err)
 	}
 	if a, err := p.Deliver(t.Context(), task(1, "ack").Event); err != nil || !strings.Contains(a.Error, "exit status 7") {
@@ -273,7 +273,7 @@ func TestProbe(t *testing.T) {
 			case !r.OK || r.Name != "crm" || !r.Stream:
 				t.Errorf("%s: %+v %+v", text, r, r.Problem)
 			default:
-				if a, err := p.Deliver(t.Context(), task(1, "permanent").Event); err != nil || a.Outcome != store.OutcomeDead {
+				if a, err := p.Deliver(t.Context(), task(1, "permanent").Event); err != nil || a.Outcome != delivery.OutcomeFailed {
 					t.Errorf("%+v, %v", a, err)
 				}
 			}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // TestPythonExample runs examples/python as it is, with the machine's Python.
@@ -39,7 +39,7 @@ func TestPythonExample(t *testing.T) {
 		t.Fatalf("status %+v", st)
 	}
 	const text = `{"data":{"payload":{"text":%q,"from":{"phone_number":"+15550100002"},"to":[{"phone_number":"+15550100001"}]}}}`
-	message := func(id, at, words string) store.Task {
+	message := func(id, at, words string) delivery.Task {
 		work := task(1, "message")
 		work.Event.ID, work.Event.Key, work.Event.OccurredAt = id, "id:"+id, at
 		work.Event.Body = fmt.Appendf(nil, text, words)
@@ -57,13 +57,13 @@ func TestPythonExample(t *testing.T) {
 		{"UNSUBSCRIBE", "8", "", "Unsubscribe", "out"},
 	}
 	for _, tt := range tests {
-		if a := deliver(t, p, message(tt.id, tt.at, tt.words)); a.Outcome != store.OutcomeDone || string(a.ResponseBody) != tt.want {
+		if a := deliver(t, p, message(tt.id, tt.at, tt.words)); a.Outcome != delivery.OutcomeDone || string(a.ResponseBody) != tt.want {
 			t.Errorf("%s: got %q, want %q: %+v", tt.name, a.ResponseBody, tt.want, a)
 		}
 	}
 	broken := message("9", "", "")
 	broken.Event.Body = []byte(`{"data":{"payload":{"to":[]}}}`)
-	if a := deliver(t, p, broken); a.Outcome != store.OutcomeDead || !strings.Contains(a.Error, "not a message with a sender") {
+	if a := deliver(t, p, broken); a.Outcome != delivery.OutcomeFailed || !strings.Contains(a.Error, "not a message with a sender") {
 		t.Errorf("no message at all: got %+v", a)
 	}
 
@@ -71,7 +71,7 @@ func TestPythonExample(t *testing.T) {
 	if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if a := deliver(t, p, message("10", "", "hello")); a.Outcome == store.OutcomeDone && string(a.ResponseBody) != "from a number that has opted out" {
+	if a := deliver(t, p, message("10", "", "hello")); a.Outcome == delivery.OutcomeDone && string(a.ResponseBody) != "from a number that has opted out" {
 		t.Errorf("after a crash: got %+v", a)
 	}
 	s.Stop()

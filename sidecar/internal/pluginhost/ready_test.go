@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // awaitReady waits until the plugin is ready, or is not.
@@ -37,7 +37,7 @@ func TestNotReady(t *testing.T) {
 		t.Helper()
 		began := time.Now()
 		a, err := p.Deliver(t.Context(), task(1, "ack"))
-		if !errors.Is(err, store.ErrNotReady) || time.Since(began) < hold {
+		if !errors.Is(err, delivery.ErrNotReady) || time.Since(began) < hold {
 			t.Errorf("after %v: %+v, %v", time.Since(began), a, err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestNotReady(t *testing.T) {
 		s.limits.hold = hold
 		s.start(t)
 		p := s.plugin(t, "single")
-		first, second := make(chan store.Attempt, 1), make(chan error, 1)
+		first, second := make(chan delivery.Attempt, 1), make(chan error, 1)
 		go func() { first <- deliver(t, p, task(1, "slow")) }()
 		s.log.wait(t, 1, "begun")
 		go func() {
@@ -79,17 +79,17 @@ func TestNotReady(t *testing.T) {
 		}()
 		check(t, s.SetEnabled(t.Context(), "single", false))
 		awaitReady(t, p, false)
-		if err := <-second; !errors.Is(err, store.ErrNotReady) {
+		if err := <-second; !errors.Is(err, delivery.ErrNotReady) {
 			t.Errorf("the one that waited: %v", err)
 		}
-		if a := <-first; a.Outcome != store.OutcomeDone {
+		if a := <-first; a.Outcome != delivery.OutcomeDone {
 			t.Errorf("the one that was sent: %+v", a)
 		}
 		_, changed := p.Ready()
 		check(t, s.SetEnabled(t.Context(), "single", true))
 		<-changed
 		awaitReady(t, p, true)
-		if a := deliver(t, p, task(2, "ack")); a.Outcome != store.OutcomeDone {
+		if a := deliver(t, p, task(2, "ack")); a.Outcome != delivery.OutcomeDone {
 			t.Errorf("enabled again: %+v", a)
 		}
 	})
@@ -104,13 +104,13 @@ func TestStaysReady(t *testing.T) {
 	p := s.plugin(t, "good")
 	p.suspects.crashed("delivery-2", 0, false)
 	p.suspects.crashed("delivery-2", 1, false)
-	slow, alone := make(chan store.Attempt, 1), make(chan store.Attempt, 1)
+	slow, alone := make(chan delivery.Attempt, 1), make(chan delivery.Attempt, 1)
 	go func() { slow <- deliver(t, p, task(1, "slow")) }()
 	s.log.wait(t, 1, "begun")
 	suspect := task(2, "ack")
 	suspect.Job.Attempts = 2
 	go func() { alone <- deliver(t, p, suspect) }()
-	if a, b := <-slow, <-alone; a.Outcome != store.OutcomeDone || b.Outcome != store.OutcomeDone {
+	if a, b := <-slow, <-alone; a.Outcome != delivery.OutcomeDone || b.Outcome != delivery.OutcomeDone {
 		t.Errorf("the one before %+v, the suspect %+v", a, b)
 	}
 	over, gaps := make(chan struct{}), make(chan int)

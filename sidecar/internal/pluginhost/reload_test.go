@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // version puts a program of its own digest somewhere: the test binary with
@@ -75,7 +75,7 @@ func (r *reloadSetup) load(t *testing.T) {
 				default:
 				}
 				a := deliver(t, r.p, task(int64(caller)<<32|i, "ack"))
-				if a.Outcome != store.OutcomeDone {
+				if a.Outcome != delivery.OutcomeDone {
 					t.Errorf("failed: %+v", a)
 					return
 				}

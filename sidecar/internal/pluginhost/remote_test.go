@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // certificate makes a certificate for 127.0.0.1 and returns its files.
@@ -89,7 +89,7 @@ func TestRemoteWithTLSAndToken(t *testing.T) {
 			}
 			s.start(t)
 			p := s.plugin(t, "far")
-			if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+			if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 				t.Errorf("got %+v", a)
 			}
 			if st := p.Status(); st.Credit != 3 { // of the server's 8
@@ -114,14 +114,14 @@ func TestRemoteServerLivesByItself(t *testing.T) {
 	s := remote()
 	s.log.wait(t, 2, "plugin is down", "remote plugin at unix:"+socket, "no such file")
 	startFar(t, nil, "HS_TEST_LISTEN=unix "+socket)
-	if a := deliver(t, s.plugin(t, "far"), task(1, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, s.plugin(t, "far"), task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("got %+v", a)
 	}
 	s.Stop()
 	s.log.wait(t, 1, "INFO plugin stopped")
 
 	s = remote()
-	if a := deliver(t, s.plugin(t, "far"), task(2, "ack")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, s.plugin(t, "far"), task(2, "ack")); a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the next host: got %+v", a)
 	}
 	if st := s.plugin(t, "far").Status(); st.Restarts != 0 || st.PID != 0 {

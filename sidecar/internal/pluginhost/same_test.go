@@ -18,7 +18,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
 	"github.com/hookswitch/hookswitch/plugins/sdk"
 	"github.com/hookswitch/hookswitch/plugins/sdk/sdktest"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // sameHandlers are the handlers that give the same results wherever they run:
@@ -130,13 +130,13 @@ func inProcess(t *testing.T) func(*testing.T, []byte) sdktest.Result {
 	return func(t *testing.T, body []byte) sdktest.Result {
 		job++
 		e := webhook.Decode("application/json", body)
-		a := deliver(t, p, store.Task{
-			Job: store.Job{ID: job, Target: p.Name()},
-			Event: &store.Event{DeliveryID: fmt.Sprint("delivery-", job), ID: e.ID, Type: e.Type, Key: e.Key(), Body: body, ReceivedAt: time.Now(),
+		a := deliver(t, p, delivery.Task{
+			Job: delivery.Job{ID: job, Target: p.Name()},
+			Event: &delivery.Event{DeliveryID: fmt.Sprint("delivery-", job), ID: e.ID, Type: e.Type, Key: e.Key(), Body: body, ReceivedAt: time.Now(),
 				Header: [][2]string{{"Content-Type", "application/json"}}},
 		})
-		outcome := map[store.Outcome]webhook.Outcome{
-			store.OutcomeDone: webhook.Done, store.OutcomeRetry: webhook.Retry, store.OutcomeDead: webhook.Dead,
+		outcome := map[delivery.Outcome]webhook.Outcome{
+			delivery.OutcomeDone: webhook.Done, delivery.OutcomeRetry: webhook.Retry, delivery.OutcomeFailed: webhook.Dead,
 		}[a.Outcome]
 		return sdktest.Result{Outcome: outcome, After: a.RetryAfter, Reason: string(a.ResponseBody)}
 	}

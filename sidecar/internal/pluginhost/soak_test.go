@@ -13,14 +13,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // persist delivers an event as the dispatcher does: again after what is lost.
-func persist(ctx context.Context, p *Plugin, work store.Task) (last store.Attempt, lost int, err error) {
+func persist(ctx context.Context, p *Plugin, work delivery.Task) (last delivery.Attempt, lost int, err error) {
 	for {
 		last, err = p.Deliver(ctx, work)
-		if err != nil || last.Outcome != store.OutcomeLost {
+		if err != nil || last.Outcome != delivery.OutcomeLost {
 			return last, lost, err
 		}
 		lost++
@@ -56,7 +56,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 			work := task(job, "slow") // 300 ms
 			wg.Go(func() {
 				a, n, err := persist(ctx, p, work)
-				if err != nil || a.Outcome != store.OutcomeDone {
+				if err != nil || a.Outcome != delivery.OutcomeDone {
 					t.Errorf("event %d: %+v, %v", work.Job.ID, a, err)
 				}
 				mu.Lock()
@@ -69,7 +69,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 		killed := time.Now()
 		check(t, syscall.Kill(pid, syscall.SIGKILL))
 		probe := task(-job, "ack")
-		if a, _, err := persist(ctx, p, probe); err != nil || a.Outcome != store.OutcomeDone {
+		if a, _, err := persist(ctx, p, probe); err != nil || a.Outcome != delivery.OutcomeDone {
 			t.Fatalf("the next event: %+v, %v", a, err)
 		}
 		waits = append(waits, time.Since(killed))
@@ -99,9 +99,9 @@ func TestPoisonAmongOthers(t *testing.T) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range int64(40) {
-		do, want := "slow", store.OutcomeDone
+		do, want := "slow", delivery.OutcomeDone
 		if i == 20 {
-			do, want = "exit", store.OutcomeDead
+			do, want = "exit", delivery.OutcomeFailed
 		}
 		wg.Go(func() {
 			a, lost, err := persist(ctx, p, task(i, do))

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func TestStop(t *testing.T) {
@@ -23,14 +23,14 @@ func TestStop(t *testing.T) {
 		s := startSetup(t, func(c *Config) { c.Env = append(c.Env, "HS_TEST_ALIVE") }, "good")
 		p := s.plugin(t, "good")
 		const events = 10
-		attempts := make(chan store.Attempt, events)
+		attempts := make(chan delivery.Attempt, events)
 		for i := range events {
 			go func() { attempts <- deliver(t, p, task(int64(i), "slow")) }()
 		}
 		s.log.wait(t, events, "begun")
 		s.Stop()
 		for range events {
-			if a := <-attempts; a.Outcome != store.OutcomeDone {
+			if a := <-attempts; a.Outcome != delivery.OutcomeDone {
 				t.Errorf("got %+v", a)
 			}
 		}
@@ -45,7 +45,7 @@ func TestStop(t *testing.T) {
 	})
 	t.Run("does not wait for handlers longer than the drain", func(t *testing.T) {
 		s := startSetup(t, func(c *Config) { c.DrainTimeout = 50 * time.Millisecond }, "good")
-		done := make(chan store.Attempt, 1)
+		done := make(chan delivery.Attempt, 1)
 		go func() { done <- deliver(t, s.plugin(t, "good"), task(1, "hang")) }()
 		s.log.wait(t, 1, "begun")
 		begun := time.Now()
@@ -53,7 +53,7 @@ func TestStop(t *testing.T) {
 		if took := time.Since(begun); took > 5*time.Second {
 			t.Errorf("took %v", took)
 		}
-		if a := <-done; a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
+		if a := <-done; a.Outcome != delivery.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -87,7 +87,7 @@ func TestStop(t *testing.T) {
 	t.Run("a plugin ignores the signals that a group gets", func(t *testing.T) {
 		s := startSetup(t, nil, "good")
 		p := s.plugin(t, "good")
-		done := make(chan store.Attempt, 1)
+		done := make(chan delivery.Attempt, 1)
 		go func() { done <- deliver(t, p, task(1, "slow")) }()
 		s.log.wait(t, 1, "begun")
 		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -96,7 +96,7 @@ func TestStop(t *testing.T) {
 			}
 		}
 		s.Stop()
-		if a := <-done; a.Outcome != store.OutcomeDone {
+		if a := <-done; a.Outcome != delivery.OutcomeDone {
 			t.Errorf("got %+v", a)
 		}
 	})
@@ -107,13 +107,13 @@ func TestStop(t *testing.T) {
 func TestPluginEndsWithItsLifeline(t *testing.T) {
 	s := startSetup(t, nil, "good")
 	p := s.plugin(t, "good")
-	done := make(chan store.Attempt, 1)
+	done := make(chan delivery.Attempt, 1)
 	go func() { done <- deliver(t, p, task(1, "slow")) }()
 	s.log.wait(t, 1, "begun")
 	p.mu.Lock()
 	p.ready.run.cut()
 	p.mu.Unlock()
-	if a := <-done; a.Outcome != store.OutcomeDone {
+	if a := <-done; a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the event that it had: got %+v", a)
 	}
 	s.log.wait(t, 1, "plugin is down", "exit status 0")
@@ -125,7 +125,7 @@ func TestPluginEndsWithItsLifeline(t *testing.T) {
 	p.mu.Lock()
 	p.ready.run.cut()
 	p.mu.Unlock()
-	if a := <-done; a.Outcome != store.OutcomeLost || a.FinishedAt.Sub(a.StartedAt) > 5*time.Second {
+	if a := <-done; a.Outcome != delivery.OutcomeLost || a.FinishedAt.Sub(a.StartedAt) > 5*time.Second {
 		t.Errorf("the event that hung: got %+v", a)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func TestStart(t *testing.T) {
@@ -73,7 +73,7 @@ func TestStart(t *testing.T) {
 				}
 			}
 			if tt.state == StateReady {
-				if a := deliver(t, s.Plugins()[0], task(1, "ack")); a.Outcome != store.OutcomeDone {
+				if a := deliver(t, s.Plugins()[0], task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 					t.Errorf("got %+v", a)
 				}
 			}
@@ -121,14 +121,14 @@ func TestStartTellsWhatPluginsWant(t *testing.T) {
 func TestOutputCannotHurtTheHost(t *testing.T) {
 	s := startSetup(t, func(c *Config) { c.Timeout = soon }, "good")
 	p := s.plugin(t, "good")
-	if a := deliver(t, p, task(1, "stderr")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(1, "stderr")); a.Outcome != delivery.OutcomeDone {
 		t.Fatalf("got %+v", a)
 	}
 	s.log.wait(t, 100, `INFO {"@message":1,"@level":{},"@timestamp":[]}`, "stream=stderr")
 	s.log.wait(t, 100, "INFO seven")
 	s.log.wait(t, 1, "ERROR pino speaks", "plugin=good", "n=1")
 	pid := p.Status().PID
-	if a := deliver(t, p, task(2, "flood")); a.Outcome != store.OutcomeDone {
+	if a := deliver(t, p, task(2, "flood")); a.Outcome != delivery.OutcomeDone {
 		t.Fatalf("got %+v", a)
 	}
 	st := p.Status()
@@ -190,7 +190,7 @@ func TestHungPluginIsReplaced(t *testing.T) {
 		p := s.plugin(t, "good")
 		pause(t, p.Status().PID)
 		s.log.wait(t, 2, "plugin is ready")
-		if a := deliver(t, p, task(1, "ack")); a.Outcome != store.OutcomeDone {
+		if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
 			t.Errorf("got %+v", a)
 		}
 		if got := p.Status().LastError; !strings.Contains(got, "3 pings in a row failed") {
@@ -203,7 +203,7 @@ func TestHungPluginIsReplaced(t *testing.T) {
 		s.limits.dump = soon
 		s.start(t)
 		a := deliver(t, s.plugin(t, "mute"), task(1, "ack"))
-		if a.Outcome != store.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
+		if a.Outcome != delivery.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
 			t.Errorf("got %+v", a)
 		}
 		s.log.wait(t, 1, "SIGQUIT: quit", "stream=stderr")
@@ -216,7 +216,7 @@ func TestHungPluginIsReplaced(t *testing.T) {
 		if a := deliver(t, p, task(1, "hang")); !slices.Equal(a.ErrorCodes, []int{75000}) {
 			t.Errorf("got %+v", a)
 		}
-		if a := deliver(t, p, task(2, "ack")); a.Outcome != store.OutcomeDone {
+		if a := deliver(t, p, task(2, "ack")); a.Outcome != delivery.OutcomeDone {
 			t.Errorf("got %+v", a)
 		}
 		if got := p.Status().LastError; !strings.Contains(got, "credit is spent") {

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 const (
@@ -123,23 +123,23 @@ func (s *suspects) count() (n int) {
 
 // concludeLost completes the record of an event with which the process died,
 // for the crashes-th time in a row.
-func concludeLost(a *store.Attempt, cause error, crashes int) {
+func concludeLost(a *delivery.Attempt, cause error, crashes int) {
 	a.FinishedAt = time.Now()
 	a.ErrorCodes = []int{codeLost}
 	if crashes >= suspectDead {
-		a.Outcome = store.OutcomeDead
+		a.Outcome = delivery.OutcomeFailed
 		a.Error = fmt.Sprintf("plugin_crashed: the plugin died with this event %d times in a row, the last time with nothing else to do: %v", crashes, cause)
 		return
 	}
-	a.Outcome, a.RetryAfter = store.OutcomeLost, crashRetry
+	a.Outcome, a.RetryAfter = delivery.OutcomeLost, crashRetry
 	a.Error = fmt.Sprintf("plugin died with the event: %v", cause)
 }
 
 // concludeStopped completes the record of an event that the host took away from
 // the plugin: it was stopped, and did not finish in time.
-func concludeStopped(a *store.Attempt, cause error) {
+func concludeStopped(a *delivery.Attempt, cause error) {
 	a.FinishedAt = time.Now()
-	a.Outcome, a.RetryAfter = store.OutcomeLost, crashRetry
+	a.Outcome, a.RetryAfter = delivery.OutcomeLost, crashRetry
 	a.ErrorCodes = []int{codeLost}
 	a.Error = fmt.Sprintf("plugin was stopped before it was done with the event: %v", cause)
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // VerifyConfig says how [Verify] starts a plugin and what it sends.
@@ -16,7 +16,7 @@ type VerifyConfig struct {
 	ProbeConfig
 
 	// Event makes a new event that fits one of the patterns. Required.
-	Event func(patterns []string) (*store.Event, error)
+	Event func(patterns []string) (*delivery.Event, error)
 }
 
 // Check is one rule of the protocol, and whether a plugin keeps it.
@@ -143,7 +143,7 @@ type session struct {
 	v     *verifier
 	post  courier
 	next  uint64          // seq
-	again *store.Event    // the last event that was sent
+	again *delivery.Event // the last event that was sent
 	odd   map[string]bool // what the plugin did that it must not do
 
 	failed bool // a check

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // TestVerify: a plugin that keeps the rules passes, and one that breaks a rule
@@ -32,7 +32,7 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*store.Event, error) { return task(1, test.do).Event, nil }}
+			cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*delivery.Event, error) { return task(1, test.do).Event, nil }}
 			cfg.Timeout = soon
 			if name == "lines" {
 				cfg.StartTimeout = time.Second

@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 func (s *session) client() pluginpb.PluginServiceClient {
@@ -99,7 +99,7 @@ func (s *session) openWire(w *wire) (string, error) {
 }
 
 // events makes new ones. edit may change each before it is sent.
-func (s *session) events(n int, edit func(*store.Event)) ([]*pluginpb.Event, error) {
+func (s *session) events(n int, edit func(*delivery.Event)) ([]*pluginpb.Event, error) {
 	list := make([]*pluginpb.Event, 0, n)
 	for range n {
 		e, err := s.v.cfg.Event(s.Report.Patterns)
@@ -115,10 +115,10 @@ func (s *session) events(n int, edit func(*store.Event)) ([]*pluginpb.Event, err
 }
 
 // wire returns an event as it is sent.
-func (s *session) wire(e *store.Event, attempts int) *pluginpb.Event {
+func (s *session) wire(e *delivery.Event, attempts int) *pluginpb.Event {
 	s.again = e
 	s.next++
-	w := wireEvent(store.Task{Job: store.Job{ID: int64(s.next), Attempts: attempts}, Event: e}, "", s.cfg.Timeout, 0)
+	w := wireEvent(delivery.Task{Job: delivery.Job{ID: int64(s.next), Attempts: attempts}, Event: e}, "", s.cfg.Timeout, 0)
 	w.Seq = s.next
 	return w
 }
@@ -184,7 +184,7 @@ func (s *session) lifeSign(err error) error {
 
 // unusualText changes a body in ways that its form allows.
 func (s *session) unusualText() (string, error) {
-	return s.deliver(s.events(1, func(e *store.Event) {
+	return s.deliver(s.events(1, func(e *delivery.Event) {
 		if body := bytes.TrimSpace(e.Body); len(body) > 2 && body[0] == '{' && body[len(body)-1] == '}' {
 			const text = "\u2028\u2029\u0085\ufeff\U0001f4f1e\u0301 \u202e" + `\u0000\ud83d\/\"\r\n`
 			e.Body = slices.Concat(body[:len(body)-1], []byte(`,"hookswitch_verify":"`+text+`"}`))
@@ -203,7 +203,7 @@ func (s *session) fullCredit() (string, error) {
 }
 
 func (s *session) largeEvent() (string, error) {
-	return s.deliver(s.events(1, func(e *store.Event) {
+	return s.deliver(s.events(1, func(e *delivery.Event) {
 		pad := bytes.Repeat([]byte(" "), max(0, verifyBody-len(e.Body)))
 		if len(e.Body) > 0 && e.Body[0] != '{' { // a form
 			copy(pad, "&Padding=")
@@ -221,7 +221,7 @@ func (s *session) repeatedEvent() (string, error) {
 }
 
 func (s *session) brokenBody() (string, error) {
-	got, err := s.deliver(s.events(1, func(e *store.Event) { e.Body = []byte("{\"data\":{\xff\x00") }))
+	got, err := s.deliver(s.events(1, func(e *delivery.Event) { e.Body = []byte("{\"data\":{\xff\x00") }))
 	if err == nil {
 		_, err = s.deliver(s.events(1, nil))
 	}
@@ -229,7 +229,7 @@ func (s *session) brokenBody() (string, error) {
 }
 
 func (s *session) oddHeaders() (string, error) {
-	return s.deliver(s.events(1, func(e *store.Event) {
+	return s.deliver(s.events(1, func(e *delivery.Event) {
 		e.Header = append(e.Header, [2]string{"X-Twice", "1"}, [2]string{"X-Twice", "2"}, [2]string{"X-Bytes", "\xff\xfe"}, [2]string{"X-Empty", ""})
 	}))
 }

@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // verifyManifest runs a manifest through the rules, and compares the checks
 // that fail and those that are skipped with what they are expected to say.
 func verifyManifest(t *testing.T, path string, timeout time.Duration, failed, skipped map[string]string) map[string]Check {
 	t.Helper()
-	cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*store.Event, error) {
+	cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*delivery.Event, error) {
 		e := task(1, "ack").Event
 		e.Body = []byte(`{"data":{}}`)
 		return e, nil
@@ -155,7 +155,7 @@ func TestVerifyIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*store.Event, error) {
+	cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*delivery.Event, error) {
 		cancel()
 		return task(1, "ack").Event, nil
 	}}
