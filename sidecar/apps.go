@@ -14,6 +14,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 // defaultForward is the target of events that no route takes.
@@ -50,7 +51,7 @@ func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
-	a.key = PublicText(key)
+	a.key = keyfile.PublicText(key)
 	if cfg.ForwardTo != "" {
 		if _, err := s.addApp(a, old, cfg, key, "HOOKSWITCH_FORWARD_TO", Route{Name: "default", To: cfg.ForwardTo}); err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 )
 
@@ -107,7 +108,7 @@ func (c *Config) validateForward(problem *ConfigError) {
 		problem.add("HOOKSWITCH_RETRY_ON", err.Error())
 	}
 	if c.ForwardKey != "" {
-		if _, err := parseSeed(string(c.ForwardKey)); err != nil {
+		if _, err := keyfile.Parse(string(c.ForwardKey)); err != nil {
 			problem.add("HOOKSWITCH_FORWARD_KEY", err.Error())
 		}
 	}

@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // Setting is one setting as it is in effect, without what is secret.
@@ -48,6 +49,6 @@ func (c *Config) derived() map[string]string {
 	return map[string]string{
 		"HOOKSWITCH_STORE":        "file:" + dir,
 		"HOOKSWITCH_DATA_DIR":     dir,
-		"HOOKSWITCH_ADMIN_SOCKET": adminSocket(dir),
+		"HOOKSWITCH_ADMIN_SOCKET": instance.AdminSocket(dir),
 	}
 }

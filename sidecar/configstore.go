@@ -1,8 +1,11 @@
 package sidecar
 
 import (
+	"crypto/ed25519"
 	"path/filepath"
 	"strings"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 // Dir returns the data directory: DataDir, or what follows from Store. Its
@@ -68,4 +71,18 @@ func (c *Config) Forwards() (lines []string) {
 		lines = append(lines, redactURL(c.ForwardTo))
 	}
 	return lines
+}
+
+// LoadForwardKey returns the key that signs forwarded requests: that of
+// ForwardKey, or else the one in the data directory dir, which is made if there
+// is none.
+func (c *Config) LoadForwardKey(dir string) (ed25519.PrivateKey, error) {
+	if c.ForwardKey == "" {
+		return keyfile.Load(dir, keyfile.Forward)
+	}
+	key, err := keyfile.Parse(string(c.ForwardKey))
+	if err != nil {
+		return nil, newConfigError("HOOKSWITCH_FORWARD_KEY", err.Error())
+	}
+	return key, nil
 }

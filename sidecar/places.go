@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -20,7 +22,7 @@ const placesEvery = 2 * time.Second
 // All of it belongs to Run.
 type places struct {
 	s    *Sidecar
-	here Instance
+	here instance.Info
 	made *adminapi.Socket // the last that was made again, or nil
 
 	lost map[string]string // by file: what was said about it, until it is well again
@@ -47,7 +49,7 @@ func (s *Sidecar) needPlaces(store any) {
 // keepPlaces makes again what others have removed, until ctx ends: the admin
 // socket, without which no command finds the sidecar and the service manager
 // takes it for dead; run.json; and the lock.
-func (s *Sidecar) keepPlaces(ctx context.Context, here Instance) error {
+func (s *Sidecar) keepPlaces(ctx context.Context, here instance.Info) error {
 	p := &places{s: s, here: here, lost: make(map[string]string)}
 	t := time.NewTicker(placesEvery)
 	defer t.Stop()
@@ -74,9 +76,9 @@ func (p *places) look() {
 		}
 	}
 	if _, err := os.Stat(dir); err == nil {
-		p.keepInstance(filepath.Join(dir, instanceFile))
+		p.keepInstance(filepath.Join(dir, instance.File))
 	}
-	p.lookAtKey(filepath.Join(dir, ForwardKey))
+	p.lookAtKey(filepath.Join(dir, keyfile.Forward))
 }
 
 func (p *places) keepSocket() {
@@ -117,21 +119,21 @@ func (s *Sidecar) homeless() bool {
 }
 
 func (p *places) keepInstance(path string) {
-	have, err := FindInstance(p.s.dir)
+	have, err := instance.Find(p.s.dir)
 	switch {
 	case err == nil && have == p.here:
-		delete(p.lost, instanceFile)
+		delete(p.lost, instance.File)
 		return
-	case err == nil && have.isOther(p.here):
+	case err == nil && have.IsOther(p.here):
 		// Two that replace each other's file would do so for ever.
-		p.failed(instanceFile, "run.json is that of another sidecar, which runs on a directory that has taken the place of this one's: commands do not find this sidecar", nil)
+		p.failed(instance.File, "run.json is that of another sidecar, which runs on a directory that has taken the place of this one's: commands do not find this sidecar", nil)
 		return
 	}
-	if err := p.here.write(p.s.dir); err != nil {
-		p.failed(instanceFile, "run.json was removed or replaced, and cannot be made again: commands do not find this sidecar", err)
+	if err := p.here.Write(p.s.dir); err != nil {
+		p.failed(instance.File, "run.json was removed or replaced, and cannot be made again: commands do not find this sidecar", err)
 		return
 	}
-	p.restored(instanceFile, path)
+	p.restored(instance.File, path)
 }
 
 // lookAtKey compares the file of the key with what is in use. It is not made
@@ -141,13 +143,13 @@ func (p *places) lookAtKey(path string) {
 	if using == "" || p.s.Config().ForwardKey != "" {
 		return
 	}
-	key, err := readKey(path)
+	key, err := keyfile.Read(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		p.replaced(path, "the key that signs forwarded requests was removed: it stays in use until the next start, which makes another one that the app does not trust")
 	case err != nil:
 		p.replaced(path, "the key that signs forwarded requests cannot be read any more: it stays in use, but the next start fails")
-	case PublicText(key) != using:
+	case keyfile.PublicText(key) != using:
 		p.replaced(path, "the file of the key that signs forwarded requests holds another key, which the next start or reload uses: give the app its public key")
 	default:
 		delete(p.lost, path)

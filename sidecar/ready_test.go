@@ -16,6 +16,8 @@ import (
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 // TestReadinessFollowsAccepts: a sidecar whose accepts fail is not ready, also
@@ -153,7 +155,7 @@ func TestAnotherTakesTheDirectory(t *testing.T) {
 	now := start(t, edit)
 	before.eventually("that it has lost its place", func() bool { return len(before.log.with("run.json is that of another sidecar")) == 1 })
 	before.stop()
-	if here, err := sidecar.FindInstance(dir); err != nil || here != now.at {
+	if here, err := instance.Find(dir); err != nil || here != now.at {
 		t.Errorf("commands find %+v (%v), want %+v", here, err, now.at)
 	}
 	if said := now.log.with(`"code":"file-restored"`); len(said) != 0 {
@@ -166,7 +168,7 @@ func TestAnotherTakesTheDirectory(t *testing.T) {
 func TestFilesAreRestored(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	r := start(t, func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" })
-	for _, path := range []string{r.at.Socket, filepath.Join(dir, "run.json"), filepath.Join(dir, "lock"), filepath.Join(dir, sidecar.ForwardKey)} {
+	for _, path := range []string{r.at.Socket, filepath.Join(dir, "run.json"), filepath.Join(dir, "lock"), filepath.Join(dir, keyfile.Forward)} {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
@@ -183,14 +185,14 @@ func TestFilesAreRestored(t *testing.T) {
 		return resp.StatusCode == http.StatusOK
 	})
 	r.eventually("run.json", func() bool {
-		here, err := sidecar.FindInstance(dir)
+		here, err := instance.Find(dir)
 		return err == nil && here == r.at
 	})
 	r.eventually("the lock", func() bool { _, err := os.Stat(filepath.Join(dir, "lock")); return err == nil })
 	r.eventually("warnings", func() bool {
 		return len(r.log.with(`"code":"file-restored"`)) == 3 && len(r.log.with(`"code":"key-replaced"`)) == 1
 	})
-	if err := os.WriteFile(filepath.Join(dir, sidecar.ForwardKey), []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, keyfile.Forward), []byte("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.eventually("a warning of another key", func() bool { return len(r.log.with("holds another key")) == 1 })

@@ -16,6 +16,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -186,7 +187,7 @@ func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 		ring = new(webhook.KeyRing) // in dev the only key may be our own
 	}
 	if s.opts.Dev {
-		key, err := LoadKey(s.dir, DevKey)
+		key, err := keyfile.Load(s.dir, keyfile.Dev)
 		if err != nil {
 			return nil, fmt.Errorf("sidecar: %w", err)
 		}
@@ -195,6 +196,11 @@ func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 		}
 	}
 	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody)}, nil
+}
+
+// withKey returns a ring with the keys of ring and one more.
+func withKey(ring *webhook.KeyRing, label string, public ed25519.PublicKey) (*webhook.KeyRing, error) {
+	return webhook.NewKeyRing(append(ring.Keys(), webhook.Key{Label: label, Public: public})...)
 }
 
 func (s *Sidecar) logReload(ctx context.Context, r Reloaded) {

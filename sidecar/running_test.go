@@ -21,6 +21,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // soon bounds every wait of a test. Nothing but a failure waits for it.
@@ -30,7 +31,7 @@ const soon = 30 * time.Second
 // that it forwards to.
 type running struct {
 	t   *testing.T
-	at  sidecar.Instance
+	at  instance.Info
 	key ed25519.PrivateKey // that webhooks are signed with
 	log *lines
 

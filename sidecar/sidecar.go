@@ -27,6 +27,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
@@ -180,7 +181,7 @@ func (s *Sidecar) listen() (err error) {
 	}
 	path := s.cfg.AdminSocket
 	if path == "" {
-		path = adminSocket(s.dir)
+		path = instance.AdminSocket(s.dir)
 	}
 	s.socketPath = path
 	if s.place, err = adminapi.ListenSocket(path); err != nil {
@@ -192,7 +193,7 @@ func (s *Sidecar) listen() (err error) {
 
 // publicURL returns the base URL of webhooks.
 func (s *Sidecar) publicURL() string {
-	url := baseURL(s.public.Addr())
+	url := instance.BaseURL(s.public.Addr())
 	if s.certificate.Load() != nil {
 		url = "https" + strings.TrimPrefix(url, "http")
 	}
@@ -200,17 +201,17 @@ func (s *Sidecar) publicURL() string {
 }
 
 // Addresses returns where the sidecar can be reached from this machine.
-func (s *Sidecar) Addresses() Instance {
-	here := Instance{
+func (s *Sidecar) Addresses() instance.Info {
+	here := instance.Info{
 		PID:      os.Getpid(),
 		Webhooks: s.publicURL() + s.cfg.Paths[0],
-		Admin:    baseURL(s.adminNet.Addr()),
+		Admin:    instance.BaseURL(s.adminNet.Addr()),
 		Socket:   s.socketPath,
 		Dev:      s.opts.Dev,
-		Metrics:  baseURL(s.adminNet.Addr()) + "/metrics",
+		Metrics:  instance.BaseURL(s.adminNet.Addr()) + "/metrics",
 	}
 	if s.metricsNet != nil {
-		here.Metrics = baseURL(s.metricsNet.Addr()) + "/metrics"
+		here.Metrics = instance.BaseURL(s.metricsNet.Addr()) + "/metrics"
 	}
 	return here
 }
@@ -249,10 +250,10 @@ func (s *Sidecar) Run(ctx context.Context) error { return s.RunReady(ctx, func()
 func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	defer s.close()
 	here := s.Addresses()
-	if err := here.write(s.dir); err != nil {
+	if err := here.Write(s.dir); err != nil {
 		return fmt.Errorf("sidecar: %w", err)
 	}
-	defer here.remove(s.dir)
+	defer here.Remove(s.dir)
 
 	// Each part gets a context of its own, which only its turn to stop ends.
 	background := context.WithoutCancel(ctx)

@@ -2,14 +2,9 @@ package sidecar
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
-
-	"github.com/google/uuid"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -38,7 +33,7 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 	if s.lock, err = dirlock.Take(s.dir); err != nil {
 		return nil, err
 	}
-	name, err := instanceName(s.dir)
+	name, err := instance.Name(s.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -55,27 +50,4 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 // signs reports whether requests are forwarded with a signature of our own.
 func (s *Sidecar) signs() bool {
 	return len(s.cfg.Forwards()) > 0 && s.cfg.ForwardSign != "none" && s.cfg.ForwardSign != "passthrough"
-}
-
-// instanceName returns the name of this sidecar among those that share a
-// database. It stays the same when the sidecar is restarted on this machine, so
-// that it finds its own jobs. The machine's name is part of it, because a data
-// directory may be copied to another one.
-func instanceName(dir string) (string, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	path := filepath.Join(dir, "instance")
-	text, err := os.ReadFile(path)
-	id, parseErr := uuid.Parse(strings.TrimSpace(string(text)))
-	if err != nil || parseErr != nil {
-		// Whoever loses it gets a new name and waits for the lease of the
-		// old one: nothing to be careful about.
-		id = uuid.New()
-		if err := os.WriteFile(path, []byte(id.String()+"\n"), 0o600); err != nil {
-			return "", fmt.Errorf("name this sidecar: %w", err)
-		}
-	}
-	return host + "/" + id.String(), nil
 }

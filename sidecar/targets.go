@@ -10,6 +10,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -65,7 +66,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 	}
 	s.plugins, err = pluginhost.New(pluginhost.Config{
 		Dir:          s.cfg.PluginDir,
-		RunDir:       runDir(s.dir),
+		RunDir:       instance.RunDir(s.dir),
 		StateDir:     filepath.Join(s.dir, "plugins"),
 		Trust:        s.trust(),
 		Watch:        s.cfg.PluginWatch,

@@ -76,6 +76,8 @@ var table = []row{
 	{pattern: "sidecar/internal/telemetry/...", layer: aside},
 	{pattern: "sidecar/internal/clock", layer: aside},
 	{pattern: "sidecar/internal/dirlock", layer: aside},
+	{pattern: "sidecar/internal/instance", layer: aside},
+	{pattern: "sidecar/internal/keyfile", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/listen", layer: aside},
 	{pattern: "sidecar/internal/rawjson", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/sdnotify", layer: aside},

@@ -29,7 +29,6 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
 )
 
 const root = "../../.."
@@ -319,8 +318,12 @@ func (s *stage) until(what string, done func() error) {
 }
 
 func (s *stage) sidecarReady() error {
-	here, err := sidecar.FindInstance(s.dir + "/data")
+	text, err := os.ReadFile(s.dir + "/data/run.json")
 	if err != nil {
+		return err
+	}
+	var here struct{ Admin string }
+	if err := json.Unmarshal(text, &here); err != nil {
 		return err
 	}
 	return get(here.Admin+"/readyz", nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/backup"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 func backupCommand(stdout io.Writer) *cli.Command {
@@ -34,7 +35,7 @@ func backupCommand(stdout io.Writer) *cli.Command {
 				return err
 			}
 			m, err := backup.Source{
-				Dir: dir, Keys: []string{sidecar.ForwardKey, sidecar.DevKey}, URL: cfg.DatabaseURL(),
+				Dir: dir, Keys: []string{keyfile.Forward, keyfile.Dev}, URL: cfg.DatabaseURL(),
 				Version: version, Missing: notInBackup(cfg),
 			}.Write(ctx, dest)
 			if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // client talks to the admin API of a running sidecar.
@@ -49,7 +50,7 @@ func connect(c *cli.Command) (*client, error) {
 	}
 	addr := c.String("addr")
 	if addr == "" {
-		here, err := sidecar.FindInstance(dir)
+		here, err := instance.Find(dir)
 		switch {
 		case err == nil:
 			addr = "unix://" + here.Socket

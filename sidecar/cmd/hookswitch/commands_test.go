@@ -22,7 +22,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // patience bounds every wait of a script. It is only spent on failure.
@@ -134,7 +134,7 @@ func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
 func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 	dir := ts.Getenv("HOOKSWITCH_DATA_DIR")
 	until(ts, func() error {
-		here, err := sidecar.FindInstance(dir)
+		here, err := instance.Find(dir)
 		if err != nil {
 			return err
 		}
@@ -161,14 +161,14 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 
 // sigterm: tells the sidecar to stop, as a service manager does.
 func cmdSigterm(ts *testscript.TestScript, _ bool, _ []string) {
-	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
+	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
 }
 
 // sighup: tells the sidecar to read its configuration again.
 func cmdSighup(ts *testscript.TestScript, _ bool, _ []string) {
-	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
+	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	ts.Check(syscall.Kill(here.PID, syscall.SIGHUP))
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // crashConcurrency is how many attempts at a target are in flight at a kill. A
@@ -201,7 +201,7 @@ func (d *crashDriver) start(t *testing.T, m *member) {
 	}
 	deadline := time.Now().Add(patience)
 	for ; ; <-time.After(2 * time.Millisecond) {
-		here, err := sidecar.FindInstance(m.dir)
+		here, err := instance.Find(m.dir)
 		if err == nil && here.PID == m.cmd.Process.Pid {
 			res, err := http.Get(here.Admin + "/readyz")
 			if err == nil {

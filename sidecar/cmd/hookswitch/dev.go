@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -160,12 +161,12 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 
 // running returns the sidecar that runs on the data directory of cfg, if one
 // answers.
-func running(ctx context.Context, cfg sidecar.Config) (sidecar.Instance, bool) {
+func running(ctx context.Context, cfg sidecar.Config) (instance.Info, bool) {
 	dir, err := cfg.Dir()
 	if err != nil {
-		return sidecar.Instance{}, false
+		return instance.Info{}, false
 	}
-	here, err := sidecar.FindInstance(dir)
+	here, err := instance.Find(dir)
 	if err != nil {
 		return here, false
 	}
@@ -181,7 +182,7 @@ func running(ctx context.Context, cfg sidecar.Config) (sidecar.Instance, bool) {
 
 // attach shows what a sidecar does that runs already, in place of a second one
 // on its data directory.
-func attach(ctx context.Context, c *cli.Command, here sidecar.Instance, stdout, stderr io.Writer) error {
+func attach(ctx context.Context, c *cli.Command, here instance.Info, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "hookswitch runs here already (pid %d): showing what it does\n\n", here.PID)
 	fmt.Fprintf(stdout, "  receives   %s\n  records    %s/v2/webhook_deliveries\n\n", here.Webhooks, here.Admin)
 	for _, flag := range []string{"forward-to", "plugins", "listen", "admin-listen"} {

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 // keysCommand prints public keys. The secret halves never leave their files.
@@ -34,14 +35,14 @@ func keysCommand(stdout io.Writer) *cli.Command {
 				switch c.String("output") {
 				case "text":
 				case "json":
-					return json.NewEncoder(stdout).Encode(map[string]string{"name": name, "public_key": sidecar.PublicText(key)})
+					return json.NewEncoder(stdout).Encode(map[string]string{"name": name, "public_key": keyfile.PublicText(key)})
 				default:
 					return usageError("--output: use text or json")
 				}
 				if c.Bool("export") {
 					fmt.Fprint(stdout, "export TELNYX_PUBLIC_KEY=")
 				}
-				fmt.Fprintln(stdout, sidecar.PublicText(key))
+				fmt.Fprintln(stdout, keyfile.PublicText(key))
 				return nil
 			},
 		}
@@ -53,7 +54,7 @@ func keysCommand(stdout io.Writer) *cli.Command {
 			show("forward", "the key that the app behind the sidecar verifies with", (*sidecar.Config).LoadForwardKey),
 			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",
 				func(_ *sidecar.Config, dir string) (ed25519.PrivateKey, error) {
-					return sidecar.LoadKey(dir, sidecar.DevKey)
+					return keyfile.Load(dir, keyfile.Dev)
 				}),
 		},
 	}

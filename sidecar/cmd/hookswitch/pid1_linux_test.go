@@ -17,7 +17,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // container is a sidecar that is the first process of a PID namespace, as in a
@@ -81,10 +81,10 @@ func pollFor(t *testing.T, done func() error) {
 }
 
 // ready waits for the sidecar and returns where it receives webhooks.
-func (c *container) ready(t *testing.T) (here sidecar.Instance) {
+func (c *container) ready(t *testing.T) (here instance.Info) {
 	t.Helper()
 	pollFor(t, func() (err error) {
-		if here, err = sidecar.FindInstance(c.data); err != nil {
+		if here, err = instance.Find(c.data); err != nil {
 			return err
 		}
 		res, err := http.Get(here.Admin + "/readyz")

@@ -14,14 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // process is a sidecar in a process of its own.
 type process struct {
 	cmd  *exec.Cmd
 	key  ed25519.PrivateKey
-	here sidecar.Instance
+	here instance.Info
 	env  []string
 	done chan struct{} // closed when it has ended
 }
@@ -84,7 +84,7 @@ func startCommand(t *testing.T, env []string, key ed25519.PrivateKey, cmd *exec.
 		<-r.done
 	})
 	poll(t, func() error {
-		here, err := sidecar.FindInstance(r.dir())
+		here, err := instance.Find(r.dir())
 		if err != nil {
 			return err
 		}

@@ -7,14 +7,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // stops LIMIT: tells the sidecar to stop, and fails if that takes longer.
 func cmdStops(ts *testscript.TestScript, _ bool, args []string) {
 	limit, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
+	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	start := time.Now()
 	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
@@ -33,7 +33,7 @@ func cmdStops(ts *testscript.TestScript, _ bool, args []string) {
 
 // insist: tells the sidecar to stop, again and again, until it is gone.
 func cmdInsist(ts *testscript.TestScript, _ bool, _ []string) {
-	here, err := sidecar.FindInstance(ts.Getenv("HOOKSWITCH_DATA_DIR"))
+	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	until(ts, func() error {
 		if syscall.Kill(here.PID, syscall.SIGTERM) == nil {

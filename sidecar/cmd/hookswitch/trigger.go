@@ -17,8 +17,9 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
@@ -88,10 +89,10 @@ func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	if v.key, err = sidecar.LoadKey(dir, sidecar.DevKey); err != nil {
+	if v.key, err = keyfile.Load(dir, keyfile.Dev); err != nil {
 		return err
 	}
-	here, findErr := sidecar.FindInstance(dir)
+	here, findErr := instance.Find(dir)
 	v.to = c.String("to")
 	if v.to == "" {
 		if v.to = "http://localhost:8080/webhooks"; findErr == nil {

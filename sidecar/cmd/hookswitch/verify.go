@@ -19,6 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 func verifyCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
@@ -162,16 +163,16 @@ func verifyKeys(c *cli.Command) (sidecar.Config, *webhook.KeyRing, error) {
 		return cfg, nil, err
 	}
 	keys := cfg.PublicKey.Ring.Keys()
-	for _, own := range [][2]string{{"dev", sidecar.DevKey}, {"forward", sidecar.ForwardKey}} {
+	for _, own := range [][2]string{{"dev", keyfile.Dev}, {"forward", keyfile.Forward}} {
 		label, file := own[0], own[1]
 		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 			continue // it is not made for this
 		}
-		key, err := sidecar.LoadKey(dir, file)
+		key, err := keyfile.Load(dir, file)
 		if err != nil {
 			return cfg, nil, err
 		}
-		text := sidecar.PublicText(key)
+		text := keyfile.PublicText(key)
 		public, err := webhook.ParseKey(text)
 		if err != nil {
 			return cfg, nil, err

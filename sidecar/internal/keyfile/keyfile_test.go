@@ -1,4 +1,4 @@
-package sidecar_test
+package keyfile_test
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 func TestLoadKeyMakesOneKeyAndKeepsIt(t *testing.T) {
@@ -16,12 +16,12 @@ func TestLoadKeyMakesOneKeyAndKeepsIt(t *testing.T) {
 	publics := make([]string, 8)
 	for i := range publics {
 		wg.Go(func() {
-			key, err := sidecar.LoadKey(dir, sidecar.ForwardKey)
+			key, err := keyfile.Load(dir, keyfile.Forward)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			publics[i] = sidecar.PublicText(key)
+			publics[i] = keyfile.PublicText(key)
 		})
 	}
 	wg.Wait()
@@ -34,7 +34,7 @@ func TestLoadKeyMakesOneKeyAndKeepsIt(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("left in the directory: %v, %v; want the key alone", entries, err)
 	}
-	info, err := os.Stat(filepath.Join(dir, sidecar.ForwardKey))
+	info, err := os.Stat(filepath.Join(dir, keyfile.Forward))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
 	}
@@ -42,12 +42,12 @@ func TestLoadKeyMakesOneKeyAndKeepsIt(t *testing.T) {
 
 func TestLoadKeyRefusesADamagedFile(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, sidecar.DevKey)
+	path := filepath.Join(dir, keyfile.Dev)
 	const damaged = "c2VjcmV0c2VjcmV0"
 	if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := sidecar.LoadKey(dir, sidecar.DevKey)
+	_, err := keyfile.Load(dir, keyfile.Dev)
 	if err == nil || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), damaged) {
 		t.Errorf("error %v; want one that names the file and not its content", err)
 	}

@@ -1,4 +1,4 @@
-package sidecar
+package instance
 
 import (
 	"net"
@@ -9,14 +9,14 @@ import (
 
 func TestRunDirLeavesRoomForSockets(t *testing.T) {
 	long := "/" + strings.Repeat("x", 90)
-	if got := runDir("/var/lib/hookswitch"); got != "/var/lib/hookswitch/run" {
+	if got := RunDir("/var/lib/hookswitch"); got != "/var/lib/hookswitch/run" {
 		t.Errorf("short path: %s", got)
 	}
-	if got := runDir(long); len(got) > maxRunDir || got != runDir(long) || got == runDir(long+"y") {
+	if got := RunDir(long); len(got) > maxRunDir || got != RunDir(long) || got == RunDir(long+"y") {
 		t.Errorf("long path: %s, want a short one of its own, always the same", got)
 	}
 	t.Setenv("TMPDIR", long)
-	if got := runDir(long); filepath.Dir(got) != "/tmp" {
+	if got := RunDir(long); filepath.Dir(got) != "/tmp" {
 		t.Errorf("long path for temporary files as well: %s", got)
 	}
 }
@@ -32,7 +32,7 @@ func TestBaseURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := baseURL(tcp); got != want {
+		if got := BaseURL(tcp); got != want {
 			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
 	}

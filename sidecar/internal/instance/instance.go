@@ -1,4 +1,7 @@
-package sidecar
+// Package instance says which sidecar runs on a data directory, and where: in
+// run.json, by which the commands find it, and by the places that follow from
+// the directory's path. It does not keep two sidecars apart: a lock does.
+package instance
 
 import (
 	"crypto/sha256"
@@ -13,12 +16,12 @@ import (
 	"time"
 )
 
-// instanceFile stands in the data directory while a sidecar runs on it.
-const instanceFile = "run.json"
+// File stands in the data directory while a sidecar runs on it.
+const File = "run.json"
 
-// Instance tells where a running sidecar can be reached. It is how the other
+// Info tells where a running sidecar can be reached. It is how the other
 // commands find the sidecar of a data directory, on whatever ports it runs.
-type Instance struct {
+type Info struct {
 	PID      int    `json:"pid"`
 	Webhooks string `json:"webhooks"` // URL that webhooks are POSTed to
 	Admin    string `json:"admin"`    // base URL of the admin listener
@@ -27,23 +30,23 @@ type Instance struct {
 	Dev      bool   `json:"dev"`      // it accepts events signed with the development key
 }
 
-// FindInstance returns the sidecar that runs on the data directory dir. The
+// Find returns the sidecar that runs on the data directory dir. The
 // error is fs.ErrNotExist if none does. A sidecar that was killed leaves its
 // file behind, so an instance may be gone.
-func FindInstance(dir string) (Instance, error) {
-	var i Instance
-	text, err := os.ReadFile(filepath.Join(dir, instanceFile))
+func Find(dir string) (Info, error) {
+	var i Info
+	text, err := os.ReadFile(filepath.Join(dir, File))
 	if err != nil {
 		return i, fmt.Errorf("find sidecar: %w", err)
 	}
 	if err := json.Unmarshal(text, &i); err != nil {
-		return i, fmt.Errorf("find sidecar: %s: %w", filepath.Join(dir, instanceFile), err)
+		return i, fmt.Errorf("find sidecar: %s: %w", filepath.Join(dir, File), err)
 	}
 	return i, nil
 }
 
-// isOther reports whether i is a sidecar that runs, and not the one given.
-func (i Instance) isOther(own Instance) bool {
+// IsOther reports whether i is a sidecar that runs, and not the one given.
+func (i Info) IsOther(own Info) bool {
 	if i.Admin == own.Admin {
 		return false
 	}
@@ -55,17 +58,17 @@ func (i Instance) isOther(own Instance) bool {
 	return true
 }
 
-// remove takes i away from where FindInstance looks, unless another sidecar has
+// Remove takes i away from where Find looks, unless another sidecar has
 // taken its place there.
-func (i Instance) remove(dir string) {
-	if have, err := FindInstance(dir); err == nil && !have.isOther(i) {
-		_ = os.Remove(filepath.Join(dir, instanceFile)) // it may have gone meanwhile
+func (i Info) Remove(dir string) {
+	if have, err := Find(dir); err == nil && !have.IsOther(i) {
+		_ = os.Remove(filepath.Join(dir, File)) // it may have gone meanwhile
 	}
 }
 
-// write puts i where FindInstance looks, whole or not at all. It is a
+// Write puts i where Find looks, whole or not at all. It is a
 // convenience that a restart renews, so nothing is synced.
-func (i Instance) write(dir string) error {
+func (i Info) Write(dir string) error {
 	text, err := json.MarshalIndent(i, "", "  ")
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (i Instance) write(dir string) error {
 	_, err = tmp.Write(append(text, '\n'))
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, instanceFile))
+		err = os.Rename(tmp.Name(), filepath.Join(dir, File))
 	}
 	if err != nil {
 		_ = os.Remove(tmp.Name())
@@ -85,8 +88,8 @@ func (i Instance) write(dir string) error {
 	return err
 }
 
-// baseURL returns the URL of a listener as this machine reaches it.
-func baseURL(addr net.Addr) string {
+// BaseURL returns the URL of a listener as this machine reaches it.
+func BaseURL(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return "http://" + addr.String()
@@ -101,10 +104,10 @@ func baseURL(addr net.Addr) string {
 // for their names: the path of a socket is limited to about a hundred bytes.
 const maxRunDir = 64
 
-// runDir returns where the sockets of plugins are made: in the data directory,
+// RunDir returns where the sockets of plugins are made: in the data directory,
 // or, if its path is too long for that, always the same place under the
 // system's directory for temporary files.
-func runDir(dir string) string {
+func RunDir(dir string) string {
 	abs, err := filepath.Abs(dir)
 	if err == nil && len(filepath.Join(abs, "run")) <= maxRunDir {
 		return filepath.Join(abs, "run")
@@ -117,9 +120,9 @@ func runDir(dir string) string {
 	return filepath.Join("/tmp", name)
 }
 
-// adminSocket returns where the socket of the commands is by default: beside
+// AdminSocket returns where the socket of the commands is by default: beside
 // the directory of the plugins' sockets, which is swept at every start.
-func adminSocket(dir string) string {
-	run := runDir(dir)
+func AdminSocket(dir string) string {
+	run := RunDir(dir)
 	return filepath.Join(filepath.Dir(run), strings.TrimPrefix(filepath.Base(run)+"-admin.sock", "run-"))
 }

@@ -1,7 +1,10 @@
-package sidecar
+// Package keyfile keeps private keys on disk: those that a sidecar makes for
+// itself. A key is made once, by whichever process asks first, and is never
+// replaced. What the keys sign, and who is shown their public halves, is
+// decided elsewhere.
+package keyfile
 
 import (
-	"crypto"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
@@ -10,45 +13,28 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
-// The key pairs that the sidecar makes for itself, by the names of their files
-// in the data directory. Each file holds the 32 bytes of the secret in base64
-// and belongs to nobody else (mode 0600).
+// The names of the files in the data directory. Each holds the 32 bytes of the
+// secret in base64 and belongs to nobody else (mode 0600).
 const (
-	ForwardKey = "forward.key" // signs the requests that are forwarded to the app
-	DevKey     = "dev.key"     // signs the events of "hookswitch trigger"
+	Forward = "forward.key" // signs the requests that are forwarded to the app
+	Dev     = "dev.key"     // signs the events of "hookswitch trigger"
 )
 
-// LoadKey returns the private key in a file of the data directory dir, which
+// Load returns the private key in a file of the data directory dir, which
 // it makes if there is none. Two processes that make one at the same time end
 // up with the same key.
-func LoadKey(dir, name string) (ed25519.PrivateKey, error) {
+func Load(dir, name string) (ed25519.PrivateKey, error) {
 	path := filepath.Join(dir, name)
-	key, err := readKey(path)
+	key, err := Read(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := makeKey(dir, path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := create(dir, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
-	return readKey(path)
-}
-
-// LoadForwardKey returns the key that signs forwarded requests: that of
-// ForwardKey, or else the one in the data directory dir, which is made if there
-// is none.
-func (c *Config) LoadForwardKey(dir string) (ed25519.PrivateKey, error) {
-	if c.ForwardKey == "" {
-		return LoadKey(dir, ForwardKey)
-	}
-	key, err := parseSeed(string(c.ForwardKey))
-	if err != nil {
-		return nil, newConfigError("HOOKSWITCH_FORWARD_KEY", err.Error())
-	}
-	return key, nil
+	return Read(path)
 }
 
 // PublicText returns the public half of key as TELNYX_PUBLIC_KEY wants it.
@@ -56,21 +42,22 @@ func PublicText(key ed25519.PrivateKey) string {
 	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
 }
 
-func readKey(path string) (ed25519.PrivateKey, error) {
+// Read returns the private key in a file. It is fs.ErrNotExist if there is none.
+func Read(path string) (ed25519.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	key, err := parseSeed(string(text))
+	key, err := Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("read key: %s %w: restore it, or delete it to have a new key made (apps then need its new public key)", path, err)
 	}
 	return key, nil
 }
 
-// parseSeed reads a private key. Its error does not show the text, which may
+// Parse reads the text of a private key. Its error does not show the text, which may
 // be most of a secret.
-func parseSeed(text string) (ed25519.PrivateKey, error) {
+func Parse(text string) (ed25519.PrivateKey, error) {
 	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, fmt.Errorf("does not hold the base64 of %d bytes", ed25519.SeedSize)
@@ -78,13 +65,13 @@ func parseSeed(text string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// makeKey writes a new key under a temporary name and links it into place, so
+// create writes a new key under a temporary name and links it into place, so
 // that nobody ever sees half a key and nobody's key is replaced:
 //
 //  1. temporary file written and synced,
 //  2. linked to its name, which fails if the name is taken,
 //  3. directory synced: the key survives a power cut from here on.
-func makeKey(dir, path string) error {
+func create(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -110,10 +97,4 @@ func makeKey(dir, path string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// withKey returns a ring with the keys of ring and one more.
-func withKey(ring *webhook.KeyRing, label string, public crypto.PublicKey) (*webhook.KeyRing, error) {
-	keys := append(ring.Keys(), webhook.Key{Label: label, Public: public.(ed25519.PublicKey)})
-	return webhook.NewKeyRing(keys...)
 }
