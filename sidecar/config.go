@@ -23,7 +23,6 @@ import (
 //	secret      "true" if it is never shown; "url" if it is shown without user,
 //	            password and query. The variable NAME_FILE can then name a file
 //	            that holds the value
-//	by          who sets it, if that is never a person
 //
 // A type of its own, with UnmarshalText, says what is wrong with a value; it
 // repeats the value only if that cannot be secret. What needs more than one
@@ -81,18 +80,6 @@ type Config struct {
 	// what is pending or dead. 0 means no limit.
 	MaxDisk ByteSize `env:"HOOKSWITCH_MAX_DISK" envDefault:"5GiB" desc:"size above which the oldest delivered events are removed; 0 for no limit" reload:"true"`
 
-	// StateDirectory is set by systemd (StateDirectory=).
-	StateDirectory string `env:"STATE_DIRECTORY" desc:"set by systemd; where the data is if HOOKSWITCH_STORE does not say" example:"/var/lib/hookswitch" by:"systemd"`
-
-	// NotifySocket is set by systemd (Type=notify): where it is told that the
-	// sidecar is ready, reloading, stopping, alive.
-	NotifySocket string `env:"NOTIFY_SOCKET" desc:"set by systemd: where it is told how the sidecar is doing" by:"systemd"`
-
-	// WatchdogUsec and WatchdogPID are set by systemd (WatchdogSec=): how many
-	// microseconds may pass without a sign of life, and from which process.
-	WatchdogUsec string `env:"WATCHDOG_USEC" desc:"set by systemd: microseconds in which it wants a sign of life" by:"systemd"`
-	WatchdogPID  string `env:"WATCHDOG_PID" desc:"set by systemd: the process that it wants it from" by:"systemd"`
-
 	// PluginDir is the folder whose executables are started as plugins. A
 	// folder that does not exist has none.
 	PluginDir string `env:"HOOKSWITCH_PLUGIN_DIR" envDefault:"plugins" desc:"folder whose executables are started as plugins" example:"/usr/lib/hookswitch/plugins"`
@@ -114,9 +101,6 @@ type Config struct {
 	// PluginSignKey is the Ed25519 public key, PEM or base64, that verifies the
 	// signature of PluginSums in the file beside it that ends in .sig.
 	PluginSignKey string `env:"HOOKSWITCH_PLUGIN_SIGN_KEY" desc:"public key (Ed25519) that verifies the signature beside HOOKSWITCH_PLUGIN_SHA256SUMS"`
-
-	// PluginAllowRoot lets plugins run as root when the sidecar does.
-	PluginAllowRoot bool `env:"HOOKSWITCH_PLUGIN_ALLOW_ROOT" envDefault:"false" desc:"let plugins run as root when the sidecar does"`
 
 	// PluginEnv names variables that plugins may see. They inherit nothing
 	// else but PATH, HOME and their like.
@@ -238,8 +222,21 @@ type Config struct {
 	// LogFormat is text, json, or auto: text on a terminal, else json.
 	LogFormat string `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto" desc:"text, json, or auto: text on a terminal only"`
 
+	// Systemd is what systemd says in the environment of a service. None of it
+	// is a setting.
+	Systemd Systemd `env:"-"`
+
 	// loaded is where the values came from; nil if not from LoadConfig.
 	loaded *loaded
+}
+
+// Systemd has the variables that systemd sets for the sidecar, for what its unit
+// says.
+type Systemd struct {
+	StateDirectory string // STATE_DIRECTORY, for StateDirectory=
+	NotifySocket   string // NOTIFY_SOCKET, for Type=notify
+	WatchdogUsec   string // WATCHDOG_USEC, for WatchdogSec=
+	WatchdogPID    string // WATCHDOG_PID, the process that has to show signs of life
 }
 
 // Route sends events of some types to the URL of an HTTP app.

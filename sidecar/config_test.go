@@ -61,7 +61,7 @@ func TestStoreDirectory(t *testing.T) {
 		{"file:/var/lib/x/", "", "/var/lib/x"},
 		{"file:///var/lib/x", "", "/var/lib/x"},
 	} {
-		c := sidecar.Config{Store: tt.store, StateDirectory: tt.state}
+		c := sidecar.Config{Store: tt.store, Systemd: sidecar.Systemd{StateDirectory: tt.state}}
 		if got, err := c.Dir(); err != nil || got != tt.want {
 			t.Errorf("store %q, state %q: %q, %v; want %q", tt.store, tt.state, got, err, tt.want)
 		}
@@ -195,6 +195,8 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_ADMIN_READONLY", "maybe", "true or false"},
 		{"HOOKSWITCH_PPROF", "2", "true or false"},
 		{"HOOKSWITCH_PLUGIN_ENV", "CRM_URL=" + planted, "without values"},
+		{"HOOKSWITCH_PLUGIN_ALLOW_ROOT", "true", "HOOKSWITCH_PLUGIN_USER=root"},
+		{"HOOKSWITCH_PLUGIN_ALLOW_ROOT", "false", "no longer a setting"},
 		{"HOOKSWITCH_CONCURRENCY", "1e3", "whole number"},
 		{"HOOKSWITCH_CONCURRENCY", "99999999999999999999", "too large"},
 		{"HOOKSWITCH_RETRY_MAX_AGE", "2w", "did you mean 336h?"},

@@ -34,6 +34,7 @@ The sidecar is configured by environment variables. ` + "`--env-file FILE`" + ` 
 - **secret**: never shown. ` + "`NAME_FILE`" + ` may be set instead, to the path of a file with the value; newlines at its end do not count. In URLs only user, password and query are secret.
 - **reload**: a change in an ` + "`--env-file`" + ` or in the file of a secret is applied by SIGHUP, ` + "`hookswitch config reload`" + ` or ` + "`POST /api/v1/reload`" + `. A configuration that is wrong is refused as a whole, and the old one stays. Other changes need a restart. The environment of a process cannot change.
 - Durations are written ` + "`5s`, `2m`, `1h30m`" + `, sizes ` + "`500MB`, `5GiB`" + `, lists with commas. Routes are numbered, ` + "`HOOKSWITCH_ROUTE_0_MATCH`" + ` and so on; numbers may be left out.
+- Without ` + "`HOOKSWITCH_STORE`" + ` the events are kept in the directory that systemd provides (` + "`StateDirectory=`" + `), or else in ` + "`.hookswitch`" + ` in the working directory.
 
 | variable | default | meaning | |
 |---|---|---|---|
@@ -87,9 +88,6 @@ func referenceEnv() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Settings of hookswitch, for --env-file. %s\n# What is commented out shows the default, or an example.\n", generated)
 	for _, s := range reference() {
-		if s.tag("by") != "" {
-			continue
-		}
 		fmt.Fprintf(&b, "\n# %s", s.tag("desc"))
 		if s.isSecret() {
 			fmt.Fprintf(&b, " (or %s)", strings.Replace(s.fileVariable(), "<n>", "0", 1))
@@ -129,9 +127,6 @@ func referenceSchema() string {
 		plain[variable] = p
 	}
 	for _, s := range reference() {
-		if s.tag("by") != "" {
-			continue
-		}
 		p := property{Type: "string", Description: s.tag("desc"), Default: s.tag("envDefault"),
 			WriteOnly: s.isSecret(), Reload: s.tag("reload") != ""}
 		if e := s.tag("example"); e != "" {

@@ -91,6 +91,7 @@ func loadConfig(environ, files []string) (Config, error) {
 			l.values[name], l.sources[name] = value, Source{Kind: "environment"}
 		}
 	}
+	c.Systemd = readSystemd(environ)
 	for name, value := range l.values {
 		l.environ = append(l.environ, name+"="+value)
 	}
@@ -104,6 +105,11 @@ func loadConfig(environ, files []string) (Config, error) {
 			l.readSecret(s, problem)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(retired)) {
+		if l.values[name] != "" {
+			problem.add(name, retired[name])
+		}
+	}
 	quoted := quotes(&c, l.values)
 	parse(&c, "", l.values, problem)
 	for i := range c.Routes {
@@ -113,6 +119,29 @@ func loadConfig(environ, files []string) (Config, error) {
 	err := problem.result(&c)
 	l.problems = problem.Problems
 	return c, err
+}
+
+// retired says of variables that once were settings what to do about them.
+var retired = map[string]string{
+	"HOOKSWITCH_PLUGIN_ALLOW_ROOT": "is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root if plugins should run as root",
+}
+
+// readSystemd reads what systemd says to a service. A file of variables cannot
+// say it.
+func readSystemd(environ []string) (s Systemd) {
+	for _, item := range environ {
+		switch name, value, _ := strings.Cut(item, "="); name {
+		case "STATE_DIRECTORY":
+			s.StateDirectory = value
+		case "NOTIFY_SOCKET":
+			s.NotifySocket = value
+		case "WATCHDOG_USEC":
+			s.WatchdogUsec = value
+		case "WATCHDOG_PID":
+			s.WatchdogPID = value
+		}
+	}
+	return s
 }
 
 // routePrefix begins the variables of routes.

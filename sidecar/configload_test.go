@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -88,8 +89,10 @@ func TestBadEnvFiles(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	text := err.Error()
+	_, old := loadConfig(nil, []string{write(t, "old", "HOOKSWITCH_PLUGIN_ALLOW_ROOT=true")})
+	text := err.Error() + fmt.Sprint(old)
 	for _, want := range []string{
+		"HOOKSWITCH_PLUGIN_ALLOW_ROOT is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root",
 		path + ":2: has no \"=\"", path + ":3: has no name", path + ":4: has no name", path + ":5: A is already set in line 1",
 		path + ":6: D has no closing \"", path + ":7: E has text behind", path + ":8: F has a backslash", path + ":9: G ends in a backslash",
 		"/does/not/exist cannot be read: no such file or directory",
@@ -125,6 +128,19 @@ func TestSecretsFromFiles(t *testing.T) {
 	}
 }
 
+// TestSystemdIsNoSetting: what systemd says comes from the environment of the
+// process, which only it can give.
+func TestSystemdIsNoSetting(t *testing.T) {
+	environ := []string{"STATE_DIRECTORY=/a", "NOTIFY_SOCKET=/b", "WATCHDOG_USEC=1", "WATCHDOG_PID=2"}
+	want := Systemd{StateDirectory: "/a", NotifySocket: "/b", WatchdogUsec: "1", WatchdogPID: "2"}
+	if c, err := loadConfig(environ, nil); err != nil || c.Systemd != want {
+		t.Errorf("%+v, %v", c.Systemd, err)
+	}
+	if c, err := loadConfig(nil, []string{write(t, "env", strings.Join(environ, "\n"))}); err != nil || c.Systemd != (Systemd{}) {
+		t.Errorf("from a file of variables: %+v, %v", c.Systemd, err)
+	}
+}
+
 func TestUnknownNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"HOOKSWITCH_FORWRD_TO":           "did you mean HOOKSWITCH_FORWARD_TO?",
@@ -138,6 +154,7 @@ func TestUnknownNames(t *testing.T) {
 		"HOOKSWITCH_PORT":                "",
 		"HOOKSWITCH_PORT_8080_TCP_ADDR":  "",
 		"HOOKSWITCH_ADMIN_SERVICE_HOST":  "",
+		"HOOKSWITCH_PLUGIN_ALLOW_ROOT":   "", // an error
 		"HOOKSWITCH_ADMIN_PORT_9080_TCP": "",
 		"HOOKSWITCH_ROUTE_0_TO":          "",
 		"TELNYX_API_KEY":                 "",

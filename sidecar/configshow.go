@@ -17,9 +17,6 @@ func (c *Config) Settings() []Setting {
 		if c.loaded != nil && (c.loaded.values[s.variable] != "" || c.loaded.sources[s.variable].Kind == "flag") {
 			source = c.loaded.sources[s.variable]
 		}
-		if s.tag("by") != "" && source.Kind == "default" {
-			continue
-		}
 		value := derived[s.variable]
 		switch {
 		case s.value.IsZero() && source.Kind != "default":

@@ -25,9 +25,9 @@ func (c *Config) storeDir() (string, error) {
 		text = ""
 	}
 	switch scheme, rest, found := strings.Cut(text, ":"); {
-	case text == "" && c.StateDirectory != "":
+	case text == "" && c.Systemd.StateDirectory != "":
 		// systemd separates several directories by colons.
-		first, _, _ := strings.Cut(c.StateDirectory, ":")
+		first, _, _ := strings.Cut(c.Systemd.StateDirectory, ":")
 		return first, nil
 	case text == "":
 		return ".hookswitch", nil

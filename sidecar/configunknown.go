@@ -21,7 +21,7 @@ var serviceLink = regexp.MustCompile(`^HOOKSWITCH_(SERVICE_|PORT)|_SERVICE_(HOST
 // none. Values are not repeated: what they were meant for may be secret.
 func unknown(c *Config, values map[string]string) (warnings []string) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if !strings.HasPrefix(name, ownPrefix) || serviceLink.MatchString(name) || slices.Contains(c.PluginEnv, name) {
+		if !strings.HasPrefix(name, ownPrefix) || serviceLink.MatchString(name) || slices.Contains(c.PluginEnv, name) || retired[name] != "" {
 			continue
 		}
 		n, _, _ := cutRoute(name)

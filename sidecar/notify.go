@@ -16,9 +16,9 @@ import (
 func (s *Sidecar) openNotify() {
 	var err error
 	s.notify, err = sdnotify.New(sdnotify.Config{
-		Socket:      s.cfg.NotifySocket,
-		WatchdogUS:  s.cfg.WatchdogUsec,
-		WatchdogPID: s.cfg.WatchdogPID,
+		Socket:      s.cfg.Systemd.NotifySocket,
+		WatchdogUS:  s.cfg.Systemd.WatchdogUsec,
+		WatchdogPID: s.cfg.Systemd.WatchdogPID,
 		Alive:       s.alive(),
 		Log:         s.log,
 	})

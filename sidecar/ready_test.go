@@ -102,7 +102,7 @@ func TestDataDirectoryIsRemoved(t *testing.T) {
 	defer manager.Close()
 	r := start(t, func(c *sidecar.Config) {
 		c.Store, c.PluginDir = "file:"+dir, ""
-		c.NotifySocket, c.WatchdogUsec = path, "400000"
+		c.Systemd.NotifySocket, c.Systemd.WatchdogUsec = path, "400000"
 	})
 	r.send("fax.received", nil)
 	if err := os.Rename(dir, dir+".old"); err != nil {

@@ -78,7 +78,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		Memory:       int64(s.cfg.PluginMemory),
 		OpenFiles:    s.cfg.PluginOpenFiles,
 		User:         s.cfg.PluginUser,
-		RefuseRoot:   !s.opts.Dev && !s.cfg.PluginAllowRoot, // who develops as root knows it
+		RefuseRoot:   !s.opts.Dev, // who develops as root knows it
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Attempts:     s.attempts,

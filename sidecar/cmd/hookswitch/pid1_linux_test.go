@@ -50,7 +50,7 @@ func contain(t *testing.T, env []string, args ...string) *container {
 	c.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "TELNYX_PUBLIC_KEY=" + base64.StdEncoding.EncodeToString(public),
 		"HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0", "HOOKSWITCH_STORE=file:" + c.data,
-		"HOOKSWITCH_PLUGIN_USER=root", "HOOKSWITCH_PLUGIN_ALLOW_ROOT=true", "HOOKSWITCH_LOG_FORMAT=text",
+		"HOOKSWITCH_PLUGIN_USER=root", "HOOKSWITCH_LOG_FORMAT=text",
 	}, env...)
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

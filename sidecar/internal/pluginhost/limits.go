@@ -53,7 +53,7 @@ func (c Config) resources() (resources, error) {
 // permit returns an error if a plugin would run as root and must not.
 func (r resources) permit(f found) error {
 	if r.noRoot && f.kind != kindRemote {
-		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: name a user that has nothing else (HOOKSWITCH_PLUGIN_USER), or set HOOKSWITCH_PLUGIN_ALLOW_ROOT=true", f.name)
+		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: set HOOKSWITCH_PLUGIN_USER to a user that owns nothing else, or to root to allow it", f.name)
 	}
 	return nil
 }
