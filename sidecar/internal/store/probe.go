@@ -3,6 +3,8 @@ package store
 import (
 	"crypto/rand"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // probeTarget is the target of the job that a made-up probe has. There is none
@@ -11,9 +13,9 @@ const probeTarget = "probe"
 
 // NewProbe returns an event for [Store.Probe] that is like most, and its
 // targets.
-func NewProbe() (*Event, []string) {
+func NewProbe() (*delivery.Event, []string) {
 	now, id := time.Now(), rand.Text()
-	return &Event{
+	return &delivery.Event{
 		Key: id, ID: id, Type: "hookswitch.probe", OccurredAt: now.UTC().Format(time.RFC3339Nano), ReceivedAt: now,
 		Method: "POST", Path: "/", Header: [][2]string{{"Content-Type", "application/json"}},
 		Body: make([]byte, 1024), PayloadLen: -1, SignedAt: now, Entity: probeTarget + ":" + id,

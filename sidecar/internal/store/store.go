@@ -11,8 +11,9 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // ErrNotFound is returned when no record has the id that was asked for.
@@ -26,65 +27,15 @@ var ErrClosed = errors.New("store: closed")
 // changes: one that was restored, or a standby that was promoted.
 var ErrStale = errors.New("store: the job has moved on without this attempt")
 
+// ErrElsewhere is returned by StepReplay while another process that shares the
+// store is working on the replay.
+var ErrElsewhere = errors.New("store: another process is working on it")
+
 // Accepted tells what Accept did.
 type Accepted struct {
 	Seq        int64
 	DeliveryID string
 	Duplicate  bool // the event was there already; nothing was added but its count
-}
-
-// Delivery is an event with all that was done for it.
-type Delivery struct {
-	Event    *Event
-	Jobs     []Job
-	Attempts []Attempt // most recent first
-}
-
-// Whole drops deliveries without an event, and names the event in the attempts of
-// the others. Row-level security can hide an event and not its jobs, and so can a
-// damaged file.
-func Whole(list []Delivery) []Delivery {
-	list = slices.DeleteFunc(list, func(d Delivery) bool { return d.Event == nil })
-	for _, d := range list {
-		for i := range d.Attempts {
-			d.Attempts[i].DeliveryID = d.Event.DeliveryID
-		}
-	}
-	return list
-}
-
-// Final reports whether the delivery came to its end once: there was at least
-// one job and none is pending in its first round. A replay does not undo that.
-func (d *Delivery) Final() bool {
-	for _, j := range d.Jobs {
-		if j.State == Pending && j.Round == 0 {
-			return false
-		}
-	}
-	return len(d.Jobs) > 0
-}
-
-// Delivered reports whether every job is done. A job that is being replayed
-// counts as what its latest attempt before that made it.
-func (d *Delivery) Delivered() bool {
-	for _, j := range d.Jobs {
-		if j.State != Done && !(j.State == Pending && j.Round > 0 && j.Was == Done) {
-			return false
-		}
-	}
-	return len(d.Jobs) > 0
-}
-
-// Filter selects final deliveries. A zero field selects all.
-type Filter struct {
-	Status           string   // "delivered" (every job done) or "failed" (a job is dead)
-	EventTypes       []string // any of these, compared exactly
-	WebhookContains  string   // text within the event's id, type, occurred_at or payload
-	AttemptsContains string   // text within the URL, headers, body or error codes of any attempt
-	// Inclusive bounds on the first attempt's start and the last one's end.
-	StartedFrom, StartedTo, FinishedFrom, FinishedTo time.Time
-
-	Offset, Limit int
 }
 
 // Route says which event types a target wants, by patterns: exact,
@@ -125,7 +76,7 @@ type Store interface {
 	// Probe reports whether Accept would take e at this moment: it does all
 	// that Accept does, and leaves nothing behind. An event that is stored
 	// already is not changed.
-	Probe(ctx context.Context, e *Event, targets []string) error
+	Probe(ctx context.Context, e *delivery.Event, targets []string) error
 
 	// Ping is Probe with the event of [NewProbe].
 	Ping(ctx context.Context) error
@@ -143,17 +94,17 @@ type Queue interface {
 	//
 	// When ctx ends it returns at once, also from within a commit that does
 	// not return; then the event may still be stored, as a whole.
-	Accept(ctx context.Context, e *Event, targets []string) (Accepted, error)
+	Accept(ctx context.Context, e *delivery.Event, targets []string) (Accepted, error)
 
 	// Record stores, after the fact, an event that was passed straight
-	// through to a target, together with that one attempt: its job is Done
-	// if the Outcome is OutcomeDone, else Dead. It never becomes due.
+	// through to a target, together with that one attempt: its job is done
+	// if the Outcome is OutcomeDone, else dead. It never becomes due.
 	// JobID, DeliveryID and N of the attempt are ignored. If the event is there already
 	// the duplicate is counted and the attempt added as the job's next,
-	// which decides its state unless it is Pending; repeating one with the
+	// which decides its state unless it is pending; repeating one with the
 	// same StartedAt changes nothing. An event that is new also becomes a job, due at
 	// once, for each of the others, as by Accept.
-	Record(ctx context.Context, e *Event, a Attempt, others []string) (Accepted, error)
+	Record(ctx context.Context, e *delivery.Event, a delivery.Attempt, others []string) (Accepted, error)
 
 	// Claim hands out up to limit pending jobs of the target that are due
 	// at now, longest due first. A claimed job is not handed out again
@@ -164,7 +115,7 @@ type Queue interface {
 	// claimed. So a job that waits for a retry holds up those behind it, a
 	// dead one does not. The others of the entity may be given a later
 	// NextAt; the next becomes due when the first is no longer pending.
-	Claim(ctx context.Context, target string, now time.Time, limit int) ([]Task, error)
+	Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error)
 
 	// NextDue returns when the next unclaimed pending job of the target is
 	// due, and false if there is none. It may be a time at which Claim
@@ -173,12 +124,12 @@ type Queue interface {
 
 	// Reschedule brings forward the unclaimed pending jobs of the target
 	// that wait longer than they should, because the clock has been set back
-	// since they were put off: see [Due]. It returns how many it moved.
+	// since they were put off: see [delivery.Due]. It returns how many it moved.
 	// Repeating it changes nothing.
-	Reschedule(ctx context.Context, target string, now time.Time, s Schedule) (int, error)
+	Reschedule(ctx context.Context, target string, now time.Time, s delivery.Schedule) (int, error)
 
 	// Finish records an attempt at a claimed job and moves the job to the
-	// state and, if that is Pending, to the time that [Next] chose, all in
+	// state and, if that is pending, to the time that [delivery.Next] chose, all in
 	// one commit. Repeating it with the same job and N changes nothing.
 	//
 	// It returns [ErrNotFound] if there is no such job: its event has been
@@ -186,13 +137,13 @@ type Queue interface {
 	// [ErrStale] if the job has ended, or has had attempt N, without this
 	// result. Both are final, and nothing has changed. Attempts that the
 	// store has forgotten do not matter: the result is that of attempt N.
-	Finish(ctx context.Context, a Attempt, state State, nextAt time.Time) error
+	Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error
 
 	// Release gives back a claimed job that was not attempted, and lets the
 	// other processes know. It is as if it had not been claimed. A task that
 	// is not claimed, such as one of an event that a restored store does not
 	// know, changes nothing.
-	Release(ctx context.Context, t Task) error
+	Release(ctx context.Context, t delivery.Task) error
 
 	// SaveRoute remembers the patterns of a target, so that events which
 	// arrive while it cannot be asked still become its jobs.
@@ -214,4 +165,60 @@ type Records interface {
 	// Deliveries returns the final deliveries that f selects, most recently
 	// received first, and how many there are without Offset and Limit.
 	Deliveries(ctx context.Context, f Filter) ([]Delivery, int, error)
+}
+
+// Operator is the part of a [Store] that people work with.
+type Operator interface {
+	// Events returns up to limit of the events that q selects, newest
+	// first, of those with a Seq less than before; before 0 begins with the
+	// newest. Each event that stays in the store is on exactly one page.
+	Events(ctx context.Context, q Query, before int64, limit int) (Page, error)
+
+	// DeadGroups returns the dead letters that q selects, grouped, the
+	// largest group first. q.Status is ignored.
+	DeadGroups(ctx context.Context, q Query) ([]DeadGroup, error)
+
+	// Discard moves all dead letters that q selects to Discarded, in
+	// several commits, and returns how many there were, also when an error
+	// or the end of ctx stopped it. q.Status is ignored.
+	Discard(ctx context.Context, q Query) (int, error)
+
+	// PreviewReplay counts what q selects.
+	PreviewReplay(ctx context.Context, q Query) (Preview, error)
+
+	// CreateReplay stores r as running. It fills in ID, if it is empty,
+	// CreatedAt, State, Total and Last. Repeating it with the same ID
+	// changes nothing.
+	CreateReplay(ctx context.Context, r *Replay) error
+
+	// StepReplay takes the replay through its next up to limit events: in
+	// one commit their jobs become due and the replay moves on. It returns
+	// the replay after that and the targets that have new work. After the
+	// last event the replay is done. On one that is not running it changes
+	// nothing. After an error a repetition goes on from where the replay
+	// is, so that no event is taken twice.
+	StepReplay(ctx context.Context, id string, limit int) (Replay, []string, error)
+
+	// CancelReplay ends a replay that is running. What is due stays due.
+	CancelReplay(ctx context.Context, id string) (Replay, error)
+
+	// Replay returns one replay.
+	Replay(ctx context.Context, id string) (Replay, error)
+
+	// Replays returns the latest replays, newest first, and with running
+	// set only those that are.
+	Replays(ctx context.Context, running bool) ([]Replay, error)
+
+	// Prune removes up to limit of the events that r names, oldest first,
+	// with all that belongs to them, and gives back some of the space. It is
+	// a short piece of work, so that accepts do not wait for it; it is
+	// repeated while More is set.
+	Prune(ctx context.Context, r Retention, limit int) (Pruned, error)
+
+	// Excess returns how many bytes the store has more than r allows, or 0.
+	Excess(ctx context.Context, r Retention) (int64, error)
+
+	// Stats counts what waits and what is dead. It looks at each of those
+	// jobs, so it is for every now and then.
+	Stats(ctx context.Context) (Stats, error)
 }

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Status is what became of an event at a target, as people ask for it.
+type Status string
+
+// The statuses that a [Query] selects by.
+const (
+	StatusPending   Status = "pending"   // a job waits for an attempt, be it the first
+	StatusRetrying  Status = "retrying"  // a job waits, and has failed in this round
+	StatusDone      Status = "done"      // a job is done
+	StatusDead      Status = "dead"      // a job is a dead letter
+	StatusDiscarded Status = "discarded" // a job was discarded
+	StatusUnhandled Status = "unhandled" // there is no job: no target wanted it
+)
+
+// Query selects events, and of each those jobs to which Target, Status and
+// Error apply together. A zero field selects all.
+type Query struct {
+	IDs    []string // ids of deliveries or events, UUIDs without regard to case
+	Types  []string // event types by pattern: exact, "message.*" or "*"; any of these
+	Target string
+	Status Status
+	Since  time.Time // received at or after
+	Until  time.Time // received before
+	Text   string    // contained in the body, compared as bytes
+	Error  string    // Error of the job's latest attempt, compared exactly
+}
+
+// Page is a part of the events that a [Query] selects, newest first.
+type Page struct {
+	// Deliveries hold the events without their bodies and headers, all jobs
+	// of each, and of each job the latest attempt.
+	Deliveries []Delivery
+
+	// Next is what to ask for as before to go on, and 0 at the end. A
+	// search that looks at many events to find few returns early: a page
+	// may be short, or empty, and still have a Next.
+	Next int64
+}
+
+// Preview says what a replay would do.
+type Preview struct {
+	Events         int
+	Types          map[string]int // events by type
+	Oldest, Newest time.Time      // received; zero without events
+}
+
+// Add counts an event of a type that was received at a time.
+func (p *Preview) Add(eventType string, received time.Time) {
+	if p.Events == 0 || received.Before(p.Oldest) {
+		p.Oldest = received
+	}
+	if p.Events == 0 || received.After(p.Newest) {
+		p.Newest = received
+	}
+	p.Events++
+	p.Types[eventType]++
+}
+
+// DeadGroup is a number of dead letters that look alike.
+type DeadGroup struct {
+	Target         string
+	EventType      string
+	Error          string // of the latest attempt
+	ErrorCode      int    // first of the latest attempt's; 0 if it has none
+	ResponseStatus int
+	Count          int
+	Oldest, Newest time.Time // received
+}
+
+// Add counts a dead letter that was received at a time.
+func (g *DeadGroup) Add(received time.Time) {
+	if g.Count == 0 || received.Before(g.Oldest) {
+		g.Oldest = received
+	}
+	if g.Count == 0 || received.After(g.Newest) {
+		g.Newest = received
+	}
+	g.Count++
+}
+
+// SortDeadGroups puts the largest first, and equal ones in a fixed order.
+func SortDeadGroups(groups []DeadGroup) {
+	slices.SortFunc(groups, func(a, b DeadGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Target, b.Target),
+			cmp.Compare(a.EventType, b.EventType), cmp.Compare(a.Error, b.Error))
+	})
+}

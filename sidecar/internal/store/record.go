@@ -1,0 +1,62 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+)
+
+// Delivery is an event with all that was done for it.
+type Delivery struct {
+	Event    *delivery.Event
+	Jobs     []delivery.Job
+	Attempts []delivery.Attempt // most recent first
+}
+
+// Whole drops deliveries without an event, and names the event in the attempts of
+// the others. Row-level security can hide an event and not its jobs, and so can a
+// damaged file.
+func Whole(list []Delivery) []Delivery {
+	list = slices.DeleteFunc(list, func(d Delivery) bool { return d.Event == nil })
+	for _, d := range list {
+		for i := range d.Attempts {
+			d.Attempts[i].DeliveryID = d.Event.DeliveryID
+		}
+	}
+	return list
+}
+
+// Final reports whether the delivery came to its end once: there was at least
+// one job and none is pending in its first round. A replay does not undo that.
+func (d *Delivery) Final() bool {
+	for _, j := range d.Jobs {
+		if j.State == delivery.Pending && j.Round == 0 {
+			return false
+		}
+	}
+	return len(d.Jobs) > 0
+}
+
+// Delivered reports whether every job is done. A job that is being replayed
+// counts as what its latest attempt before that made it.
+func (d *Delivery) Delivered() bool {
+	for _, j := range d.Jobs {
+		if j.State != delivery.Done && !(j.State == delivery.Pending && j.Round > 0 && j.Was == delivery.Done) {
+			return false
+		}
+	}
+	return len(d.Jobs) > 0
+}
+
+// Filter selects final deliveries. A zero field selects all.
+type Filter struct {
+	Status           string   // "delivered" (every job done) or "failed" (a job is dead)
+	EventTypes       []string // any of these, compared exactly
+	WebhookContains  string   // text within the event's id, type, occurred_at or payload
+	AttemptsContains string   // text within the URL, headers, body or error codes of any attempt
+	// Inclusive bounds on the first attempt's start and the last one's end.
+	StartedFrom, StartedTo, FinishedFrom, FinishedTo time.Time
+
+	Offset, Limit int
+}
