@@ -7,7 +7,7 @@ var (
 	CallPaymentCompleted = Define[CallPaymentCompletedPayload]("call.payment.completed") // it is over, for better or worse
 )
 
-// Payment is what the payment events have in common.
+// Payment has the fields common to the payment events.
 type Payment struct {
 	PaymentMethod         string `json:"payment_method"`    // credit-card or ach-debit
 	PaymentConnector      string `json:"payment_connector"` // yours, by name

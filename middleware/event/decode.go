@@ -41,7 +41,7 @@ func Decode(payload []byte, v any) error {
 		}
 	}
 	if len(e.Fields) == 0 {
-		return nil // something odd in a payload that was decoded at the same time
+		return nil // a surprise in a payload that was decoded at the same time
 	}
 	slices.Sort(e.Fields)
 	return &e
@@ -98,7 +98,7 @@ func (e *FieldError) Error() string {
 	return "event: fields of a surprising type: " + strings.Join(e.Fields, ", ")
 }
 
-// odd counts what the gentle types were given and could not take. They cannot
+// odd counts values that the gentle types could not take. They cannot
 // return an error, since encoding/json would give up the whole payload; so
 // Decode looks at the payload again when the count has changed meanwhile. That
 // other payloads are decoded at the same time costs it a look for nothing.

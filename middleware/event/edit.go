@@ -57,7 +57,7 @@ func Edit(body []byte, contentType string, changes ...Change) ([]byte, error) {
 func editForm(body []byte, changes []Change) ([]byte, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, fmt.Errorf("event: edit: the body is no form: %w", err)
+		return nil, fmt.Errorf("event: edit: the body is not a form: %w", err)
 	}
 	for _, c := range changes {
 		if c.Path == "" {
@@ -68,7 +68,7 @@ func editForm(body []byte, changes []Change) ([]byte, error) {
 	return []byte(form.Encode()), nil
 }
 
-// set makes one change. Objects on the way are made if need be.
+// set makes one change, and creates the objects on the path to it if needed.
 func set(root map[string]any, c Change) error {
 	path := strings.Split(c.Path, ".")
 	var here any = root
@@ -95,7 +95,7 @@ func set(root map[string]any, c Change) error {
 		case []any:
 			index, err := strconv.Atoi(name)
 			if err != nil || index < 0 || index >= len(node) {
-				return fmt.Errorf("%q is no index of an array of %d", name, len(node))
+				return fmt.Errorf("%q is not an index of an array of %d", name, len(node))
 			}
 			if last {
 				node[index] = valueOf(node[index], c.Value)

@@ -24,7 +24,7 @@ func TestEdit(t *testing.T) {
 		{"payload.to.0.status", "<&>", `"status": "<&>"`, ""},
 		{"payload.new.deep", true, `"deep": true`, ""},
 		{"meta.attempt", 2, `"attempt": 2`, ""},
-		{"payload.to.1.status", "x", "", "no index of an array of 1"},
+		{"payload.to.1.status", "x", "", "not an index of an array of 1"},
 		{"payload.text.x", "x", "", "inside a plain value"},
 		{"payload..x", "x", "", "empty"},
 		{"payload.text", make(chan int), "", "unsupported"},

@@ -13,7 +13,7 @@ var (
 	EmailSent         = Define[Email]("email.sent")    // Telnyx's mail server has it
 	EmailDelivered    = Define[Email]("email.delivered")
 	EmailDeferred     = Define[Email]("email.deferred") // will be tried again
-	EmailBounced      = Define[Email]("email.bounced")  // for good: refused, or expired in the queue
+	EmailBounced      = Define[Email]("email.bounced")  // finally: refused, or expired in the queue
 	EmailFailed       = Define[Email]("email.failed")   // Telnyx could not send it
 	EmailOpened       = Define[Email]("email.opened")
 	EmailClicked      = Define[Email]("email.clicked")
@@ -86,7 +86,7 @@ func (a *EmailAddress) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// EmailError tells why an email was not delivered.
+// EmailError explains why an email was not delivered.
 type EmailError struct {
 	Code         Text   `json:"code"`          // Telnyx's: 30001 bounced, 30002 deferred, 30003 given up by an administrator, 30005 expired, …
 	Message      string `json:"message"`       // what the remote server said

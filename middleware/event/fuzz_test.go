@@ -84,7 +84,7 @@ func FuzzPayloads(f *testing.F) {
 			return
 		}
 		var plain map[string]any
-		_ = json.Unmarshal(body, &plain) // nil if it is no object
+		_ = json.Unmarshal(body, &plain) // nil if it is not an object
 		for _, payload := range newPayloads() {
 			if err := json.Unmarshal(body, payload); err != nil && !isWarning(err) {
 				t.Fatalf("%T: valid JSON fails with %T: %v", payload, err, err)

@@ -42,7 +42,7 @@ type PortingStatus struct {
 	Details List[PortingStatusDetail] `json:"details"` // of an exception
 }
 
-// PortingStatusDetail says what is wrong with a porting order.
+// PortingStatusDetail explains what is wrong with a porting order.
 type PortingStatusDetail struct {
 	Code        string `json:"code"`        // such as LOA_ILLEGIBLE
 	Description string `json:"description"` // a sentence

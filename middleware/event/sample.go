@@ -7,7 +7,7 @@ import (
 )
 
 // samples has one body for each event type. They were written for this
-// project, but for message.sent, which is the example of Telnyx's
+// project, except for message.sent, which is the example of Telnyx's
 // documentation.
 //
 //go:embed testdata/*.json testdata/*.form

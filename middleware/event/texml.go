@@ -45,7 +45,7 @@ var (
 	TeXMLQueue = Define[TeXMLQueuePayload]("texml.queue") // asks what to play to a waiting caller
 )
 
-// TeXML is what all TeXML callbacks have in common.
+// TeXML has the fields common to all TeXML callbacks.
 type TeXML struct {
 	AccountSid    string `json:"AccountSid"`    // your account
 	CallSid       string `json:"CallSid"`       // the call; its id in call control too

@@ -165,7 +165,7 @@ func scalar(b []byte) string {
 }
 
 // Time is a moment as Telnyx spells it. The embedded time is zero when Raw is
-// empty or is no time at all: Telnyx's own example says "date-time".
+// empty or not a time: Telnyx's own example says "date-time".
 type Time struct {
 	time.Time
 	Raw string // the text that was sent
@@ -183,7 +183,7 @@ var timeLayouts = []string{
 }
 
 // ParseTime returns the moment that s spells in any of Telnyx's formats. Raw
-// is always s; the time is zero if s is none of them.
+// is always s; the time is zero if s has none of these forms.
 func ParseTime(s string) Time {
 	if len(s) < len("2006-01-02") || s[0] < '0' || s[0] > '9' {
 		return Time{Raw: s} // a failing time.Parse makes an error with the text
@@ -311,7 +311,7 @@ func (l *List[T]) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// ClientState is what the application attached to a call, in base64 as sent.
+// ClientState is the state an application attached to a call, in base64 as sent.
 type ClientState string
 
 // UnmarshalJSON accepts a string or null. It never fails.

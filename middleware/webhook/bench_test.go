@@ -104,7 +104,7 @@ func serve(b *testing.B, h http.Handler, r *replay) {
 	}
 }
 
-// BenchmarkReject is what junk costs.
+// BenchmarkReject measures the cost of junk.
 func BenchmarkReject(b *testing.B) {
 	signer := webhooktest.NewSigner()
 	v := &webhook.Verifier{Keys: signer.Keys()}

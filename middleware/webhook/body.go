@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// carrier is what one request needs, in one allocation: the event, the context
+// carrier holds what one request needs in one allocation: the event, the context
 // that carries it, and the body for the next handler.
 type carrier struct {
 	context.Context
@@ -50,7 +50,7 @@ func (b *bodyReader) WriteTo(w io.Writer) (int64, error) {
 
 func (*bodyReader) Close() error { return nil }
 
-// announced returns the length that Content-Length announces, or -1.
+// announced returns the length in Content-Length, or -1.
 func announced(h http.Header) int64 {
 	if values := h["Content-Length"]; len(values) > 0 {
 		if n, err := strconv.ParseInt(strings.TrimSpace(values[0]), 10, 63); err == nil && n >= 0 {
@@ -60,14 +60,14 @@ func announced(h http.Header) int64 {
 	return -1
 }
 
-// bodyAccident says what has become of a body that did not arrive with the
-// length that was announced, which is less than 0 if it is not known; or "". A
-// connection that broke is not the reason: reading would have failed.
+// bodyAccident explains a body whose length is not the announced one, which is
+// below 0 if unknown; or returns "". A broken connection is not the reason:
+// reading would have failed.
 func bodyAccident(announced int64, n int) string {
-	const fix = ": verify before anything else reads the body, or give it back as it was"
+	const fix = ": verify before anything else reads the body, or restore it unchanged"
 	switch {
 	case announced > int64(n):
-		return fmt.Sprintf("the body was read before: %d of the %d bytes that Content-Length announces are left%s", n, announced, fix)
+		return fmt.Sprintf("the body was read before: %d of the %d bytes announced by Content-Length are left%s", n, announced, fix)
 	case announced >= 0 && announced < int64(n):
 		return fmt.Sprintf("the body was changed: it has %d bytes, and Content-Length announces %d%s", n, announced, fix)
 	case announced < 0 && n == 0:
@@ -108,7 +108,7 @@ func (v *Verifier) readBody(r *http.Request, p *proof, body *bodyReader) ([]byte
 	if r.Body != nil {
 		_ = r.Body.Close() // it was read to the end; nothing is left to fail
 	}
-	// The capacity ends with the body: an append by whoever has it copies.
+	// The capacity ends with the body, so that an append to it copies.
 	buf = buf[:len(buf):len(buf)]
 	body.rest = buf[prefix:]
 	r.Body = body

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Claim is the answer to the question whether an event may be handled now.
+// Claim says whether an event may be handled now.
 type Claim int
 
 const (
 	Claimed  Claim = iota // it is yours: call Done or Release
-	InFlight              // somebody handles it at this moment, and may still fail
+	InFlight              // it is being handled, and that may still fail
 	Seen                  // it has been handled
 )
 
@@ -23,7 +23,7 @@ const (
 // than once when an answer is late, and to the failover URL as well.
 //
 // The three steps exist so that a failed first try is not taken for success:
-// whoever claims an event says afterwards whether it is done. Implementations
+// the claimer of an event says afterwards whether it is done. Implementations
 // are safe for concurrent use, and of many concurrent claims of one key give
 // [Claimed] to exactly one. Keys come from [Event.Key].
 type Dedupe interface {
@@ -33,16 +33,16 @@ type Dedupe interface {
 	// Done says that a claimed event was handled: from now on it is Seen.
 	Done(ctx context.Context, key string) error
 
-	// Release says that it was not: the next Claim may try again.
+	// Release says that it was not handled: the next Claim may try again.
 	Release(ctx context.Context, key string) error
 }
 
-// errInFlight is what the copy of an event gets while the first is handled.
+// errInFlight is the result of a copy of an event while the first is handled.
 // Not success, since the first may fail; a retry finds out.
 var errInFlight = RetryAfter(errors.New("webhook: another delivery of this event is being handled"), time.Second)
 
 // deduped runs h unless the event was handled before. If the memory fails the
-// event is handled all the same: twice is better than never.
+// event is handled anyway: twice is better than never.
 func deduped(ctx context.Context, d Dedupe, e *Event, h HandlerFunc) error {
 	key := e.Key()
 	switch claim, err := d.Claim(ctx, key); {

@@ -1,13 +1,13 @@
 // Package webhook receives Telnyx webhooks: it checks the signature and the
 // timestamp of each request, decodes the event and calls the handler for its
-// type. It works with any net/http server and imports the standard library
-// only.
+// type. It works with any net/http server and imports only the standard
+// library.
 //
 // Start with three names:
 //
 //   - [Verifier] wraps an http.Handler and lets only genuine webhooks pass,
 //   - [On] registers a typed handler for an event type on a [Mux],
-//   - [Event] is what every handler receives.
+//   - [Event] is passed to every handler.
 //
 // A whole receiver:
 //
@@ -44,7 +44,7 @@
 //
 // Telnyx may deliver an event more than once, out of order, and at the same
 // time: [Mux.Dedupe] and [OrderGuard] help. When a signature does not match,
-// [Verifier.Explain] says what happened to the request on its way.
+// [Verifier.Explain] says what happened to the request in transit.
 //
 // # What it costs
 //
@@ -59,9 +59,9 @@
 //	envelope, against the official Go SDK    0.37                0.08
 //	typed, against the official Go SDK       0.42                0.16
 //
-// The SDK's cost is a recorded one (telnyx-go v4.97.0: read and unwrap, 2.90
-// and 18.4 B), because its module cannot be had where this was measured. An
-// accepted event takes 4 allocations, a request that is rejected by its
+// The SDK's cost was recorded elsewhere (telnyx-go v4.97.0: read and unwrap,
+// 2.90 and 18.4 B), because its module was not available for this measurement.
+// An accepted event takes 4 allocations, a request that is rejected by its
 // headers none and about 0.1 µs. A thousand senders that announce 1 MiB and
 // stall take 10 MiB more and are all cut off. A million events in a
 // [MemoryDedupe] take 34 bytes each, a claim 0.2 to 0.5 µs.

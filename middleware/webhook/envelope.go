@@ -30,10 +30,10 @@ const (
 	ShapeRaw          Shape = "raw"           // anything else: your own JSON, or no JSON
 )
 
-// Decode returns the event in a body that something else has vouched for: a
-// sidecar that verified it, or a store. It never fails; a body that it does
-// not understand becomes an event of [ShapeRaw]. Telnyx's signature is not
-// checked here; requests from the network belong to a [Verifier].
+// Decode returns the event in a body that something else vouches for: a sidecar
+// that verified it, or a store. It never fails; a body that it does not
+// understand becomes an event of [ShapeRaw]. It does not check Telnyx's
+// signature; requests from the network belong to a [Verifier].
 //
 // The event keeps body, which must not change afterwards.
 func Decode(contentType string, body []byte) *Event {
@@ -76,8 +76,8 @@ func (e *Event) fromQuery(query string) {
 	e.decodeForm(query)
 }
 
-// decodeJSON finds the envelope. The cases stand in the order that tells all
-// of Telnyx's published bodies apart.
+// decodeJSON finds the envelope. The order of the cases tells all of Telnyx's
+// published bodies apart.
 func (e *Event) decodeJSON(s *scan) {
 	top, data := &s.top, &s.data
 	switch {
@@ -197,8 +197,8 @@ func texmlEvent(form url.Values) string {
 	return ""
 }
 
-// texmlType appends a status to the kind of a TeXML callback. A status that
-// is no plain word is left out: it would become a route of the sender's own.
+// texmlType appends a status to the kind of a TeXML callback. A status that is
+// not a plain word is left out: the sender could make up routes with it.
 func texmlType(kind, status string) string {
 	status = strings.ToLower(status)
 	plain := func(r rune) bool { return 'a' <= r && r <= 'z' || r == '-' || r == '_' }

@@ -176,7 +176,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal("the body was changed")
 		}
 		if e.Payload != nil && !bytes.Contains(body, e.Payload) {
-			t.Fatal("the payload is no part of the body")
+			t.Fatal("the payload is not part of the body")
 		}
 		if e.Shape == webhook.ShapeForm {
 			return

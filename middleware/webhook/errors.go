@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// The reasons for which a request is rejected. Every error of
+// The reasons why a request is rejected. Every error of
 // [Verifier.Check] and [Verifier.Verify] is one of them, by errors.Is.
 var (
 	ErrNoKeys          = errors.New("no public key is configured")
@@ -44,9 +44,9 @@ func (e *Error) Error() string {
 	detail := e.detail
 	switch e.err {
 	case ErrTimestampTooOld:
-		detail = fmt.Sprintf("signed %d s ago, tolerance %d s: was it queued or replayed on the way, or is the clock of this machine fast?", e.age, e.limit)
+		detail = fmt.Sprintf("signed %d s ago, tolerance %d s: was it queued or replayed in transit, or is this machine's clock fast?", e.age, e.limit)
 	case ErrTimestampTooNew:
-		detail = fmt.Sprintf("signed %d s ahead, tolerance %d s: is the clock of this machine slow, or the timestamp in milliseconds?", -e.age, e.limit)
+		detail = fmt.Sprintf("signed %d s ahead, tolerance %d s: is this machine's clock slow, or the timestamp in milliseconds?", -e.age, e.limit)
 	}
 	if detail == "" {
 		return "webhook: " + e.err.Error()
@@ -54,8 +54,8 @@ func (e *Error) Error() string {
 	return "webhook: " + e.err.Error() + ": " + detail
 }
 
-// unless returns the same rejection with another detail, if that is not empty:
-// one that is more likely than what is said otherwise.
+// unless returns the same rejection with another, likelier detail, if that is
+// not empty.
 func (e *Error) unless(detail string) *Error {
 	if detail == "" {
 		return e
@@ -66,8 +66,8 @@ func (e *Error) unless(detail string) *Error {
 // Unwrap returns the sentinel, such as [ErrBadSignature].
 func (e *Error) Unwrap() error { return e.err }
 
-// rejections gives each sentinel its reason word and status. Trouble of our
-// own is a 503, which Telnyx retries; a 4xx may never be sent again.
+// rejections gives each sentinel its reason word and status. Our own failures
+// are a 503, which Telnyx retries; a 4xx may never be sent again.
 var rejections = map[error]struct {
 	reason string
 	status int

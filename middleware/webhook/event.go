@@ -13,7 +13,7 @@ import (
 )
 
 // Event is one webhook. Those made by a [Verifier] have passed their signature
-// check; [Decode] makes one from bytes that something else has vouched for.
+// check; [Decode] makes one from bytes that something else vouches for.
 //
 // An Event is not modified after it has been handed to a handler, except for
 // Warnings, and must not be modified by handlers that may run concurrently.
@@ -29,14 +29,14 @@ type Event struct {
 	// without a type.
 	Type string
 
-	// OccurredAt says when it happened, according to Telnyx.
+	// OccurredAt is when it happened, according to Telnyx.
 	OccurredAt event.Time
 
 	// Payload is the part of Raw that a typed handler receives: data.payload
-	// in API v2. It is nil for a body without one, or which is not JSON.
+	// in API v2. It is nil for a body without one, or one that is not JSON.
 	Payload json.RawMessage
 
-	// Meta is what Telnyx says of its own delivery attempt.
+	// Meta describes Telnyx's own delivery attempt.
 	Meta Meta
 
 	// Raw is the request body: exactly the bytes that were signed.

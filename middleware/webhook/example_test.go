@@ -39,7 +39,7 @@ func ExampleVerifier_Handler() {
 		e, _ := webhook.FromContext(r.Context())
 		fmt.Println(e.Type, len(body) == len(e.Raw))
 	})
-	signer := webhooktest.NewSigner() // stands for Telnyx
+	signer := webhooktest.NewSigner() // stands in for Telnyx
 	verifier := &webhook.Verifier{Keys: signer.Keys()}
 
 	rec := httptest.NewRecorder()
@@ -123,7 +123,7 @@ func ExampleVerifier_Explain() {
 	fmt.Println(x.Cause)
 	// Output:
 	// false
-	// the JSON was printed on one line on its way: something parses and prints it again, verify the bytes as received (then key test matches)
+	// the JSON was printed on one line in transit: something parses and prints it again, verify the bytes as received (then key test matches)
 }
 
 // An AI assistant asks for variables and needs them at once.

@@ -13,23 +13,23 @@ import (
 	"time"
 )
 
-// Explanation says step by step why a request is genuine or not. Its String
+// Explanation shows step by step why a request is genuine or not. Its String
 // is made for a terminal or a log; it contains no secret, and nothing of the
 // body but its length.
 type Explanation struct {
-	Genuine bool   // the request would be let in
+	Genuine bool   // the request would be accepted
 	Steps   []Step // in the order in which the checks run
 	Cause   string // the likely cause in one sentence, empty if genuine or unknown
 }
 
 // Step is one check.
 type Step struct {
-	Name   string // what is looked at, such as "telnyx-timestamp"
+	Name   string // the thing checked, such as "telnyx-timestamp"
 	OK     bool
 	Detail string
 }
 
-// String returns one line a step, and the cause.
+// String returns one line per step, and the cause.
 func (x Explanation) String() string {
 	var b strings.Builder
 	for _, s := range x.Steps {
@@ -45,27 +45,27 @@ func (x Explanation) String() string {
 	case x.Cause != "":
 		fmt.Fprintf(&b, "likely cause: %s\n", x.Cause)
 	default:
-		b.WriteString("the signature fits no variant of this request: it was made with another key, the body was changed on its way, or the sender is not the expected one\n")
+		b.WriteString("the signature fits no variant of this request: it was made with another key, the body was changed in transit, or the sender is not the expected one\n")
 	}
 	return b.String()
 }
 
-// Explain says why a request with these headers and this body passes or fails,
-// for people who wonder. When the signature does not match it tries what
-// usually happens to webhooks on their way (a body that was parsed and printed
-// again, line ends, a byte order mark, a decoded form, an altered timestamp)
-// and names what would have matched, or else a body that does not have the
-// length that Content-Length announces. It goes on after a check that fails, so
-// a request from yesterday can be explained too.
+// Explain shows a person why a request with these headers and this body passes
+// or fails. When the signature does not match, it tries what usually happens to
+// webhooks in transit (a body that was parsed and printed again, line ends, a
+// byte order mark, a decoded form, an altered timestamp) and names the variant
+// that would have matched, or else reports a body whose length is not that of
+// Content-Length. It continues after a failed check, so a request from yesterday
+// can be explained too.
 //
-// It makes up to some thousand signature checks: use it on demand, not for
-// every rejected request. The names of headers may be in any case.
+// It makes up to a few thousand signature checks: use it on demand, not for
+// every rejected request. Header names may be in any case.
 func (v *Verifier) Explain(h http.Header, body []byte) Explanation {
 	return v.ExplainAt(time.Now(), h, body)
 }
 
-// ExplainAt is [Verifier.Explain] with the clock at another time: that at which
-// a saved request arrived.
+// ExplainAt is [Verifier.Explain] with the clock at another time, such as that
+// at which a saved request arrived.
 func (v *Verifier) ExplainAt(at time.Time, h http.Header, body []byte) Explanation {
 	x := &explainer{v: v, body: body, now: at, keys: v.Keys.load()}
 	header := make(http.Header, len(h)) // canonical names: the headers may come from a file
@@ -160,14 +160,14 @@ func (x *explainer) explainTime() bool {
 	seconds, ok := parseSeconds(x.p.timestamp)
 	if !ok {
 		x.Cause = "the timestamp is not a number of seconds"
-		return x.step(false, name, "%q is no decimal number", clip(x.p.timestamp))
+		return x.step(false, name, "%q is not a decimal number", clip(x.p.timestamp))
 	}
 	at := time.Unix(seconds, 0).UTC()
 	detail := fmt.Sprintf("%s is %s, %d s ago", x.p.timestamp, at.Format(time.RFC3339), x.now.Unix()-seconds)
 	if err == nil {
 		return x.step(true, name, "%s", detail)
 	}
-	x.Cause = "the request was late, by a queue, a retry or a replay on its way, or the clocks differ"
+	x.Cause = "the request was late, by a queue, a retry or a replay in transit, or the clocks differ"
 	if len(x.p.timestamp) == 13 {
 		x.Cause = "the timestamp is in milliseconds, Telnyx sends seconds"
 	}
@@ -206,7 +206,7 @@ func (x *explainer) verify(k *Key, message []byte) bool {
 	return false
 }
 
-// signatureCause says what is wrong with a signature of another form.
+// signatureCause explains a signature of another form.
 func signatureCause(text string) string {
 	switch {
 	case strings.Contains(text, ","):
@@ -223,8 +223,8 @@ func signatureCause(text string) string {
 	return "the signature was cut or altered"
 }
 
-// findAccident looks for a request that the signature fits, and says how this
-// one came to differ from it.
+// findAccident looks for a request that the signature fits, and explains how
+// this one came to differ from it.
 func (x *explainer) findAccident() string {
 	prefix := x.p.appendPrefix(nil)
 	for _, a := range bodyAccidents {
@@ -242,7 +242,7 @@ func (x *explainer) findAccident() string {
 	if cause := x.otherTime(); cause != "" {
 		return cause
 	}
-	// What no variant proves comes last.
+	// A cause that no variant proves comes last.
 	return bodyAccident(announced(x.header), len(x.body))
 }
 
@@ -256,14 +256,14 @@ func (x *explainer) fits(prefix, body []byte) (label string, ok bool) {
 	return "", false
 }
 
-// bodyAccidents are what happens to bodies, the smallest changes first. undo returns what the body may
-// have been, or nil.
+// bodyAccidents are the changes that happen to bodies, smallest first. undo
+// returns what the body may have been, or nil.
 var bodyAccidents = []struct {
 	cause string
 	undo  func([]byte) []byte
 }{
-	{"the last line end was lost on its way", func(b []byte) []byte { return withSuffix(b, "\n") }},
-	{"the last line end (CRLF) was lost on its way", func(b []byte) []byte { return withSuffix(b, "\r\n") }},
+	{"the last line end was lost in transit", func(b []byte) []byte { return withSuffix(b, "\n") }},
+	{"the last line end (CRLF) was lost in transit", func(b []byte) []byte { return withSuffix(b, "\r\n") }},
 	{"a line end was added to the body", func(b []byte) []byte { return bytes.TrimSuffix(b, []byte("\n")) }},
 	{"white space around the body was added", bytes.TrimSpace},
 	{"line ends were changed from CRLF to LF", func(b []byte) []byte {
@@ -272,11 +272,11 @@ var bodyAccidents = []struct {
 	{"line ends were changed from LF to CRLF", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
 	{"a byte order mark was added", func(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\ufeff")) }},
 	{"a byte order mark was lost", func(b []byte) []byte { return append([]byte("\ufeff"), b...) }},
-	{"the JSON was printed on one line on its way: something parses and prints it again, verify the bytes as received", indented},
+	{"the JSON was printed on one line in transit: something parses and prints it again, verify the bytes as received", indented},
 	{"the JSON was printed on one line and lost its last line end: verify the bytes as received", func(b []byte) []byte { return withSuffix(indented(b), "\n") }},
-	{"the JSON was indented on its way: something parses and prints it again, verify the bytes as received", compacted},
+	{"the JSON was indented in transit: something parses and prints it again, verify the bytes as received", compacted},
 	{"the JSON was indented and a line end was added: verify the bytes as received", func(b []byte) []byte { return withSuffix(compacted(b), "\n") }},
-	{"the form was URL-decoded on its way: verify the bytes as received", encodedForm},
+	{"the form was URL-decoded in transit: verify the bytes as received", encodedForm},
 	{"the body was URL-encoded once more", func(b []byte) []byte {
 		s, err := url.QueryUnescape(string(b))
 		if err != nil {

@@ -73,7 +73,7 @@ func TestExplainFindsTheAccident(t *testing.T) {
 		}, ""},
 		{"compacted", sent(bytes.TrimSpace(pretty), compact), "printed on one line"},
 		{"compacted, line end lost", sent(pretty, compact), "lost its last line end"},
-		{"indented", sent(compact, bytes.TrimSpace(pretty)), "indented on its way"},
+		{"indented", sent(compact, bytes.TrimSpace(pretty)), "indented in transit"},
 		{"indented, line end added", sent(append(bytes.Clone(compact), '\n'), pretty), "indented"},
 		{"newline lost", sent(append(bytes.Clone(compact), '\n'), compact), "last line end was lost"},
 		{"newline added", sent(compact, append(bytes.Clone(compact), '\n')), "line end was added"},
@@ -128,7 +128,7 @@ func TestExplainFindsTheAccident(t *testing.T) {
 			h := http.Header{}
 			webhooktest.NewSigner().Sign(h, now, compact)
 			return h, compact
-		}, "another key, the body was changed on its way"},
+		}, "another key, the body was changed in transit"},
 		{"read before", withLength(pretty, len(pretty), nil), "the body was read before: 0 of the " + strconv.Itoa(len(pretty)) + " bytes"},
 		{"read in part before", withLength(pretty, len(pretty), pretty[100:]), "the body was read before: " + strconv.Itoa(len(pretty)-100) + " of the"},
 		{"read before, length not known", withLength(pretty, -1, nil), "perhaps it was read before"},
@@ -190,7 +190,7 @@ func TestBodyReadBefore(t *testing.T) {
 	body := webhooktest.Sample("message.received")
 	for name, tt := range map[string]struct {
 		before func(*http.Request)
-		want   string // "" if it is let in
+		want   string // "" if it is accepted
 	}{
 		"untouched":              {func(*http.Request) {}, ""},
 		"read":                   {func(r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }, "the body was read before: 0 of the"},
@@ -200,7 +200,7 @@ func TestBodyReadBefore(t *testing.T) {
 		"longer": {func(r *http.Request) {
 			r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), strings.NewReader("xyz")))
 		}, "the body was changed"},
-		"changed": {func(r *http.Request) { r.Body = io.NopCloser(bytes.NewReader(bytes.ToUpper(body))) }, "was the body changed on its way?"},
+		"changed": {func(r *http.Request) { r.Body = io.NopCloser(bytes.NewReader(bytes.ToUpper(body))) }, "was the body changed in transit?"},
 		"given back": {func(r *http.Request) {
 			b, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(b))
@@ -250,7 +250,7 @@ func TestBodyReadBefore(t *testing.T) {
 				t.Errorf("Explain says %q, want %q", text, tt.want)
 			}
 			if strings.Contains(string(answer), "before") {
-				t.Errorf("a stranger is told of it: %s", answer)
+				t.Errorf("a stranger learns of it: %s", answer)
 			}
 		})
 	}

@@ -21,8 +21,8 @@ type Key struct {
 	Public ed25519.PublicKey
 
 	// NotBefore and NotAfter bound when the key is used, inclusive, by the
-	// clock of this machine. Zero means without bound. They make a rotation
-	// end by itself.
+	// clock of this machine. Zero means no bound. They make a rotation end by
+	// itself.
 	NotBefore, NotAfter time.Time
 }
 
@@ -77,8 +77,8 @@ func ParseKeys(list string) (*KeyRing, error) {
 	return NewKeyRing(keys...)
 }
 
-// Replace puts other keys into the ring, for requests that arrive from now
-// on. If it returns an error the ring is as it was.
+// Replace replaces the keys of the ring, for requests that arrive from now on.
+// If it returns an error the ring is unchanged.
 func (r *KeyRing) Replace(keys ...Key) error {
 	seen := make(map[string]bool, len(keys))
 	own := make([]Key, len(keys))
@@ -168,10 +168,10 @@ func fromSPKI(der []byte) ed25519.PublicKey {
 	return key
 }
 
-// checkPublicKey refuses 32 bytes that crypto/ed25519 would take for a key
-// but which are none. Verify accepts forged signatures under points of low
-// order (a zero-filled key is one), so a slip in the configuration would
-// silently switch verification off.
+// checkPublicKey refuses 32 bytes that crypto/ed25519 would accept but that are
+// not a key. Verify accepts forged signatures under points of low order (a
+// zero-filled key is one), so a slip in the configuration would silently turn
+// verification off.
 func checkPublicKey(k ed25519.PublicKey) error {
 	if len(k) != ed25519.PublicKeySize {
 		return fmt.Errorf("%d bytes long, an Ed25519 public key has %d", len(k), ed25519.PublicKeySize)
@@ -205,8 +205,8 @@ func inverse(a *big.Int) *big.Int {
 	return new(big.Int).ModInverse(new(big.Int).Mod(a, prime), prime)
 }
 
-// decompress returns the point that k encodes, or false if k is no canonical
-// encoding of a point (RFC 8032, section 5.1.3).
+// decompress returns the point that k encodes, or false if k is not the
+// canonical encoding of a point (RFC 8032, section 5.1.3).
 func decompress(k ed25519.PublicKey) (x, y *big.Int, ok bool) {
 	le := bytes.Clone(k)
 	odd := uint(le[31] >> 7)

@@ -29,15 +29,15 @@ type HandlerFunc func(ctx context.Context, e *Event) error
 // else the one with the longest matching prefix such as "message.*", else the
 // catch-all "*". An event without a handler is done.
 type Mux struct {
-	// OnError, if set, is told of every error that a handler returned,
+	// OnError, if set, is called with every error that a handler returned,
 	// panics ([PanicError]) included. It is the only place where a
 	// [Permanent] error shows when the Mux serves HTTP.
 	OnError func(ctx context.Context, e *Event, err error)
 
 	// Dedupe, if set, keeps an event that was handled from being handled
 	// again. A copy that arrives while the first is being handled gets a
-	// retry. Behind the sidecar, which removes duplicates itself but repeats
-	// what may have failed, leave it nil.
+	// retry. Leave it nil behind the sidecar, which removes duplicates itself
+	// but repeats what may have failed.
 	Dedupe Dedupe
 
 	handlers map[string]HandlerFunc // by pattern
@@ -69,8 +69,7 @@ func On[P any](m *Mux, name event.Name[P], h func(ctx context.Context, e *Event,
 // DecodePayload decodes the payload into v, a pointer, as [On] does. Fields of
 // forms (TeXML) become members of an object, a field that stands more than
 // once a list. The error (an *[event.FieldError]) names the fields that did not
-// fit; the others are decoded all the same. Without a payload v is left as it
-// is.
+// fit; the others are decoded anyway. Without a payload v is left unchanged.
 func (e *Event) DecodePayload(v any) error {
 	data := []byte(e.Payload)
 	if e.Shape == ShapeForm && data == nil {
@@ -178,8 +177,8 @@ func (m *Mux) pattern(eventType string) string {
 }
 
 // HandleEvent calls the handler of e and returns its error. A panic becomes a
-// [PanicError], except for [http.ErrAbortHandler], which goes on. An event
-// without a handler returns nil.
+// [PanicError], except for [http.ErrAbortHandler], which is panicked on. An
+// event without a handler returns nil.
 func (m *Mux) HandleEvent(ctx context.Context, e *Event) (err error) {
 	h := m.handlers[m.pattern(e.Type)]
 	if h == nil {
@@ -205,7 +204,7 @@ func (m *Mux) HandleEvent(ctx context.Context, e *Event) (err error) {
 // ServeHTTP handles the event that [Verifier.Handler] put into the request's
 // context and answers as Telnyx understands it: 200 when done, 503 with
 // Retry-After for a retry, and 200 for a permanent error too, since a retry
-// by Telnyx could not mend it. Without a Verifier in front it answers 500:
+// by Telnyx could not help. Without a Verifier in front it answers 500:
 // nothing vouches for the request.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e, ok := FromContext(r.Context())

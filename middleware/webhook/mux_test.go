@@ -37,7 +37,7 @@ func TestMostSpecificPatternWins(t *testing.T) {
 		"call.":                        "*",
 		"message.received":             "*",
 		"never.heard.of":               "*",
-		"call.*":                       "call.*", // a type from the wire is no pattern
+		"call.*":                       "call.*", // a type from the wire is not a pattern
 		"*":                            "*",
 		"":                             "*",
 	} {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Outcome is what a handler's returned error asks for. It means the same
+// Outcome is the verdict in a handler's returned error. It means the same
 // in-process, in a plugin and behind the sidecar.
 type Outcome int
 
@@ -28,9 +28,9 @@ func (o Outcome) String() string {
 	}
 }
 
-// Permanent marks err as one that no retry can mend. The event becomes a dead
+// Permanent marks err as one that no retry can fix. The event becomes a dead
 // letter behind the sidecar; in-process it is reported to [Mux.OnError] and
-// answered 200, so that Telnyx does not send again what can never work.
+// answered 200, so that Telnyx does not repeat what can never work.
 // Permanent(nil) is a permanent error with a text of its own, not success.
 func Permanent(err error) error {
 	if err == nil {

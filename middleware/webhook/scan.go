@@ -12,10 +12,10 @@ import (
 // maxDepth bounds the nesting of a body. No known event exceeds 10.
 const maxDepth = 64
 
-// span is a part of the body; the zero span stands for an absent member.
+// span is a part of the body; the zero span means an absent member.
 type span struct{ start, end int }
 
-// object is what was seen of one JSON object: where the values of the
+// object records what was seen of one JSON object: where the values of the
 // interesting members stand.
 type object [numFields]span
 
@@ -27,7 +27,7 @@ type scan struct {
 	body  []byte
 	pos   int
 	depth int
-	why   string // why the body is no unambiguous JSON object; "" if it is
+	why   string // why the body is not an unambiguous JSON object; "" if it is
 
 	top, data, meta object
 	metadata, inner object // of a call-events record: metadata and metadata.event
@@ -232,7 +232,7 @@ func (s *scan) array() bool {
 }
 
 // plainPrefix returns how many bytes at the beginning of b stand for themselves
-// in a string: are no quote, no backslash and no control character. It looks at
+// in a string: not a quote, backslash or control character. It looks at
 // eight bytes at a time; the lowest bit that the subtractions leave is exact.
 func plainPrefix(b []byte) int {
 	const (

@@ -159,7 +159,7 @@ func TestSchemeVectors(t *testing.T) {
 }
 
 // TestJSONTestSuite: whatever it is, it is kept; what is no JSON object gets
-// no route; what is one is not called ambiguous without a reason.
+// no route; a proper one is not called ambiguous without a reason.
 func TestJSONTestSuite(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(sharedVectors, "JSONTestSuite", "test_*", "*.json"))
 	if err != nil || len(files) == 0 {

@@ -29,7 +29,7 @@ func Sign(key ed25519.PrivateKey, at time.Time, body []byte) (timestamp, signatu
 type Scheme int
 
 const (
-	// SchemeTelnyx is what Telnyx uses: [HeaderTimestamp] and
+	// SchemeTelnyx is Telnyx's scheme: [HeaderTimestamp] and
 	// [HeaderSignature], over "timestamp|body".
 	SchemeTelnyx Scheme = iota
 
@@ -50,7 +50,7 @@ func (s Scheme) String() string {
 
 type signature = [ed25519.SignatureSize]byte
 
-// proof is what the headers of a request claim, before it is checked.
+// proof holds the claims of a request's headers, before they are checked.
 type proof struct {
 	id        string // webhook-id of Standard Webhooks, "" in Telnyx's scheme
 	timestamp string // as sent: it is part of the signed message
@@ -79,7 +79,7 @@ func (p *proof) appendPrefix(b []byte) []byte {
 	return append(append(b, p.timestamp...), '.')
 }
 
-// parse does every check that needs the headers only.
+// parse does every check that needs only the headers.
 func (p *proof) parse(h http.Header, scheme Scheme, now time.Time, tolerance time.Duration) *Error {
 	var err *Error
 	var signatureText string

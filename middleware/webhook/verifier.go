@@ -33,8 +33,8 @@ type Verifier struct {
 	Keys *KeyRing
 
 	// Scheme is how requests are signed; the zero value is Telnyx's. A
-	// request signed in another scheme is rejected: there is no falling back
-	// from one to the other. A server that receives both has two Verifiers.
+	// request signed in another scheme is rejected: one never falls back to
+	// the other. A server that receives both has two Verifiers.
 	Scheme Scheme
 
 	// Tolerance is how far the timestamp may lie in the past or in the
@@ -53,8 +53,8 @@ type Verifier struct {
 
 	// InsecureAllowGET lets GET requests in, which Telnyx sends for TeXML if
 	// a callback is configured so. Their signature covers the timestamp and
-	// nothing else: whoever has seen one can send any query for as long as
-	// the tolerance lasts. [Event.Raw] is then the query.
+	// nothing else: anyone who has seen one can send any query for as long
+	// as the tolerance lasts. [Event.Raw] is then the query.
 	InsecureAllowGET bool
 
 	// VerifyFunc checks an Ed25519 signature. Nil means [ed25519.Verify].
@@ -62,7 +62,7 @@ type Verifier struct {
 	// signatures; it is called concurrently.
 	VerifyFunc func(public ed25519.PublicKey, message, sig []byte) bool
 
-	// Observe, if set, is told of every decision of Check, Verify and
+	// Observe, if set, is called with every decision of Check, Verify and
 	// Handler. It runs before the next handler and must be quick.
 	Observe func(Observation)
 
@@ -73,7 +73,7 @@ type Verifier struct {
 // Observation is one decision of a [Verifier].
 type Observation struct {
 	Event   *Event        // nil if the request was rejected; Signature has the key's label and the skew
-	Err     *Error        // nil if it was let in; Reason is a word for a metric
+	Err     *Error        // nil if it was accepted; Reason is a word for a metric
 	Bytes   int           // of the body, as far as it was read
 	Elapsed time.Duration // spent on the decision, waiting for the body included
 }
@@ -259,9 +259,9 @@ func (v *Verifier) observe(e *Event, err *Error, n int, start time.Time) {
 	}
 }
 
-// timed adds to an error about the timestamp how far it is off. The latest
-// such error is kept and used again, so that a flood of stale requests makes
-// one a second.
+// timed adds how far the timestamp is off to an error about it. The latest such
+// error is kept and used again, so that a flood of stale requests allocates one
+// a second.
 func (v *Verifier) timed(err *Error, p *proof) *Error {
 	if err != tooOld && err != tooNew {
 		return err
@@ -300,13 +300,13 @@ func (v *Verifier) tooLarge() *Error {
 }
 
 // decide checks the signature of a message, which is the signed prefix
-// followed by the body, and only then looks into the body.
+// followed by the body, and only then parses the body.
 func (v *Verifier) decide(c *carrier, message []byte, h http.Header, now time.Time) *Error {
 	e, p := &c.event, &c.proof
 	key := v.match(p, message, now)
 	if key == nil {
 		labels := strings.Join(v.Keys.Labels(), ", ")
-		return reject(ErrBadSignature, "tried the key(s) "+labels+": is it signed with another key, or was the body changed on its way? Verifier.Explain can say more")
+		return reject(ErrBadSignature, "tried the key(s) "+labels+": is it signed with another key, or was the body changed in transit? Verifier.Explain can say more")
 	}
 	var contentType string
 	if types := h["Content-Type"]; len(types) > 0 {

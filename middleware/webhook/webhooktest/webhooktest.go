@@ -10,7 +10,7 @@
 //	verifier.Handler(&mux).ServeHTTP(rec, req)
 //
 // [Signer.Send] does that in one step with a sample of any event type, and a
-// [Recorder] notes what handlers are given.
+// [Recorder] records the events that handlers get.
 package webhooktest
 
 import (
@@ -125,17 +125,17 @@ func (s *Signer) Send(h http.Handler, eventType string, changes ...event.Change)
 	return rec
 }
 
-// Recorder is a handler that notes the events it is given. The zero value is
-// ready to use and safe for concurrent use.
+// Recorder is a handler that records its events. The zero value is ready to use
+// and safe for concurrent use.
 type Recorder struct {
-	// Err is what Handle returns.
+	// Err is the result of Handle.
 	Err error
 
 	mu     sync.Mutex
 	events []*webhook.Event
 }
 
-// Handle notes e. Register it: mux.Handle("*", recorder.Handle).
+// Handle records e. Register it: mux.Handle("*", recorder.Handle).
 func (r *Recorder) Handle(_ context.Context, e *webhook.Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -318,7 +318,7 @@ func printVerification(w io.Writer, p palette, v adminapi.Verification) {
 		fmt.Fprintln(w, p.green("signature valid"))
 	case v.Cause == "":
 		fmt.Fprintln(w, fold(screenWidth, "  ", piece{verdict, p.red, false},
-			piece{text: "it fits no variant of this request. It was made with another key, the body was changed on its way, or the sender is not the expected one"}))
+			piece{text: "it fits no variant of this request. It was made with another key, the body was changed in transit, or the sender is not the expected one"}))
 	default:
 		fmt.Fprintln(w, fold(screenWidth, "  ", piece{verdict, p.red, false}, piece{text: v.Cause}))
 	}
