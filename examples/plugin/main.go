@@ -1,10 +1,10 @@
-// Command plugin is a hookswitch plugin that keeps track of who wants to be
-// written to: it understands STOP, START and HELP in text messages.
+// Command plugin is a hookswitch plugin that keeps track of who wants messages:
+// it understands STOP, START and HELP in text messages.
 //
 //	go build -o bin/plugins/hookswitch-plugin-keywords ./examples/plugin
 //	HOOKSWITCH_PLUGIN_DIR=bin/plugins bin/hookswitch dev
 //
-// Or run it by hand to see what it says of itself, or does with one event:
+// Or run it by hand to see its description, or how it handles one event:
 //
 //	go run ./examples/plugin describe
 //	go run ./examples/plugin run --event message.received
@@ -76,7 +76,7 @@ func (k *keywords) plugin() sdk.Plugin {
 		Mux:  &mux,
 		Configure: sdk.Settings(func(_ context.Context, s *settings) (err error) {
 			k.settings = *s
-			k.list, err = openOptOuts(s.File) // a list that cannot be read is never begun anew
+			k.list, err = openOptOuts(s.File) // a list that cannot be read is never replaced
 			return err
 		}),
 	}
@@ -105,9 +105,9 @@ func (k *keywords) received(ctx context.Context, e *webhook.Event, m *event.Mess
 	if is(s.Help) {
 		return k.reply(ctx, from, text)
 	}
-	// Events come again, and late: the word that was said last counts. It is
-	// saved first, with the reply that it is owed. After any error the sidecar
-	// tries again: a reply may go out twice, but never not at all.
+	// Events come again, and late: the last word counts. It is saved first, with
+	// the reply that it is owed. After any error the sidecar tries again: a reply
+	// may go out twice, but is never lost.
 	at := e.OccurredAt.Time
 	owed, err := k.list.set(from, out, at)
 	if err != nil || !owed {

@@ -177,7 +177,7 @@ func TestSettings(t *testing.T) {
 		`{"stopp": ["X"]}`:                        "stopp",
 		`{"help": ["stop"]}`:                      `help: has "STOP", which is in stop already`,
 		`{"start": [" "]}`:                        "start: has an empty word",
-		fmt.Sprintf(`{"file": %q}`, broken):       "mend it, or move it away",
+		fmt.Sprintf(`{"file": %q}`, broken):       "fix it, or move it away",
 		`{"stop": "STOP", "started": ["a", "b"]}`: "started",
 	} {
 		if err := sdktest.Refusal(t, newKeywords().plugin(), settings); err == nil || !strings.Contains(err.Error(), want) {

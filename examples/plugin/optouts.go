@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// choice is what a number has said last.
+// choice is the last word of a number.
 type choice struct {
 	Out  bool      `json:"out"`
 	At   time.Time `json:"at"`                   // when it was said
 	Owed bool      `json:"reply_owed,omitempty"` // the reply has not gone out yet
 }
 
-// optOuts is the file that the list of choices is in. It is safe for concurrent
-// use, also by several processes: when the plugin is replaced, the new one
-// begins before the old one has ended. So the file is the truth, and is read
-// anew for every change, under a lock.
+// optOuts is the file with the list of choices. It is safe for concurrent use,
+// also by several processes: when the plugin is replaced, the new one starts
+// before the old one has ended. So the file is the truth, and is read again for
+// every change, under a lock.
 type optOuts struct {
 	path string
 }
@@ -33,8 +33,8 @@ func openOptOuts(path string) (*optOuts, error) {
 	return l, err
 }
 
-// set notes what a number said at some time, and returns whether it is owed a
-// reply. It is not if that is a repetition whose reply has gone out, or if
+// set records what a number said at some time, and returns whether it is owed a
+// reply. It is not if this is a repetition whose reply has gone out, or if
 // something later is known.
 func (l *optOuts) set(number string, out bool, at time.Time) (owed bool, err error) {
 	err = l.change(func(choices map[string]choice) bool {
@@ -98,13 +98,13 @@ func (l *optOuts) read() (map[string]choice, error) {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the list of opt-outs %s: %w: mend it, or move it away to begin a new one", l.path, err)
+		return nil, fmt.Errorf("read the list of opt-outs %s: %w: fix it, or move it away to start a new one", l.path, err)
 	}
 	return choices, nil
 }
 
-// write puts a new file in the place of the old one, so that a crash leaves one
-// or the other.
+// write replaces the file with a new one, so that a crash leaves one or the
+// other.
 func (l *optOuts) write(choices map[string]choice) error {
 	data, err := json.Marshal(choices)
 	if err != nil {

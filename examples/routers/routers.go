@@ -1,6 +1,6 @@
 // Package routers has what the examples for chi, echo and gin share: handlers
 // that know nothing of the router. The examples are in a module of their own,
-// so that the routers are no dependencies of hookswitch.
+// so that hookswitch does not depend on the routers.
 package routers
 
 import (

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// file is what the rules need to know of one Go file.
+// file holds what the rules need to know of one Go file.
 type file struct {
 	name        string // slash-separated, from the root of the module
 	test        bool   // name ends in _test.go

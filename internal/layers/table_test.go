@@ -27,7 +27,7 @@ type row struct {
 	testsUse []string
 }
 
-// Layers of packages that stand beside the others.
+// Layers of packages beside the others.
 const (
 	// aside: the whole sidecar may import it; it imports only layers 0 and 10.
 	aside = -1

@@ -45,7 +45,7 @@ type archive struct {
 	closing error
 }
 
-// logFile is what the archive needs of a file.
+// logFile has the methods of a file that the archive needs.
 type logFile interface {
 	io.WriteCloser
 	Sync() error

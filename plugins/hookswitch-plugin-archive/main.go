@@ -18,7 +18,7 @@
 // An event is acknowledged when its line is on disk. If the plugin or the
 // machine dies before that, the event comes again, and may then be there
 // twice: lines with the same key are the same event. A line that was cut by a
-// crash is no JSON, and ends where the next one begins.
+// crash is not JSON, and ends where the next one begins.
 package main
 
 import (

@@ -182,7 +182,7 @@ func TestTooLongIsARetryAndTheWholeGroupGoes(t *testing.T) {
 		map[string]any{"timeout": "100ms", "grace": "50ms"})
 	gone := alive(t, dir)
 	res := host.Deliver(sample(t))
-	if res.Outcome != webhook.Retry || !strings.HasPrefix(res.Reason, "exec: the command was not done after ") {
+	if res.Outcome != webhook.Retry || !strings.HasPrefix(res.Reason, "exec: the command did not finish within ") {
 		t.Errorf("got %v", res)
 	}
 	gone()

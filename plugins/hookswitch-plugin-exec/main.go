@@ -8,9 +8,9 @@
 //	  "events":  ["fax.received", "call.*"]
 //	}
 //
-//	command      the program and its arguments, as they are: no shell looks at
-//	             them. For a shell: ["/bin/sh", "-c", "…"].
-//	events       which events; all of them if it is not there
+//	command      the program and its arguments, without a shell. For a shell:
+//	             ["/bin/sh", "-c", "…"].
+//	events       which events; all of them if left out
 //	concurrency  how many commands run at the same time; 4
 //	timeout      how long one may run; "25s". It should be less than the
 //	             sidecar's own, HOOKSWITCH_TIMEOUT.
@@ -44,16 +44,16 @@
 // most 100 lines of it, and the end of it is in the delivery record if the
 // command failed.
 //
-// A command leads a process group; when it ends or its time is up, whatever is
-// left of the group is killed. So is the group of a command that is under way
-// when the plugin ends, because the sidecar stops or replaces it and has waited
-// long enough: the event comes again. Only a plugin that is killed cannot do
-// that. The kernel then kills the command, on Linux, but not what that started.
+// A command leads a process group; when it ends or its time is up, the rest of
+// the group is killed. So is the group of a command that is still running when
+// the plugin ends, because the sidecar stops or replaces it and has waited long
+// enough: the event comes again. Only a plugin that is killed cannot do that. On
+// Linux the kernel then kills the command, but not the processes it started.
 //
 // For each command under way the plugin holds the body and at most 100 kB for
-// its output, however much is printed. What the commands use is not limited:
+// its output, however much is printed. The commands' own memory is not limited:
 // HOOKSWITCH_PLUGIN_MEMORY is for the plugin's own process group. "ulimit -v" in
-// a shell bounds a command, and MemoryMax= of the service all there is.
+// a shell limits a command, and MemoryMax= of the service limits everything.
 //
 // Events come at least once. A command that must not act twice remembers
 // HOOKSWITCH_EVENT_KEY.

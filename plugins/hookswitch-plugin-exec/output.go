@@ -19,7 +19,7 @@ type output struct {
 	line  []byte // begun and not yet ended
 	lines int
 	tail  []byte
-	cut   bool // the tail is not all
+	cut   bool // the tail is not the whole output
 }
 
 func newOutput(log func(line string)) *output { return &output{log: log} }
@@ -54,7 +54,7 @@ func (o *output) endLine() {
 	}
 }
 
-// finish ends the last line and says what was left out.
+// finish ends the last line and reports how many were left out.
 func (o *output) finish() {
 	if len(o.line) > 0 {
 		o.endLine()

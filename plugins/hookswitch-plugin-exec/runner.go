@@ -18,7 +18,7 @@ import (
 	"github.com/hookswitch/hookswitch/plugins/sdk"
 )
 
-// pipeDelay is how long output is read on when the command has ended but
+// pipeDelay is how long output is still read when the command has ended but
 // something that it started still holds its pipes.
 const pipeDelay = time.Second
 
@@ -31,8 +31,8 @@ type runner struct {
 	running map[*exec.Cmd]struct{}
 }
 
-// end kills the commands that run, with their groups, and lets no other begin.
-// For when the plugin is about to exit: they would outlive it.
+// end kills the running commands, with their groups, and lets no other begin. It
+// is for when the plugin is about to exit: they would outlive it.
 func (r *runner) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +58,7 @@ func (r *runner) start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// finish kills what a command has left.
+// finish kills the processes that a command has left.
 func (r *runner) finish(cmd *exec.Cmd) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,14 +125,14 @@ func (r *runner) run(cmd *exec.Cmd) error {
 	return err
 }
 
-// explain returns the error that gives the event its outcome. Its first line
-// says what happened, and the end of the output follows.
+// explain returns the error that gives the event its outcome. The first line is
+// the cause, and the end of the output follows.
 func (r *runner) explain(ctx context.Context, cmd *exec.Cmd, err error, took time.Duration, stderr, stdout *output) error {
 	var what string
 	code := -1
 	switch {
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded):
-		what = fmt.Sprintf("exec: the command was not done after %v", took.Round(time.Millisecond))
+		what = fmt.Sprintf("exec: the command did not finish within %v", took.Round(time.Millisecond))
 	case ctx.Err() != nil:
 		what = "exec: the command was stopped because the event was given up"
 	case cmd.ProcessState == nil:

@@ -6,7 +6,7 @@
 //	{
 //	  "url":              "nats://127.0.0.1:4222", // several with commas; tls:// for TLS
 //	  "subject":          "hookswitch.{event_type}",
-//	  "events":           ["message.*", "call.*"], // all of them if it is not there
+//	  "events":           ["message.*", "call.*"], // all of them if left out
 //	  "stream":           {"name": "HOOKSWITCH", "create": true, "max_age": "720h"},
 //	  "credentials_file": "/etc/hookswitch/nats.creds",
 //	  "ca_file":          "/etc/hookswitch/nats-ca.pem"
@@ -26,14 +26,14 @@
 // subject. A message too large for the broker is a dead letter.
 //
 // A stream drops a message whose Nats-Msg-Id it has seen within its duplicate
-// window (two minutes unless it is configured otherwise), so that an event whose
-// acknowledgement was lost is not there twice. Each replay of an event has an id
+// window (two minutes unless configured otherwise), so that an event whose
+// acknowledgement was lost is not stored twice. Each replay of an event has an id
 // of its own, the key and ":replay" (":replay:2" the second time), and is
 // published again.
 //
-// The stream must exist, unless "create" asks for it. It is then made with the
-// subjects of the template, and never changed. No messages are ever deleted by
-// this plugin.
+// The stream must exist, unless "create" is set. It is then created with the
+// subjects of the template, and never changed. This plugin never deletes
+// messages.
 package main
 
 import (

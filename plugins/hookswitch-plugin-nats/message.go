@@ -33,8 +33,8 @@ func checkSubject(template string) error {
 	return nil
 }
 
-// subjectOf returns the subject of an event type, of which nothing is known but
-// that somebody signed it.
+// subjectOf returns the subject of an event type. Nothing is known of the type
+// except that somebody signed it.
 func subjectOf(template, eventType string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r <= ' ' || r == '*' || r == '>' || r == 0x7f {

@@ -65,10 +65,10 @@ func options(s settings) ([]nats.Option, error) {
 		nats.Name("hookswitch"),
 		nats.Timeout(connectTimeout),
 		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // credentials can be mended while it tries
+		nats.IgnoreAuthErrorAbort(), // credentials can be fixed while it tries
 		nats.ReconnectWait(reconnectWait),
-		// The client keeps nothing for the broker's return: what it would
-		// send then has failed, and comes again from the sidecar.
+		// The client buffers nothing for the broker's return: those messages
+		// have failed by then, and come again from the sidecar.
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -116,7 +116,7 @@ func readSecret(path string) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// createStream makes the stream if there is none of that name. One that is there
+// createStream creates the stream if there is none of that name. An existing one
 // stays as it is.
 func createStream(ctx context.Context, js jetstream.JetStream, s settings) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)

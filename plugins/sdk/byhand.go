@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Exit codes of a plugin that is run by hand. Those of "run" say what became of
-// the event, in the numbers of sysexits.h.
+// Exit codes of a plugin run by hand. Those of "run" give the outcome of the
+// event, in the numbers of sysexits.h.
 const (
 	exitUsage    = 2
 	exitDead     = 65 // EX_DATAERR
@@ -17,7 +17,7 @@ const (
 	exitSettings = 78 // EX_CONFIG
 )
 
-// description is what "describe" prints: what the host would learn.
+// description is the output of "describe": what the host would learn.
 type description struct {
 	Name        string          `json:"name"`
 	Version     string          `json:"version"`
@@ -27,8 +27,7 @@ type description struct {
 	Settings    json.RawMessage `json:"settings_schema,omitempty"`
 }
 
-// runByHand is what a plugin does for a person who runs it, and returns the
-// exit code.
+// runByHand serves a person who runs the plugin, and returns the exit code.
 func (p Plugin) runByHand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	command := ""
 	if len(args) > 0 {

@@ -34,7 +34,7 @@ type runFlags struct {
 func (p Plugin) parseRun(args []string, stdout, stderr io.Writer) (runFlags, error) {
 	var f runFlags
 	set := flag.NewFlagSet(p.Name+" run", flag.ContinueOnError)
-	set.StringVar(&f.event, "event", "", "a `FILE` with the body of a webhook, - for standard input, or an event type for a sample of it")
+	set.StringVar(&f.event, "event", "", "a `FILE` with the body of a webhook, - for standard input, or an event type to use its sample")
 	set.StringVar(&f.settings, "settings", "", "a `FILE` with the plugin's settings, in JSON")
 	set.UintVar(&f.attempt, "attempt", 1, "which try this is")
 	set.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long the handler may take")
@@ -74,7 +74,7 @@ func sayUsage(w io.Writer, name string, err error) error {
 	return err
 }
 
-// runEvent handles one event as the sidecar would have it handled.
+// runEvent handles one event as under the sidecar.
 func (p Plugin) runEvent(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	f, err := p.parseRun(args, stdout, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -85,7 +85,7 @@ func (p Plugin) runEvent(args []string, stdin io.Reader, stdout, stderr io.Write
 	}
 	e, err := readEvent(f.event, stdin)
 	if err == nil && !slices.ContainsFunc(p.Mux.Patterns(), func(pattern string) bool { return event.Match(pattern, e.GetEventType()) }) {
-		err = fmt.Errorf("events of type %q do not come to this plugin, which handles: %s", e.GetEventType(), strings.Join(p.Mux.Patterns(), ", "))
+		err = fmt.Errorf("this plugin gets no events of type %q; it handles: %s", e.GetEventType(), strings.Join(p.Mux.Patterns(), ", "))
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "%s run: %v\n", p.Name, err)
@@ -152,7 +152,7 @@ func readEvent(name string, stdin io.Reader) (*pluginpb.Event, error) {
 		body, err = os.ReadFile(name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the event: %q is no file, and no event type of which there is a sample%s", name, similar(name))
+		return nil, fmt.Errorf("read the event: %q is neither a file nor an event type with a sample%s", name, similar(name))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the event: %w", err)
@@ -176,7 +176,7 @@ func readEvent(name string, stdin io.Reader) (*pluginpb.Event, error) {
 	}, nil
 }
 
-// similar names the event type that may have been meant.
+// similar suggests the event type that may have been meant.
 func similar(name string) string {
 	best, distance := "", 4
 	for _, sample := range event.Samples() {
@@ -190,7 +190,7 @@ func similar(name string) string {
 	return fmt.Sprintf(": did you mean %s?", best)
 }
 
-// printResult prints what became of the event and returns the exit code.
+// printResult prints the outcome of the event and returns the exit code.
 func printResult(w io.Writer, e *pluginpb.Event, res *pluginpb.Result, took time.Duration) int {
 	about := cmp.Or(e.GetEventType(), "event")
 	took = took.Round(10 * time.Microsecond)

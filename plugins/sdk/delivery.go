@@ -6,8 +6,8 @@ import (
 	"github.com/hookswitch/hookswitch/plugins/sdk/internal/service"
 )
 
-// Delivery is what the sidecar says about the delivery of an event, beyond the
-// event itself. All of it comes from the sidecar, none from Telnyx.
+// Delivery describes the delivery of an event, beyond the event itself. All of
+// it comes from the sidecar, none from Telnyx.
 type Delivery struct {
 	// ID is the id of the webhook_delivery record.
 	ID string
@@ -17,16 +17,16 @@ type Delivery struct {
 	Replay bool
 
 	// Round counts the replays: 0 is the delivery itself. All attempts of one
-	// replay have the same.
+	// replay have the same round.
 	Round int
 
-	// Crashes is in how many of the attempts just before this one the plugin
-	// died with the event. Above 0, the event may be what kills it.
+	// Crashes counts the attempts just before this one in which the plugin
+	// died with the event. Above 0, the event may be the cause.
 	Crashes int
 
 	// Traceparent and Tracestate are the W3C Trace Context of the delivery, to
-	// pass on in the HTTP headers of these names. Empty if the sidecar does
-	// not trace.
+	// pass on in the HTTP headers of these names. They are empty if the sidecar
+	// does not trace.
 	Traceparent string
 	Tracestate  string
 }

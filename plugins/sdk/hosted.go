@@ -25,10 +25,10 @@ const (
 )
 
 const (
-	// orphanDrain is how long handlers may go on when the host is gone.
+	// orphanDrain is how long handlers may run on when the host is gone.
 	orphanDrain = 1500 * time.Millisecond
 
-	// orphanFlush is how long their results may take to get out, then.
+	// orphanFlush is how long their results may then take to get out.
 	orphanFlush = 200 * time.Millisecond
 
 	// orphanEnd is when the process ends at the latest, whatever main does
@@ -88,7 +88,7 @@ func serveHost(svc *service.Service) {
 }
 
 // watchLifeline ends the plugin when the host is gone: nothing else holds the
-// other end of stdin. It does not trust a stdin that is no pipe, which other
+// other end of stdin. It does not trust a stdin that is not a pipe, which other
 // hosts may provide.
 func watchLifeline(stdin *os.File, svc *service.Service, server *grpc.Server) {
 	info, err := stdin.Stat()

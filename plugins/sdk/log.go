@@ -10,7 +10,7 @@ import (
 
 // Log returns the logger to use in a handler: what it writes appears in the
 // sidecar's log, with the event's id, type and attempt attached. With a context
-// that is not from a handler it returns the plugin's logger, without them;
+// from outside a handler it returns the plugin's logger, without them;
 // outside of a sidecar, it writes to slog.Default.
 func Log(ctx context.Context) *slog.Logger {
 	if log, ok := service.Logger(ctx); ok {

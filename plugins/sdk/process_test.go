@@ -324,7 +324,7 @@ func TestProcessRunByHand(t *testing.T) {
 		{"refused settings", []string{"run", "--event", "message.received", "--settings", write("bad", `{"greting":""}`)}, 78, "",
 			`greting: unknown setting, did you mean "greeting"?`},
 		{"settings that are not there", []string{"run", "--event", "message.received", "--settings", "/nowhere"}, 66, "", "/nowhere"},
-		{"an event of another type", []string{"run", "--event", "call.hangup"}, 66, "", "this plugin, which handles: message.received"},
+		{"an event of another type", []string{"run", "--event", "call.hangup"}, 66, "", "it handles: message.received"},
 		{"a type with a mistake", []string{"run", "--event", "message.recieved"}, 66, "", "did you mean message.received?"},
 		{"no event", []string{"run"}, 2, "", "which event?"},
 		{"an unknown flag", []string{"run", "--evnt", "x"}, 2, "", "flag provided but not defined: -evnt"},

@@ -1,5 +1,5 @@
 // Package sdk makes a plugin of webhook handlers: a program that the
-// hookswitch sidecar runs as a process of its own. The whole of one is
+// hookswitch sidecar runs as a process of its own. A complete one is
 //
 //	func main() {
 //		var mux webhook.Mux
@@ -7,18 +7,17 @@
 //		sdk.Serve(&mux)
 //	}
 //
-// Build it, copy it into the sidecar's plugin directory, and the events that
-// the Mux has patterns for arrive. Handlers are the ones of package webhook:
+// Build it, copy it into the sidecar's plugin directory, and it gets the events
+// that its Mux has patterns for. Handlers are those of package webhook:
 // the same function works in a server, in a plugin and in a test (package
 // sdktest). The error that it returns decides what happens next, as
-// [webhook.Outcome] says; a panic is a retry, and hurts no other event.
+// [webhook.Outcome] says; a panic is a retry, and affects no other event.
 //
 // Start with [Serve]; [Plugin] sets more; [Log] is the logger.
 //
-// What the sidecar's death or stop mean for a plugin is taken care of: events
-// under way are finished, for at most two seconds when the sidecar is gone,
-// and Serve returns. Printing is harmless: what goes to standard output or
-// standard error ends up in the sidecar's log.
+// When the sidecar stops the plugin or dies, events under way are finished, for
+// at most two seconds if the sidecar is gone, and Serve returns. Printing is
+// harmless: standard output and standard error end up in the sidecar's log.
 package sdk
 
 import (
@@ -40,10 +39,10 @@ type Plugin struct {
 	// "hookswitch-plugin-".
 	Name string
 
-	// Version is for logs. Empty: what the build recorded.
+	// Version is for logs. Empty: the version recorded by the build.
 	Version string
 
-	// Mux has the handlers. Its patterns are what the plugin asks for.
+	// Mux has the handlers. Its patterns are the events that the plugin wants.
 	Mux *webhook.Mux
 
 	// MaxInFlight is how many events may be handled at the same time. 0 means
@@ -60,9 +59,9 @@ func Serve(mux *webhook.Mux) { Plugin{Mux: mux}.Serve() }
 
 // Serve is the main function of a plugin. Run by the sidecar, it returns when
 // the sidecar has stopped the plugin or is gone; main can then clean up, for
-// about a second. Run by hand, it explains the plugin and exits: with the
-// argument "describe" in JSON, with "version" in a word, and with "run" by
-// handling one event.
+// about a second. Run by hand, it explains the plugin and exits: in JSON with the
+// argument "describe", in a word with "version", and by handling one event with
+// "run".
 //
 // It panics if there are no handlers.
 func (p Plugin) Serve() {

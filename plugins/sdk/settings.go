@@ -18,7 +18,7 @@ type Configuration struct {
 	apply  func(ctx context.Context, settings []byte) (any, error)
 }
 
-// Applied is what settings say to the sidecar.
+// Applied holds the part of the settings that is for the sidecar.
 type Applied struct {
 	Events      []string // patterns of the events that the plugin wants; nil: those of its Mux
 	MaxInFlight int      // how many it handles at the same time; 0: as the Plugin says
@@ -42,14 +42,14 @@ type Applied struct {
 // UnmarshalJSON. The tag required asks for a value, default gives one when there
 // is none (text, or JSON for what is not text), and desc describes it.
 //
-// Every mistake is reported, not only the first: a name that no field has, a
-// value of another type, one that is missing. A struct with a method
-// Validate() error is then asked about itself: it returns what [Invalid] made,
-// several with errors.Join, or any error about the whole.
+// Every mistake is reported, not only the first: an unknown name, a value of
+// another type, a missing one. A struct with a method Validate() error then
+// checks itself: it returns a result of [Invalid], several with errors.Join, or
+// any error about the whole.
 //
 // Settings can choose the events: if T has a method Events() []string, the
-// plugin gets the events of these patterns only, which its Mux should have
-// handlers for. In the same way a method MaxInFlight() int stands in for
+// plugin gets only the events of these patterns, which its Mux should have
+// handlers for. In the same way a method MaxInFlight() int overrides
 // [Plugin.MaxInFlight]. nil and 0 change nothing.
 //
 // Use *struct{} for a plugin without settings that opens something, and
@@ -77,8 +77,8 @@ func Settings[T any](configure func(ctx context.Context, settings *T) error) *Co
 }
 
 // Apply reads the settings and calls the plugin's function with them, as before
-// the first event. The error is one of [FieldError], or of several that are
-// joined, where it is about certain fields. An empty text and null are no settings.
+// the first event. An error about fields is a [FieldError], or several joined.
+// An empty text and null count as no settings.
 func (c *Configuration) Apply(ctx context.Context, settings []byte) (Applied, error) {
 	v, err := c.apply(ctx, settings)
 	if err != nil {
@@ -102,7 +102,7 @@ func (c *Configuration) Apply(ctx context.Context, settings []byte) (Applied, er
 // Schema returns a JSON Schema of the settings, for people and editors.
 func (c *Configuration) Schema() json.RawMessage { return c.schema }
 
-// FieldError says what is wrong with one field of the settings.
+// FieldError is a mistake in one field of the settings.
 type FieldError struct {
 	Field   string // where: "smtp.port", "hosts[2].name"; empty for all of it
 	Message string
@@ -117,15 +117,15 @@ func (e *FieldError) Error() string {
 }
 
 // Invalid makes the error for one field of the settings, for Validate methods
-// and functions of [Settings]. The field is named as in the file. In Validate it
-// is relative to the struct that is asked.
+// and functions of [Settings]. The field is named as in the file, in Validate
+// relative to the struct being validated.
 func Invalid(field, format string, args ...any) error {
 	return &FieldError{Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
-// FieldErrors takes an error of [Configuration.Apply] apart: one for each field
-// that is wrong. What is not about a field has an empty name. It returns nil for
-// nil.
+// FieldErrors splits an error of [Configuration.Apply]: one for each wrong
+// field. An error that is not about a field has an empty name. It returns nil
+// for nil.
 func FieldErrors(err error) []FieldError {
 	if err == nil {
 		return nil
@@ -163,7 +163,7 @@ func decodeSettings(text []byte, v reflect.Value) error {
 	return errors.Join(d.errs...)
 }
 
-// checkSyntax says where the text stops being JSON.
+// checkSyntax reports where the text stops being JSON.
 func checkSyntax(text []byte) error {
 	var any json.RawMessage
 	err := json.Unmarshal(text, &any)
@@ -172,16 +172,16 @@ func checkSyntax(text []byte) error {
 	}
 	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	if !ok {
-		return &FieldError{Message: "the settings are no JSON: " + err.Error()}
+		return &FieldError{Message: "the settings are not JSON: " + err.Error()}
 	}
 	before := text[:min(int(max(syntax.Offset-1, 0)), len(text))]
 	line := bytes.Count(before, []byte("\n")) + 1
 	column := len(before) - bytes.LastIndexByte(before, '\n')
-	return &FieldError{Message: fmt.Sprintf("the settings are no JSON: line %d, column %d: %v", line, column, syntax)}
+	return &FieldError{Message: fmt.Sprintf("the settings are not JSON: line %d, column %d: %v", line, column, syntax)}
 }
 
-// validate asks every struct with a method Validate, the inner ones first. What
-// is said about a value that could not be decoded is left out.
+// validate calls every Validate method, those of inner structs first. Errors
+// about a value that could not be decoded are left out.
 func (d *decoder) validate(path string, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:

@@ -143,10 +143,10 @@ func TestEveryMistakeIsReported(t *testing.T) {
 		{"Validate, about the whole", `{` + good + `, "mail": {"max": 99}}`, []string{`mail: 99 is one too many`}},
 		{"Validate does not add to what could not be read", `{` + good + `, "mail": {"from": 1, "max": "x"}}`,
 			[]string{`mail.from: must be text, found a number`, `mail.max: must be a whole number, found text`}},
-		{"twice", `{` + good + `, "url": "v"}`, []string{`url: stands there twice`}},
+		{"twice", `{` + good + `, "url": "v"}`, []string{`url: is there twice`}},
 		{"no object", `[]`, []string{`must be an object, found a list`}},
-		{"no JSON", "{\n  \"url\": \"u\",\n}", []string{`the settings are no JSON: line 3, column 1: `}},
-		{"cut off", `{"url": `, []string{`the settings are no JSON: line 1, column `}},
+		{"no JSON", "{\n  \"url\": \"u\",\n}", []string{`the settings are not JSON: line 3, column 1: `}},
+		{"cut off", `{"url": `, []string{`the settings are not JSON: line 1, column `}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

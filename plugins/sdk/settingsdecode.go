@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// decoder decodes settings. It goes on after a mistake, so that a person sees
+// decoder decodes settings. It continues after a mistake, so that a person sees
 // all of them at once. Values do not appear in its errors: they may be secrets.
 type decoder struct {
 	errs []error
@@ -21,7 +21,7 @@ func (d *decoder) fail(path, format string, args ...any) {
 	d.errs = append(d.errs, Invalid(path, format, args...))
 }
 
-// value decodes one JSON value, of correct syntax, into v. A null is no value:
+// value decodes one JSON value, of correct syntax, into v. A null is not a value:
 // a struct then has its defaults, and lacks what it requires.
 func (d *decoder) value(path string, text json.RawMessage, v reflect.Value) {
 	t := v.Type()
@@ -141,8 +141,8 @@ type member struct {
 	value json.RawMessage
 }
 
-// members returns what is in an object. A name that stands there twice is a
-// mistake: only one of the two can have been meant.
+// members returns the members of an object. A duplicate name is a mistake: only
+// one of the two can have been meant.
 func (d *decoder) members(path string, text json.RawMessage) []member {
 	if text[0] != '{' {
 		d.wrongType(path, "an object", text)
@@ -158,7 +158,7 @@ func (d *decoder) members(path string, text json.RawMessage) []member {
 			break
 		}
 		if slices.ContainsFunc(all, func(other member) bool { return other.name == m.name }) {
-			d.fail(join(path, m.name), "stands there twice")
+			d.fail(join(path, m.name), "is there twice")
 			continue
 		}
 		all = append(all, m)
@@ -166,7 +166,7 @@ func (d *decoder) members(path string, text json.RawMessage) []member {
 	return all
 }
 
-// expected says what the text of a value of the type looks like.
+// expected describes the text of a value of the type.
 func expected(t reflect.Type) string {
 	if t == durationType {
 		return `a duration such as "30s" or "5m"`
@@ -198,7 +198,7 @@ func expected(t reflect.Type) string {
 	return "text"
 }
 
-// kindOf says what a JSON value is, without the value.
+// kindOf names the kind of a JSON value, without the value.
 func kindOf(text json.RawMessage) string {
 	switch text[0] {
 	case '{':

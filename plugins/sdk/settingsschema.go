@@ -58,8 +58,8 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
-// fallback returns the default of a field as JSON: text may stand in the tag as
-// it is.
+// fallback returns the default of a field as JSON: in the tag, text needs no
+// quotes.
 func fallback(f reflect.StructField) json.RawMessage {
 	text, ok := f.Tag.Lookup("default")
 	switch {
@@ -72,7 +72,7 @@ func fallback(f reflect.StructField) json.RawMessage {
 	return quoted
 }
 
-// isLiteral reports whether the JSON of the type is no text.
+// isLiteral reports whether the JSON of the type is not text.
 func isLiteral(t reflect.Type) bool {
 	t = indirect(t)
 	return t != durationType && t.Kind() != reflect.String && !reflect.PointerTo(t).Implements(textUnmarshalerType)
@@ -102,11 +102,11 @@ func schemaOf(t reflect.Type) (json.RawMessage, error) {
 }
 
 type schemas struct {
-	open map[reflect.Type]bool // being described: a type that has itself inside
+	open map[reflect.Type]bool // being described: a type may contain itself
 	err  error
 }
 
-// schema is what is used of JSON Schema (2020-12), in the order of its keys.
+// schema is the part of JSON Schema (2020-12) in use, in the order of its keys.
 type schema struct {
 	Type        string             `json:"type,omitempty"`
 	Description string             `json:"description,omitempty"`
@@ -197,7 +197,7 @@ func (s *schemas) fail(path string, err error) {
 	}
 }
 
-// hint helps with a name that is not known.
+// hint helps with an unknown name.
 func hint(name string, fields []field) string {
 	best, distance := "", 3 // more than two mistakes are another name
 	var names []string

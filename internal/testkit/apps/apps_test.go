@@ -202,7 +202,7 @@ func run(t *testing.T, name string, more func(*stage), command ...string) {
 		return nil
 	})
 
-	// Who is not the sidecar is not heard.
+	// Only the sidecar is heard.
 	res, err := http.Post(url+"/webhooks", "application/json", strings.NewReader(`{"data":{"event_type":"message.received"}}`))
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func (l *Ledger) Close() error {
 	return l.f.Close()
 }
 
-// Verdict is what a ledger says.
+// Verdict is the result of reading a ledger.
 type Verdict struct {
 	Acked, Kills int
 	Lost         map[string][]string // by target, acknowledged events that it never took

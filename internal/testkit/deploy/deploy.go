@@ -1,5 +1,5 @@
 // Package deploy has tests only: it holds the files that hookswitch is deployed
-// with against the programs that read them, as far as those can be had without
+// with against the programs that read them, as far as those are available without
 // a cluster, a container engine or a running systemd.
 //
 //	make deploy

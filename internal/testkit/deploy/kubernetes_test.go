@@ -58,7 +58,7 @@ func TestKubernetes(t *testing.T) {
 	}
 	sidecar := pod.Spec.InitContainers[0]
 	if p := sidecar.RestartPolicy; p == nil || *p != corev1.ContainerRestartPolicyAlways {
-		t.Error("it is an init container that must end, and no sidecar: restartPolicy is not Always")
+		t.Error("it is an init container that must end, not a sidecar: restartPolicy is not Always")
 	}
 
 	// Trap 1: the app is down, and the Service is empty.

@@ -72,7 +72,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// oldSystemd is what systemd before 253 says of the type that it does not
+// oldSystemd is the complaint of systemd before 253 about the type that it does not
 // know; it stays with Type=notify then.
 var oldSystemd = regexp.MustCompile(`(?m)^.*Failed to parse service type, ignoring: notify-reload\n`)
 

@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// sector is what a disk writes as a whole.
+// sector is the unit that a disk writes as a whole.
 const sector = 512
 
-// file is what the disk knows of a file: what was synced, and what was done
+// file is the disk's state of a file: what was synced, and what was done
 // since.
 type file struct {
 	synced  []byte
@@ -95,7 +95,7 @@ func (v *VFS) image() *Disk {
 	return d
 }
 
-// Disk is what is left after a power cut.
+// Disk is the state left by a power cut.
 type Disk struct{ files map[string]*file }
 
 // Restore writes the files that the disk holds into dir: what was synced, and

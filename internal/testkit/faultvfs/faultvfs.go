@@ -1,4 +1,4 @@
-// Package faultvfs is a layer below SQLite, for tests: it stands between
+// Package faultvfs is a layer below SQLite, for tests: it sits between
 // SQLite and the operating system and can make a write, a sync or a truncate
 // fail, slow down syncs, and say what a disk would hold after a power cut.
 //
@@ -18,7 +18,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// Kind is what is done to a file.
+// Kind is the kind of an operation on a file.
 type Kind int
 
 // The operations that count.
@@ -28,7 +28,7 @@ const (
 	Sync
 )
 
-// Fault is what happens to an operation.
+// Fault is the fate of an operation.
 type Fault int
 
 // The faults.
@@ -44,7 +44,7 @@ type VFS struct {
 	name string
 	orig uintptr // sqlite3_vfs that does the work
 
-	// Decide is asked before each operation, with its number, from 1, and the
+	// Decide is called before each operation, with its number, from 1, and the
 	// path of its file. nil lets everything pass. It is set before the first
 	// database is opened.
 	Decide func(n int64, kind Kind, path string) Fault
@@ -102,7 +102,7 @@ func New() *VFS {
 	return v
 }
 
-// Name is what the layer is called in a data source name: vfs=Name.
+// Name is the layer's name in a data source name: vfs=Name.
 func (v *VFS) Name() string { return v.name }
 
 // Slow makes every sync take longer by d, as on a disk across a network.

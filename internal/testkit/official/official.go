@@ -59,7 +59,7 @@ func Scripts(t testing.TB) string {
 
 // Command returns a command that runs one of the scripts, not yet started. Its
 // environment is env, each "NAME=value", and where to find programs: settings
-// of whoever runs the test do not reach it. It is killed when the test ends.
+// of the person who runs the test do not reach it. It is killed when the test ends.
 func Command(t testing.TB, env []string, script string, args ...string) *exec.Cmd {
 	t.Helper()
 	script = filepath.Join(Scripts(t), script)

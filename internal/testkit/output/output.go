@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Buffer is what has been printed so far. The zero value is empty. It is safe
+// Buffer collects output. The zero value is empty. It is safe
 // for concurrent use.
 type Buffer struct {
 	mu   sync.Mutex

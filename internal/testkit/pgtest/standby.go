@@ -106,7 +106,7 @@ func (s *Server) Dump(tb testing.TB, database string) (script []byte) {
 	return script
 }
 
-// Restore makes a database what it was when it was dumped, whoever uses it.
+// Restore makes a database what it was when it was dumped, even while it is used.
 func (s *Server) Restore(tb testing.TB, database string, script []byte) {
 	tb.Helper()
 	psql := s.command("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--single-transaction", "--output", os.DevNull, "--dbname", database)

@@ -44,7 +44,7 @@ type command struct {
 	shows []string
 }
 
-// looks says whether the command changes nothing.
+// looks reports whether the command changes nothing.
 func (c command) looks() bool {
 	return strings.HasPrefix(c.line, "curl ") || strings.Contains(c.line, " list")
 }
@@ -199,7 +199,7 @@ func await(t *testing.T, c command, out *screen, done chan error, limit time.Dur
 	}
 }
 
-// screen is what a terminal has shown.
+// screen is the text that a terminal has shown.
 type screen struct{ output.Buffer }
 
 // check says which of the lines has not appeared behind the one before.

@@ -9,7 +9,7 @@
 //
 // Bodies to deliver come from event.Sample, or are your own. [Start] takes a
 // whole plugin, with its settings; [Host.Attempts] tries as often as the sidecar
-// would; [Host.Log] is what the handlers logged.
+// would; [Host.Log] returns the handlers' log.
 package sdktest
 
 import (
@@ -63,12 +63,12 @@ type Event struct {
 	Attempt int           // counts tries, from 1; 0 means 1
 	Timeout time.Duration // the handler's deadline; 0 means 30 s
 
-	// Delivery is what sdk.DeliveryOf returns in the handler. An ID is made up
+	// Delivery is the result of sdk.DeliveryOf in the handler. An ID is made up
 	// if it has none.
 	Delivery sdk.Delivery
 }
 
-// Result is what became of an event.
+// Result is the outcome of an event.
 type Result struct {
 	Outcome webhook.Outcome
 	After   time.Duration // of a retry, not before this; 0 leaves it to the sidecar
@@ -101,8 +101,8 @@ func Start(t testing.TB, p sdk.Plugin, settings string) *Host {
 	return h
 }
 
-// Refusal returns what a plugin has against the settings, as sdk.FieldErrors
-// takes it apart, or nil if it takes them.
+// Refusal returns a plugin's error about the settings, for sdk.FieldErrors, or
+// nil if it accepts them.
 func Refusal(t testing.TB, p sdk.Plugin, settings string) error {
 	t.Helper()
 	_, err := start(t, p, settings)
@@ -190,8 +190,8 @@ func serve(t testing.TB, svc *service.Service) *grpc.ClientConn {
 	return conn
 }
 
-// Log returns what the plugin has logged so far, a line of text for each
-// record, that of every event with its id, type and attempt.
+// Log returns the plugin's log so far, a line of text for each record, with the
+// event's id, type and attempt where there is one.
 func (h *Host) Log() string { return h.log.String() }
 
 // Deliver delivers a body as the first attempt, and waits for the result.
@@ -223,8 +223,7 @@ func (h *Host) Attempts(e Event, n int) []Result {
 }
 
 // DeliverContext is DeliverEvent for a sidecar that gives up when ctx ends: it
-// tells the plugin so, which ends the context of the handler, and waits for the
-// result.
+// tells the plugin, which ends the handler's context, and waits for the result.
 func (h *Host) DeliverContext(ctx context.Context, e Event) Result {
 	h.t.Helper()
 	h.places <- struct{}{}
@@ -275,8 +274,8 @@ func (h *Host) frame(f *pluginpb.DeliverRequest) {
 	_ = h.stream.Send(f)
 }
 
-// Drain tells the plugin that no event follows, as when the sidecar stops or
-// replaces it, and waits until it has answered all that it has. Nothing can be
+// Drain tells the plugin that no more events follow, as when the sidecar stops or
+// replaces it, and waits until it has answered all it has. Nothing can be
 // delivered after that.
 func (h *Host) Drain() {
 	h.t.Helper()

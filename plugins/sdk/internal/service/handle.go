@@ -66,7 +66,7 @@ func (s *Service) handle(ctx context.Context, w *pluginpb.Event, done func(*plug
 		Tracestate:  w.GetTracestate(),
 	})
 
-	// What stays in place when the handler does not return.
+	// The result if the handler does not return.
 	res := retry(w.GetSeq(), "exit", "the handler ended its goroutine")
 	defer func() {
 		if v := recover(); v != nil { // the Mux lets one through
@@ -104,7 +104,7 @@ func toEvent(w *pluginpb.Event) *webhook.Event {
 	return e
 }
 
-// toResult says in the protocol's terms what a handler's error means.
+// toResult translates a handler's error into the protocol's terms.
 func toResult(ctx context.Context, seq uint64, err error) *pluginpb.Result {
 	outcome, after := webhook.OutcomeOf(err)
 	switch outcome {
@@ -159,8 +159,8 @@ func retry(seq uint64, code, reason string) *pluginpb.Result {
 	}}
 }
 
-// valid cuts a text to size and drops what is not UTF-8, which protobuf text
-// cannot carry.
+// valid cuts a text to size and drops bytes that are not UTF-8, which protobuf
+// text cannot carry.
 func valid(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), reasonMax)], "")
 }

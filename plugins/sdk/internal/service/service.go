@@ -21,11 +21,10 @@ import (
 const MessageMax = 16 << 20
 
 // defaultInFlight is how many events a plugin handles at once. Handlers mostly
-// wait for others; a plugin for which that is too many says so.
+// wait for others; a plugin can ask for fewer.
 const defaultInFlight = 64
 
-// Config is what a [Service] is made from. All fields are required except
-// those that say so.
+// Config configures a [Service]. All fields are required except where noted.
 type Config struct {
 	Name        string
 	Version     string
@@ -38,7 +37,7 @@ type Config struct {
 	Schema    []byte
 }
 
-// Configured is what comes of settings.
+// Configured is the result of applying settings.
 type Configured struct {
 	Errors      []FieldError
 	Patterns    []string // of the events that are wanted; nil: those of the Mux
@@ -86,7 +85,7 @@ func (s *Service) room() chan struct{} {
 	return s.places
 }
 
-// Describe says what the plugin is.
+// Describe describes the plugin.
 func (s *Service) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
 	return &pluginpb.DescribeResponse{
 		Name:         s.cfg.Name,
@@ -150,10 +149,10 @@ func (s *Service) Handle(ctx context.Context, req *pluginpb.HandleRequest) (*plu
 	return &pluginpb.HandleResponse{Result: res}, nil
 }
 
-// enter takes a place for a handler, and reports whether there was one. A host
-// that keeps to the protocol never finds none, except after a broken stream,
+// enter takes a place for a handler, and reports whether there was one. For a
+// host that keeps to the protocol there always is, except after a broken stream,
 // whose handlers still have theirs. The caller receives from the channel when
-// the handler has ended, and says so to running when nothing is left to do.
+// the handler has ended, and calls running.Done when nothing is left to do.
 func (s *Service) enter() (<-chan struct{}, bool) {
 	places := s.room()
 	select {
