@@ -59,8 +59,11 @@ var table = []row{
 
 	// 30: targets.
 	{pattern: "sidecar/internal/forward/...", layer: 30},
-	{pattern: "sidecar/internal/pluginhost/...", layer: 30, testsUse: []string{"plugins/sdk"}}, // they run plugins
+	{pattern: "sidecar/internal/pluginhost", layer: 30, testsUse: []string{"plugins/sdk"}}, // they run plugins
 	{pattern: "plugins/sdk/...", layer: 30},
+
+	// 24: what the plugin host is made of.
+	{pattern: "sidecar/internal/pluginhost/link", layer: 24},
 
 	// 20: state. The contract of stores stays free of what implements it.
 	{pattern: "sidecar/internal/store", layer: 20, stdOnly: true},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // introduce makes the calls that come before the first event, and opens the way
@@ -97,16 +98,16 @@ func (p *process) configure(ctx context.Context, name string, settings []byte) e
 
 // open opens the way by which events go, as the plugin has described it.
 func (p *process) open(ctx context.Context) error {
-	p.link = newLink()
 	if !p.about.GetCapabilities().GetDeliverStream() {
-		openUnary(p.link, p.conn, int(p.about.GetMaxInFlight()), p.limit.grace)
+		p.link = link.OpenUnary(p.conn, int(p.about.GetMaxInFlight()), p.limit.grace)
 		return nil
 	}
 	rpc, err := pluginpb.NewPluginServiceClient(p.conn).Deliver(context.Background())
 	if err != nil {
 		return fmt.Errorf("open the stream: %w", err)
 	}
-	return openStream(ctx, p.link, rpc)
+	p.link, err = link.OpenStream(ctx, rpc)
+	return err
 }
 
 // callError adds to the error of a call during the start what the process has

@@ -22,13 +22,13 @@ func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logge
 	for {
 		select {
 		case <-ticker.C:
-		case <-proc.link.done:
-			return proc.link.cause
+		case <-proc.link.Done():
+			return proc.link.Cause()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		pingCtx, cancel := context.WithTimeout(ctx, l.pingWait)
-		err := proc.link.ping(pingCtx)
+		err := proc.link.Ping(pingCtx)
 		cancel()
 		if err == nil {
 			misses = 0
@@ -38,7 +38,7 @@ func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logge
 			log.Warn("plugin did not answer a ping", "code", telemetry.CodePluginSilent, "error", err, "misses", misses)
 		}
 		switch {
-		case !proc.link.stuck():
+		case !proc.link.Stuck():
 			stuckSince = time.Time{}
 		case stuckSince.IsZero():
 			stuckSince = time.Now()

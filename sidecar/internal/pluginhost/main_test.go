@@ -43,6 +43,19 @@ func TestMain(m *testing.M) {
 // waits for it.
 const soon = 10 * time.Second
 
+// What package link writes into records, and what it reads at most.
+const (
+	codeTimeout = 75000
+	codeLost    = 75002
+	codeFail    = 75499
+	codeRetry   = 75599
+
+	crashRetry = 50 * time.Millisecond
+	retryMax   = 366 * 24 * time.Hour
+
+	resultMax = 256 << 10 // bytes of a line
+)
+
 // setup is a host for a test, with the directory that it reads and what it
 // logs.
 type setup struct {

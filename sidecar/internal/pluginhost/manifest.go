@@ -30,6 +30,9 @@ const (
 	manifestMax    = 1 << 20 // bytes of the file, settings included
 )
 
+// inFlightMax is the most events at once of which plugins/PROTOCOL.md speaks.
+const inFlightMax = 1024
+
 // manifest declares a plugin that is not an executable by itself: the content
 // of NAME.plugin.json. plugins/PROTOCOL.md has it for authors.
 type manifest struct {
@@ -115,8 +118,8 @@ func (m *manifest) check() error {
 	if s := bytes.TrimSpace(m.Settings); len(s) > 0 && s[0] != '{' {
 		return errors.New(`key "settings": must be an object`)
 	}
-	if m.MaxInFlight < 0 || m.MaxInFlight > windowMax {
-		return fmt.Errorf(`key "max_in_flight": must be 1 to %d`, windowMax)
+	if m.MaxInFlight < 0 || m.MaxInFlight > inFlightMax {
+		return fmt.Errorf(`key "max_in_flight": must be 1 to %d`, inFlightMax)
 	}
 	if m.Protocol == kindJSONL {
 		return m.checkJSONL()

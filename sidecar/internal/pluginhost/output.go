@@ -1,15 +1,14 @@
 package pluginhost
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -22,37 +21,9 @@ const (
 )
 
 // readLines calls each for every line of r until the end. A line longer than
-// lineMax is cut, and what was cut is read and dropped: a plugin that never
-// writes a newline must neither fill the host's memory nor be blocked.
-// The slice is valid during the call only.
-func readLines(r io.Reader, each func(line []byte, truncated bool)) { readLinesOf(r, lineMax, each) }
-
-// readLinesOf is readLines for lines of another length.
-func readLinesOf(r io.Reader, most int, each func(line []byte, truncated bool)) {
-	br := bufio.NewReaderSize(r, most)
-	cut := false // inside of a line that was cut
-	for {
-		line, err := br.ReadSlice('\n')
-		full := errors.Is(err, bufio.ErrBufferFull)
-		if !cut && len(line) > 0 {
-			each(trimNewline(line), full)
-		}
-		cut = full
-		if err != nil && !full {
-			return
-		}
-	}
-}
-
-func trimNewline(line []byte) []byte {
-	n := len(line)
-	if n > 0 && line[n-1] == '\n' {
-		n--
-	}
-	if n > 0 && line[n-1] == '\r' {
-		n--
-	}
-	return line[:n]
+// lineMax is cut.
+func readLines(r io.Reader, each func(line []byte, truncated bool)) {
+	link.ReadLines(r, lineMax, each)
 }
 
 // output takes the lines that a plugin writes to the log, and remembers the
@@ -93,6 +64,12 @@ func (o *output) stderr(line []byte, truncated bool) {
 	}
 	o.mu.Unlock()
 	o.write("stderr", rec, truncated)
+}
+
+// misread takes what is wrong with a line of a program that reads lines.
+func (o *output) misread(text string) {
+	o.write("stdout", record{level: slog.LevelWarn, message: text,
+		attrs: []slog.Attr{slog.Any("code", telemetry.CodePluginMisread)}}, false)
 }
 
 func (o *output) stdout(line []byte, truncated bool) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -95,8 +96,8 @@ func (p *Plugin) Status() Status {
 	s.Suspects = p.suspects.count()
 	s.Meter = p.meter.read(time.Now())
 	if p.ready != nil {
-		s.Credit, s.InFlight = p.ready.link.window.state()
-		s.StrayResults = p.ready.link.strays()
+		s.Credit, s.InFlight = p.ready.link.Credit()
+		s.StrayResults = p.ready.link.Strays()
 		s.DroppedLines = p.ready.out.droppedLines()
 	}
 	return s
@@ -108,7 +109,7 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// While the end of a process is looked into it is still in its place.
-	return p.ready != nil && !p.ready.link.isClosing(), p.changed
+	return p.ready != nil && !p.ready.link.IsClosing(), p.changed
 }
 
 // Deliver sends the event of a task to the plugin and returns the record of the
@@ -125,27 +126,26 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 		if err != nil {
 			return delivery.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
-		a := newAttempt(t, p.file.name)
 		ended := p.host.cfg.Attempts.Begin(p.Name(), t.Event.ID, timeout+p.host.limits.grace)
 		unproven := !p.silence.proven(proc, p.host.limits.prove)
 		if !unproven {
 			proc.tried.Store(true)
 		}
-		res, how := proc.link.exchange(ctx, wireEvent(t, telemetry.Traceparent(ctx), timeout, crashes), timeout, p.host.limits.grace)
+		a, how := proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.file.name, Traceparent: telemetry.Traceparent(ctx),
+			Crashes: crashes, Timeout: timeout, Grace: p.host.limits.grace})
 		ended()
 		p.isolation.leave()
 		switch how {
-		case moved:
+		case link.Moved:
 			continue // to the next process
-		case unsent:
+		case link.Unsent:
 			return delivery.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), cmp.Or(ctx.Err(), ErrStopped))
-		case lost:
+		case link.Lost:
 			p.concludeLost(&a, t, proc, unproven)
 		default:
 			p.suspects.cleared(t.Event.DeliveryID)
-			conclude(&a, res, how, timeout)
 		}
-		p.meter.record(&a, how == lost)
+		p.meter.record(&a, how == link.Lost)
 		return a, nil
 	}
 }
@@ -156,17 +156,18 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *running, unproven bool) {
 	cause := proc.end()
 	if proc.retired.Load() {
-		concludeStopped(a, cause)
+		a.Error = fmt.Sprintf("plugin was stopped before it was done with the event: %v", cause)
 		return
 	}
 	// It may never have begun with the event, or have died of another that it
 	// still had although nobody waits for it.
-	excusable := unproven && proc.silent() || proc.link.carrier.holding()
+	excusable := unproven && proc.silent() || proc.link.Holding()
 	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
-	concludeLost(a, cause, crashes)
-	if a.Outcome != delivery.OutcomeFailed {
+	if crashes < suspectDead {
+		a.Error = died(cause)
 		return
 	}
+	a.RetryAfter = 0
 	if proc.run == nil {
 		// A connection that breaks is not always the event's doing, and others
 		// may use the server. The schedule ends what does not get through.
@@ -174,6 +175,8 @@ func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *runnin
 		a.Error = fmt.Sprintf("the connection to the plugin broke with this event %d times in a row: %v", crashes, cause)
 		return
 	}
+	a.Outcome = delivery.OutcomeFailed
+	a.Error = fmt.Sprintf("plugin_crashed: the plugin died with this event %d times in a row, the last time with nothing else to do: %v", crashes, cause)
 	if p.suspects.convicted(t.Event.DeliveryID) {
 		// The crashes were the event's doing, and are not to be added to those
 		// of the next one: the others would wait for a plugin that works.
@@ -182,6 +185,9 @@ func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *runnin
 	p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",
 		"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
 }
+
+// died says in a record how the process ended that had the event.
+func died(cause error) string { return fmt.Sprintf("plugin died with the event: %v", cause) }
 
 // acquire waits for a ready process that has credit, takes a place, and waits
 // until the event may be with others, or alone if it is a suspect. If a crash
@@ -200,13 +206,13 @@ func (p *Plugin) acquire(ctx context.Context, suspect, excused bool) (*running, 
 				err = p.silence.await(ctx, proc, p.host.limits.prove)
 			}
 			if err == nil {
-				err = proc.link.acquire(ctx)
+				err = proc.link.Acquire(ctx)
 			}
-			if err == nil && !p.isolation.enter(ctx, proc.link.closing, suspect) {
-				proc.link.window.release()
-				err = cmp.Or(ctx.Err(), errMoved)
+			if err == nil && !p.isolation.enter(ctx, proc.link.Closing(), suspect) {
+				proc.link.Release()
+				err = cmp.Or(ctx.Err(), link.ErrMoved)
 			}
-			if !errors.Is(err, errMoved) {
+			if !errors.Is(err, link.ErrMoved) {
 				return proc, err
 			}
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
@@ -164,7 +165,7 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 	}
 	p.describe(p.proc.about)
 	if p.proc.link != nil {
-		p.Report.InFlight, _ = p.proc.link.window.state()
+		p.Report.InFlight, _ = p.proc.link.Credit()
 	}
 	p.Report.StartTook = Millis(time.Since(begun))
 	return nil
@@ -362,20 +363,17 @@ func passedOver(path string) []string {
 // Deliver delivers an event to the plugin and returns what came of it. The
 // error is that of ctx.
 func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attempt, error) {
-	if err := p.proc.link.acquire(ctx); err != nil && !errors.Is(err, errMoved) {
+	if err := p.proc.link.Acquire(ctx); err != nil && !errors.Is(err, link.ErrMoved) {
 		return delivery.Attempt{}, err
 	}
 	p.jobs++
 	t := delivery.Task{Job: delivery.Job{ID: p.jobs, Target: "plugin:" + p.Report.Name}, Event: e}
-	a := newAttempt(t, p.Report.Name)
-	res, how := p.proc.link.exchange(ctx, wireEvent(t, "", p.cfg.Timeout, 0), p.cfg.Timeout, p.proc.limit.grace)
+	a, how := p.proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.Report.Name, Timeout: p.cfg.Timeout, Grace: p.proc.limit.grace})
 	switch how {
-	case lost, moved:
-		concludeLost(&a, p.proc.end(), 0)
-	case unsent:
+	case link.Lost, link.Moved:
+		a.Error = died(p.proc.end())
+	case link.Unsent:
 		return a, ctx.Err()
-	default:
-		conclude(&a, res, how, p.cfg.Timeout)
 	}
 	return a, nil
 }

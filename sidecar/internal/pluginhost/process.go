@@ -20,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // What the host and every plugin must agree on before they can speak;
@@ -28,7 +29,6 @@ const (
 	cookieKey       = "HOOKSWITCH_PLUGIN"
 	cookieValue     = "hookswitch.plugin.v1"
 	protocolVersion = 1
-	healthService   = "plugin" // the name that go-plugin's health check uses
 	messageMax      = 16 << 20 // bytes of one gRPC message
 	configMax       = 1 << 20  // bytes of a plugin's settings
 	patternsMax     = 1000
@@ -43,23 +43,23 @@ type process struct {
 	out   *output          // what it prints
 	conn  *grpc.ClientConn // nil if it speaks JSON lines
 	about *pluginpb.DescribeResponse
-	link  *link
+	link  *link.Link
 	limit limits
 
 	shutdown bool   // it may have go-plugin's controller, to be asked to end
 	endStdio func() // waits for the end of readStdio; nil if that does not run
 
-	lines *jsonLines // nil unless it speaks JSON lines
+	lines *link.Lines // nil unless it speaks JSON lines
 }
 
 // silent reports whether the process has not said a word: a program that speaks
 // JSON lines is taken to be ready when it has run for a moment.
-func (p *process) silent() bool { return p.lines != nil && p.lines.silent() }
+func (p *process) silent() bool { return p.lines != nil && p.lines.Silent() }
 
 // heard returns a channel that is closed when the process is not silent.
 func (p *process) heard() <-chan struct{} {
 	if p.lines != nil {
-		return p.lines.heard
+		return p.lines.Heard()
 	}
 	closed := make(chan struct{})
 	close(closed)
@@ -144,12 +144,12 @@ func readSettings(path string) ([]byte, error) {
 // comply. Every step is bounded. It returns what went wrong, for the log.
 func (p *process) stop(drain time.Duration) error {
 	// 1. No new events; wait for the results of those that are out.
-	p.link.close()
+	p.link.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
-	problem := p.link.drain(ctx, p.limit.idle)
+	problem := p.link.Drain(ctx, p.limit.idle)
 	cancel()
 	// 2. Close the stream; whoever still waits is told that the event is lost.
-	p.link.end(errors.New("plugin was stopped"))
+	p.link.End(errors.New("plugin was stopped"))
 	if p.run == nil { // who else uses the server is not known: it goes on
 		p.kill()
 		return problem
@@ -190,7 +190,7 @@ func (p *process) end() error {
 	case <-p.dead:
 		return p.run.Wait(context.Background())
 	case <-timer.C:
-		return p.link.cause
+		return p.link.Cause()
 	}
 }
 
@@ -198,7 +198,7 @@ func (p *process) end() error {
 // at any stage of the start, and again.
 func (p *process) kill() {
 	if p.link != nil {
-		p.link.end(errors.New("plugin was killed"))
+		p.link.End(errors.New("plugin was killed"))
 	}
 	p.signal(syscall.SIGKILL)
 	p.waitDone(p.limit.reap)
@@ -228,7 +228,7 @@ func (p *process) waitDone(d time.Duration) bool {
 // Diagnose says how the process ended, if it did, and its last words.
 func (p *process) Diagnose(ctx context.Context) string {
 	if p.run == nil {
-		return p.link.cause.Error()
+		return p.link.Cause().Error()
 	}
 	return p.run.Diagnose(ctx)
 }

@@ -39,7 +39,7 @@ func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (*proc
 		return nil, fmt.Errorf("remote plugin at %s: %w", f.manifest.Address, err)
 	}
 	if limit := f.manifest.MaxInFlight; limit > 0 {
-		p.link.window.capAt(limit)
+		p.link.Cap(limit)
 	}
 	return p, nil
 }

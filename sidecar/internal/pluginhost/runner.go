@@ -236,6 +236,26 @@ func (r *runner) cut() {
 	}
 }
 
+// Write writes to the process's standard input, which is the lifeline.
+func (r *runner) Write(p []byte) (int, error) { return r.lifeline.Write(p) }
+
+// Close closes the lifeline, like cut.
+func (r *runner) Close() error {
+	r.cut()
+	return nil
+}
+
+// Dead returns a channel that is closed when the process has ended.
+func (r *runner) Dead() <-chan struct{} { return r.dead }
+
+// Print takes a line of standard output that is not of a protocol.
+func (r *runner) Print(line []byte, truncated bool) {
+	r.out.stdout(line[:min(len(line), lineMax)], truncated || len(line) > lineMax)
+}
+
+// Misread takes what is wrong with a line that was meant to be.
+func (r *runner) Misread(text string) { r.out.misread(text) }
+
 // waitDone waits until nothing is left of the process, for at most d.
 func (r *runner) waitDone(d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -329,6 +349,18 @@ func (r *runner) startError(ctx context.Context, err error) error {
 		return fmt.Errorf("no handshake: %w (%s)", context.Cause(ctx), r.Diagnose(ctx))
 	}
 	return fmt.Errorf("no handshake (%s)", r.Diagnose(ctx))
+}
+
+// explain adds to an error of the start, if there is one, why the start was given
+// up, and how the process ended.
+func (r *runner) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return fmt.Errorf("%w (%s)", err, r.Diagnose(ctx))
 }
 
 // withTail adds the last words of the process to an error.

@@ -6,6 +6,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // silence decides whether the end of a process that has not said a word may be
@@ -44,8 +46,8 @@ func (s *silence) await(ctx context.Context, r *running, base time.Duration) err
 		return nil
 	case <-timer.C:
 		return nil
-	case <-r.link.closing:
-		return errMoved
+	case <-r.link.Closing():
+		return link.ErrMoved
 	case <-ctx.Done():
 		return ctx.Err()
 	}

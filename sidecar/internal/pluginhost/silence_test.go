@@ -5,15 +5,21 @@ package pluginhost
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // silentProcess returns a process that reads lines, has just started and says nothing.
 func silentProcess() *running {
-	return &running{process: &process{lines: newJSONLines(&runner{}, 1), link: &link{closing: make(chan struct{})}}, began: time.Now()}
+	return &running{process: &process{lines: link.NewLines(nil, 1), link: link.OpenUnary(nil, 1, 0)}, began: time.Now()}
 }
+
+// greet makes a process that reads lines say a word.
+func greet(r *running) { r.lines.Read(strings.NewReader("{\"hello\":{}}\n")) }
 
 // How long a silent process must live to be proven follows from those that ended
 // before it with nothing to do.
@@ -38,7 +44,7 @@ func TestSilence(t *testing.T) {
 			{"one that ended sooner", time.Second, nothing, 15 * time.Second},
 			{"one that had an event", 20 * time.Second, func(r *running) { r.tried.Store(true) }, 15 * time.Second},
 			{"one that was stopped", 20 * time.Second, func(r *running) { r.retired.Store(true) }, 15 * time.Second},
-			{"one that has spoken", 20 * time.Second, func(r *running) { r.lines.hear() }, 15 * time.Second},
+			{"one that has spoken", 20 * time.Second, func(r *running) { greet(r) }, 15 * time.Second},
 			{"one that lived long", time.Hour, nothing, time.Minute},
 		} {
 			live(tt.lives, tt.edit)
@@ -62,8 +68,8 @@ func TestSilence(t *testing.T) {
 			do   func(*running, context.CancelFunc)
 			want error
 		}{
-			{"it speaks", func(r *running, _ context.CancelFunc) { r.lines.hear() }, nil},
-			{"it takes no more", func(r *running, _ context.CancelFunc) { close(r.link.closing) }, errMoved},
+			{"it speaks", func(r *running, _ context.CancelFunc) { greet(r) }, nil},
+			{"it takes no more", func(r *running, _ context.CancelFunc) { r.link.Close() }, link.ErrMoved},
 			{"nobody waits", func(_ *running, cancel context.CancelFunc) { cancel() }, context.Canceled},
 		} {
 			r, begun := silentProcess(), time.Now()

@@ -201,14 +201,14 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 		return out
 	}
 	if current != nil { // it takes over from one that works: it has to prove more
-		if err := proc.link.ping(ctx); err != nil {
+		if err := proc.link.Ping(ctx); err != nil {
 			proc.kill()
 			out.err = fmt.Errorf("start: %w", proc.withTail(err))
 			return out
 		}
 	}
 	if err := s.h.claim(ctx, s.p, out.build, proc.about); err != nil {
-		proc.link.close()
+		proc.link.Close()
 		proc.kill()
 		out.err = err
 		return out
@@ -224,7 +224,7 @@ func (s *supervisor) started(o order, out outcome) {
 	defer s.release(out.build)
 	if cancelled {
 		if out.proc != nil {
-			out.proc.link.close()
+			out.proc.link.Close()
 			out.proc.kill()
 			s.h.reclaim(s.p, s.current)
 		}
@@ -370,17 +370,17 @@ func (p *Plugin) serve(r *running, log *slog.Logger) error {
 		// Results that it got out are still in the socket.
 		timer := time.NewTimer(p.host.limits.obituary)
 		select {
-		case <-r.link.done:
+		case <-r.link.Done():
 		case <-timer.C:
 		}
 		timer.Stop()
 		reason = errors.New(r.Diagnose(ctx))
-	case <-r.link.done:
+	case <-r.link.Done():
 		reason = r.end()
 	case reason = <-unwell:
 		// No event shall meet its end that it had no part in.
 		p.unready(r)
-		r.link.close()
+		r.link.Close()
 		// A Go program answers this signal with the stacks of all of its
 		// goroutines, and they reach the log.
 		r.signal(syscall.SIGQUIT)

@@ -2,19 +2,10 @@ package pluginhost
 
 import (
 	"context"
-	"fmt"
 	"sync"
-	"time"
-
-	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 const (
-	// crashRetry is how soon an event comes again whose process died. The
-	// event is hardly to blame: a process that dies takes all of its events
-	// with it.
-	crashRetry = 50 * time.Millisecond
-
 	// suspectAlone is how many crashes in a row make an event go to the plugin
 	// alone, so that the next crash is its own doing.
 	suspectAlone = 2
@@ -119,29 +110,6 @@ func (s *suspects) count() (n int) {
 		}
 	}
 	return n
-}
-
-// concludeLost completes the record of an event with which the process died,
-// for the crashes-th time in a row.
-func concludeLost(a *delivery.Attempt, cause error, crashes int) {
-	a.FinishedAt = time.Now()
-	a.ErrorCodes = []int{codeLost}
-	if crashes >= suspectDead {
-		a.Outcome = delivery.OutcomeFailed
-		a.Error = fmt.Sprintf("plugin_crashed: the plugin died with this event %d times in a row, the last time with nothing else to do: %v", crashes, cause)
-		return
-	}
-	a.Outcome, a.RetryAfter = delivery.OutcomeLost, crashRetry
-	a.Error = fmt.Sprintf("plugin died with the event: %v", cause)
-}
-
-// concludeStopped completes the record of an event that the host took away from
-// the plugin: it was stopped, and did not finish in time.
-func concludeStopped(a *delivery.Attempt, cause error) {
-	a.FinishedAt = time.Now()
-	a.Outcome, a.RetryAfter = delivery.OutcomeLost, crashRetry
-	a.ErrorCodes = []int{codeLost}
-	a.Error = fmt.Sprintf("plugin was stopped before it was done with the event: %v", cause)
 }
 
 // isolation lets a suspect be alone with the plugin. It is safe for concurrent

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // VerifyConfig says how [Verify] starts a plugin and what it sends.
@@ -237,7 +238,7 @@ func (v *verifier) work() (answers bool) {
 		return false
 	}
 	if s.proc.lines != nil {
-		s.check("hello", fmt.Sprintf("if there is one: max_in_flight up to %d, and what it can", windowMax), s.hello)
+		s.check("hello", fmt.Sprintf("if there is one: max_in_flight up to %d, and what it can", link.WindowMax), s.hello)
 	}
 	s.contents()
 	switch {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 func (s *session) client() pluginpb.PluginServiceClient {
@@ -47,7 +48,7 @@ func (s *session) describeAgain() (string, error) {
 func (s *session) health() (string, error) {
 	ctx, cancel := s.within(verifyPing)
 	defer cancel()
-	resp, err := grpc_health_v1.NewHealthClient(s.proc.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: healthService})
+	resp, err := grpc_health_v1.NewHealthClient(s.proc.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: link.HealthService})
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		return "", skip("it has none")
@@ -75,7 +76,7 @@ func (s *session) open() (string, error) {
 	if s.proc.lines != nil {
 		return s.openLines(odd)
 	}
-	limit := windowMax
+	limit := link.WindowMax
 	if m := s.found.manifest; m != nil && m.MaxInFlight > 0 {
 		limit = m.MaxInFlight
 	}
@@ -83,7 +84,7 @@ func (s *session) open() (string, error) {
 		s.post = newCalls(s.v.ctx, s.client(), min(int(s.proc.about.GetMaxInFlight()), limit), odd)
 		return fmt.Sprintf("calls at once: %d", s.post.most()), nil
 	}
-	w, err := newWire(s.v.ctx, func(ctx context.Context) (frames, error) { return s.client().Deliver(ctx) }, odd)
+	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) { return s.client().Deliver(ctx) }, odd)
 	if err != nil {
 		return "", err
 	}
@@ -118,7 +119,7 @@ func (s *session) events(n int, edit func(*delivery.Event)) ([]*pluginpb.Event, 
 func (s *session) wire(e *delivery.Event, attempts int) *pluginpb.Event {
 	s.again = e
 	s.next++
-	w := wireEvent(delivery.Task{Job: delivery.Job{ID: int64(s.next), Attempts: attempts}, Event: e}, "", s.cfg.Timeout, 0)
+	w := link.Request{Task: delivery.Task{Job: delivery.Job{ID: int64(s.next), Attempts: attempts}, Event: e}, Timeout: s.cfg.Timeout}.Event()
 	w.Seq = s.next
 	return w
 }
@@ -162,7 +163,7 @@ func tally(results map[uint64]*pluginpb.Result) string {
 	}
 	got := strings.Join(text, ", ")
 	if reason != "" {
-		got += ": " + firstLine(reason)
+		got += ": " + link.FirstLine(reason)
 	}
 	return got
 }

@@ -15,19 +15,21 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // lineFrames are the lines of a program, whose input it must read in time. A
 // host has pings to find out that it does not.
 type lineFrames struct {
-	*jsonLines
+	*link.Lines
+	run    *runner
 	within time.Duration
 }
 
 var errUnread = errors.New("it has not read its input")
 
 func (l lineFrames) Send(req *pluginpb.DeliverRequest) error {
-	return l.write(func() error { return l.jsonLines.Send(req) })
+	return l.write(func() error { return l.Lines.Send(req) })
 }
 
 func (l lineFrames) write(send func() error) error {
@@ -45,15 +47,15 @@ func (l lineFrames) write(send func() error) error {
 
 // openLines lets the events of a program through.
 func (s *session) openLines(odd func(string)) (string, error) {
-	w, err := newWire(s.v.ctx, func(ctx context.Context) (frames, error) {
+	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) {
 		context.AfterFunc(ctx, func() { s.proc.signal(syscall.SIGKILL) }) // gets all that waits for it unstuck
-		return lineFrames{s.proc.lines, s.patience()}, nil
+		return lineFrames{s.proc.lines, s.proc.run, s.patience()}, nil
 	}, odd)
 	if err != nil {
 		return "", err
 	}
 	s.post, w.judge = w, judgeLine
-	s.proc.lines.begin()
+	s.proc.lines.Begin()
 	return s.openWire(w)
 }
 
@@ -62,9 +64,9 @@ func judgeLine(r *pluginpb.Result) string {
 	switch retry := r.GetRetry(); {
 	case retry == nil:
 		return ""
-	case retry.GetReason() == answerContradicts:
+	case retry.GetReason() == link.AnswerContradicts:
 		return fmt.Sprintf("an answer to seq %d that says several things, which counts as a retry", r.GetSeq())
-	case strings.HasPrefix(retry.GetReason(), answerMisread):
+	case strings.HasPrefix(retry.GetReason(), link.AnswerMisread):
 		return fmt.Sprintf("an answer to seq %d that is not understood, which counts as a retry", r.GetSeq())
 	case retry.GetReason() == "" && retry.GetCode() == "" && retry.GetAfter() == nil:
 		return fmt.Sprintf("an answer to seq %d that says nothing, which counts as a retry", r.GetSeq())
@@ -80,7 +82,7 @@ func (w *witness) stdout() (other, misread []string) {
 	for _, s := range w.said {
 		switch {
 		case !s.stdout:
-		case strings.HasPrefix(s.text, lineMisread), strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, " truncated=true"):
+		case strings.HasPrefix(s.text, link.LineMisread), strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, " truncated=true"):
 			misread = append(misread, s.text)
 		default:
 			other = append(other, s.text)
@@ -119,12 +121,12 @@ func (s *session) firstEvent() (string, error) {
 // hello looks at what a program has said of itself.
 func (s *session) hello() (string, error) {
 	select {
-	case <-s.proc.lines.greeted:
+	case <-s.proc.lines.Greeted():
 	default:
 		return "", skip("it has none, and is taken to be ready when it has run for " + s.proc.limit.settle.String())
 	}
-	about := s.proc.lines.hello()
-	if about.MaxInFlight < 0 || about.MaxInFlight > windowMax {
+	about := s.proc.lines.Hello()
+	if about.MaxInFlight < 0 || about.MaxInFlight > link.WindowMax {
 		return "", fmt.Errorf("its max_in_flight is %d", about.MaxInFlight)
 	}
 	got := []string{strings.TrimSpace(about.Version + " " + about.Language)}
@@ -140,7 +142,7 @@ func (s *session) hello() (string, error) {
 
 // ifItCan skips a check of what a program does not say that it understands.
 func (s *session) ifItCan(what string, ask func() (string, error)) func() (string, error) {
-	if s.proc.lines == nil || s.proc.lines.hello().can(what) {
+	if s.proc.lines == nil || s.proc.lines.Hello().Understands(what) {
 		return ask
 	}
 	return func() (string, error) { return "", skip("it does not say that it can") }
@@ -156,7 +158,7 @@ func (s *session) unknownWant() string {
 // unknownKeys sends an event as a later version of the protocol might.
 func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
 	w := s.post.(*wire)
-	line, err := json.Marshal(eventLine(e))
+	line, err := json.Marshal(link.EventLine(e))
 	if err != nil {
 		return "", skip(err.Error())
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // courier takes events to a plugin, and waits for the results.
@@ -25,7 +26,7 @@ type courier interface {
 
 // wire is the stream of a plugin, without what a host does to protect itself.
 type wire struct {
-	rpc    frames
+	rpc    link.Frames
 	cancel context.CancelFunc
 	frames chan *pluginpb.DeliverResponse // closed at the end of the stream
 	err    error                          // why; valid once frames is closed
@@ -38,9 +39,9 @@ type wire struct {
 
 // newWire begins to read from a stream. open begins it. There is room for all
 // results that may be on their way while an event is sent, and nobody reads.
-func newWire(ctx context.Context, open func(context.Context) (frames, error), odd func(string)) (*wire, error) {
+func newWire(ctx context.Context, open func(context.Context) (link.Frames, error), odd func(string)) (*wire, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &wire{cancel: cancel, frames: make(chan *pluginpb.DeliverResponse, 2*windowMax), limit: windowMax,
+	w := &wire{cancel: cancel, frames: make(chan *pluginpb.DeliverResponse, 2*link.WindowMax), limit: link.WindowMax,
 		judge: noOutcome, odd: odd, known: make(map[uint64]bool)}
 	var err error
 	if w.rpc, err = open(ctx); err != nil {
@@ -132,7 +133,7 @@ func (w *wire) most() int { return min(w.credit, w.limit) }
 
 func (w *wire) start(events ...*pluginpb.Event) error {
 	for len(events) > 0 {
-		n := min(len(events), batchEvents)
+		n := min(len(events), link.BatchEvents)
 		for _, e := range events[:n] {
 			w.known[e.GetSeq()] = true
 		}

@@ -1,4 +1,4 @@
-package pluginhost
+package link
 
 import (
 	"context"
@@ -13,16 +13,17 @@ import (
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 )
 
-const (
-	batchEvents = 64        // the most events in one frame
-	batchBytes  = 256 << 10 // and bytes, except for a single larger event
-)
+// BatchEvents is the most events in one frame.
+const BatchEvents = 64
+
+// batchBytes is the most bytes in one frame, except for a single larger event.
+const batchBytes = 256 << 10
 
 // stream is the carrier of plugins that implement Deliver. One goroutine sends
 // frames and another receives them.
 type stream struct {
-	link *link
-	rpc  frames
+	link *Link
+	rpc  Frames
 
 	wake    chan struct{} // has room for one: there is something to send
 	credit  chan struct{} // closed by the first Credit
@@ -41,17 +42,19 @@ type stream struct {
 	stray     int
 }
 
-// frames is what a stream runs on: gRPC, or lines on pipes. Send and Recv may
-// be called at the same time.
-type frames interface {
+// Frames is what a stream runs on: gRPC, or [Lines]. Send and Recv may be called
+// at the same time.
+type Frames interface {
 	Send(*pluginpb.DeliverRequest) error
 	Recv() (*pluginpb.DeliverResponse, error)
 	CloseSend() error
 }
 
-// openStream waits for the first Credit of a plugin. The stream lives until the
-// connection or the plugin closes it, and then ends the link.
-func openStream(ctx context.Context, l *link, rpc frames) error {
+// OpenStream returns a link to a plugin that implements Deliver, when it has
+// granted its first Credit. The stream lives until the connection or the plugin
+// closes it, and then ends the link.
+func OpenStream(ctx context.Context, rpc Frames) (*Link, error) {
+	l := newLink()
 	s := &stream{
 		link:    l,
 		rpc:     rpc,
@@ -67,18 +70,20 @@ func openStream(ctx context.Context, l *link, rpc frames) error {
 	go s.receiveFrames()
 	select {
 	case <-s.credit:
-		return nil
+		return l, nil
 	case <-l.done:
-		return l.cause
+		return nil, l.cause
 	case <-ctx.Done():
-		return errors.New("the plugin grants no credit")
+		err := errors.New("the plugin grants no credit")
+		l.End(err)
+		return nil, err
 	}
 }
 
 func (s *stream) send(e *pluginpb.Event) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.link.isClosing() { // under the lock, so that drain counts what passes
+	if s.link.IsClosing() { // under the lock, so that Drain counts what passes
 		return nil
 	}
 	s.nextSeq++
@@ -135,26 +140,26 @@ func (s *stream) forget(c *call, res *pluginpb.Result) {
 	}
 }
 
-func (s *stream) stuck() bool {
+func (s *stream) Stuck() bool {
 	limit, used := s.link.window.state()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.abandoned > 0 && s.abandoned == len(s.calls) && used >= limit
 }
 
-func (s *stream) holding() bool {
+func (s *stream) Holding() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.abandoned > 0
 }
 
-func (s *stream) strays() int {
+func (s *stream) Strays() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stray
 }
 
-func (s *stream) ping(ctx context.Context) error {
+func (s *stream) Ping(ctx context.Context) error {
 	s.mu.Lock()
 	s.nextPing++
 	id := s.nextPing
@@ -180,10 +185,10 @@ func (s *stream) ping(ctx context.Context) error {
 	}
 }
 
-// drain waits for the results as long as ctx allows, and for the plugin's
+// Drain waits for the results as long as ctx allows, and for the plugin's
 // Drained for at most idle after the last of them: a plugin that has nothing
 // to do and does not answer is hung.
-func (s *stream) drain(ctx context.Context, idle time.Duration) error {
+func (s *stream) Drain(ctx context.Context, idle time.Duration) error {
 	s.mu.Lock()
 	s.last = &pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Drain{Drain: &pluginpb.Drain{}}}
 	busy := len(s.calls)
@@ -261,7 +266,7 @@ func (s *stream) nextFrame() *pluginpb.DeliverRequest {
 		return frame
 	}
 	n, size := 0, 0
-	for n < len(s.events) && n < batchEvents {
+	for n < len(s.events) && n < BatchEvents {
 		size += proto.Size(s.events[n])
 		if n > 0 && size > batchBytes {
 			break
@@ -284,7 +289,7 @@ func (s *stream) receiveFrames() {
 	for {
 		frame, err := s.rpc.Recv()
 		if err != nil {
-			s.link.end(fmt.Errorf("stream ended: %w", err))
+			s.link.End(fmt.Errorf("stream ended: %w", err))
 			return
 		}
 		switch f := frame.Frame.(type) {

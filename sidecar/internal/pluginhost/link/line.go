@@ -1,21 +1,16 @@
-//go:build unix
-
-package pluginhost
+package link
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
-	"os"
-	"strings"
+	"io"
 	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
-	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // jsonEvent is an event as a line. The fields are those of the protocol's
@@ -49,7 +44,8 @@ type jsonVerification struct {
 	SkewMS   int64     `json:"skew_ms"`
 }
 
-func eventLine(e *pluginpb.Event) jsonEvent {
+// EventLine returns an event as what JSON makes the line of it from.
+func EventLine(e *pluginpb.Event) any {
 	line := jsonEvent{
 		Seq:         e.GetSeq(),
 		EventID:     e.GetEventId(),
@@ -100,23 +96,23 @@ type jsonReply struct {
 	Fail         *string  `json:"fail"`
 
 	Pong       *uint64     `json:"pong"`
-	Hello      *hello      `json:"hello"`
+	Hello      *Hello      `json:"hello"`
 	Configured *configured `json:"configured"`
 }
 
-// read reads the program's stdout until its end.
-func (l *jsonLines) read(stdout *os.File) {
-	readLinesOf(stdout, resultMax, l.line)
+// Read reads the program's stdout until its end.
+func (l *Lines) Read(stdout io.Reader) {
+	ReadLines(stdout, resultMax, l.line)
 	l.push(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
 	close(l.eof)
 }
 
 // line takes one line of stdout. What is no word of the protocol is output like
 // any other, and logged.
-func (l *jsonLines) line(text []byte, truncated bool) {
+func (l *Lines) line(text []byte, truncated bool) {
 	trimmed := bytes.TrimSpace(text)
 	if truncated || len(trimmed) == 0 || trimmed[0] != '{' {
-		l.run.out.stdout(text[:min(len(text), lineMax)], truncated)
+		l.program.Print(text, truncated)
 		return
 	}
 	var reply jsonReply
@@ -138,31 +134,29 @@ func (l *jsonLines) line(text []byte, truncated bool) {
 		l.speak()
 		l.result(resultOf(&reply))
 	default: // a logger that writes JSON to stdout
-		l.run.out.stdout(text[:min(len(text), lineMax)], len(text) > lineMax)
+		l.program.Print(text, false)
 	}
 }
 
 // misread takes a line that has the wrong types or is broken. If it can be told
 // which event it answers, the event need not wait for its timeout.
-func (l *jsonLines) misread(text []byte, err error) {
-	l.run.out.write("stdout", record{level: slog.LevelWarn,
-		message: fmt.Sprintf("%s: %v: %s", lineMisread, err, strings.ToValidUTF8(string(text[:min(len(text), tailWidth)]), "\uFFFD")),
-		attrs:   []slog.Attr{slog.Any("code", telemetry.CodePluginMisread)}}, false)
+func (l *Lines) misread(text []byte, err error) {
+	l.program.Misread(fmt.Sprintf("%s: %v: %s", LineMisread, err, valid(string(text[:min(len(text), misreadShown)]))))
 	var reply struct{ Seq uint64 }
 	if json.Unmarshal(text, &reply) == nil && reply.Seq != 0 {
 		l.result(&pluginpb.Result{Seq: reply.Seq, Outcome: &pluginpb.Result_Retry{
-			Retry: &pluginpb.Retry{Reason: fmt.Sprintf("%s: %v", answerMisread, err)}}})
+			Retry: &pluginpb.Retry{Reason: fmt.Sprintf("%s: %v", AnswerMisread, err)}}})
 	}
 }
 
-func (l *jsonLines) result(res *pluginpb.Result) {
+func (l *Lines) result(res *pluginpb.Result) {
 	l.push(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Results{
 		Results: &pluginpb.ResultBatch{Results: []*pluginpb.Result{res}}}})
 }
 
 // greeting takes what the program says of itself. What it says later replaces
 // what it said before.
-func (l *jsonLines) greeting(h hello) {
+func (l *Lines) greeting(h Hello) {
 	l.mu.Lock()
 	l.about = h
 	l.mu.Unlock()
@@ -171,22 +165,22 @@ func (l *jsonLines) greeting(h hello) {
 	l.greet()
 }
 
-// silent reports whether the program has not written a line of the protocol.
-func (l *jsonLines) silent() bool {
+// Silent reports whether the program has not written a line of the protocol.
+func (l *Lines) Silent() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.spoken
 }
 
 // speak notes that the program works, and so gets all of its credit.
-func (l *jsonLines) speak() {
+func (l *Lines) speak() {
 	if l.hear() {
 		l.grant()
 	}
 }
 
 // hear notes that the program is not silent, and reports whether it was.
-func (l *jsonLines) hear() (first bool) {
+func (l *Lines) hear() (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if first = !l.spoken; first {
@@ -198,10 +192,12 @@ func (l *jsonLines) hear() (first bool) {
 
 // What the host says in place of a program whose answer it cannot use.
 const (
-	answerContradicts = "the plugin's answer contradicts itself"
-	answerMisread     = "the plugin's answer is not understood"
+	AnswerContradicts = "the plugin's answer contradicts itself"
+	AnswerMisread     = "the plugin's answer is not understood"
 
-	lineMisread = "line on stdout is not understood"
+	LineMisread = "line on stdout is not understood"
+
+	misreadShown = 500 // bytes of such a line
 )
 
 // retryMax is the longest wait that an answer can ask for.
@@ -214,7 +210,7 @@ func resultOf(r *jsonReply) *pluginpb.Result {
 	retry := r.RetryAfterMS != nil || r.Error != ""
 	switch {
 	case r.OK && (retry || r.Fail != nil), r.Fail != nil && r.RetryAfterMS != nil:
-		res.Outcome = &pluginpb.Result_Retry{Retry: &pluginpb.Retry{Reason: answerContradicts}}
+		res.Outcome = &pluginpb.Result_Retry{Retry: &pluginpb.Retry{Reason: AnswerContradicts}}
 	case r.OK:
 		res.Outcome = &pluginpb.Result_Ack{Ack: &pluginpb.Ack{Text: r.Text}}
 	case r.Fail != nil:

@@ -1,4 +1,4 @@
-package pluginhost
+package link
 
 import (
 	"context"
@@ -14,10 +14,13 @@ import (
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 )
 
+// HealthService is the name that the health check of go-plugin uses.
+const HealthService = "plugin"
+
 // unary is the carrier of plugins that implement only Handle: one call for
 // each event, whose deadline is the event's timeout and the grace.
 type unary struct {
-	link   *link
+	link   *Link
 	client pluginpb.PluginServiceClient
 	health grpc_health_v1.HealthClient
 	grace  time.Duration
@@ -29,7 +32,10 @@ type unary struct {
 	idle    chan struct{} // has room for one: the last call was answered
 }
 
-func openUnary(l *link, conn grpc.ClientConnInterface, inFlight int, grace time.Duration) {
+// OpenUnary returns a link to a plugin that implements only Handle, and takes so
+// many events at once.
+func OpenUnary(conn grpc.ClientConnInterface, inFlight int, grace time.Duration) *Link {
+	l := newLink()
 	l.carrier = &unary{
 		link:   l,
 		client: pluginpb.NewPluginServiceClient(conn),
@@ -38,12 +44,13 @@ func openUnary(l *link, conn grpc.ClientConnInterface, inFlight int, grace time.
 		idle:   make(chan struct{}, 1),
 	}
 	l.window.resize(max(inFlight, 1))
+	return l
 }
 
 func (u *unary) send(e *pluginpb.Event) *call {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.link.isClosing() { // under the lock, so that drain counts what passes
+	if u.link.IsClosing() { // under the lock, so that Drain counts what passes
 		return nil
 	}
 	u.seq++
@@ -67,7 +74,7 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 		}
 		c.result <- res
 	case ctx.Err() == nil && u.broken(err):
-		u.link.end(err)
+		u.link.End(err)
 	case ctx.Err() == nil:
 		if status.Code(err) == codes.DeadlineExceeded && time.Since(sent) >= e.GetTimeout().AsDuration() {
 			u.abandon(c) // the words of a library: the handler may still run
@@ -97,30 +104,34 @@ func (u *unary) broken(err error) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), u.grace)
 	defer cancel()
-	return u.ping(ctx) != nil
+	return u.Ping(ctx) != nil
 }
 
 // cancel has nothing to do: the deadline of the call says it all.
 func (u *unary) cancel(*call) bool { return true }
-func (u *unary) stuck() bool       { return false }
-func (u *unary) strays() int       { return 0 }
+
+// Stuck is for carriers that hold events: a call has a deadline.
+func (u *unary) Stuck() bool { return false }
+
+// Strays has nothing to count: a call has one result.
+func (u *unary) Strays() int { return 0 }
 
 // abandon is called before the caller learns that the time was up, so that with
-// the next event holding already says so.
+// the next event Holding already says so.
 func (u *unary) abandon(*call) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.late = true
 }
 
-func (u *unary) holding() bool {
+func (u *unary) Holding() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.late
 }
 
-func (u *unary) ping(ctx context.Context) error {
-	resp, err := u.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: healthService})
+func (u *unary) Ping(ctx context.Context) error {
+	resp, err := u.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: HealthService})
 	if status.Code(err) == codes.Unimplemented {
 		return nil
 	}
@@ -130,7 +141,7 @@ func (u *unary) ping(ctx context.Context) error {
 	return err
 }
 
-func (u *unary) drain(ctx context.Context, _ time.Duration) error {
+func (u *unary) Drain(ctx context.Context, _ time.Duration) error {
 	for {
 		u.mu.Lock()
 		running := u.running

@@ -1,13 +1,13 @@
-package pluginhost
+package link
 
 import (
 	"slices"
 	"sync"
 )
 
-// windowMax caps the credit of a plugin, so that one which asks for everything
+// WindowMax caps the credit of a plugin, so that one which asks for everything
 // does not make the host hold everything in memory.
-const windowMax = 1024
+const WindowMax = 1024
 
 // window counts the events that a plugin has against its credit. Places are
 // given in the order in which they were asked for. It is safe for concurrent
@@ -15,7 +15,7 @@ const windowMax = 1024
 type window struct {
 	mu      sync.Mutex
 	limit   int             // the plugin's last Credit, at most most
-	most    int             // the operator's; 0 means windowMax
+	most    int             // the operator's; 0 means WindowMax
 	credit  int             // the plugin's last Credit
 	used    int             // events out
 	waiting []chan struct{} // closed when its place is granted, oldest first
@@ -81,7 +81,7 @@ func (w *window) capAt(most int) {
 
 // adjust makes the limit follow. The caller holds the lock.
 func (w *window) adjust() {
-	w.limit = min(w.credit, windowMax)
+	w.limit = min(w.credit, WindowMax)
 	if w.most > 0 {
 		w.limit = min(w.limit, w.most)
 	}
