@@ -7,18 +7,18 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
 // defaultForward is the target of events that no route takes.
-const defaultForward = "forward:default"
+var defaultForward = delivery.Forward.Target("default")
 
 // syncTimeout is how long an app may take to answer for itself if neither the
 // route nor Config.Timeout says less: somebody is on the line.
@@ -113,10 +113,11 @@ func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, vari
 
 // same returns the forward of a that has this configuration, or nil.
 func (a *apps) same(config forward.Config) *forward.Forward {
-	if a == nil || !reflect.DeepEqual(a.configs["forward:"+config.Name], config) {
+	target := delivery.Forward.Target(config.Name)
+	if a == nil || !reflect.DeepEqual(a.configs[target], config) {
 		return nil
 	}
-	return a.find("forward:" + config.Name)
+	return a.find(target)
 }
 
 func (a *apps) find(name string) *forward.Forward {
@@ -222,7 +223,10 @@ func (c *Config) signMode() (forward.Sign, error) {
 // route returns the targets that get an event: the plugins that want it, and the
 // apps that are to have it.
 func (s *Sidecar) route(eventType string) []string {
-	plugins := slices.DeleteFunc(s.dispatch.Route(eventType), func(name string) bool { return strings.HasPrefix(name, "forward:") })
+	plugins := slices.DeleteFunc(s.dispatch.Route(eventType), func(target string) bool {
+		_, is := delivery.Forward.Cut(target)
+		return is
+	})
 	return append(s.apps.Load().route(eventType), plugins...)
 }
 

@@ -137,10 +137,7 @@ func (s *Sidecar) onReject(r *http.Request, why accept.Rejection) {
 }
 
 func (s *Sidecar) onPass(e *delivery.Event, a delivery.Attempt) {
-	state := delivery.Dead
-	if a.Outcome == delivery.OutcomeDone {
-		state = delivery.Done
-	}
+	state := a.Outcome.End()
 	s.count(e, a, state, e.ReceivedAt)
 	a.N = max(a.N, 1)
 	s.observeAttempt(e, a, state, time.Time{}) // whoever asked has had the answer: there is no second try
@@ -153,7 +150,7 @@ func (s *Sidecar) onAttempt(t delivery.Task, a delivery.Attempt, state delivery.
 
 // count counts an attempt at an event that waited since a time.
 func (s *Sidecar) count(e *delivery.Event, a delivery.Attempt, state delivery.State, since time.Time) {
-	s.metrics.Attempt(a.Target, outcome(a, state), a.FinishedAt.Sub(a.StartedAt))
+	s.metrics.Attempt(&a, state)
 	switch state {
 	case delivery.Done:
 		s.metrics.Delivered(a.Target, max(0, a.FinishedAt.Sub(since)))
@@ -161,20 +158,4 @@ func (s *Sidecar) count(e *delivery.Event, a delivery.Attempt, state delivery.St
 		s.metrics.Dead(a.Target)
 		s.alerts.Dead(a.Target, e.DeliveryID, a.Error)
 	}
-}
-
-// outcome returns what an attempt is counted as: a timeout stays one when it
-// was the last, since dead letters are counted by themselves.
-func outcome(a delivery.Attempt, state delivery.State) string {
-	switch {
-	case a.Outcome == delivery.OutcomeDone:
-		return telemetry.OutcomeOK
-	case a.Cause == delivery.CauseTimeout:
-		return telemetry.OutcomeTimeout
-	case a.Cause == delivery.CausePanic:
-		return telemetry.OutcomePanic
-	case state == delivery.Dead:
-		return telemetry.OutcomeDead
-	}
-	return telemetry.OutcomeRetry
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -137,12 +138,13 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 	}
 	plugins := s.Plugins()
 	names := make([]string, 0, len(plugins))
-	for name, patterns := range plugins {
+	for target, patterns := range plugins {
+		name, _ := delivery.Plugin.Cut(target)
 		wants := "not started yet, see the log"
 		if patterns != nil {
 			wants = strings.Join(patterns, " ")
 		}
-		names = append(names, fmt.Sprintf("%s (%s)", strings.TrimPrefix(name, "plugin:"), wants))
+		names = append(names, fmt.Sprintf("%s (%s)", name, wants))
 	}
 	slices.Sort(names)
 	if len(names) == 0 {

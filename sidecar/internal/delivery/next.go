@@ -30,6 +30,15 @@ const (
 	Discarded State = "discarded" // a dead letter that nobody wants any more
 )
 
+// End returns the state in which an outcome leaves a job that is not tried again,
+// whatever a schedule says.
+func (o Outcome) End() State {
+	if o == OutcomeDone {
+		return Done
+	}
+	return Dead
+}
+
 // Move is what an operator does to a job.
 type Move string
 

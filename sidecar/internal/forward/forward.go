@@ -132,7 +132,7 @@ func New(cfg Config) (*Forward, error) {
 	if strings.ContainsAny(f.name, ": /\t\r\n") {
 		return nil, fmt.Errorf("forward: name %q has a colon, a slash or a space in it: use letters, digits and dashes", f.name)
 	}
-	f.name = "forward:" + f.name
+	f.name = delivery.Forward.Target(f.name)
 	u, err := parseURL(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, err)

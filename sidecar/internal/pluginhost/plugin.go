@@ -77,7 +77,7 @@ func newPlugin(h *Host, f found) *Plugin {
 func (p *Plugin) Drain() { p.drain() }
 
 // Name returns the name of the target, such as "plugin:archive".
-func (p *Plugin) Name() string { return "plugin:" + p.file.name }
+func (p *Plugin) Name() string { return delivery.Plugin.Target(p.file.name) }
 
 // Patterns returns the event types that the plugin has declared, or nil until
 // it has been described for the first time.

@@ -367,7 +367,7 @@ func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attemp
 		return delivery.Attempt{}, err
 	}
 	p.jobs++
-	t := delivery.Task{Job: delivery.Job{ID: p.jobs, Target: "plugin:" + p.Report.Name}, Event: e}
+	t := delivery.Task{Job: delivery.Job{ID: p.jobs, Target: delivery.Plugin.Target(p.Report.Name)}, Event: e}
 	a, how := p.proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.Report.Name, Timeout: p.cfg.Timeout, Grace: p.proc.limit.grace})
 	switch how {
 	case link.Lost, link.Moved:

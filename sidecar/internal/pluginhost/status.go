@@ -1,6 +1,10 @@
 package pluginhost
 
-import "time"
+import (
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+)
 
 // State is what the supervisor of a plugin is doing.
 type State string
@@ -68,4 +72,4 @@ type Update struct {
 }
 
 // Target returns the name by which the dispatcher knows the plugin.
-func (s *Status) Target() string { return "plugin:" + s.Name }
+func (s *Status) Target() string { return delivery.Plugin.Target(s.Name) }

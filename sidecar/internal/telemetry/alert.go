@@ -10,10 +10,11 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // The alerts there are.
@@ -218,15 +219,17 @@ func (a *Alerts) look(ctx context.Context) {
 		}
 	}
 	for _, p := range a.cfg.Plugins() {
-		delete(gone, "plugin:"+p.Name)
+		target := delivery.Plugin.Target(p.Name)
+		delete(gone, target)
 		summary := ""
 		if n := a.crashed(p); p.State == "failed" || n >= crashLoop {
 			summary = fmt.Sprintf("plugin %s is %s after %d restarts within %v; its events wait", p.Name, p.State, n, crashWindow)
 		}
-		a.lasts(ctx, alert{Alert: AlertPlugin, Target: "plugin:" + p.Name, Summary: summary})
+		a.lasts(ctx, alert{Alert: AlertPlugin, Target: target, Summary: summary})
 	}
 	for target := range gone {
-		delete(a.plugins, strings.TrimPrefix(target, "plugin:"))
+		name, _ := delivery.Plugin.Cut(target)
+		delete(a.plugins, name)
 		a.lasts(ctx, alert{Alert: AlertPlugin, Target: target})
 	}
 	if a.cfg.DiskFloor > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // Results of requests, as [Metrics.Answered] counts them.
@@ -23,15 +24,6 @@ const (
 	Rejected  = "rejected"  // 4xx
 	HungUp    = "hung_up"   // gone before the target of a sync route had answered
 	Failed    = "error"     // our own trouble, 5xx
-)
-
-// Outcomes of attempts, as [Metrics.Attempt] counts them.
-const (
-	OutcomeOK      = "ok"
-	OutcomeRetry   = "retry"
-	OutcomeDead    = "dead"
-	OutcomeTimeout = "timeout"
-	OutcomePanic   = "panic"
 )
 
 // Metrics is what one sidecar counts, in a registry of its own, so that two can
@@ -191,10 +183,27 @@ func (m *Metrics) Event(eventType, key string, skew time.Duration, duplicate boo
 	m.events.WithLabelValues(eventType).Inc()
 }
 
-// Attempt counts an attempt at a target.
-func (m *Metrics) Attempt(target, outcome string, took time.Duration) {
-	m.attempts.WithLabelValues(target, outcome).Inc()
-	m.attemptDuration.WithLabelValues(target).Observe(took.Seconds())
+// Attempt counts an attempt that left its job in a state.
+func (m *Metrics) Attempt(a *delivery.Attempt, state delivery.State) {
+	m.attempts.WithLabelValues(a.Target, outcome(a, state)).Inc()
+	m.attemptDuration.WithLabelValues(a.Target).Observe(a.FinishedAt.Sub(a.StartedAt).Seconds())
+}
+
+// outcomes are the values of the label of attempts_total.
+var outcomes = []string{"ok", "retry", "dead", "timeout", "panic"}
+
+// outcome returns what an attempt is counted as: a timeout stays one when it
+// was the last, since dead letters are counted by themselves.
+func outcome(a *delivery.Attempt, state delivery.State) string {
+	switch {
+	case a.Outcome == delivery.OutcomeDone:
+		return "ok"
+	case a.Cause != "":
+		return a.Cause // CauseTimeout or CausePanic
+	case state == delivery.Dead:
+		return "dead"
+	}
+	return "retry"
 }
 
 // Delivered tells how long after its receipt, or the beginning of its replay,
@@ -210,7 +219,7 @@ func (m *Metrics) Dead(target string) { m.dead.WithLabelValues(target).Inc() }
 // that appears with its first increment would miss that one.
 func (m *Metrics) Target(name string) {
 	m.dead.WithLabelValues(name)
-	for _, outcome := range []string{OutcomeOK, OutcomeRetry, OutcomeDead, OutcomeTimeout, OutcomePanic} {
+	for _, outcome := range outcomes {
 		m.attempts.WithLabelValues(name, outcome)
 	}
 }

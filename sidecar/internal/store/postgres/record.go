@@ -82,10 +82,7 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *delivery.Event, row eventRow, 
 // its own result will follow.
 func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *delivery.Event, row eventRow, a delivery.Attempt, ascii bool) error {
 	a.DeliveryID = deliveryID
-	state := delivery.Dead
-	if a.Outcome == delivery.OutcomeDone {
-		state = delivery.Done
-	}
+	state := a.Outcome.End()
 	order := e.OrderAt
 	if order.IsZero() {
 		order = row.due

@@ -198,10 +198,7 @@ FROM events WHERE key = ?1`
 // result will follow.
 func (w *writer) record(seq int64, n *newEvent, a delivery.Attempt) error {
 	ctx := context.Background()
-	state := delivery.Dead
-	if a.Outcome == delivery.OutcomeDone {
-		state = delivery.Done
-	}
+	state := a.Outcome.End()
 	_, err := w.conn.ExecContext(ctx, `
 		INSERT INTO jobs (event_seq, target, state, entity, order_at, round_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (event_seq, target) DO NOTHING`, seq, a.Target, string(state), n.e.Entity, n.order, n.due)
