@@ -20,8 +20,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Reloaded is what came of reading the configuration again.
-type Reloaded struct {
+// reloaded is what came of reading the configuration again.
+type reloaded struct {
 	At      time.Time // zero if that has not happened yet
 	Err     error     // it was refused, and all is as it was
 	Changed []string  // names of variables whose new values are in effect
@@ -30,8 +30,7 @@ type Reloaded struct {
 
 // reload is the state of reloading.
 type reload struct {
-	mu   sync.Mutex // held while the configuration is reloaded, or its certificate is looked at
-	last Reloaded   // guarded by state
+	mu sync.Mutex // held while the configuration is reloaded, or its certificate is looked at
 
 	state   sync.Mutex
 	current *Config // in effect; guarded by state
@@ -49,13 +48,6 @@ func (s *Sidecar) Reload(ctx context.Context) error {
 	return s.reloadConfig(ctx).Err
 }
 
-// LastReload returns what came of the latest Reload.
-func (s *Sidecar) LastReload() Reloaded {
-	s.reload.state.Lock()
-	defer s.reload.state.Unlock()
-	return s.reload.last
-}
-
 // Config returns the configuration in effect.
 func (s *Sidecar) Config() Config {
 	s.reload.state.Lock()
@@ -66,20 +58,17 @@ func (s *Sidecar) Config() Config {
 	return *s.reload.current
 }
 
-func (s *Sidecar) reloadConfig(ctx context.Context) Reloaded {
+func (s *Sidecar) reloadConfig(ctx context.Context) reloaded {
 	s.reload.mu.Lock()
 	defer s.reload.mu.Unlock()
 	if s.reload.stopping.Load() {
-		return Reloaded{At: time.Now(), Err: errStopping}
+		return reloaded{At: time.Now(), Err: errStopping}
 	}
 	s.notify.Reloading()
 	defer func() { s.notify.Ready(s.status()) }()
 	r := s.tryReload(ctx)
 	r.At = time.Now()
 	s.metrics.Reloaded(r.Err)
-	s.reload.state.Lock()
-	s.reload.last = r
-	s.reload.state.Unlock()
 	s.logReload(ctx, r)
 	return r
 }
@@ -88,7 +77,7 @@ var errStopping = errors.New("sidecar: reload: the sidecar is stopping")
 
 // tryReload makes all that a new configuration needs, which may fail, and then
 // puts it into effect, which may not.
-func (s *Sidecar) tryReload(ctx context.Context) (r Reloaded) {
+func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 	if s.opts.Load == nil {
 		r.Err = errors.New("sidecar: reload: this program cannot read its configuration again")
 		return r
@@ -203,7 +192,7 @@ func withKey(ring *webhook.KeyRing, label string, public ed25519.PublicKey) (*we
 	return webhook.NewKeyRing(append(ring.Keys(), webhook.Key{Label: label, Public: public})...)
 }
 
-func (s *Sidecar) logReload(ctx context.Context, r Reloaded) {
+func (s *Sidecar) logReload(ctx context.Context, r reloaded) {
 	if r.Err != nil {
 		if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
 			for _, p := range ce.Problems {

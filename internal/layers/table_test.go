@@ -54,8 +54,6 @@ var table = []row{
 	{pattern: "sidecar/internal/backup", layer: 40},
 	{pattern: "sidecar/internal/replay/...", layer: 40},
 	{pattern: "sidecar/internal/retention/...", layer: 40},
-	{pattern: "sidecar/internal/reconcile/...", layer: 40},
-	{pattern: "sidecar/internal/dashboard/...", layer: 40},
 
 	// 30: targets.
 	{pattern: "sidecar/internal/forward/...", layer: 30},

@@ -45,7 +45,6 @@ type breaker struct {
 	successes int       // recovering: of this stage
 	stageAt   time.Time // recovering: when this stage began
 	closedAt  time.Time
-	last      string // error
 }
 
 // setSlots changes how many attempts may be in flight.
@@ -59,7 +58,7 @@ func (b *breaker) setSlots(n int) {
 func (b *breaker) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures, b.since, b.pause, b.until, b.limit, b.last = 0, time.Time{}, 0, time.Time{}, 0, ""
+	b.failures, b.since, b.pause, b.until, b.limit = 0, time.Time{}, 0, time.Time{}, 0
 }
 
 // free returns how many attempts may begin, and, if none may because the target
@@ -126,7 +125,6 @@ const (
 func (b *breaker) result(a delivery.Attempt, jitter float64, away bool) change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last = a.Error
 	if !a.Unavailable {
 		return b.success()
 	}
@@ -169,17 +167,4 @@ func (b *breaker) wait(a delivery.Attempt, jitter float64) {
 	b.pause = min(max(2*b.pause, firstPause), maxPause)
 	pause := b.pause/2 + time.Duration(jitter*float64(b.pause))
 	b.until = a.FinishedAt.Add(max(pause, min(a.RetryAfter, maxWish)))
-}
-
-func (b *breaker) describe(s *TargetStatus) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s.UnavailableSince, s.LastError, s.Slots = b.since, b.last, b.slots
-	switch {
-	case b.since.IsZero():
-	case b.limit > 0:
-		s.Slots = min(b.limit, b.slots)
-	default:
-		s.Slots, s.NextProbe = 1, b.until
-	}
 }

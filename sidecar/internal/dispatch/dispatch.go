@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,9 +90,6 @@ type Config struct {
 	// so how many events are held in memory for it. 0 means 16.
 	Concurrency int
 
-	// Policies hold what is different for some targets, by name.
-	Policies map[string]Policy
-
 	// DrainTimeout is how long attempts in flight may go on after Run was
 	// told to stop, before they are cancelled. 0 means 20 seconds.
 	DrainTimeout time.Duration
@@ -109,9 +105,9 @@ type Config struct {
 	OnAttempt func(t delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time)
 }
 
-// Policy is how one target is treated. A zero field is as in [Config].
+// Policy is what [Config] says of how targets are treated.
 type Policy struct {
-	Schedule    delivery.Schedule // nil is as in Config, an empty one a single attempt
+	Schedule    delivery.Schedule
 	MaxAge      time.Duration
 	Concurrency int
 }
@@ -119,7 +115,7 @@ type Policy struct {
 // Dispatcher carries jobs to targets. Its methods are safe for concurrent use.
 type Dispatcher struct {
 	store     store.Store
-	cfg       Config // for the policies, guarded by loopsMu
+	cfg       Config // Schedule, MaxAge and Concurrency are guarded by loopsMu
 	drain     time.Duration
 	log       *slog.Logger
 	began     time.Time
@@ -157,11 +153,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Concurrency < 0 || cfg.DrainTimeout < 0 {
 		return nil, fmt.Errorf("dispatch: Concurrency %d and DrainTimeout %v must not be negative: leave them 0 for the defaults", cfg.Concurrency, cfg.DrainTimeout)
 	}
-	schedules := []delivery.Schedule{cfg.Schedule}
-	for _, p := range cfg.Policies {
-		schedules = append(schedules, p.Schedule)
-	}
-	for _, wait := range slices.Concat(schedules...) {
+	for _, wait := range cfg.Schedule {
 		if wait < 0 {
 			return nil, fmt.Errorf("dispatch: the schedule has a negative wait %v: give the waits between attempts, such as 5s, 1m, 10m", wait)
 		}

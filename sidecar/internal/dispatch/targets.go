@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
@@ -51,20 +50,8 @@ func (d *Dispatcher) Add(t Target) error {
 
 // treat sets how a target is treated. The caller holds loopsMu.
 func (d *Dispatcher) treat(l *loop) {
-	policy, slots := delivery.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge}, d.cfg.Concurrency
-	if p, ok := d.cfg.Policies[l.name]; ok {
-		if p.Schedule != nil {
-			policy.Schedule = p.Schedule
-		}
-		if p.MaxAge > 0 {
-			policy.MaxAge = p.MaxAge
-		}
-		if p.Concurrency > 0 {
-			slots = p.Concurrency
-		}
-	}
-	l.policy.Store(&policy)
-	l.breaker.setSlots(slots)
+	l.policy.Store(&delivery.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge})
+	l.breaker.setSlots(d.cfg.Concurrency)
 }
 
 // Replace puts t in the place of the target of its name, also while the
@@ -140,27 +127,4 @@ func (d *Dispatcher) loop(target string) *loop {
 		}
 	}
 	return nil
-}
-
-// TargetStatus is what a target is doing.
-type TargetStatus struct {
-	Name     string
-	InFlight int // attempts
-	Slots    int // attempts that may be in flight at this moment
-
-	// While a target is unavailable it gets one attempt at a time.
-	UnavailableSince time.Time // zero while it is available
-	NextProbe        time.Time
-	LastError        string // of the latest failure, empty after a success
-}
-
-// Status returns what each target is doing.
-func (d *Dispatcher) Status() []TargetStatus {
-	var list []TargetStatus
-	for _, l := range d.all() {
-		s := TargetStatus{Name: l.name, InFlight: int(l.inFlight.Load())}
-		l.breaker.describe(&s)
-		list = append(list, s)
-	}
-	return list
 }

@@ -96,9 +96,6 @@ func (n *Notifier) Stopping(status string, limit time.Duration) {
 	n.send("STOPPING=1", "EXTEND_TIMEOUT_USEC="+strconv.FormatInt(limit.Microseconds(), 10), "STATUS="+status)
 }
 
-// Status says in a line what the sidecar is doing.
-func (n *Notifier) Status(status string) { n.send("STATUS=" + status) }
-
 func (n *Notifier) send(lines ...string) {
 	if n == nil {
 		return

@@ -65,10 +65,6 @@ func TestMessages(t *testing.T) {
 			if got, want := receive(t, conn), "READY=1\nSTATUS=receiving MAINPID=1"; got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}
-			n.Status("3 waiting")
-			if got, want := receive(t, conn), "STATUS=3 waiting"; got != want {
-				t.Errorf("got %q, want %q", got, want)
-			}
 			n.Stopping("draining", 26*time.Second)
 			if got, want := receive(t, conn), "STOPPING=1\nEXTEND_TIMEOUT_USEC=26000000\nSTATUS=draining"; got != want {
 				t.Errorf("got %q, want %q", got, want)
