@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // told is an alert as a receiver sees it.
@@ -44,8 +44,8 @@ func TestAlerts(t *testing.T) {
 		posts, requests, bodies = append(posts, a), append(requests, r), append(bodies, body)
 	}))
 	defer to.Close()
-	r := start(t, func(c *sidecar.Config) {
-		c.AlertURL = sidecar.Secret(to.URL + "/hook?token=s3cret")
+	r := start(t, func(c *config.Config) {
+		c.AlertURL = config.Secret(to.URL + "/hook?token=s3cret")
 		c.PluginDir = ""
 	})
 	const n = 40

@@ -3,7 +3,6 @@ package sidecar
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
@@ -53,16 +53,16 @@ func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
 	}
 	a.key = keyfile.PublicText(key)
 	if cfg.ForwardTo != "" {
-		if _, err := s.addApp(a, old, cfg, key, "HOOKSWITCH_FORWARD_TO", Route{Name: "default", To: cfg.ForwardTo}); err != nil {
+		if _, err := s.addApp(a, old, cfg, key, "HOOKSWITCH_FORWARD_TO", config.Route{Name: "default", To: cfg.ForwardTo}); err != nil {
 			return nil, err
 		}
 	}
 	for _, r := range cfg.Routes {
-		r.Name = r.name()
+		r.Name = r.Target()
 		if r.Mode == "sync" && r.Timeout == 0 {
-			r.Timeout = min(cfg.Timeout, Duration(syncTimeout))
+			r.Timeout = min(cfg.Timeout, config.Duration(syncTimeout))
 		}
-		f, err := s.addApp(a, old, cfg, key, r.prefix()+"TO", r)
+		f, err := s.addApp(a, old, cfg, key, r.Prefix()+"TO", r)
 		if err != nil {
 			return nil, err
 		}
@@ -74,47 +74,47 @@ func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
 	return a, nil
 }
 
-func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, variable string, r Route) (*forward.Forward, error) {
-	sign, err := cfg.signMode()
+func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, variable string, r config.Route) (*forward.Forward, error) {
+	sign, err := cfg.SignMode()
 	if err != nil {
-		return nil, newConfigError("HOOKSWITCH_FORWARD_SIGN", err.Error())
+		return nil, config.NewError("HOOKSWITCH_FORWARD_SIGN", err.Error())
 	}
 	retryOn, err := forward.ParseRetryOn(cfg.RetryOn)
 	if err != nil {
-		return nil, newConfigError("HOOKSWITCH_RETRY_ON", err.Error())
+		return nil, config.NewError("HOOKSWITCH_RETRY_ON", err.Error())
 	}
 	timeout := time.Duration(r.Timeout)
 	if timeout == 0 {
 		timeout = time.Duration(cfg.Timeout)
 	}
-	config := forward.Config{
+	to := forward.Config{
 		Name:      r.Name,
 		URL:       r.To,
 		Patterns:  r.Match,
 		Key:       key,
 		Sign:      sign,
 		RetryOn:   retryOn,
-		Header:    cfg.ForwardHeaders.header,
+		Header:    cfg.ForwardHeaders.Header(),
 		Timeout:   timeout,
 		UserAgent: "hookswitch/" + s.opts.Version,
 		Attempts:  s.attempts,
 		Log:       s.log,
 	}
-	f := old.same(config)
+	f := old.same(to)
 	if f == nil {
-		if f, err = forward.New(config); err != nil {
-			return nil, newConfigError(variable, err.Error())
+		if f, err = forward.New(to); err != nil {
+			return nil, config.NewError(variable, err.Error())
 		}
 	}
-	a.configs[f.Name()] = config
+	a.configs[f.Name()] = to
 	a.forwards = append(a.forwards, f)
 	return f, nil
 }
 
 // same returns the forward of a that has this configuration, or nil.
-func (a *apps) same(config forward.Config) *forward.Forward {
-	target := delivery.Forward.Target(config.Name)
-	if a == nil || !reflect.DeepEqual(a.configs[target], config) {
+func (a *apps) same(to forward.Config) *forward.Forward {
+	target := delivery.Forward.Target(to.Name)
+	if a == nil || !reflect.DeepEqual(a.configs[target], to) {
 		return nil
 	}
 	return a.find(target)
@@ -205,19 +205,6 @@ func (a *apps) passer(eventType string) accept.Passer {
 
 func matches(patterns []string, eventType string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) })
-}
-
-// signMode returns what ForwardSign means.
-func (c *Config) signMode() (forward.Sign, error) {
-	switch c.ForwardSign {
-	case "", "resign":
-		return forward.Resign, nil
-	case "passthrough":
-		return forward.Passthrough, nil
-	case "none":
-		return forward.Unsigned, nil
-	}
-	return 0, errors.New("is none of resign, passthrough and none")
 }
 
 // route returns the targets that get an event: the plugins that want it, and the

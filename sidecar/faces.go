@@ -11,6 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
@@ -31,7 +32,7 @@ func (s *Sidecar) openFaces() error {
 		Store:    s.store,
 		Route:    s.route,
 		Sync:     s.passer,
-		Entity:   s.cfg.OrderBy.entity(),
+		Entity:   s.cfg.OrderBy.Entity(),
 		Wake:     s.dispatch.Wake,
 		Health:   s.health,
 		Log:      s.log,
@@ -46,19 +47,19 @@ func (s *Sidecar) openFaces() error {
 		Files:     &s.files,
 	})
 	if err != nil {
-		return newConfigError("HOOKSWITCH_PATHS", err.Error())
+		return config.NewError("HOOKSWITCH_PATHS", err.Error())
 	}
 	s.metrics.Listener("webhooks", s.accept.Pool().Open, s.accept.Pool().Closed)
 	s.records, err = deliveryapi.New(deliveryapi.Config{
 		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
 	})
 	if err != nil {
-		return newConfigError("HOOKSWITCH_USER_ID", err.Error())
+		return config.NewError("HOOKSWITCH_USER_ID", err.Error())
 	}
 	s.replays = replay.New(replay.Config{Store: s.store, Wake: s.dispatch.Wake, Log: s.log})
 	s.retain = retention.New(retention.Config{
 		Store:  s.store,
-		Limits: s.cfg.limits(),
+		Limits: limits(&s.cfg),
 		Mark:   filepath.Join(s.dir, "clock"),
 		Log:    s.log,
 	})
@@ -81,7 +82,7 @@ func (s *Sidecar) openFaces() error {
 	}
 	s.serveMetrics(mux, local, s.operate, most.metrics)
 	s.servePprof(mux, local)
-	s.guard.Store(s.cfg.guard())
+	s.guard.Store(newGuard(&s.cfg))
 	s.admin, _ = s.server("admin", most.admin, &s.adminNet, s.guarded(mux))
 
 	s.health.Register(local)
@@ -91,7 +92,7 @@ func (s *Sidecar) openFaces() error {
 }
 
 // limits returns what is kept.
-func (c *Config) limits() retention.Limits {
+func limits(c *Config) retention.Limits {
 	return retention.Limits{
 		Keep:     time.Duration(c.Retention),
 		KeepDead: time.Duration(c.RetentionDead),

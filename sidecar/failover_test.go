@@ -15,7 +15,7 @@ import (
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // ledger is an app that keeps its own record of what it got. It answers when it
@@ -85,7 +85,7 @@ func failover(t *testing.T) {
 	database := primary.Database(t)
 	standby := primary.Standby(t, "standby")
 	app, url := newLedger(t)
-	join := func(c *sidecar.Config) {
+	join := func(c *config.Config) {
 		c.Store, c.DataDir, c.PluginDir = pgtest.Either(t, database, primary, standby), t.TempDir(), ""
 		c.ForwardTo, c.Concurrency = url, inFlight
 		c.RetrySchedule = nil

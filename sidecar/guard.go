@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 )
 
 // guard says who may ask anything of the admin listener at all. The token is
@@ -18,14 +19,14 @@ type guard struct {
 	readOnly bool
 }
 
-// guard returns what the configuration makes of it.
+// newGuard returns what the configuration makes of it.
 //
 // Without a token, listening on loopback is all that protects the records. A
 // web page whose name was made to resolve to 127.0.0.1 (DNS rebinding) runs on
 // this machine too, but cannot hide its name: so only known names are answered.
 // With a token such a page gets nowhere, and a sidecar is reached by whatever
 // name its network has for it; then names are checked only if some are given.
-func (c *Config) guard() *guard {
+func newGuard(c *Config) *guard {
 	g := &guard{anyHost: c.AdminToken != "" && len(c.AdminHosts) == 0, readOnly: c.AdminReadOnly}
 	for _, h := range c.AdminHosts {
 		g.hosts = append(g.hosts, strings.ToLower(h))
@@ -42,7 +43,7 @@ func (g *guard) knows(hostport string) bool {
 	if err != nil {
 		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]") // no port
 	}
-	return g.anyHost || isLoopback(host) || slices.Contains(g.hosts, strings.TrimSuffix(strings.ToLower(host), "."))
+	return g.anyHost || listen.IsLoopback(host) || slices.Contains(g.hosts, strings.TrimSuffix(strings.ToLower(host), "."))
 }
 
 // guarded protects everything on the admin listener: it is answered for known

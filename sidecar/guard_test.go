@@ -4,36 +4,38 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 func TestGuardedHosts(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		config Config
+		config config.Admin
 		host   string
 		want   int
 	}{
-		{"a name of this machine", Config{}, "localhost:9080", 200},
-		{"without a port", Config{}, "localhost", 200},
-		{"IPv4", Config{}, "127.0.0.1:9080", 200},
-		{"IPv6", Config{}, "[::1]:9080", 200},
-		{"IPv6 without a port", Config{}, "[::1]", 200},
-		{"a page that was rebound", Config{}, "evil.example.com:9080", 403},
-		{"a name that only begins well", Config{}, "localhost.evil.com", 403},
-		{"another address", Config{}, "10.0.0.1:9080", 403},
-		{"none", Config{}, "", 403},
-		{"half of one", Config{}, "[", 403},
-		{"the host that is listened on", Config{AdminListen: "LocalHost.localdomain:9080"}, "localhost.localdomain:9080", 200},
-		{"a wildcard is no host", Config{AdminListen: ":9080"}, "", 403},
-		{"a name that was given", Config{AdminHosts: []string{"Ops.test"}}, "ops.test:9080", 200},
-		{"with a dot at the end", Config{AdminHosts: []string{"ops.test"}}, "OPS.test.:9080", 200},
-		{"another than was given", Config{AdminHosts: []string{"ops.test"}}, "dev.ops.test", 403},
-		{"any with a token", Config{AdminToken: "x"}, "records.test", 200},
-		{"another than was given, with a token", Config{AdminToken: "x", AdminHosts: []string{"ops.test"}}, "records.test", 403},
-		{"this machine is always known", Config{AdminToken: "x", AdminHosts: []string{"ops.test"}}, "localhost", 200},
+		{"a name of this machine", config.Admin{}, "localhost:9080", 200},
+		{"without a port", config.Admin{}, "localhost", 200},
+		{"IPv4", config.Admin{}, "127.0.0.1:9080", 200},
+		{"IPv6", config.Admin{}, "[::1]:9080", 200},
+		{"IPv6 without a port", config.Admin{}, "[::1]", 200},
+		{"a page that was rebound", config.Admin{}, "evil.example.com:9080", 403},
+		{"a name that only begins well", config.Admin{}, "localhost.evil.com", 403},
+		{"another address", config.Admin{}, "10.0.0.1:9080", 403},
+		{"none", config.Admin{}, "", 403},
+		{"half of one", config.Admin{}, "[", 403},
+		{"the host that is listened on", config.Admin{AdminListen: "LocalHost.localdomain:9080"}, "localhost.localdomain:9080", 200},
+		{"a wildcard is no host", config.Admin{AdminListen: ":9080"}, "", 403},
+		{"a name that was given", config.Admin{AdminHosts: []string{"Ops.test"}}, "ops.test:9080", 200},
+		{"with a dot at the end", config.Admin{AdminHosts: []string{"ops.test"}}, "OPS.test.:9080", 200},
+		{"another than was given", config.Admin{AdminHosts: []string{"ops.test"}}, "dev.ops.test", 403},
+		{"any with a token", config.Admin{AdminToken: "x"}, "records.test", 200},
+		{"another than was given, with a token", config.Admin{AdminToken: "x", AdminHosts: []string{"ops.test"}}, "records.test", 403},
+		{"this machine is always known", config.Admin{AdminToken: "x", AdminHosts: []string{"ops.test"}}, "localhost", 200},
 	} {
 		s := new(Sidecar)
-		s.guard.Store(tt.config.guard())
+		s.guard.Store(newGuard(&Config{Admin: tt.config}))
 		h := s.guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		r := httptest.NewRequest("GET", "/v2/webhook_deliveries", nil)
 		r.Host = tt.host
@@ -61,7 +63,7 @@ func TestGuardedMethods(t *testing.T) {
 		{"a change by a page of our own", "POST", "/api/v1/reload", "http://localhost:9080", 200},
 	} {
 		s := new(Sidecar)
-		s.guard.Store((&Config{}).guard())
+		s.guard.Store(newGuard(&Config{}))
 		h := s.guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 		r := httptest.NewRequest(tt.method, "http://localhost:9080"+tt.path, nil)
 		if tt.origin != "" {

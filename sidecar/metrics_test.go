@@ -9,12 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // TestMetrics reads the metrics of a whole sidecar after traffic of every kind.
 func TestMetrics(t *testing.T) {
-	r := start(t, func(c *sidecar.Config) { c.MetricsListen = "127.0.0.1:0" })
+	r := start(t, func(c *config.Config) { c.MetricsListen = "127.0.0.1:0" })
 	r.send("call.hangup", nil)        // plugin and app
 	id := r.send("message.sent", nil) // app
 	r.send("fax.received", nil)       // dead at the plugin
@@ -114,7 +114,7 @@ func values(page string) map[string]string {
 
 // TestMetricsToken: where the API wants a token, its metrics do, and profiles.
 func TestMetricsToken(t *testing.T) {
-	r := start(t, func(c *sidecar.Config) { c.AdminToken = "s3cret"; c.Pprof = true; c.PluginDir = "" })
+	r := start(t, func(c *config.Config) { c.AdminToken = "s3cret"; c.Pprof = true; c.PluginDir = "" })
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/symbol"} {
 		if status, _ := r.get(path); status != 401 {
 			t.Errorf("%s without the token: %d, want 401", path, status)

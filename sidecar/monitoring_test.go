@@ -12,14 +12,14 @@ import (
 	"github.com/VictoriaMetrics/metricsql"
 	"github.com/oasdiff/yaml"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // TestMonitoring loads the dashboard and the alert rules of the examples, and
 // checks that their expressions parse and that a sidecar has every metric that
 // they name, with the labels that they ask for.
 func TestMonitoring(t *testing.T) {
-	r := start(t, func(c *sidecar.Config) { c.RetrySchedule = nil })
+	r := start(t, func(c *config.Config) { c.RetrySchedule = nil })
 	r.send("call.hangup", nil)
 	r.send("fax.received", nil)
 	r.post([]byte("forged"), func(req *http.Request) { req.Header.Set("Telnyx-Timestamp", "1700000000") })

@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // TestSocketsDoNotPileUp: of the admin sockets that were made again one is open,
 // however often that happens, and the first.
 func TestSocketsDoNotPileUp(t *testing.T) {
-	c, _ := loadConfig([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
-		"HOOKSWITCH_STORE=file:" + t.TempDir()}, nil)
+	c, _ := config.From([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
+		"HOOKSWITCH_STORE=file:" + t.TempDir()})
 	s, err := New(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
-	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
@@ -24,8 +24,8 @@ import (
 // if only events like theirs fail, and says so before anybody asks; and it is
 // ready again when an accept would work.
 func TestReadinessFollowsAccepts(t *testing.T) {
-	for name, open := range map[string]func(*testing.T) (change func(text string), edit func(*sidecar.Config), all, some, end string){
-		"sqlite": func(t *testing.T) (func(string), func(*sidecar.Config), string, string, string) {
+	for name, open := range map[string]func(*testing.T) (change func(text string), edit func(*config.Config), all, some, end string){
+		"sqlite": func(t *testing.T) (func(string), func(*config.Config), string, string, string) {
 			dir := t.TempDir()
 			change := func(text string) {
 				t.Helper()
@@ -38,18 +38,18 @@ func TestReadinessFollowsAccepts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			return change, func(c *sidecar.Config) { c.Store = "file:" + dir },
+			return change, func(c *config.Config) { c.Store = "file:" + dir },
 				`CREATE TRIGGER bad BEFORE INSERT ON jobs BEGIN SELECT RAISE(FAIL, 'no insert'); END`,
 				`CREATE TRIGGER bad BEFORE INSERT ON events WHEN NEW.type = 'fax.received' BEGIN SELECT RAISE(FAIL, 'no insert'); END`,
 				`DROP TRIGGER bad`
 		},
-		"postgres": func(t *testing.T) (func(string), func(*sidecar.Config), string, string, string) {
+		"postgres": func(t *testing.T) (func(string), func(*config.Config), string, string, string) {
 			server := pgtest.Start(t)
 			database := server.Database(t)
 			const function = `CREATE OR REPLACE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS
 				$$ BEGIN RAISE insufficient_privilege; END $$; `
 			return func(text string) { t.Helper(); server.Exec(t, database, text) },
-				func(c *sidecar.Config) { c.Store, c.DataDir = database, t.TempDir() },
+				func(c *config.Config) { c.Store, c.DataDir = database, t.TempDir() },
 				function + `CREATE TRIGGER bad BEFORE INSERT ON hookswitch_jobs FOR EACH ROW EXECUTE FUNCTION bad()`,
 				function + `CREATE TRIGGER bad BEFORE INSERT ON hookswitch_events FOR EACH ROW WHEN (NEW.type = 'fax.received') EXECUTE FUNCTION bad()`,
 				`DO $$ BEGIN DROP TRIGGER IF EXISTS bad ON hookswitch_jobs; DROP TRIGGER IF EXISTS bad ON hookswitch_events; END $$`
@@ -57,7 +57,7 @@ func TestReadinessFollowsAccepts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			change, edit, all, some, end := open(t)
-			r := start(t, func(c *sidecar.Config) { edit(c); c.PluginDir = "" })
+			r := start(t, func(c *config.Config) { edit(c); c.PluginDir = "" })
 			r.send("fax.received", nil)
 			fax := func(n int) int {
 				return r.post(fmt.Appendf(nil, `{"data":{"event_type":"fax.received","id":"fax-%d","record_type":"event","payload":{}}}`, n), nil)
@@ -100,7 +100,7 @@ func TestDataDirectoryIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer manager.Close()
-	r := start(t, func(c *sidecar.Config) {
+	r := start(t, func(c *config.Config) {
 		c.Store, c.PluginDir = "file:"+dir, ""
 		c.Systemd.NotifySocket, c.Systemd.WatchdogUsec = path, "400000"
 	})
@@ -147,7 +147,7 @@ func TestDataDirectoryIsRemoved(t *testing.T) {
 // and the other had it, commands find the first, also when the second ends.
 func TestAnotherTakesTheDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	edit := func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" }
+	edit := func(c *config.Config) { c.Store, c.PluginDir = "file:"+dir, "" }
 	before := start(t, edit)
 	if err := os.Rename(dir, dir+".old"); err != nil {
 		t.Fatal(err)
@@ -167,7 +167,7 @@ func TestAnotherTakesTheDirectory(t *testing.T) {
 // somebody removes it; of a key that is gone it warns.
 func TestFilesAreRestored(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	r := start(t, func(c *sidecar.Config) { c.Store, c.PluginDir = "file:"+dir, "" })
+	r := start(t, func(c *config.Config) { c.Store, c.PluginDir = "file:"+dir, "" })
 	for _, path := range []string{r.at.Socket, filepath.Join(dir, "run.json"), filepath.Join(dir, "lock"), filepath.Join(dir, keyfile.Forward)} {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
@@ -206,7 +206,7 @@ func TestFilesAreRestored(t *testing.T) {
 // of it while the store does not answer.
 func TestStatusWithoutStore(t *testing.T) {
 	server := pgtest.Start(t)
-	r := start(t, func(c *sidecar.Config) { c.Store, c.DataDir = server.Database(t), t.TempDir() })
+	r := start(t, func(c *config.Config) { c.Store, c.DataDir = server.Database(t), t.TempDir() })
 	r.send("fax.received", nil)
 	read := func() (s adminapi.Status) {
 		t.Helper()

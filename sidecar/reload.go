@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
@@ -40,7 +40,7 @@ type reload struct {
 
 // Reload reads the configuration again, by Options.Load, and puts into effect
 // what can change while the sidecar runs. A configuration that is not good is
-// refused as a whole, with a [*ConfigError] that says all that is wrong with it.
+// refused as a whole, with a [*config.Error] that says all that is wrong with it.
 // What takes a restart stays as it is, and is named in the log.
 //
 // It may be called at any time, also concurrently.
@@ -88,14 +88,16 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 		return r
 	}
 	now := s.Config()
-	next, changed, restart := now.merge(&read)
-	if (next.TLSCertFile != "") != (s.certificate.Load() != nil) {
+	next, changed, restart := now.Merge(&read)
+	if (next.TLSCertFile != "") != (s.certificate != nil) {
 		// A listener that speaks plain HTTP goes on to do so.
 		next.TLSCertFile, next.TLSKeyFile = now.TLSCertFile, now.TLSKeyFile
 		isTLS := func(name string) bool { return strings.HasPrefix(name, "HOOKSWITCH_TLS_") }
 		changed, restart = slices.DeleteFunc(changed, isTLS), append(restart, "HOOKSWITCH_TLS_CERT_FILE")
 	}
-	if r.Err = s.validate(&next); r.Err != nil {
+	// What the sidecar would run with is not what was read: a token may be left
+	// out only if the address that stays does not need it.
+	if r.Err = next.Recheck(s.opts.Dev); r.Err != nil {
 		return r
 	}
 	a, err := s.makeApps(&next, s.apps.Load())
@@ -108,9 +110,11 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 		r.Err = err
 		return r
 	}
-	certificate, digest, err := next.readCertificate()
-	if now := time.Now(); err == nil && certificate != nil && !valid(certificate, now) && valid(s.certificate.Load(), now) {
-		err = newConfigError("HOOKSWITCH_TLS_CERT_FILE", "cannot take the place of the one in use: "+untimely(certificate, now))
+	pair, err := next.ReadCertificate()
+	if err == nil && s.certificate != nil {
+		if why := s.certificate.Refuses(pair, time.Now()); why != "" {
+			err = config.NewError("HOOKSWITCH_TLS_CERT_FILE", "cannot take the place of the one in use: "+why)
+		}
 	}
 	if err != nil {
 		r.Err = err
@@ -128,8 +132,8 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 	s.alerts.SetKey(alertKey)
 	s.accept.SetVerifier(v)
 	s.apply(&next)
-	if certificate != nil && s.certificate.Load() != nil {
-		s.useCertificate(certificate, digest)
+	if s.certificate != nil {
+		s.certificate.Use(pair, next.ReadCertificate)
 	}
 	s.settle(&next)
 	s.reload.state.Lock()
@@ -142,17 +146,6 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 	return r
 }
 
-// validate checks what the sidecar would run with. That is not what was read:
-// a token may be left out only if the address that stays does not need it.
-func (s *Sidecar) validate(c *Config) error {
-	check := *c
-	check.loaded = nil // its problems have been reported
-	if s.opts.Dev {
-		return check.ValidateDev()
-	}
-	return check.Validate()
-}
-
 // apply puts into effect what cannot fail.
 func (s *Sidecar) apply(c *Config) {
 	s.dispatch.SetPolicy(dispatch.Policy{
@@ -160,10 +153,10 @@ func (s *Sidecar) apply(c *Config) {
 		MaxAge:      time.Duration(c.RetryMaxAge),
 		Concurrency: c.Concurrency,
 	})
-	s.retain.Set(c.limits())
+	s.retain.Set(limits(c))
 	s.records.SetToken(string(c.AdminToken))
 	s.operate.SetToken(string(c.AdminToken))
-	s.guard.Store(c.guard())
+	s.guard.Store(newGuard(c))
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.LogLevel)
 	}
@@ -194,7 +187,7 @@ func withKey(ring *webhook.KeyRing, label string, public ed25519.PublicKey) (*we
 
 func (s *Sidecar) logReload(ctx context.Context, r reloaded) {
 	if r.Err != nil {
-		if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
+		if ce, ok := errors.AsType[*config.Error](r.Err); ok {
 			for _, p := range ce.Problems {
 				s.log.Error("configuration: "+p.String(), "code", telemetry.CodeConfigRefused)
 			}
@@ -232,82 +225,8 @@ func (s *Sidecar) logLeft(ctx context.Context) {
 	}
 }
 
-// merge returns c with those settings of next that can change at run time, and
-// the names of what has changed: what can, and what takes a restart.
-func (c *Config) merge(next *Config) (merged Config, changed, restart []string) {
-	merged = *c
-	old, all := c.byName(), next.byName()
-	merged.loaded = c.loaded.merge(next.loaded, func(variable string) bool {
-		_, _, route := cutRoute(variable)
-		s, ok := all[variable]
-		return route || ok && s.tag("reload") != ""
-	})
-	for name, s := range all {
-		before, ok := old[name]
-		switch {
-		case ok && equal(before.value, s.value) || !ok && s.isDefault():
-		case s.tag("reload") != "":
-			changed = append(changed, name)
-		default:
-			restart = append(restart, name)
-		}
-	}
-	for name, s := range old {
-		if _, ok := all[name]; !ok && !s.isDefault() {
-			changed = append(changed, name) // of a route that is no more
-		}
-	}
-	slices.Sort(changed)
-	slices.Sort(restart)
-	merged.Routes = next.Routes
-	for _, s := range next.settings() {
-		if _, _, route := cutRoute(s.variable); !route && s.tag("reload") != "" {
-			reflect.ValueOf(&merged).Elem().FieldByIndex(s.field.Index).Set(s.value)
-		}
-	}
-	return merged, changed, restart
-}
-
-// byName returns the settings by their variables.
-func (c *Config) byName() map[string]setting {
-	all := make(map[string]setting)
-	for _, s := range c.settings() {
-		all[s.variable] = s
-	}
-	return all
-}
-
-// isDefault reports whether the setting is as if nothing were set.
-func (s setting) isDefault() bool { return s.value.IsZero() || s.text() == s.tag("envDefault") }
-
-// equal reports whether two values are the same setting.
-func equal(a, b reflect.Value) bool {
-	if a, ok := a.Interface().(Keys); ok {
-		b, ok := b.Interface().(Keys)
-		return ok && reflect.DeepEqual(a.Ring.Keys(), b.Ring.Keys())
-	}
-	return reflect.DeepEqual(a.Interface(), b.Interface())
-}
-
-// merge returns l with the values and sources of what next changes.
-func (l *loaded) merge(next *loaded, changes func(variable string) bool) *loaded {
-	if l == nil || next == nil {
-		return next
-	}
-	merged := &loaded{files: l.files, environ: l.environ, warnings: next.warnings,
-		values: make(map[string]string), sources: make(map[string]Source)}
-	for _, from := range []*loaded{l, next} {
-		for name, value := range from.values {
-			if changes(name) == (from == next) {
-				merged.values[name], merged.sources[name] = value, from.sources[name]
-			}
-		}
-	}
-	return merged
-}
-
 // settings are those of the admin API.
-func (s *Sidecar) settings() []Setting {
+func (s *Sidecar) settings() []adminapi.Setting {
 	c := s.Config()
 	return c.Settings()
 }
@@ -315,7 +234,7 @@ func (s *Sidecar) settings() []Setting {
 // reloadForAPI is Reload with its results in the words of the API.
 func (s *Sidecar) reloadForAPI(ctx context.Context) (adminapi.Reloaded, error) {
 	r := s.reloadConfig(ctx)
-	if ce, ok := errors.AsType[*ConfigError](r.Err); ok {
+	if ce, ok := errors.AsType[*config.Error](r.Err); ok {
 		var problems []adminapi.ConfigProblem
 		for _, p := range ce.Problems {
 			problems = append(problems, adminapi.ConfigProblem(p))

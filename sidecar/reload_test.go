@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 )
@@ -33,7 +34,7 @@ type reloading struct {
 func (r *reloading) load() (Config, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c, _ := loadConfig(r.vars, nil)
+	c, _ := config.From(r.vars)
 	return c, c.Validate()
 }
 
@@ -161,7 +162,7 @@ func TestReloadChecksWhatStays(t *testing.T) {
 	r.mu.Unlock()
 	last := r.reloadConfig(t.Context())
 	err := last.Err
-	if _, ok := errors.AsType[*ConfigError](err); !ok || !strings.Contains(err.Error(), `HOOKSWITCH_ADMIN_LISTEN=":0" can be reached`) {
+	if _, ok := errors.AsType[*config.Error](err); !ok || !strings.Contains(err.Error(), `HOOKSWITCH_ADMIN_LISTEN=":0" can be reached`) {
 		t.Errorf("the token was given up: %v", err)
 	}
 	if c := r.Config(); c.AdminToken != "t0ken" || c.Timeout.String() != "30s" {
@@ -189,7 +190,7 @@ func TestAbandonedEventsAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.mu.Lock()
-	r.vars = slices.DeleteFunc(r.vars, func(v string) bool { return strings.HasPrefix(v, routePrefix) })
+	r.vars = slices.DeleteFunc(r.vars, func(v string) bool { return strings.HasPrefix(v, "HOOKSWITCH_ROUTE_") })
 	r.mu.Unlock()
 	if err := r.Reload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -203,35 +204,5 @@ func TestAbandonedEventsAreNamed(t *testing.T) {
 	r.stop()
 	if !strings.Contains(r.log.String(), "events wait for targets that are not configured") {
 		t.Errorf("nothing is said of it: %s", r.log.String())
-	}
-}
-
-// TestMerge: which settings change, and where they come from then.
-func TestMerge(t *testing.T) {
-	old, err := loadConfig([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_TIMEOUT=1s", "HOOKSWITCH_PATHS=/a",
-		"HOOKSWITCH_ROUTE_0_TO=http://a/", "HOOKSWITCH_ROUTE_0_MATCH=a.*"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := write(t, ".env", "TELNYX_PUBLIC_KEY="+testKey+"\nHOOKSWITCH_TIMEOUT=2s\nHOOKSWITCH_PATHS=/b\nHOOKSWITCH_ADMIN_TOKEN=x\nHOOKSWITCH_ROUTE_1_TO=http://b/\n")
-	next, err := loadConfig(nil, []string{file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	merged, changed, restart := old.merge(&next)
-	if want := []string{"HOOKSWITCH_ADMIN_TOKEN", "HOOKSWITCH_ROUTE_0_MATCH", "HOOKSWITCH_ROUTE_0_TO", "HOOKSWITCH_ROUTE_1_TO", "HOOKSWITCH_TIMEOUT"}; !slices.Equal(changed, want) {
-		t.Errorf("changed %q", changed)
-	}
-	if !slices.Equal(restart, []string{"HOOKSWITCH_PATHS"}) {
-		t.Errorf("restart %q", restart)
-	}
-	from := make(map[string]string)
-	for _, s := range merged.Settings() {
-		from[s.Name] = s.Value + " " + s.Source
-	}
-	for name, want := range map[string]string{"HOOKSWITCH_TIMEOUT": "2s file", "HOOKSWITCH_PATHS": "/a environment", "HOOKSWITCH_ROUTE_1_TO": "http://b/ file", "HOOKSWITCH_LISTEN": ":8080 default"} {
-		if from[name] != want {
-			t.Errorf("%s is %s, want %s", name, from[name], want)
-		}
 	}
 }

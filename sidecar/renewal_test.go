@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // issue returns a pair in PEM that is valid for a time.
@@ -87,8 +88,8 @@ func withCertificate(t *testing.T, cert, key string) *certified {
 	t.Helper()
 	dir := t.TempDir()
 	load := func() (Config, error) {
-		c, _ := loadConfig([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
-			"HOOKSWITCH_STORE=file:" + dir, "HOOKSWITCH_TLS_CERT_FILE=" + cert, "HOOKSWITCH_TLS_KEY_FILE=" + key}, nil)
+		c, _ := config.From([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
+			"HOOKSWITCH_STORE=file:" + dir, "HOOKSWITCH_TLS_CERT_FILE=" + cert, "HOOKSWITCH_TLS_KEY_FILE=" + key})
 		return c, c.Validate()
 	}
 	cfg, err := load()
@@ -104,7 +105,7 @@ func withCertificate(t *testing.T, cert, key string) *certified {
 }
 
 // shown returns whom the certificate is for that is shown from now on.
-func (r *certified) shown() string { return r.certificate.Load().Leaf.Subject.CommonName }
+func (r *certified) shown() string { return r.certificate.InUse().Leaf.Subject.CommonName }
 
 // TestCertificateIsFollowed: a renewal needs no signal, in whatever way the
 // files change.
@@ -184,7 +185,7 @@ func TestReloadBesideALook(t *testing.T) {
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		r.lookAtCertificate(now)
+		r.certificate.Look(now)
 	}()
 	w, err := os.OpenFile(dir+"/tls.crt", os.O_WRONLY, 0) // the look has begun
 	if err != nil {
@@ -207,7 +208,7 @@ func TestReloadBesideALook(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-looked
-	if name := r.certificate.Load().Leaf.Subject.CommonName; name != "two.test" {
+	if name := r.certificate.InUse().Leaf.Subject.CommonName; name != "two.test" {
 		t.Errorf("it shows %s", name)
 	}
 }
@@ -236,7 +237,7 @@ func TestHalfACertificate(t *testing.T) {
 	} {
 		spoil()
 		for range 5 {
-			r.lookAtCertificate(now)
+			r.certificate.Look(now)
 		}
 		if r.shown() != "one.test" || said("code=certificate-refused") != i+1 {
 			t.Errorf("%d: it shows %s:\n%s", i, r.shown(), r.log.String())
@@ -247,7 +248,7 @@ func TestHalfACertificate(t *testing.T) {
 	}
 	put(t, dir+"/tls.crt", nextCert)
 	put(t, dir+"/tls.key", nextKey)
-	r.lookAtCertificate(now)
+	r.certificate.Look(now)
 	if r.shown() != "two.test" || said("the certificate is renewed") != 1 || strings.Contains(fmt.Sprint(r.warnings()), "the old one stays") {
 		t.Errorf("when both are there it shows %s, %q:\n%s", r.shown(), r.warnings(), r.log.String())
 	}
@@ -270,7 +271,8 @@ func TestUntimelyCertificates(t *testing.T) {
 			bad, badKey := issue(t, "bad.test", tt.from, tt.until)
 			put(t, dir+"/tls.crt", bad)
 			put(t, dir+"/tls.key", badKey)
-			c := Config{TLSCertFile: dir + "/tls.crt", TLSKeyFile: dir + "/tls.key", ForwardTo: "http://app.invalid/"}
+			var c Config
+			c.TLSCertFile, c.TLSKeyFile, c.ForwardTo = dir+"/tls.crt", dir+"/tls.key", "http://app.invalid/"
 			if list := c.Advice(); len(list) != 1 || !strings.Contains(list[0], "the certificate for bad.test "+tt.want) {
 				t.Errorf("the check says %q", list)
 			}
@@ -282,7 +284,7 @@ func TestUntimelyCertificates(t *testing.T) {
 			good, goodKey := issue(t, "good.test", now.Add(-time.Hour), now.Add(time.Hour))
 			put(t, dir+"/tls.crt", good)
 			put(t, dir+"/tls.key", goodKey)
-			r.lookAtCertificate(now)
+			r.certificate.Look(now)
 			if r.shown() != "good.test" || strings.Contains(fmt.Sprint(r.warnings()), tt.want) {
 				t.Errorf("it shows %s, and %q", r.shown(), r.warnings())
 			}
@@ -291,13 +293,13 @@ func TestUntimelyCertificates(t *testing.T) {
 			if err := r.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) || r.shown() != "good.test" {
 				t.Errorf("reloaded, it shows %s: %v", r.shown(), err)
 			}
-			r.lookAtCertificate(now)
-			r.lookAtCertificate(now)
+			r.certificate.Look(now)
+			r.certificate.Look(now)
 			if r.shown() != "good.test" || !strings.Contains(r.log.String(), "code=certificate-refused") {
 				t.Errorf("followed, it shows %s:\n%s", r.shown(), r.log.String())
 			}
 			// The one in use ends as well: the other is no worse then.
-			r.lookAtCertificate(now.Add(3 * time.Hour))
+			r.certificate.Look(now.Add(3 * time.Hour))
 			if !strings.Contains(r.log.String(), "code=certificate-invalid") {
 				t.Errorf("nothing is said of the end:\n%s", r.log.String())
 			}
@@ -327,7 +329,7 @@ func TestCertificateMetric(t *testing.T) {
 	cert, key = issue(t, "two.test", now.Add(-time.Hour), now.Add(5*time.Hour))
 	put(t, dir+"/tls.crt", cert)
 	put(t, dir+"/tls.key", key)
-	r.lookAtCertificate(now)
+	r.certificate.Look(now)
 	if text := page(); !strings.Contains(text, ends(now.Add(5*time.Hour))) {
 		t.Errorf("after the renewal, no %s", ends(now.Add(5*time.Hour)))
 	}

@@ -3,11 +3,15 @@ package sidecar
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -99,4 +103,30 @@ func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 		list = append(list, t)
 	}
 	return list
+}
+
+// warnings is Config.Advice of the configuration in effect, at the addresses
+// that are listened on, with the plugins that there are.
+func (s *Sidecar) warnings() (list []string) {
+	c := s.Config()
+	list = append(slices.Clone(c.Warnings()), *s.settled.Load()...)
+	if s.certificate != nil {
+		list = append(list, s.certificate.Warnings()...)
+	}
+	plugins := s.Plugins()
+	for _, name := range slices.Sorted(maps.Keys(plugins)) {
+		list = append(list, spelling.Strange(strings.Replace(name, ":", " ", 1)+": events", plugins[name])...)
+	}
+	return append(list, c.Idle(len(plugins))...)
+}
+
+// settle notes what there is to warn of in c for as long as it is in effect.
+func (s *Sidecar) settle(c *Config) {
+	listeners := c.Listeners()
+	listeners[0].Address, listeners[1].Address = s.public.Addr().String(), s.adminNet.Addr().String()
+	if s.metricsNet != nil {
+		listeners = append(listeners[:2], config.Listener{Variable: "HOOKSWITCH_METRICS_LISTEN", Address: s.metricsNet.Addr().String()})
+	}
+	list := c.Standing(listeners)
+	s.settled.Store(&list)
 }

@@ -21,7 +21,9 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // soon bounds every wait of a test. Nothing but a failure waits for it.
@@ -45,7 +47,7 @@ type running struct {
 
 // start runs a sidecar. The app answers with the status in the path: 200 if
 // there is none.
-func start(t *testing.T, edit func(*sidecar.Config)) *running {
+func start(t *testing.T, edit func(*config.Config)) *running {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -59,12 +61,12 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 	app := httptest.NewServer(http.HandlerFunc(r.serveApp))
 	t.Cleanup(app.Close)
 	t.Setenv(asPlugin, "1")
-	cfg, err := sidecar.LoadConfig()
+	cfg, err := config.Load()
 	os.Unsetenv(asPlugin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.PublicKey = sidecar.Keys{Ring: ring}
+	cfg.PublicKey = config.Keys{Ring: ring}
 	cfg.Store = "file:" + t.TempDir()
 	cfg.Listen, cfg.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.PluginDir, cfg.PluginEnv = pluginDir(t), []string{asPlugin}
@@ -73,12 +75,12 @@ func start(t *testing.T, edit func(*sidecar.Config)) *running {
 	}
 	cfg.ForwardTo = app.URL
 	cfg.RetrySchedule = nil
-	cfg.ShutdownTimeout = sidecar.Duration(5 * time.Second)
+	cfg.ShutdownTimeout = config.Duration(5 * time.Second)
 	if edit != nil {
 		edit(&cfg)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	log, err := sidecar.NewLogger(r.log, "json", slog.LevelDebug)
+	log, err := telemetry.NewLogger(r.log, "json", slog.LevelDebug)
 	if err != nil {
 		t.Fatal(err)
 	}

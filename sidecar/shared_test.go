@@ -8,16 +8,16 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // Two sidecars share a database, and the plugin of one does not start. Its
 // events are delivered by the other, and wait while that does not want any.
 func TestPluginIsDownAtOneOfTwo(t *testing.T) {
 	url := pgtest.Start(t).Database(t)
-	join := func(c *sidecar.Config) { c.Store, c.DataDir, c.ForwardTo = url, t.TempDir(), "" }
+	join := func(c *config.Config) { c.Store, c.DataDir, c.ForwardTo = url, t.TempDir(), "" }
 	well := start(t, join) // the first, so that it is known which events the plugin wants
-	sick := start(t, func(c *sidecar.Config) {
+	sick := start(t, func(c *config.Config) {
 		join(c)
 		c.PluginDir = t.TempDir()
 		if err := os.WriteFile(filepath.Join(c.PluginDir, "hookswitch-plugin-echo"), []byte("#!/bin/sh\nexit 3\n"), 0o755); err != nil {

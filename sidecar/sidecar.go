@@ -2,7 +2,7 @@
 // stores them durably before it answers, delivers them to plugins and to an
 // HTTP app with retries, and serves the record of every delivery.
 //
-// [LoadConfig] reads the settings, [New] opens everything in the order in
+// [Load] reads the settings, [New] opens everything in the order in
 // which the parts stand on each other, and [Sidecar.Run] works until its
 // context ends and then stops them in the opposite order. All wiring is here;
 // the parts, under internal, know each other by small interfaces only.
@@ -10,7 +10,6 @@ package sidecar
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +23,8 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/certificate"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
@@ -37,6 +38,13 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
+
+// Config is every setting of the sidecar.
+type Config = config.Config
+
+// Load reads the configuration from the environment, and what that leaves open
+// from files of NAME=VALUE lines; see [config.Load].
+func Load(files ...string) (Config, error) { return config.Load(files...) }
 
 // Options are what a program adds to the configuration.
 type Options struct {
@@ -105,9 +113,8 @@ type Sidecar struct {
 	metricsNet net.Listener // nil without Config.MetricsListen
 
 	guard       atomic.Pointer[guard]
-	certificate atomic.Pointer[tls.Certificate] // of public; nil if it speaks plain HTTP
+	certificate *certificate.Keeper // of public; nil if it speaks plain HTTP
 
-	renewal renewal                  // of certificate
 	settled atomic.Pointer[[]string] // warnings about the configuration in effect
 
 	reload reload
@@ -168,8 +175,13 @@ func (s *Sidecar) listen() (err error) {
 	if s.public, err = net.Listen("tcp", s.cfg.Listen); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_LISTEN", err)
 	}
-	if s.public, err = s.withTLS(s.public); err != nil {
+	pair, err := s.cfg.ReadCertificate()
+	if err != nil {
 		return err
+	}
+	if pair.Certificate != nil {
+		s.certificate = certificate.NewKeeper(pair, s.cfg.ReadCertificate, s.metrics.Certificate, s.log)
+		s.public = s.certificate.Listener(s.public)
 	}
 	if s.adminNet, err = net.Listen("tcp", s.cfg.AdminListen); err != nil {
 		return fmt.Errorf("sidecar: %w: choose another address with HOOKSWITCH_ADMIN_LISTEN", err)
@@ -194,7 +206,7 @@ func (s *Sidecar) listen() (err error) {
 // publicURL returns the base URL of webhooks.
 func (s *Sidecar) publicURL() string {
 	url := instance.BaseURL(s.public.Addr())
-	if s.certificate.Load() != nil {
+	if s.certificate != nil {
 		url = "https" + strings.TrimPrefix(url, "http")
 	}
 	return url
@@ -285,8 +297,8 @@ func (s *Sidecar) RunReady(ctx context.Context, ready func()) error {
 	stopRetention := start(s.retain.Run)
 	stopAccept := start(s.accept.Run)
 	stopRenewal := func() {}
-	if s.certificate.Load() != nil {
-		stopRenewal = start(s.followCertificate)
+	if s.certificate != nil {
+		stopRenewal = start(s.certificate.Run)
 	}
 	stopNotify := start(s.notify.Run)
 	stopHealth := start(s.health.Run)

@@ -13,10 +13,10 @@ import (
 
 // openStore opens the directory or the database that the configuration names.
 func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
-	if url, ok := s.cfg.database(); ok {
+	if url := s.cfg.DatabaseURL(); url != "" {
 		return s.openDatabase(ctx, url)
 	}
-	dir, err := s.cfg.storeDir()
+	dir, err := s.cfg.StoreDir()
 	if err != nil {
 		return nil, err
 	}

@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -74,7 +76,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		OnRemove:     s.removePlugin,
 		WorkDir:      work,
 		Env:          s.cfg.PluginEnv,
-		Environ:      s.cfg.environ(),
+		Environ:      s.cfg.Environ(),
 		Memory:       int64(s.cfg.PluginMemory),
 		OpenFiles:    s.cfg.PluginOpenFiles,
 		User:         s.cfg.PluginUser,
@@ -87,16 +89,37 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
 				s.log.Error("the events that a plugin wants could not be stored: after a restart it gets none until it is up", "code", telemetry.CodeRouteUnsaved, "target", target, "error", err)
 			}
-			for _, text := range strangeTypes("a plugin", patterns) {
+			for _, text := range spelling.Strange("a plugin", patterns) {
 				s.log.Warn(text, "code", telemetry.CodeEventTypeUnknown, "target", target)
 			}
 		},
 	})
 	if _, ok := errors.AsType[*pluginhost.UserError](err); ok {
-		return newConfigError("HOOKSWITCH_PLUGIN_USER", err.Error())
+		return config.NewError("HOOKSWITCH_PLUGIN_USER", err.Error())
 	}
 	if err != nil {
-		return newConfigError("HOOKSWITCH_PLUGIN_DIR", err.Error())
+		return config.NewError("HOOKSWITCH_PLUGIN_DIR", err.Error())
 	}
 	return nil
+}
+
+// trust returns which programs are run as plugins. In development it is less
+// strict about what a developer's machine is usually like, with a warning.
+func (s *Sidecar) trust() pluginhost.Trust {
+	t := s.cfg.Trust()
+	t.GroupWrite = s.opts.Dev
+	return t
+}
+
+// addPlugin makes a target of a plugin that has come while the sidecar runs.
+func (s *Sidecar) addPlugin(p *pluginhost.Plugin) error { return s.dispatch.Add(p) }
+
+// removePlugin takes away the target of a plugin that has gone. What waits for
+// it stays in the store.
+func (s *Sidecar) removePlugin(p *pluginhost.Plugin) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(s.cfg.ShutdownTimeout))
+	defer cancel()
+	if err := s.dispatch.Remove(ctx, p.Name()); err != nil {
+		s.log.Warn("a plugin that is gone still has events: it is stopped", "code", telemetry.CodePluginForced, "target", p.Name(), "error", err)
+	}
 }

@@ -16,6 +16,17 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
+// openTracer makes the tracer, if spans go somewhere.
+func (s *Sidecar) openTracer() error {
+	to, err := s.cfg.Exporter()
+	if err != nil || to.URL == "" {
+		return err
+	}
+	to.Version, to.Log = s.opts.Version, s.log
+	s.tracer, err = telemetry.NewTracer(to)
+	return err
+}
+
 // openGauges makes what is measured when somebody looks.
 func (s *Sidecar) openGauges() {
 	for _, name := range s.targetNames() {

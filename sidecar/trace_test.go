@@ -16,7 +16,7 @@ import (
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // receiver takes spans as a collector does: OTLP over HTTP, in protobuf.
@@ -95,7 +95,7 @@ func traceparent(s *otlp.Span) string {
 // they are in.
 func TestTrace(t *testing.T) {
 	to := newReceiver(t)
-	r := start(t, func(c *sidecar.Config) {
+	r := start(t, func(c *config.Config) {
 		c.OTelEndpoint, c.OTelHeaders = strings.Replace(to.URL, "://", "://ann:s3cret@", 1), "X-Tenant=a%20b"
 		c.OTelService, c.OTelResource = "phones", "deployment.environment.name=test,service.name=other"
 	})
@@ -165,7 +165,7 @@ func TestTrace(t *testing.T) {
 // later, and the target is told so.
 func TestTraceSampling(t *testing.T) {
 	to := newReceiver(t)
-	r := start(t, func(c *sidecar.Config) {
+	r := start(t, func(c *config.Config) {
 		c.OTelEndpoint, c.OTelHeaders, c.OTelSampler = to.URL, "X-Tenant=a%20b", "always_off"
 		c.PluginDir = ""
 	})
@@ -187,7 +187,7 @@ func TestTraceCollectorGone(t *testing.T) {
 	gone := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hung }))
 	defer gone.Close()
 	defer close(hung)
-	r := start(t, func(c *sidecar.Config) { c.OTelTracesEndpoint = gone.URL; c.PluginDir = "" })
+	r := start(t, func(c *config.Config) { c.OTelTracesEndpoint = gone.URL; c.PluginDir = "" })
 	r.send("call.hangup", nil)
 	r.eventually("delivery", func() bool { return len(r.got()) == 1 })
 	began := time.Now()

@@ -46,6 +46,9 @@ var table = []row{
 	// 50: composition.
 	{pattern: "sidecar", layer: 50},
 
+	// 45: the settings, which are checked by the parts that they are for.
+	{pattern: "sidecar/internal/config", layer: 45},
+
 	// 40: faces and loops.
 	{pattern: "sidecar/internal/accept/...", layer: 40},
 	{pattern: "sidecar/internal/dispatch/...", layer: 40},
@@ -75,6 +78,7 @@ var table = []row{
 	{pattern: "middleware/event/...", layer: 0, stdOnly: true},
 
 	{pattern: "sidecar/internal/telemetry/...", layer: aside},
+	{pattern: "sidecar/internal/certificate", layer: aside},
 	{pattern: "sidecar/internal/clock", layer: aside},
 	{pattern: "sidecar/internal/dirlock", layer: aside},
 	{pattern: "sidecar/internal/instance", layer: aside},
@@ -121,7 +125,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/...", "internal/testkit/pgtest"},
 	"github.com/google/uuid":  {"sidecar/..."},
 	"golang.org/x/sys":        {"sidecar/..."},
-	"github.com/caarlos0/env": {"sidecar"},
+	"github.com/caarlos0/env": {"sidecar/internal/config"},
 
 	"github.com/urfave/cli":      {"sidecar/cmd/hookswitch"},
 	"github.com/mattn/go-isatty": {"sidecar/cmd/hookswitch"},
@@ -136,7 +140,7 @@ var homes = map[string][]string{
 }
 
 // configFile is the one file below environmentFree that reads the environment.
-const configFile = "sidecar/config.go"
+const configFile = "sidecar/internal/config/config.go"
 
 // environmentFree are the packages that are handed their settings, so that
 // two of them can run in one process and a test can set what it likes.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/backup"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
@@ -53,7 +53,7 @@ func backupCommand(stdout io.Writer) *cli.Command {
 }
 
 // notInBackup names what the configuration keeps outside of the data directory.
-func notInBackup(cfg sidecar.Config) []string {
+func notInBackup(cfg config.Config) []string {
 	missing := []string{"the configuration, with TELNYX_PUBLIC_KEY and other secrets"}
 	if cfg.ForwardKey != "" {
 		missing = append(missing, "HOOKSWITCH_FORWARD_KEY, which signs forwarded requests: it is a part of the configuration here")

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -166,7 +167,7 @@ const appStopTimeout = 5 * time.Second
 
 // runWith runs a sidecar and the app beside it, which is started when what is
 // left of the last one has been swept away.
-func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Sidecar, log *slog.Logger, swept <-chan struct{}) error {
+func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidecar, log *slog.Logger, swept <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.log = log
@@ -189,7 +190,7 @@ func (a *child) runWith(ctx context.Context, cfg sidecar.Config, s *sidecar.Side
 		}
 		begun = true
 		note(appRun{Mark: mark, Command: a.cmd.Args[0]})
-		a.start(append(childEnv(sidecar.Environ(), key), appMark+"="+mark), cancel)
+		a.start(append(childEnv(config.Environ(), key), appMark+"="+mark), cancel)
 		if a.cmd.Process != nil {
 			onAbort(ctx, a.kill)
 			passSignals(a.cmd, a.done)

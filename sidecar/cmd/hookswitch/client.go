@@ -17,8 +17,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
@@ -98,7 +98,7 @@ const serviceSocket = "/run/hookswitch/admin.sock"
 // serviceAddr returns the address of a sidecar that does not run on this data
 // directory: where HOOKSWITCH_ADMIN_SOCKET says, or the service of this machine.
 // Both are open to their own user and to root only.
-func serviceAddr(cfg *sidecar.Config) string {
+func serviceAddr(cfg *config.Config) string {
 	for _, path := range []string{cfg.AdminSocket, serviceSocket} {
 		if _, err := os.Stat(path); path != "" && err == nil {
 			return "unix://" + path

@@ -11,8 +11,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // configCommand looks at the configuration, without starting anything.
@@ -58,7 +58,7 @@ func configCommand(stdout io.Writer) *cli.Command {
 					if err := noArguments(c); err != nil {
 						return err
 					}
-					text, err := sidecar.Reference(c.String("format"))
+					text, err := config.Reference(c.String("format"))
 					if err != nil {
 						return usageError("--format: use md, env or jsonschema")
 					}
@@ -78,9 +78,9 @@ func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Wr
 	var r adminapi.Reloaded
 	err := api.call(ctx, http.MethodPost, "/reload", nil, nil, &r)
 	if p, ok := errors.AsType[*adminapi.Problem](err); ok && len(p.Problems) > 0 {
-		bad := new(sidecar.ConfigError)
+		bad := new(config.Error)
 		for _, p := range p.Problems {
-			bad.Problems = append(bad.Problems, sidecar.Problem(p))
+			bad.Problems = append(bad.Problems, config.Problem(p))
 		}
 		return bad
 	}
@@ -102,18 +102,18 @@ func checkConfig(c *cli.Command, stdout io.Writer) error {
 	if c.Bool("dev") {
 		validate = cfg.ValidateDev
 	}
-	bad, _ := errors.AsType[*sidecar.ConfigError](validate())
+	bad, _ := errors.AsType[*config.Error](validate())
 	if bad == nil {
-		bad = new(sidecar.ConfigError)
+		bad = new(config.Error)
 	}
 	warnings := cfg.Advice
 	if len(bad.Problems) > 0 {
 		warnings = cfg.Warnings // what it would do is not known yet
 	}
 	report := struct {
-		Problems []sidecar.Problem `json:"problems"`
-		Warnings []string          `json:"warnings"`
-	}{append([]sidecar.Problem{}, bad.Problems...), append([]string{}, warnings()...)}
+		Problems []config.Problem `json:"problems"`
+		Warnings []string         `json:"warnings"`
+	}{append([]config.Problem{}, bad.Problems...), append([]string{}, warnings()...)}
 	err := show(stdout, c, report, func(w io.Writer) {
 		switch n := len(bad.Problems); n {
 		case 0:
@@ -152,7 +152,7 @@ func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 		return err
 	}
 	var list struct {
-		Data []sidecar.Setting `json:"data"`
+		Data []config.Setting `json:"data"`
 	}
 	if err := api.get(ctx, "/config", nil, &list); err != nil {
 		return err
@@ -161,7 +161,7 @@ func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 }
 
 // showConfig prints settings. -o json has them whole.
-func showConfig(c *cli.Command, stdout io.Writer, settings []sidecar.Setting) error {
+func showConfig(c *cli.Command, stdout io.Writer, settings []config.Setting) error {
 	return show(stdout, c, map[string]any{"data": settings}, func(w io.Writer) {
 		fmt.Fprintln(w, "VARIABLE\tVALUE\tSOURCE")
 		for _, s := range settings {
@@ -189,12 +189,12 @@ func envFileFlag() cli.Flag {
 }
 
 // loadConfig reads the configuration of a command, with its --env-file.
-func loadConfig(c *cli.Command) (sidecar.Config, error) {
-	return sidecar.LoadConfig(c.StringSlice("env-file")...)
+func loadConfig(c *cli.Command) (config.Config, error) {
+	return config.Load(c.StringSlice("env-file")...)
 }
 
 // dataDir returns the configuration and its data directory.
-func dataDir(c *cli.Command) (sidecar.Config, string, error) {
+func dataDir(c *cli.Command) (config.Config, string, error) {
 	cfg, err := loadConfig(c)
 	if err != nil {
 		return cfg, "", err
@@ -204,7 +204,7 @@ func dataDir(c *cli.Command) (sidecar.Config, string, error) {
 }
 
 // printProblems prints a line for each, with the texts in one column.
-func printProblems(w io.Writer, e *sidecar.ConfigError) {
+func printProblems(w io.Writer, e *config.Error) {
 	width := 0
 	for _, p := range e.Problems {
 		width = max(width, min(utf8.RuneCountInString(p.Subject()), 34))

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -45,7 +46,7 @@ func devCommand(stdout, stderr io.Writer) *cli.Command {
 }
 
 // devConfig reads the configuration, with the flags of dev in it.
-func devConfig(c *cli.Command) sidecar.Config {
+func devConfig(c *cli.Command) config.Config {
 	cfg, _ := loadConfig(c) // what is wrong is said by ValidateDev, with all the rest
 	for flag, setting := range map[string]struct {
 		variable string
@@ -65,7 +66,7 @@ func devConfig(c *cli.Command) sidecar.Config {
 }
 
 func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
-	load := func() (sidecar.Config, error) {
+	load := func() (config.Config, error) {
 		cfg := devConfig(c)
 		return cfg, cfg.ValidateDev()
 	}
@@ -86,7 +87,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	}
 	// The screen belongs to the events; of the log it shows what goes wrong,
 	// and what plugins have to say.
-	log, err := sidecar.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelWarn))
+	log, err := telemetry.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	takeLogs(log)
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
-	plugins, err := sidecar.NewLogger(stderr, "text", level)
+	plugins, err := telemetry.NewLogger(stderr, "text", level)
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 }
 
 // printBanner says where everything is and what to do next.
-func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program string) {
+func printBanner(w io.Writer, s *sidecar.Sidecar, cfg config.Config, program string) {
 	here := s.Addresses()
 	if len(os.Args) > 0 {
 		program = os.Args[0] // as it was typed, so that it can be typed again
@@ -163,7 +164,7 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg sidecar.Config, program st
 
 // running returns the sidecar that runs on the data directory of cfg, if one
 // answers.
-func running(ctx context.Context, cfg sidecar.Config) (instance.Info, bool) {
+func running(ctx context.Context, cfg config.Config) (instance.Info, bool) {
 	dir, err := cfg.Dir()
 	if err != nil {
 		return instance.Info{}, false

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
@@ -17,7 +17,7 @@ import (
 func keysCommand(stdout io.Writer) *cli.Command {
 	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
 	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
-	show := func(name, usage string, load func(*sidecar.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
+	show := func(name, usage string, load func(*config.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, Flags: []cli.Flag{export, output}, OnUsageError: onUsageError,
 			Action: func(_ context.Context, c *cli.Command) error {
@@ -51,9 +51,9 @@ func keysCommand(stdout io.Writer) *cli.Command {
 		Name:  "keys",
 		Usage: "print the public keys of this data directory, which are made if need be",
 		Commands: []*cli.Command{
-			show("forward", "the key that the app behind the sidecar verifies with", (*sidecar.Config).LoadForwardKey),
+			show("forward", "the key that the app behind the sidecar verifies with", (*config.Config).LoadForwardKey),
 			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",
-				func(_ *sidecar.Config, dir string) (ed25519.PrivateKey, error) {
+				func(_ *config.Config, dir string) (ed25519.PrivateKey, error) {
 					return keyfile.Load(dir, keyfile.Dev)
 				}),
 		},

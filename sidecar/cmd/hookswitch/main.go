@@ -17,7 +17,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // version is set by the build (-ldflags "-X main.version=…").
@@ -71,7 +71,7 @@ func conclude(err error, stderr io.Writer) int {
 	if ee, ok := errors.AsType[*exitError](err); ok {
 		code = ee.code
 	}
-	if ce, ok := errors.AsType[*sidecar.ConfigError](err); ok {
+	if ce, ok := errors.AsType[*config.Error](err); ok {
 		code = exitConfig
 		fmt.Fprintf(stderr, "hookswitch: bad configuration\n")
 		printProblems(stderr, ce)

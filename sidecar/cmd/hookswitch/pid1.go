@@ -12,7 +12,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // asInit does what the first process of a container has to do besides its work:
@@ -62,7 +62,7 @@ func again(args []string) (pid int, err error) {
 			return 0, err
 		}
 	}
-	return syscall.ForkExec(program, args, &syscall.ProcAttr{Env: standIn(sidecar.Environ()), Files: []uintptr{0, 1, 2}})
+	return syscall.ForkExec(program, args, &syscall.ProcAttr{Env: standIn(config.Environ()), Files: []uintptr{0, 1, 2}})
 }
 
 // standIn returns the environment of the process that takes the place of the

@@ -36,7 +36,7 @@ func probeConfig(c *cli.Command) (pluginhost.ProbeConfig, error) {
 	if err != nil {
 		return pluginhost.ProbeConfig{}, err
 	}
-	probe := cfg.ProbeConfig()
+	probe := cfg.Probe()
 	probe.Settings = c.String("settings")
 	probe.StartTimeout = c.Duration("start-timeout")
 	return probe, nil

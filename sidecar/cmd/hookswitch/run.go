@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -43,7 +44,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 					return err
 				}
 			}
-			load := func() (sidecar.Config, error) {
+			load := func() (config.Config, error) {
 				cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
 				return cfg, cfg.Validate()
 			}
@@ -54,7 +55,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 			level := new(slog.LevelVar)
 			level.Set(cfg.LogLevel)
 			format := logFormat(cfg, stderr)
-			log, err := sidecar.NewLogger(stderr, format, level)
+			log, err := telemetry.NewLogger(stderr, format, level)
 			if err != nil {
 				return err
 			}
@@ -89,7 +90,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 
 // logFormat returns text for a terminal and json for anything else, unless
 // the configuration says which.
-func logFormat(cfg sidecar.Config, w io.Writer) string {
+func logFormat(cfg config.Config, w io.Writer) string {
 	if cfg.LogFormat != "auto" {
 		return cfg.LogFormat
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // screenWidth is what every output fits into.
@@ -28,7 +28,7 @@ type palette struct {
 // newPalette returns the colours for w: those of a terminal, unless NO_COLOR,
 // FORCE_COLOR or --no-color say otherwise.
 func newPalette(c *cli.Command, w io.Writer) palette {
-	on := wantsColor(w, variables(sidecar.Environ()))
+	on := wantsColor(w, variables(config.Environ()))
 	if c != nil && c.Bool("no-color") {
 		on = false
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
@@ -150,13 +150,13 @@ func explainHere(c *cli.Command, at time.Time, h http.Header, body []byte) (admi
 
 // verifyKeys returns the keys of --key, or those of the configuration and the
 // ones that a sidecar has made in the data directory.
-func verifyKeys(c *cli.Command) (sidecar.Config, *webhook.KeyRing, error) {
+func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
 	if text := c.String("key"); text != "" {
 		ring, err := webhook.ParseKeys(text)
 		if err != nil {
-			return sidecar.Config{}, nil, usageError("--key: %s", strings.TrimPrefix(err.Error(), "webhook: "))
+			return config.Config{}, nil, usageError("--key: %s", strings.TrimPrefix(err.Error(), "webhook: "))
 		}
-		return sidecar.Config{}, ring, nil
+		return config.Config{}, ring, nil
 	}
 	cfg, dir, err := dataDir(c)
 	if err != nil {
@@ -180,7 +180,7 @@ func verifyKeys(c *cli.Command) (sidecar.Config, *webhook.KeyRing, error) {
 		keys = append(keys, webhook.Key{Label: label, Public: public})
 	}
 	if len(keys) == 0 {
-		return cfg, nil, &sidecar.ConfigError{Problems: []sidecar.Problem{{Variable: "TELNYX_PUBLIC_KEY", Text: "is not set: set it, or give --key"}}}
+		return cfg, nil, &config.Error{Problems: []config.Problem{{Variable: "TELNYX_PUBLIC_KEY", Text: "is not set: set it, or give --key"}}}
 	}
 	ring, err := webhook.NewKeyRing(keys...)
 	return cfg, ring, err

@@ -24,6 +24,17 @@ func EventType(pattern string) string {
 	return fmt.Sprintf("%q, which is not a known event type: see \"hookswitch trigger --list\"", pattern)
 }
 
+// Strange returns a warning for each of the patterns of event types in
+// where that no event is known to fit.
+func Strange(where string, patterns []string) (list []string) {
+	for _, p := range patterns {
+		if hint := EventType(p); hint != "" {
+			list = append(list, where+" has "+hint)
+		}
+	}
+	return list
+}
+
 // Known reports whether a known event type fits a pattern.
 func Known(pattern string) bool {
 	if event.Canonical(pattern) != pattern { // the name of API v1

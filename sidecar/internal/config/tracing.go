@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"errors"
@@ -44,17 +44,6 @@ type Tracing struct {
 	OTelDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true switches tracing off"`
 }
 
-// Alerting says who is told when something needs a person.
-type Alerting struct {
-	// AlertURL is POSTed to on dead letters, plugins that crash again and
-	// again, a backlog that is too old, and a disk that runs full.
-	AlertURL Secret `env:"HOOKSWITCH_ALERT_URL" desc:"URL that alerts are POSTed to, signed like forwarded requests" secret:"true"`
-
-	// AlertBacklogAge is how long an event may wait before that is worth an
-	// alert.
-	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
-}
-
 // traceURL returns where spans are sent, or "" if they are not.
 func (t *Tracing) traceURL() string {
 	switch {
@@ -68,22 +57,11 @@ func (t *Tracing) traceURL() string {
 	return ""
 }
 
-// validateObserve checks the settings of what the sidecar tells about itself.
-func (c *Config) validateObserve(problem *ConfigError) {
-	if c.AlertURL != "" {
-		if err := checkURL(string(c.AlertURL), "https://alerts.example.com/hook"); err != nil {
-			problem.add("HOOKSWITCH_ALERT_URL", err.Error())
-		}
+// validate checks where spans are sent, if they are.
+func (t *Tracing) validate(problem *Error) {
+	if t.traceURL() == "" {
+		return
 	}
-	if c.AlertBacklogAge < 0 {
-		problem.add("HOOKSWITCH_ALERT_BACKLOG_AGE", "must not be negative: 0s switches the alert off")
-	}
-	if c.traceURL() != "" {
-		c.Tracing.validate(problem)
-	}
-}
-
-func (t *Tracing) validate(problem *ConfigError) {
 	for variable, text := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": t.OTelEndpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": t.OTelTracesEndpoint,
 	} {
@@ -139,23 +117,22 @@ func pairs(text string) (map[string]string, error) {
 	return m, nil
 }
 
-// openTracer makes the tracer, if spans go somewhere.
-func (s *Sidecar) openTracer() error {
-	to := s.cfg.traceURL()
-	if to == "" {
-		return nil
+// Exporter returns where spans are sent and how; its URL is empty if they are
+// not. Its error is an [*Error].
+func (t *Tracing) Exporter() (telemetry.TraceConfig, error) {
+	url := t.traceURL()
+	if url == "" {
+		return telemetry.TraceConfig{}, nil
 	}
-	problem := new(ConfigError)
-	if s.cfg.Tracing.validate(problem); len(problem.Problems) > 0 {
-		return problem
+	problem := new(Error)
+	if t.validate(problem); len(problem.Problems) > 0 {
+		return telemetry.TraceConfig{}, problem
 	}
-	headers, _ := pairs(string(s.cfg.OTelHeaders)) // validated
-	attributes, _ := pairs(s.cfg.OTelResource)
-	ratio, _ := s.cfg.ratio()
-	var err error
-	s.tracer, err = telemetry.NewTracer(telemetry.TraceConfig{
-		URL: to, Headers: headers, Service: s.cfg.OTelService, Version: s.opts.Version, Attributes: attributes,
-		Sampler: s.cfg.OTelSampler, Ratio: ratio, Log: s.log,
-	})
-	return err
+	headers, _ := pairs(string(t.OTelHeaders)) // validated
+	attributes, _ := pairs(t.OTelResource)
+	ratio, _ := t.ratio()
+	return telemetry.TraceConfig{
+		URL: url, Headers: headers, Service: t.OTelService, Attributes: attributes,
+		Sampler: t.OTelSampler, Ratio: ratio,
+	}, nil
 }

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// listener is an address that the sidecar listens on, and the variable that
+// Listener is an address that the sidecar listens on, and the variable that
 // says so.
-type listener struct{ variable, address string }
+type Listener struct{ Variable, Address string }
 
-// listeners returns the addresses that c has the sidecar listen on.
-func (c *Config) listeners() []listener {
-	list := []listener{{"HOOKSWITCH_LISTEN", c.Listen}, {"HOOKSWITCH_ADMIN_LISTEN", c.AdminListen}}
+// Listeners returns the addresses that c has the sidecar listen on.
+func (c *Config) Listeners() []Listener {
+	list := []Listener{{"HOOKSWITCH_LISTEN", c.Listen}, {"HOOKSWITCH_ADMIN_LISTEN", c.AdminListen}}
 	if c.MetricsListen != "" {
-		list = append(list, listener{"HOOKSWITCH_METRICS_LISTEN", c.MetricsListen})
+		list = append(list, Listener{"HOOKSWITCH_METRICS_LISTEN", c.MetricsListen})
 	}
 	return list
 }
@@ -35,7 +35,7 @@ func (c *Config) targets() []target {
 		list = append(list, target{"HOOKSWITCH_FORWARD_TO", c.ForwardTo})
 	}
 	for _, r := range c.Routes {
-		list = append(list, target{r.prefix() + "TO", r.To})
+		list = append(list, target{r.Prefix() + "TO", r.To})
 	}
 	if c.AlertURL != "" {
 		list = append(list, target{"HOOKSWITCH_ALERT_URL", string(c.AlertURL)})
@@ -43,21 +43,18 @@ func (c *Config) targets() []target {
 	return list
 }
 
-func (c *Config) validateListen(problem *ConfigError) {
-	all := c.listeners()
+func (c *Config) validateListen(problem *Error) {
+	all := c.Listeners()
 	for i, l := range all {
-		if err := checkListen(l.address); err != nil {
-			problem.add(l.variable, err.Error())
+		if err := checkListen(l.Address); err != nil {
+			problem.add(l.Variable, err.Error())
 			continue
 		}
 		for _, other := range all[:i] {
-			if samePlace(l.address, other.address) {
-				problem.add(l.variable, "is the address of "+other.variable+": give each listener a port of its own")
+			if samePlace(l.Address, other.Address) {
+				problem.add(l.Variable, "is the address of "+other.Variable+": give each listener a port of its own")
 			}
 		}
-	}
-	if host, _, err := net.SplitHostPort(c.AdminListen); err == nil && c.AdminToken == "" && !isLoopback(host) {
-		problem.add("HOOKSWITCH_ADMIN_LISTEN", "can be reached from other machines: set HOOKSWITCH_ADMIN_TOKEN, or listen on 127.0.0.1")
 	}
 }
 
@@ -169,14 +166,6 @@ func isWildcard(host string) bool {
 	return host == "" || err == nil && ip.IsUnspecified()
 }
 
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
 // lookupLimit bounds how long the name of a host is looked up for a warning.
 const lookupLimit = time.Second
 
@@ -184,10 +173,10 @@ const lookupLimit = time.Second
 // sidecar's own: its events would come back to it. The addresses of the URL and
 // of the listener are compared, not their text, since the same place has many
 // spellings: a name, localhost, [::1], 0.0.0.0, an address of this machine.
-func ownListener(ctx context.Context, text string, listeners []listener) (own listener, found bool) {
+func ownListener(ctx context.Context, text string, listeners []Listener) (own Listener, found bool) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
-		return listener{}, false
+		return Listener{}, false
 	}
 	port := u.Port()
 	if port == "" {
@@ -195,10 +184,10 @@ func ownListener(ctx context.Context, text string, listeners []listener) (own li
 	}
 	to, err := portNumber(port)
 	if err != nil {
-		return listener{}, false
+		return Listener{}, false
 	}
 	for _, l := range listeners {
-		host, port, err := net.SplitHostPort(l.address)
+		host, port, err := net.SplitHostPort(l.Address)
 		if err != nil {
 			continue
 		}
@@ -209,7 +198,7 @@ func ownListener(ctx context.Context, text string, listeners []listener) (own li
 			return l, true
 		}
 	}
-	return listener{}, false
+	return Listener{}, false
 }
 
 // reaches reports whether what is sent to a host arrives at a listener on

@@ -1,11 +1,10 @@
-package sidecar
+package config
 
 import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
-	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // Keys is a ring of public keys in the form of TELNYX_PUBLIC_KEY.
@@ -56,7 +54,7 @@ func (s *Secret) UnmarshalText(text []byte) error {
 }
 
 // validateSecrets refuses what no header can carry.
-func (c *Config) validateSecrets(problem *ConfigError) {
+func (c *Config) validateSecrets(problem *Error) {
 	for _, s := range c.settings() {
 		if secret, ok := s.value.Interface().(Secret); ok && strings.ContainsFunc(string(secret), unicode.IsControl) {
 			problem.add(s.variable, "has a line break, a tab or another control character in it: copy it once more, in one line")
@@ -189,9 +187,9 @@ func (o *OrderBy) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// entity returns the function that finds what an event is about, or nil if
+// Entity returns the function that finds what an event is about, or nil if
 // there is no order.
-func (o OrderBy) entity() func(*webhook.Event) string {
+func (o OrderBy) Entity() func(*webhook.Event) string {
 	switch o {
 	case "", "none":
 		return nil
@@ -261,6 +259,9 @@ func isHeaderName(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
+// Header returns the headers.
+func (h Headers) Header() http.Header { return h.header }
+
 // Redacted returns the names of the headers.
 func (h Headers) Redacted() string {
 	var items []string
@@ -279,12 +280,6 @@ func (Headers) GoString() string { return stars }
 
 // LogValue hides the values.
 func (Headers) LogValue() slog.Value { return slog.StringValue(stars) }
-
-// NewLogger returns a logger in one of the formats of LogFormat, other than
-// auto.
-func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
-	return telemetry.NewLogger(w, format, level)
-}
 
 // parseDuration does not repeat s in its errors, but for what may be meant.
 func parseDuration(s string) (time.Duration, error) {

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"maps"
@@ -40,7 +40,7 @@ func unknown(c *Config, values map[string]string) (warnings []string) {
 
 // names returns the names of all variables, those of routes for the n-th.
 func names(n int) (list []string) {
-	c := Config{Routes: []Route{{Number: n}}}
+	c := Config{Forwarding: Forwarding{Routes: []Route{{Number: n}}}}
 	for _, s := range c.settings() {
 		list = append(list, s.variable)
 		if s.isSecret() {
@@ -53,7 +53,7 @@ func names(n int) (list []string) {
 // reference returns the settings of a Config in general: what they are called,
 // and what is said about them.
 func reference() []setting {
-	c := Config{Routes: []Route{{Number: -1}}}
+	c := Config{Forwarding: Forwarding{Routes: []Route{{Number: -1}}}}
 	list := c.settings()
 	for i := range list {
 		list[i].variable = strings.Replace(list[i].variable, routePrefix+"-1_", routePrefix+"<n>_", 1)
@@ -105,7 +105,7 @@ func isQuoted(value string) bool {
 
 // quotesLeft returns a warning for each variable whose value is enclosed in
 // quotes. One that is wrong in itself has the hint in its problem instead.
-func quotesLeft(quoted []string, problem *ConfigError) (warnings []string) {
+func quotesLeft(quoted []string, problem *Error) (warnings []string) {
 	const hint = "the quotes around the value are part of it: remove them"
 	for _, name := range quoted {
 		i := slices.IndexFunc(problem.Problems, func(p Problem) bool { return p.Variable == name })

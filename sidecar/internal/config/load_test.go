@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"fmt"
@@ -9,10 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 )
+
+const testKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
 
 // TestEveryFieldIsDescribed keeps the reference complete, and the names of
 // variables apart.
@@ -67,29 +66,29 @@ func write(t *testing.T, name, text string) string {
 func TestEnvFile(t *testing.T) {
 	path := write(t, ".env", "\ufeff# a comment\n\nHOOKSWITCH_LISTEN = :1 # where\nexport HOOKSWITCH_PATHS='/a # b'\r\n"+
 		"HOOKSWITCH_ADMIN_TOKEN=\"a\\\"b\\\\c\\nd$HOME\" # it\nHOOKSWITCH_FORWARD_TO=http://h/#x\nHOOKSWITCH_CONCURRENCY=\nHOOKSWITCH_USER_ID=#\n")
-	c, err := loadConfig([]string{"HOOKSWITCH_LISTEN=", "HOOKSWITCH_DATA_DIR=/env"}, []string{path})
+	c, err := From([]string{"HOOKSWITCH_LISTEN=", "HOOKSWITCH_DATA_DIR=/env"}, path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if c.Listen != ":1" || c.Paths[0] != "/a # b" || c.AdminToken != "a\"b\\c\nd$HOME" || c.ForwardTo != "http://h/#x" || c.Concurrency != 16 || c.DataDir != "/env" {
 		t.Errorf("%s, token %q", c, string(c.AdminToken))
 	}
-	over, err := loadConfig([]string{"HOOKSWITCH_LISTEN=:2"}, []string{path, write(t, "b", "HOOKSWITCH_PATHS=/c")})
+	over, err := From([]string{"HOOKSWITCH_LISTEN=:2"}, path, write(t, "b", "HOOKSWITCH_PATHS=/c"))
 	if err != nil || over.Listen != ":2" || over.Paths[0] != "/c" {
 		t.Errorf("the environment wins over files, and later files over earlier: %s, %v", over, err)
 	}
-	if !slices.Contains(c.environ(), "HOOKSWITCH_DATA_DIR=/env") || !slices.Contains(c.environ(), "HOOKSWITCH_LISTEN=:1") {
-		t.Errorf("plugins may be given %q", c.environ())
+	if !slices.Contains(c.Environ(), "HOOKSWITCH_DATA_DIR=/env") || !slices.Contains(c.Environ(), "HOOKSWITCH_LISTEN=:1") {
+		t.Errorf("plugins may be given %q", c.Environ())
 	}
 }
 
 func TestBadEnvFiles(t *testing.T) {
 	path := write(t, ".env", "A=1\nplanted\n=planted\nB C=planted\nA=planted\nD=\"planted\nE='planted' planted\nF=\"\\planted\"\nG=\"planted\\\n")
-	_, err := loadConfig(nil, []string{path, "/does/not/exist"})
+	_, err := From(nil, path, "/does/not/exist")
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	_, old := loadConfig(nil, []string{write(t, "old", "HOOKSWITCH_PLUGIN_ALLOW_ROOT=true")})
+	_, old := From(nil, write(t, "old", "HOOKSWITCH_PLUGIN_ALLOW_ROOT=true"))
 	text := err.Error() + fmt.Sprint(old)
 	for _, want := range []string{
 		"HOOKSWITCH_PLUGIN_ALLOW_ROOT is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root",
@@ -108,7 +107,7 @@ func TestBadEnvFiles(t *testing.T) {
 
 func TestSecretsFromFiles(t *testing.T) {
 	token := write(t, "token", "s3cret\r\n")
-	c, err := loadConfig([]string{"HOOKSWITCH_ADMIN_TOKEN=", "HOOKSWITCH_ADMIN_TOKEN_FILE=" + token, "HOOKSWITCH_ROUTE_2_TO_FILE=" + write(t, "to", "http://h/")}, nil)
+	c, err := From([]string{"HOOKSWITCH_ADMIN_TOKEN=", "HOOKSWITCH_ADMIN_TOKEN_FILE=" + token, "HOOKSWITCH_ROUTE_2_TO_FILE=" + write(t, "to", "http://h/")})
 	if err != nil || c.AdminToken != "s3cret" || len(c.Routes) != 1 || c.Routes[0].To != "http://h/" || c.Routes[0].Number != 2 {
 		t.Errorf("%q, %+v, %v", string(c.AdminToken), c.Routes, err)
 	}
@@ -121,7 +120,7 @@ func TestSecretsFromFiles(t *testing.T) {
 		{write(t, "e", "\n"), "", "is an empty file"},
 		{t.TempDir(), "", "is a directory"},
 	} {
-		_, err := loadConfig([]string{"HOOKSWITCH_ADMIN_TOKEN=" + tt.value, "HOOKSWITCH_ADMIN_TOKEN_FILE=" + tt.file}, nil)
+		_, err := From([]string{"HOOKSWITCH_ADMIN_TOKEN=" + tt.value, "HOOKSWITCH_ADMIN_TOKEN_FILE=" + tt.file})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %s", tt.file, err, tt.want)
 		}
@@ -133,10 +132,10 @@ func TestSecretsFromFiles(t *testing.T) {
 func TestSystemdIsNoSetting(t *testing.T) {
 	environ := []string{"STATE_DIRECTORY=/a", "NOTIFY_SOCKET=/b", "WATCHDOG_USEC=1", "WATCHDOG_PID=2"}
 	want := Systemd{StateDirectory: "/a", NotifySocket: "/b", WatchdogUsec: "1", WatchdogPID: "2"}
-	if c, err := loadConfig(environ, nil); err != nil || c.Systemd != want {
+	if c, err := From(environ); err != nil || c.Systemd != want {
 		t.Errorf("%+v, %v", c.Systemd, err)
 	}
-	if c, err := loadConfig(nil, []string{write(t, "env", strings.Join(environ, "\n"))}); err != nil || c.Systemd != (Systemd{}) {
+	if c, err := From(nil, write(t, "env", strings.Join(environ, "\n"))); err != nil || c.Systemd != (Systemd{}) {
 		t.Errorf("from a file of variables: %+v, %v", c.Systemd, err)
 	}
 }
@@ -159,7 +158,7 @@ func TestUnknownNames(t *testing.T) {
 		"HOOKSWITCH_ROUTE_0_TO":          "",
 		"TELNYX_API_KEY":                 "",
 	} {
-		c, _ := loadConfig([]string{"HOOKSWITCH_PLUGIN_ENV=HOOKSWITCH_CRM_URL", name + "=planted"}, nil)
+		c, _ := From([]string{"HOOKSWITCH_PLUGIN_ENV=HOOKSWITCH_CRM_URL", name + "=planted"})
 		text := strings.Join(c.Warnings(), "\n")
 		if want == "" && text != "" || !strings.Contains(text, want) || strings.Contains(text, "planted") || want != "" && !strings.Contains(text, name) {
 			t.Errorf("%s: %q, want %q", name, text, want)
@@ -168,7 +167,7 @@ func TestUnknownNames(t *testing.T) {
 }
 
 func TestProblemsOfBothKindsAtOnce(t *testing.T) {
-	c, _ := loadConfig([]string{"HOOKSWITCH_TOLERANCE=5", "HOOKSWITCH_ADMIN_LISTEN=:9080", "HOOKSWITCH_ROUTE_7_TIMEOUT=x", "HOOKSWITCH_ROUTE_9_TIMEOUT=y", "HOOKSWITCH_CONCURRENCY=99999999999999999999"}, nil)
+	c, _ := From([]string{"HOOKSWITCH_TOLERANCE=5", "HOOKSWITCH_ADMIN_LISTEN=:9080", "HOOKSWITCH_ROUTE_7_TIMEOUT=x", "HOOKSWITCH_ROUTE_9_TIMEOUT=y", "HOOKSWITCH_CONCURRENCY=99999999999999999999"})
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("accepted")
@@ -184,11 +183,11 @@ func TestProblemsOfBothKindsAtOnce(t *testing.T) {
 }
 
 func TestNumbersBeyond32Bits(t *testing.T) {
-	c, err := loadConfig([]string{"HOOKSWITCH_MAX_DISK=5000000000"}, nil)
+	c, err := From([]string{"HOOKSWITCH_MAX_DISK=5000000000"})
 	if err != nil || c.MaxDisk != 5e9 {
 		t.Error(c.MaxDisk, err)
 	}
-	c, err = loadConfig([]string{"HOOKSWITCH_CONCURRENCY=5000000000"}, nil)
+	c, err = From([]string{"HOOKSWITCH_CONCURRENCY=5000000000"})
 	if strconv.IntSize == 32 {
 		if err == nil || !strings.Contains(err.Error(), "too large") {
 			t.Errorf("HOOKSWITCH_CONCURRENCY=5000000000: %v", err)
@@ -208,7 +207,7 @@ func TestValuesAreWrittenAsTheyAreRead(t *testing.T) {
 		"HOOKSWITCH_ORDER_BY":       {"entity"},
 	} {
 		for _, text := range texts {
-			c, err := loadConfig([]string{variable + "=" + text}, nil)
+			c, err := From([]string{variable + "=" + text})
 			if err != nil {
 				t.Error(err)
 			}
@@ -254,25 +253,5 @@ func TestEnvLine(t *testing.T) {
 		if _, got, err := envLine("export NAME='" + value + "' # " + value); err != nil || got != value {
 			t.Errorf("%q is read as %q, %v", value, got, err)
 		}
-	}
-}
-
-// TestLimitsAreWiredToTheirSettings: what is removed is removed for good, so each
-// setting does what its name says and nothing else.
-func TestLimitsAreWiredToTheirSettings(t *testing.T) {
-	c, err := loadConfig([]string{"HOOKSWITCH_RETENTION=24h", "HOOKSWITCH_RETENTION_DEAD=48h", "HOOKSWITCH_MAX_DISK=3000000"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := retention.Limits{Keep: 24 * time.Hour, KeepDead: 48 * time.Hour, MaxBytes: 3_000_000}
-	if got := c.limits(); got != want {
-		t.Errorf("limits %+v, want %+v", got, want)
-	}
-	c, err = loadConfig([]string{"HOOKSWITCH_RETENTION=0s", "HOOKSWITCH_RETENTION_DEAD=0s"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := c.limits(); got.Keep != 0 || got.KeepDead != 0 {
-		t.Errorf("0s should keep for ever: %+v", got)
 	}
 }

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// ConfigError lists all that is wrong with a configuration.
-type ConfigError struct{ Problems []Problem }
+// Error lists all that is wrong with a configuration.
+type Error struct{ Problems []Problem }
 
 // Problem is one thing that is wrong with a configuration. It holds nothing
 // secret.
@@ -41,11 +41,12 @@ func clip(s string) string {
 	return s
 }
 
-func newConfigError(variable, text string) *ConfigError {
-	return &ConfigError{[]Problem{{Variable: variable, Text: text}}}
+// NewError returns an Error about one variable.
+func NewError(variable, text string) *Error {
+	return &Error{[]Problem{{Variable: variable, Text: text}}}
 }
 
-func (e *ConfigError) Error() string {
+func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
 		lines[i] = p.String()
@@ -55,7 +56,7 @@ func (e *ConfigError) Error() string {
 
 // add notes a problem. One variable has one: a value that cannot be read, from
 // its file neither, is not also too small.
-func (e *ConfigError) add(variable, text string) {
+func (e *Error) add(variable, text string) {
 	known := func(p Problem) bool { return p.Variable == variable || p.Variable == variable+"_FILE" }
 	if !slices.ContainsFunc(e.Problems, known) {
 		e.Problems = append(e.Problems, Problem{Variable: variable, Text: text})
@@ -63,8 +64,8 @@ func (e *ConfigError) add(variable, text string) {
 }
 
 // join adds the problems of another error.
-func (e *ConfigError) join(err error) {
-	if other, ok := errors.AsType[*ConfigError](err); ok {
+func (e *Error) join(err error) {
+	if other, ok := errors.AsType[*Error](err); ok {
 		for _, p := range other.Problems {
 			e.add(p.Variable, p.Text)
 		}
@@ -73,7 +74,7 @@ func (e *ConfigError) join(err error) {
 
 // result returns e with the values of c that may be shown, in the order of the
 // fields, or nil if there are no problems.
-func (e *ConfigError) result(c *Config) error {
+func (e *Error) result(c *Config) error {
 	if len(e.Problems) == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"testing"
@@ -21,11 +21,11 @@ func TestOrderByFindsTheEntity(t *testing.T) {
 		{"payload.call_session_id", `{"data":{"payload":{"call_session_id":null}}}`, ""},
 	} {
 		e := webhook.Decode("application/json", []byte(tt.body))
-		if got := OrderBy(tt.by).entity()(e); got != tt.want {
+		if got := OrderBy(tt.by).Entity()(e); got != tt.want {
 			t.Errorf("%s of %s is %q, want %q", tt.by, tt.body, got, tt.want)
 		}
 	}
-	if OrderBy("none").entity() != nil {
+	if OrderBy("none").Entity() != nil {
 		t.Error("without an order each event is searched for its entity")
 	}
 }

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"path/filepath"
@@ -13,8 +13,8 @@ func TestMaxDiskBeyondTheDisk(t *testing.T) {
 		limit string
 		warns bool
 	}{{"100000TiB", true}, {"1MiB", false}, {"0", false}} {
-		c, err := loadConfig([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_MAX_DISK=" + tt.limit,
-			"HOOKSWITCH_STORE=file:" + filepath.Join(t.TempDir(), "not", "there")}, nil)
+		c, err := From([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_MAX_DISK=" + tt.limit,
+			"HOOKSWITCH_STORE=file:" + filepath.Join(t.TempDir(), "not", "there")})
 		if err != nil {
 			t.Fatal(err)
 		}

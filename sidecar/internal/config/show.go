@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"

@@ -1,4 +1,4 @@
-package sidecar_test
+package config_test
 
 import (
 	"bytes"
@@ -12,13 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 const goodKey = "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg="
 
 // load reads a configuration from the given variables and checks it.
-func load(t *testing.T, vars map[string]string) (sidecar.Config, error) {
+func load(t *testing.T, vars map[string]string) (config.Config, error) {
 	t.Helper()
 	for _, name := range testVariables {
 		t.Setenv(name, "") // puts it back afterwards
@@ -27,7 +27,7 @@ func load(t *testing.T, vars map[string]string) (sidecar.Config, error) {
 	for name, value := range vars {
 		t.Setenv(name, value)
 	}
-	c, _ := sidecar.LoadConfig() // its problems are among those of Validate
+	c, _ := config.Load() // its problems are among those of Validate
 	return c, c.Validate()
 }
 
@@ -61,7 +61,7 @@ func TestStoreDirectory(t *testing.T) {
 		{"file:/var/lib/x/", "", "/var/lib/x"},
 		{"file:///var/lib/x", "", "/var/lib/x"},
 	} {
-		c := sidecar.Config{Store: tt.store, Systemd: sidecar.Systemd{StateDirectory: tt.state}}
+		c := config.Config{Storage: config.Storage{Store: tt.store}, Systemd: config.Systemd{StateDirectory: tt.state}}
 		if got, err := c.Dir(); err != nil || got != tt.want {
 			t.Errorf("store %q, state %q: %q, %v; want %q", tt.store, tt.state, got, err, tt.want)
 		}
@@ -91,7 +91,7 @@ func plant(t *testing.T) map[string]string {
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://" + planted + "@127.0.0.1:1/v1/traces?key=" + planted,
 		"OTEL_EXPORTER_OTLP_HEADERS":         "api-key=" + planted,
 	}
-	c := sidecar.Config{Routes: []sidecar.Route{{}}}
+	c := config.Config{Forwarding: config.Forwarding{Routes: []config.Route{{}}}}
 	for _, s := range c.Settings() {
 		if s.Secret && values[s.Name] == "" {
 			t.Errorf("%s is secret, and nothing is planted in it: add it to this test", s.Name)
@@ -214,7 +214,7 @@ func TestBadConfigurations(t *testing.T) {
 			}
 			vars[tt.variable] = tt.value
 			c, err := load(t, vars)
-			bad, ok := errors.AsType[*sidecar.ConfigError](err)
+			bad, ok := errors.AsType[*config.Error](err)
 			if !ok {
 				t.Fatalf("accepted, or not as a bad configuration: %v", err)
 			}
@@ -245,9 +245,9 @@ func TestRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []sidecar.Route{
+	want := []config.Route{
 		{Match: []string{"message.*", "fax.received"}, To: "http://127.0.0.1:5000/sms", Mode: "async"},
-		{Number: 1, Match: []string{"texml.*"}, To: "https://ivr.test/", Mode: "sync", Name: "ivr", Timeout: sidecar.Duration(3 * time.Second)},
+		{Number: 1, Match: []string{"texml.*"}, To: "https://ivr.test/", Mode: "sync", Name: "ivr", Timeout: config.Duration(3 * time.Second)},
 	}
 	if diff := cmp.Diff(want, c.Routes); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
@@ -262,10 +262,10 @@ func TestRoutesNeedBothEnds(t *testing.T) {
 }
 
 func TestByteSizes(t *testing.T) {
-	for text, want := range map[string]sidecar.ByteSize{
+	for text, want := range map[string]config.ByteSize{
 		"0": 0, "1048576": 1 << 20, "5GiB": 5 << 30, "5 gib": 5 << 30, "500MB": 500e6, "1.5k": 1536, "10t": 10 << 40, "7b": 7,
 	} {
-		var got sidecar.ByteSize
+		var got config.ByteSize
 		if err := got.UnmarshalText([]byte(text)); err != nil || got != want {
 			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
 		}

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"encoding"
@@ -25,7 +25,7 @@ func (c *Config) settings() []setting {
 		if f.Name == "Routes" {
 			for i := range c.Routes {
 				r := reflect.ValueOf(&c.Routes[i]).Elem()
-				list = append(list, fields(r, c.Routes[i].prefix())...)
+				list = append(list, fields(r, c.Routes[i].Prefix())...)
 			}
 			continue
 		}

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 )
 
 // readEnvFile reads a file of variables. Later files have precedence.
-func (l *loaded) readEnvFile(path string, problem *ConfigError) {
+func (l *loaded) readEnvFile(path string, problem *Error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		problem.Problems = append(problem.Problems, Problem{Variable: path, Text: "cannot be read: " + cause(err) + ": give the path of a file of NAME=VALUE lines"})

@@ -1,4 +1,4 @@
-package sidecar_test
+package config_test
 
 import (
 	"net"

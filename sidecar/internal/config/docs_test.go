@@ -1,4 +1,4 @@
-package sidecar_test
+package config_test
 
 import (
 	"encoding/json"
@@ -9,29 +9,29 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // TestReferenceIsCurrent: what is committed says what the program says.
 func TestReferenceIsCurrent(t *testing.T) {
 	for format, file := range map[string]string{"md": "CONFIG.md", "env": "hookswitch.env.example", "jsonschema": "config.schema.json"} {
-		want, err := sidecar.Reference(format)
+		want, err := config.Reference(format)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := os.ReadFile(file)
+		got, err := os.ReadFile("../../" + file)
 		if diff := cmp.Diff(string(got), want); err != nil || diff != "" {
-			t.Errorf("sidecar/%s is not what sidecar.Config says: run \"make reference\" and commit it (-is +should be):\n%s", file, diff)
+			t.Errorf("sidecar/%s is not what config.Config says: run \"make reference\" and commit it (-is +should be):\n%s", file, diff)
 		}
 	}
-	if _, err := sidecar.Reference("yaml"); err == nil {
+	if _, err := config.Reference("yaml"); err == nil {
 		t.Error("there is a reference in yaml")
 	}
 }
 
 // TestExampleFileIsRead: all that is commented out in the example is accepted.
 func TestExampleFileIsRead(t *testing.T) {
-	text, err := sidecar.Reference("env")
+	text, err := config.Reference("env")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestExampleFileIsRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := sidecar.LoadConfig(path)
+	c, err := config.Load(path)
 	if err == nil {
 		err = c.Validate()
 	}
@@ -53,7 +53,7 @@ func TestExampleFileIsRead(t *testing.T) {
 
 // TestSchemaAllowsDefaults: its patterns compile and match what they describe.
 func TestSchemaAllowsDefaults(t *testing.T) {
-	text, err := sidecar.Reference("jsonschema")
+	text, err := config.Reference("jsonschema")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,15 +1,15 @@
-package sidecar_test
+package config_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/hookswitch/hookswitch/sidecar"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 func TestLimitsOfPlugins(t *testing.T) {
 	for _, tt := range []struct {
-		memory sidecar.ByteSize
+		memory config.ByteSize
 		files  int
 		want   string
 	}{
@@ -19,7 +19,7 @@ func TestLimitsOfPlugins(t *testing.T) {
 		{512 << 20, 3, "HOOKSWITCH_PLUGIN_OPEN_FILES"},
 		{512 << 20, -1, "HOOKSWITCH_PLUGIN_OPEN_FILES"},
 	} {
-		cfg, err := sidecar.LoadConfig()
+		cfg, err := config.Load()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package sidecar
+package config
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// loaded is what LoadConfig knows besides the values.
+// loaded is what Load knows besides the values.
 type loaded struct {
 	files    []string
 	environ  []string          // of the process, and what files add to it
@@ -60,27 +60,20 @@ func (c *Config) source(variable string) string {
 	return "default"
 }
 
-// problems returns what LoadConfig has found.
-func (c *Config) problems() *ConfigError {
-	e := new(ConfigError)
+// problems returns what Load has found.
+func (c *Config) problems() *Error {
+	e := new(Error)
 	if c.loaded != nil {
 		e.Problems = slices.Clone(c.loaded.problems)
 	}
 	return e
 }
 
-// environ returns the variables that plugins may be given.
-func (c *Config) environ() []string {
-	if c.loaded == nil {
-		return nil
-	}
-	return c.loaded.environ
-}
-
-func loadConfig(environ, files []string) (Config, error) {
+// From is Load with the variables of an environment that is given.
+func From(environ []string, files ...string) (Config, error) {
 	l := &loaded{files: files, values: make(map[string]string), sources: make(map[string]Source)}
 	c := Config{loaded: l}
-	problem := new(ConfigError)
+	problem := new(Error)
 	for _, file := range files {
 		l.readEnvFile(file, problem)
 	}
@@ -113,7 +106,7 @@ func loadConfig(environ, files []string) (Config, error) {
 	quoted := quotes(&c, l.values)
 	parse(&c, "", l.values, problem)
 	for i := range c.Routes {
-		parse(&c.Routes[i], c.Routes[i].prefix(), l.values, problem)
+		parse(&c.Routes[i], c.Routes[i].Prefix(), l.values, problem)
 	}
 	l.warnings = append(quotesLeft(quoted, problem), unknown(&c, l.values)...)
 	err := problem.result(&c)
@@ -177,7 +170,7 @@ func cutRoute(name string) (n int, rest string, ok bool) {
 const maxSecret = 1 << 20
 
 // readSecret reads the file that the variable NAME_FILE of a secret names.
-func (l *loaded) readSecret(s setting, problem *ConfigError) {
+func (l *loaded) readSecret(s setting, problem *Error) {
 	path := strings.TrimSpace(l.values[s.fileVariable()])
 	if path == "" {
 		return

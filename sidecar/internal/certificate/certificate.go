@@ -1,0 +1,105 @@
+// Package certificate holds the certificate of a listener: it reads the pair of
+// files, judges it, shows it to clients, and follows the files, so that a
+// renewal needs no signal. What the settings are called is not known here.
+package certificate
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Pair is a certificate, with those that it depends on, and its key. The zero
+// Pair is none.
+type Pair struct {
+	*tls.Certificate // nil if the files are of no use
+
+	digest [sha256.Size]byte // of what was read, be it of use or not
+}
+
+// Read reads a pair from two files in PEM. With an error it returns a Pair
+// without a certificate, by which a [Keeper] knows the files again.
+func Read(certFile, keyFile string) (Pair, error) {
+	cert, err := os.ReadFile(certFile)
+	key, keyErr := os.ReadFile(keyFile)
+	var read tls.Certificate
+	if err = errors.Join(err, keyErr); err == nil {
+		read, err = tls.X509KeyPair(cert, key)
+	}
+	pair := Pair{digest: sha256.Sum256(slices.Concat(cert, []byte{0}, key, []byte{0}, fmt.Append(nil, err)))}
+	if err != nil {
+		return pair, errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "tls: "), "\n", ", "))
+	}
+	if err := checkKey(read.Leaf); err != nil {
+		return pair, err
+	}
+	pair.Certificate = &read
+	return pair, nil
+}
+
+// minRSABits is what NIST SP 800-131A, browsers and OpenSSL's default ask for.
+const minRSABits = 2048
+
+// WeakKeyError refuses a certificate whose RSA key is too short: it loads, and
+// then every handshake fails, without a word of why at the start.
+type WeakKeyError struct{ Bits int }
+
+func (e *WeakKeyError) Error() string {
+	return fmt.Sprintf("has an RSA key of %d bits, which clients refuse, and FIPS 140-3 too: make one of at least %d bits, or an ECDSA key", e.Bits, minRSABits)
+}
+
+func checkKey(leaf *x509.Certificate) error {
+	if key, ok := leaf.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
+		return &WeakKeyError{key.N.BitLen()}
+	}
+	return nil
+}
+
+// Untimely says why the pair is of no use at a time, or returns "".
+func (p Pair) Untimely(now time.Time) string {
+	leaf := p.Leaf
+	switch {
+	case now.After(leaf.NotAfter):
+		return fmt.Sprintf("the certificate for %s has ended on %s, and Telnyx does not send webhooks to it: renew it", names(leaf), leaf.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(leaf.NotBefore):
+		return fmt.Sprintf("the certificate for %s is not valid before %s, and Telnyx does not send webhooks to it: use one that is valid, or set the clock of this machine", names(leaf), leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	for _, der := range p.Certificate.Certificate[1:] {
+		// One that has ended may be beside another way to a root, so that
+		// alone is no reason to refuse the whole.
+		if above, err := x509.ParseCertificate(der); err == nil && now.After(above.NotAfter) {
+			return fmt.Sprintf("the certificate for %s is followed by that of %q, which has ended on %s: many will not trust it; renew the chain", names(leaf), above.Subject.CommonName, above.NotAfter.UTC().Format(time.RFC3339))
+		}
+	}
+	return ""
+}
+
+// valid reports whether the certificate itself is valid at a time.
+func (p Pair) valid(now time.Time) bool {
+	return !now.After(p.Leaf.NotAfter) && !now.Before(p.Leaf.NotBefore)
+}
+
+// maxNames is how many names of a certificate are shown.
+const maxNames = 3
+
+// names returns the names that a certificate is for.
+func names(leaf *x509.Certificate) string {
+	list := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		list = append(list, ip.String())
+	}
+	switch n := len(list); {
+	case n == 0:
+		return fmt.Sprintf("%q", leaf.Subject.CommonName)
+	case n > maxNames:
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxNames], ", "), n-maxNames)
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,78 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
+)
+
+// telnyxWaits is how long Telnyx waits for an answer (Telnyx API v2, messaging).
+const telnyxWaits = 2 * time.Second
+
+// Advice returns [Config.Warnings] and what a configuration that is good would
+// do that nobody can want: forward to the sidecar itself, wait for event types
+// that are never sent, keep events that nobody handles. It looks into the plugin
+// folder and looks up the hosts of apps.
+func (c *Config) Advice() []string {
+	list := append(slices.Clone(c.Warnings()), c.Standing(c.Listeners())...)
+	for _, text := range pluginhost.CheckDir(c.PluginDir) {
+		list = append(list, "HOOKSWITCH_PLUGIN_DIR: "+text)
+	}
+	plugins, err := pluginhost.List(c.PluginDir)
+	if err == nil {
+		for _, name := range slices.Sorted(maps.Keys(plugins)) {
+			list = append(list, spelling.Strange("plugin "+name+": events", plugins[name])...)
+		}
+	}
+	if pair, err := c.ReadCertificate(); err == nil && pair.Certificate != nil {
+		if text := pair.Untimely(time.Now()); text != "" {
+			list = append(list, text)
+		}
+	}
+	return append(list, c.Idle(len(plugins))...)
+}
+
+// Standing returns the warnings that stay the same while the configuration does.
+func (c *Config) Standing(listeners []Listener) (list []string) {
+	if time.Duration(c.AckBudget) >= telnyxWaits {
+		list = append(list, fmt.Sprintf("HOOKSWITCH_ACK_BUDGET is %s, and Telnyx waits 2s: it has given up before it is told to send again; 1500ms leaves time for the answer", c.AckBudget))
+	}
+	for _, t := range c.targets() {
+		if own, found := ownListener(context.Background(), t.url, listeners); found {
+			list = append(list, fmt.Sprintf("%s leads back to this sidecar, which listens there (%s): give the URL of the app", t.variable, own.Variable))
+		}
+	}
+	list = append(list, c.tooMuchDisk()...)
+	for _, r := range c.Routes {
+		list = append(list, spelling.Strange(r.Prefix()+"MATCH", r.Match)...)
+	}
+	return list
+}
+
+// Idle returns warnings about events that nobody would get, with so
+// many plugins.
+func (c *Config) Idle(plugins int) (list []string) {
+	dir := c.PluginDir
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	info, err := os.Stat(dir)
+	wanted := c.source("HOOKSWITCH_PLUGIN_DIR") != "default"
+	switch {
+	case err != nil && wanted:
+		list = append(list, fmt.Sprintf("HOOKSWITCH_PLUGIN_DIR: %s cannot be looked into: %s: create the folder, or correct the path", dir, cause(err)))
+	case err == nil && !info.IsDir():
+		list = append(list, fmt.Sprintf("HOOKSWITCH_PLUGIN_DIR: %s is not a folder: give the one that the plugins are in", dir))
+	}
+	if plugins == 0 && c.ForwardTo == "" && len(c.Routes) == 0 {
+		list = append(list, fmt.Sprintf("no app and no plugin is configured: events are acknowledged and kept, and nobody gets them; set HOOKSWITCH_FORWARD_TO, or put a plugin into %s", dir))
+	}
+	return list
+}

@@ -1,0 +1,28 @@
+package config
+
+// Alerting says when something needs a person, and who is told.
+type Alerting struct {
+	// DiskFloor is how much room there must be on the disk of DataDir for the
+	// sidecar to be ready.
+	DiskFloor ByteSize `env:"HOOKSWITCH_DISK_FLOOR" envDefault:"100MiB" desc:"free space on the disk of the data directory below which the sidecar is not ready; 0 to ignore it" example:"1GiB"`
+
+	// AlertURL is POSTed to on dead letters, plugins that crash again and
+	// again, a backlog that is too old, and a disk that runs full.
+	AlertURL Secret `env:"HOOKSWITCH_ALERT_URL" desc:"URL that alerts are POSTed to, signed like forwarded requests" secret:"true"`
+
+	// AlertBacklogAge is how long an event may wait before that is worth an
+	// alert.
+	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
+}
+
+// validateAlerting checks who is told of alerts.
+func (c *Config) validateAlerting(problem *Error) {
+	if c.AlertURL != "" {
+		if err := checkURL(string(c.AlertURL), "https://alerts.example.com/hook"); err != nil {
+			problem.add("HOOKSWITCH_ALERT_URL", err.Error())
+		}
+	}
+	if c.AlertBacklogAge < 0 {
+		problem.add("HOOKSWITCH_ALERT_BACKLOG_AGE", "must not be negative: 0s switches the alert off")
+	}
+}
