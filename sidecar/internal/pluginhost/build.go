@@ -3,7 +3,7 @@
 package pluginhost
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,111 +15,112 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// build is what a process is made of: a program and its settings, checked and
+// Build is what a process is made of: a program and its settings, checked and
 // out of reach of whoever writes to the plugin directory.
-type build struct {
-	found
-	digest   string // of the program, or of all the files of a manifest
-	settings string // digest, empty if there are none
-	rollback bool   // an operator has chosen it instead of the file
-	note     string // why it is not what the file is, for the log
-	held     string // digest of the file, whose copy is held; empty if there is none
+type Build struct {
+	Entry
+	Digest         string // of the program, or of all the files of a manifest
+	Settings       []byte
+	SettingsDigest string // empty if there are none
+	Rollback       bool   // an operator has chosen it instead of the file
+	StandIn        bool   // it stands in for an update that failed
+	Held           string // digest of the file, whose copy is held until Release; empty if there is none
+
+	private string // path of the copy of an executable; empty for other kinds
 }
 
-func (b *build) record() buildRecord { return buildRecord{Digest: b.digest, Settings: b.settings} }
+// Program returns the path of what is executed.
+func (b *Build) Program() string { return cmp.Or(b.private, b.Path) }
 
-// makeBuild checks what is in the plugin directory and makes a build of it. If that
+// Same reports whether two builds are of the same bytes.
+func (b *Build) Same(other *Build) bool { return b.record() == other.record() }
+
+func (b *Build) record() buildRecord {
+	return buildRecord{Digest: b.Digest, Settings: b.SettingsDigest}
+}
+
+// Build checks what is in the plugin directory and makes a build of it. If that
 // is what failed when it was tried before, it returns what was good before
-// instead, unless again is set.
-func (h *Host) makeBuild(f found, again bool) (*build, error) {
-	b := &build{found: f}
-	if f.err != nil {
-		return b, final(f.err)
+// instead, unless again is set. With an error it returns as much of a build as
+// is known.
+func (c *Catalog) Build(e Entry, again bool) (*Build, error) {
+	b := &Build{Entry: e}
+	if e.Err != nil {
+		return b, Final(e.Err)
 	}
-	if err := h.res.permit(f); err != nil {
-		return b, final(err)
-	}
-	if err := h.readProgram(b); err != nil {
+	if err := c.readProgram(b); err != nil {
 		return b, err
 	}
-	settings, err := h.readSettings(f)
-	if err != nil {
-		return b, final(err)
+	if err := c.readSettings(b); err != nil {
+		return b, Final(err)
 	}
-	if len(settings) > 0 {
-		sum := sha256.Sum256(settings)
-		b.settings = hex.EncodeToString(sum[:])
-	}
-	b.sealed.settings = settings
-
-	rec := h.registry.get(f.name)
-	if f.kind != kindExec {
+	if e.Kind != KindExec {
 		return b, nil // its files have no copies to go back to
 	}
+	rec := c.state.get(e.Name)
 	if rec.Rollback != nil {
-		if rec.Rollback.From == b.digest {
-			return b, h.rollTo(b, rec.Rollback.To)
+		if rec.Rollback.From == b.Digest {
+			return b, c.rollTo(b, rec.Rollback.To)
 		}
 		// The file has changed: it is what people want now.
-		if err := h.registry.update(f.name, func(r *pluginRecord) { r.Rollback = nil }); err != nil {
-			h.cfg.Log.Warn("the end of a rollback is not remembered", "code", telemetry.CodePluginUnremembered, "plugin", f.name, "error", err)
+		if err := c.EndRollback(e.Name); err != nil {
+			c.Log.Warn("the end of a rollback is not remembered", "code", telemetry.CodePluginUnremembered, "plugin", e.Name, "error", err)
 		}
 	}
 	if rec.Failed != nil && rec.Failed.buildRecord == b.record() && !again {
-		if good, ok := h.fallback(f, errors.New(rec.Failed.Reason)); ok {
-			good.held = b.held
+		if good, ok := c.Fallback(e); ok {
+			good.Held = b.Held
 			return good, nil
 		}
 	}
 	return b, nil
 }
 
-// fallback returns what was good before an update that failed, and still stands
-// in for it, because of err.
-func (h *Host) fallback(f found, err error) (*build, bool) {
-	rec := h.registry.get(f.name)
-	if f.kind != kindExec || rec.Failed == nil || rec.Good == nil || h.res.permit(f) != nil {
+// Fallback returns what was good before an update that failed, and still stands
+// in for it.
+func (c *Catalog) Fallback(e Entry) (*Build, bool) {
+	rec := c.state.get(e.Name)
+	if e.Kind != KindExec || rec.Failed == nil || rec.Good == nil {
 		return nil, false
 	}
-	good, problem := h.goodBuild(f, *rec.Good)
+	good, problem := c.goodBuild(e, *rec.Good)
 	if problem != nil {
-		h.cfg.Log.Warn("what ran before the update that failed is not there any more", "code", telemetry.CodePluginUnremembered, "plugin", f.name, "error", problem)
+		c.Log.Warn("what ran before the update that failed is not there any more", "code", telemetry.CodePluginUnremembered, "plugin", e.Name, "error", problem)
 		return nil, false
 	}
-	good.note = err.Error()
+	good.StandIn = true
 	return good, true
 }
 
 // readProgram checks the program and takes a copy of it, or of a manifest the
 // digest.
-func (h *Host) readProgram(b *build) error {
-	b.sealed = new(sealed)
-	files := []string{b.path}
-	if b.manifest != nil {
-		for _, path := range b.manifest.files() {
-			if h.inDir(path) { // python3 is the system's affair
+func (c *Catalog) readProgram(b *Build) error {
+	files := []string{b.Path}
+	if b.Manifest != nil {
+		for _, path := range b.Manifest.files() {
+			if c.inDir(path) { // python3 is the system's affair
 				files = append(files, path)
 			}
 		}
 	}
 	for _, path := range files {
-		if err := h.checkFile(b.name, path); err != nil {
-			return final(err)
+		if err := c.checkFile(b.Name, path); err != nil {
+			return Final(err)
 		}
 	}
-	if b.kind == kindExec {
+	if b.Kind == KindExec {
 		var err error
-		if b.digest, b.sealed.exec, err = h.copies.adopt(b.path, h.cfg.Trust.digest); err == nil {
-			b.held = b.digest
+		if b.Digest, b.private, err = c.copies.adopt(b.Path, c.Trust.digest); err == nil {
+			b.Held = b.Digest
 		}
-		return final(err)
+		return Final(err)
 	}
 	// What runs is in the plugin directory, not a copy of it: a digest says what
 	// it was, and the directory must see to it that it stays so.
 	for _, path := range files {
-		if real, err := filepath.EvalSymlinks(path); err == nil && h.cfg.Trust.byDigest() {
-			if _, err := h.cfg.Trust.private(real); err != nil {
-				return final(err)
+		if real, err := filepath.EvalSymlinks(path); err == nil && c.Trust.byDigest() {
+			if _, err := c.Trust.private(real); err != nil {
+				return Final(err)
 			}
 		}
 	}
@@ -130,89 +131,88 @@ func (h *Host) readProgram(b *build) error {
 			continue // an argument that only looks like a file
 		}
 		if err != nil {
-			return final(fmt.Errorf("read the plugin: %w", err))
+			return Final(fmt.Errorf("read the plugin: %w", err))
 		}
 		sum, err := hashFile(f, all)
 		f.Close()
 		if err == nil {
-			err = h.cfg.Trust.digest(sum)
+			err = c.Trust.digest(sum)
 		}
 		if err != nil {
-			return final(fmt.Errorf("%s: %w", path, err))
+			return Final(fmt.Errorf("%s: %w", path, err))
 		}
 	}
-	b.digest = hex.EncodeToString(all.Sum(nil))
+	b.Digest = hex.EncodeToString(all.Sum(nil))
 	return nil
 }
 
-func (h *Host) inDir(path string) bool {
-	rel, err := filepath.Rel(h.dir, path)
+func (c *Catalog) inDir(path string) bool {
+	rel, err := filepath.Rel(c.Dir, path)
 	return err == nil && filepath.IsLocal(rel)
 }
 
-func (h *Host) checkFile(name, path string) error {
-	warning, err := h.cfg.Trust.file(path, h.dir)
+func (c *Catalog) checkFile(name, path string) error {
+	warning, err := c.Trust.file(path, c.Dir)
 	if warning != nil {
-		h.cfg.Log.Warn("plugin is not well protected; \"hookswitch run\" refuses it", "code", telemetry.CodePluginUnprotected, "plugin", name, "reason", warning)
+		c.Log.Warn("plugin is not well protected; \"hookswitch run\" refuses it", "code", telemetry.CodePluginUnprotected, "plugin", name, "reason", warning)
 	}
 	return err
 }
 
 // readSettings reads the settings, which are as much a part of a plugin as its
 // program.
-func (h *Host) readSettings(f found) ([]byte, error) {
-	f.sealed = nil
-	settings, err := h.settings(f)
+func (c *Catalog) readSettings(b *Build) error {
+	settings, err := b.ReadSettings()
 	if err != nil || len(settings) == 0 {
-		return nil, err
+		return err
 	}
-	path := h.configPath(f)
-	if _, err := os.Lstat(path); err != nil {
-		return settings, nil // they are in the manifest
+	path := b.SettingsPath()
+	if _, err := os.Lstat(path); err == nil { // else they are in the manifest
+		if _, err := c.Trust.private(path); err != nil {
+			return fmt.Errorf("read the settings: %w", err)
+		}
 	}
-	if _, err := h.cfg.Trust.private(path); err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
-	}
-	return bytes.Clone(settings), nil
+	sum := sha256.Sum256(settings)
+	b.Settings, b.SettingsDigest = settings, hex.EncodeToString(sum[:])
+	return nil
 }
 
 // keepSettings keeps a copy of the settings of a build, so that it can be started
 // again when the file has others that do not work. The copy is held until letGo
 // is called.
-func (h *Host) keepSettings(b *build) (letGo func(), err error) {
-	if b.kind != kindExec || len(b.sealed.settings) == 0 {
+func (c *Catalog) keepSettings(b *Build) (letGo func(), err error) {
+	if b.Kind != KindExec || len(b.Settings) == 0 {
 		return func() {}, nil
 	}
-	digest, err := h.copies.keep("settings.json", b.sealed.settings)
-	return func() { h.copies.letGo(digest) }, err
+	digest, err := c.copies.keep("settings.json", b.Settings)
+	return func() { c.copies.letGo(digest) }, err
 }
 
 // rollTo makes a build of the program that an operator has gone back to.
-func (h *Host) rollTo(b *build, digest string) error {
-	path, err := h.copies.find(digest)
+func (c *Catalog) rollTo(b *Build, digest string) error {
+	path, err := c.copies.find(digest)
 	if err != nil {
-		return final(fmt.Errorf("roll back: %w", err))
+		return Final(fmt.Errorf("roll back: %w", err))
 	}
-	if err := h.cfg.Trust.digest(digest); err != nil {
-		return final(fmt.Errorf("roll back: %w", err))
+	if err := c.Trust.digest(digest); err != nil {
+		return Final(fmt.Errorf("roll back: %w", err))
 	}
-	b.digest, b.sealed.exec, b.rollback = digest, path, true
+	b.Digest, b.private, b.Rollback = digest, path, true
 	return nil
 }
 
 // goodBuild returns what was last ready, program and settings.
-func (h *Host) goodBuild(f found, r buildRecord) (*build, error) {
-	b := &build{found: f, digest: r.Digest, settings: r.Settings}
-	b.sealed = new(sealed)
+func (c *Catalog) goodBuild(e Entry, r buildRecord) (*Build, error) {
+	b := &Build{Entry: e, Digest: r.Digest, SettingsDigest: r.Settings}
 	var err error
-	if b.sealed.exec, err = h.copies.find(r.Digest); err != nil {
+	if b.private, err = c.copies.find(r.Digest); err != nil {
 		return nil, err
 	}
-	if err := h.cfg.Trust.digest(r.Digest); err != nil {
+	if err := c.Trust.digest(r.Digest); err != nil {
 		return nil, err
 	}
 	if r.Settings != "" {
-		if b.sealed.settings, err = h.copies.read(r.Settings); err != nil {
+		if b.Settings, err = c.copies.read(r.Settings); err != nil {
 			return nil, err
 		}
 	}

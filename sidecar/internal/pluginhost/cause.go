@@ -46,8 +46,8 @@ func (c cause) handshake(err error) *Problem {
 
 // spawn explains why the system did not run the file.
 func (c cause) spawn(err error) *Problem {
-	if e, ok := errors.AsType[*spawnError](err); ok {
-		return e.problem
+	if e, ok := errors.AsType[*SpawnError](err); ok {
+		return e.Problem
 	}
 	return &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system does not run it: %v", err)}
 }
@@ -180,10 +180,10 @@ func (c cause) configure(err error, used, path string) *Problem {
 		return c.call(ProblemSettings, err)
 	}
 	p := &Problem{Kind: ProblemSettings, What: "it refuses its settings, " + used}
-	p.Fix = "mend " + quote(used)
+	p.Fix = "mend " + Quote(used)
 	if used == "" {
 		p.What = "it does not work without settings, and there is no " + filepath.Base(path) + " beside it"
-		p.Fix = "write " + quote(path) + ", or name another file with --settings"
+		p.Fix = "write " + Quote(path) + ", or name another file with --settings"
 	}
 	for _, e := range refused.errors {
 		p.Detail = append(p.Detail, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))

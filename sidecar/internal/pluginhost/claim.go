@@ -21,13 +21,13 @@ type claim struct {
 	settings string // digest, empty if there are none
 }
 
-func claimOf(b *build, about *pluginpb.DescribeResponse) claim {
+func claimOf(b *Build, about *pluginpb.DescribeResponse) claim {
 	a := proto.CloneOf(about)
-	if b.kind != kindExec || a.GetName() == b.name {
+	if b.Kind != KindExec || a.GetName() == b.Name {
 		a.Name = "" // it is the file's, by which copies differ
 	}
 	text, _ := proto.MarshalOptions{Deterministic: true}.Marshal(a) // of what was unmarshalled
-	return claim{digest: b.digest, about: string(text), settings: b.settings}
+	return claim{digest: b.Digest, about: string(text), settings: b.SettingsDigest}
 }
 
 // same reports whether two plugins are the same but for their settings.
@@ -41,7 +41,7 @@ const claimPoll = 10 * time.Millisecond
 // claim returns an error if another plugin is the same. When both are being
 // started it waits a moment for the one that comes first, so that it is the same
 // one after every start of the host.
-func (h *Host) claim(ctx context.Context, p *Plugin, b *build, about *pluginpb.DescribeResponse) error {
+func (h *Host) claim(ctx context.Context, p *Plugin, b *Build, about *pluginpb.DescribeResponse) error {
 	c := claimOf(b, about)
 	patience := time.NewTimer(h.cfg.StartTimeout / 4)
 	defer patience.Stop()
@@ -57,8 +57,8 @@ func (h *Host) claim(ctx context.Context, p *Plugin, b *build, about *pluginpb.D
 		}
 		h.mu.Unlock()
 		if rival != nil {
-			return final(fmt.Errorf("it is the same program as the plugin %s (%s), and would handle each event a second time: remove one of them, or give this one settings of its own in %s",
-				rival.file.name, rival.orders.get().file.path, h.configPath(b.found)))
+			return Final(fmt.Errorf("it is the same program as the plugin %s (%s), and would handle each event a second time: remove one of them, or give this one settings of its own in %s",
+				rival.file.Name, rival.orders.get().file.Path, b.SettingsPath()))
 		}
 		if !unsure || !waiting {
 			return nil
@@ -94,14 +94,14 @@ func (h *Host) rival(p *Plugin, c claim) (rival *Plugin, unsure bool) {
 // precedes reports which of two plugins that are the same is to run: one that
 // has run before, then the one with the shorter name.
 func (h *Host) precedes(q, p *Plugin) bool {
-	ranQ, ranP := len(h.registry.get(q.file.name).Versions) > 0, len(h.registry.get(p.file.name).Versions) > 0
+	ranQ, ranP := h.catalog.HasRun(q.file.Name), h.catalog.HasRun(p.file.Name)
 	if ranQ != ranP {
 		return ranQ
 	}
-	if a, b := len(q.file.name), len(p.file.name); a != b {
+	if a, b := len(q.file.Name), len(p.file.Name); a != b {
 		return a < b
 	}
-	return q.file.name < p.file.name
+	return q.file.Name < p.file.Name
 }
 
 // setClaim changes what a plugin claims. Those that were refused for what it

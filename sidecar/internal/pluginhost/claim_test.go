@@ -14,7 +14,7 @@ func TestRival(t *testing.T) {
 		return func(_ *Host, short, _ *Plugin) { short.setStatus(func(st *Status) { st.Digest = digest }) }
 	}
 	ran := func(p *Plugin) {
-		check(t, p.host.registry.update(p.file.name, func(r *pluginRecord) { r.Versions = []versionRecord{{}} }))
+		check(t, p.host.catalog.state.update(p.file.Name, func(r *pluginRecord) { r.Versions = []versionRecord{{}} }))
 	}
 	for _, tt := range []struct {
 		name   string

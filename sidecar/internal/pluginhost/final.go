@@ -6,23 +6,10 @@ import (
 	"syscall"
 )
 
-// finalError is an error that trying again cannot mend: the file, its settings
-// or what the operator allows has to change.
-type finalError struct{ error }
-
-func (e finalError) Unwrap() error { return e.error }
-
-func final(err error) error {
-	if err == nil || errors.Is(err, errChanging) {
-		return err
-	}
-	return finalError{err}
-}
-
 // isFinal reports whether an error stays the same however often the plugin is
 // started.
 func isFinal(err error) bool {
-	if _, ok := errors.AsType[finalError](err); ok {
+	if IsFinal(err) {
 		return true
 	}
 	if _, ok := errors.AsType[*refusal](err); ok {

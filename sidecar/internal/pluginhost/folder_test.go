@@ -55,24 +55,24 @@ func TestScan(t *testing.T) {
 		}
 	}
 	var names []string
-	for _, f := range list.plugins {
-		names = append(names, filepath.Base(f.path))
+	for _, f := range list.Plugins {
+		names = append(names, filepath.Base(f.Path))
 	}
 	compare("plugins", names, plugins)
-	bases := func(files []misfit) (names []string) {
+	bases := func(files []Misfit) (names []string) {
 		for _, m := range files {
-			names = append(names, filepath.Base(m.path))
+			names = append(names, filepath.Base(m.Path))
 		}
 		return names
 	}
-	compare("left", bases(list.left), left)
-	compare("misfits", bases(list.misfits), misfits)
+	compare("left", bases(list.Left), left)
+	compare("misfits", bases(list.Misfits), misfits)
 	for _, name := range debug {
 		log.wait(t, 1, "DEBUG", "/"+name+" reason=")
 	}
-	for _, m := range list.misfits {
+	for _, m := range list.Misfits {
 		want := "rename it, or take away its executable bit (chmod -x)"
-		switch filepath.Base(m.path) {
+		switch filepath.Base(m.Path) {
 		case "optouts~":
 			want = "a copy that an editor has left: remove it"
 		case "b":
@@ -80,12 +80,12 @@ func TestScan(t *testing.T) {
 		case "x y.plugin.json":
 			want = "rename it"
 		}
-		if !strings.Contains(m.reason, want) {
+		if !strings.Contains(m.Reason, want) {
 			t.Errorf("%v: want %q", m, want)
 		}
 	}
-	if list, err = scan(dir, map[string]string{"b": filepath.Join(dir, "b")}, slog.New(log)); err != nil || !slices.Contains(bases(list.misfits), "hookswitch-plugin-b") {
-		t.Errorf("the file that was there before is not preferred: %v, %v", list.misfits, err)
+	if list, err = scan(dir, map[string]string{"b": filepath.Join(dir, "b")}, slog.New(log)); err != nil || !slices.Contains(bases(list.Misfits), "hookswitch-plugin-b") {
+		t.Errorf("the file that was there before is not preferred: %v, %v", list.Misfits, err)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	putProgram(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
 	again, err := New(s.cfg)
 	check(t, err)
-	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 || again.Plugins()[0].file.path != filepath.Join(s.dir, "good") {
+	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 || again.Plugins()[0].file.Path != filepath.Join(s.dir, "good") {
 		t.Errorf("after a restart: %+v", st)
 	}
 	var said []string
@@ -186,7 +186,7 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 					putProgram(t, filepath.Join(dir, name))
 					return
 				}
-				check(t, os.WriteFile(filepath.Join(dir, name+manifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))
+				check(t, os.WriteFile(filepath.Join(dir, name+ManifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))
 			}
 			s := newSetup(t, func(c *Config) {
 				c.Watch = true
@@ -217,7 +217,7 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 			if err := s.SetEnabled(t.Context(), "twin-copy", true); err == nil || !strings.Contains(err.Error(), "it is the same program as the plugin twin (") {
 				t.Errorf("enabled again: %v", err)
 			}
-			suffix := map[string]string{"jsonl": manifestSuffix}[kind]
+			suffix := map[string]string{"jsonl": ManifestSuffix}[kind]
 			check(t, os.Remove(filepath.Join(s.dir, "twin"+suffix)))
 			awaitStatus(t, s.plugin(t, "twin-copy"), "the copy, alone", ready)
 		})
@@ -299,7 +299,7 @@ func TestBrakeIsTold(t *testing.T) {
 		return w.found(p.file, now)
 	}
 	change := func() time.Duration {
-		check(t, os.Chtimes(p.file.path, now, now))
+		check(t, os.Chtimes(p.file.Path, now, now))
 		look()
 		return look()
 	}
@@ -354,10 +354,10 @@ func TestCancelledStartClaimsNothing(t *testing.T) {
 		current *running
 		want    claim
 	}{{"beside one that runs", current, runs}, {"alone", nil, claim{}}} {
-		proc, err := startProcess(t.Context(), s.Host, current.build.found, p.log)
+		proc, err := startProcess(t.Context(), s.Host, current.build, p.log)
 		check(t, err)
 		next := *current.build
-		next.settings = "others"
+		next.SettingsDigest = "others"
 		check(t, s.claim(t.Context(), p, &next, proc.about))
 		late := order{gen: p.orders.get().gen - 1}
 		(&supervisor{h: s.Host, p: p, log: p.log, current: tt.current}).started(late, outcome{build: &next, proc: proc})

@@ -24,9 +24,9 @@ import (
 // go-plugin does the handshake and no more. Its client would open streams for
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
-func startExec(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
-	r := h.newRunner(f.program(), environ(h.cfg.Environ, h.cfg.Env), log)
-	r.args[0] = f.path // as people know it; some programs look at what they are called
+func startExec(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *process, err error) {
+	r := h.newRunner(b.Program(), environ(h.cfg.Environ, h.cfg.Env), log)
+	r.args[0] = b.Path // as people know it; some programs look at what they are called
 	p := newProcess(h, r)
 	defer func() {
 		if err != nil {
@@ -46,7 +46,7 @@ func startExec(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *proc
 	if p.conn, err = dial(addr.Network(), addr.String(), insecure.NewCredentials()); err != nil {
 		return nil, err
 	}
-	if err := p.introduce(ctx, h, f); err != nil {
+	if err := p.introduce(ctx, h, b); err != nil {
 		return nil, p.callError(ctx, err)
 	}
 	p.readStdio()

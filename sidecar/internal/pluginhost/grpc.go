@@ -21,23 +21,19 @@ import (
 
 // introduce makes the calls that come before the first event, and opens the way
 // by which events go.
-func (p *process) introduce(ctx context.Context, h *Host, f found) error {
-	if err := p.meet(ctx, h, f); err != nil {
+func (p *process) introduce(ctx context.Context, h *Host, b *Build) error {
+	if err := p.meet(ctx, h, b); err != nil {
 		return err
 	}
 	return p.open(ctx)
 }
 
 // meet asks the plugin what it is, and gives it its settings.
-func (p *process) meet(ctx context.Context, h *Host, f found) error {
+func (p *process) meet(ctx context.Context, h *Host, b *Build) error {
 	if err := p.describe(ctx); err != nil {
 		return err
 	}
-	settings, err := h.settings(f)
-	if err != nil {
-		return err
-	}
-	return p.configure(ctx, f.name, settings)
+	return p.configure(ctx, b.Name, b.Settings)
 }
 
 // describe asks the plugin what it is, and checks what it says.
@@ -47,7 +43,7 @@ func (p *process) describe(ctx context.Context) error {
 		return fmt.Errorf("describe: %w", err)
 	}
 	if err := checkPatterns(about.GetPatterns()); err != nil {
-		return final(fmt.Errorf("describe: %w", err))
+		return Final(fmt.Errorf("describe: %w", err))
 	}
 	p.about = about
 	return nil

@@ -24,7 +24,6 @@ package pluginhost
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -144,13 +143,11 @@ func (c Config) withDefaults() Config {
 // Host runs the plugins of a directory. Its methods are safe for concurrent
 // use.
 type Host struct {
-	cfg      Config
-	dir      string // Config.Dir, absolute
-	limits   limits
-	res      resources
-	runPath  string // of the run directory, checked
-	copies   copies
-	registry *registry
+	cfg     Config
+	catalog *Catalog
+	limits  limits
+	res     resources
+	runPath string // of the run directory, checked
 
 	stopping chan struct{} // closed by stop
 	stop     func()
@@ -160,8 +157,8 @@ type Host struct {
 	run      *runDir   // set by the first Start
 	started  bool      // Start has been called
 	startErr error     // what the first Start returned
-	misfits  []misfit  // of the plugin directory
-	left     []misfit
+	misfits  []Misfit  // of the plugin directory
+	left     []Misfit
 	known    map[string]*sighting
 	firsts   sync.WaitGroup // plugins whose first start is not decided
 	wait     sync.WaitGroup // supervisors, the watcher and removals; not added to after stop
@@ -170,71 +167,55 @@ type Host struct {
 // New looks for plugins. It starts none of them and changes nothing on disk. It
 // returns an error when the directory or the configuration cannot work.
 func New(cfg Config) (*Host, error) {
-	if cfg.StateDir != "" { // plugins are started from copies in it, and work elsewhere
-		abs, err := filepath.Abs(cfg.StateDir)
-		if err != nil {
-			return nil, fmt.Errorf("pluginhost: find the directory for private copies: %w", err)
-		}
-		cfg.StateDir = abs
-	}
-	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{}),
-		copies: newCopies(cfg.StateDir), known: make(map[string]*sighting)}
+	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{}), known: make(map[string]*sighting)}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })
-	if err := h.check(); err != nil {
-		return nil, fmt.Errorf("pluginhost: %w", err)
-	}
-	list, err := scan(h.dir, nil, h.cfg.Log)
+	list, err := h.look()
 	if err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
-	if len(list.plugins) == 0 && (!cfg.Watch || h.dir == "") {
-		h.registry = new(registry)
-		h.note(list)
-		return h, nil
-	}
-	if h.runPath, err = checkRunDir(cfg.RunDir); err != nil {
-		return nil, fmt.Errorf("pluginhost: %w", err)
-	}
-	if cfg.StateDir == "" {
-		return nil, errors.New("pluginhost: no directory for private copies of plugins: set StateDir")
-	}
-	if h.registry, err = openRegistry(cfg.StateDir); err != nil {
-		return nil, fmt.Errorf("pluginhost: %w", err)
-	}
-	if len(list.misfits) > 0 { // of two files for one plugin the one goes on that ran before
-		if list, err = scan(h.dir, h.registry.files(h.dir), h.cfg.Log); err != nil {
-			return nil, fmt.Errorf("pluginhost: %w", err)
-		}
-	}
 	h.note(list)
+	if h.runPath == "" {
+		return h, nil // there are no plugins, and there will be none
+	}
 	if h.res, err = cfg.resources(); err != nil {
 		return nil, &UserError{err}
 	}
-	h.copies.shared = h.res.account != nil
-	for _, f := range list.plugins {
+	if h.res.account != nil {
+		h.catalog.Share()
+	}
+	for _, f := range list.Plugins {
 		if err := h.res.permit(f); err != nil {
 			return nil, &UserError{err}
 		}
 		p := newPlugin(h, f)
 		h.plugins = append(h.plugins, p)
-		h.known[f.name] = &sighting{plugin: p, taken: h.stamp(f)}
+		h.known[f.Name] = &sighting{plugin: p, taken: h.catalog.Stamp(f)}
 	}
 	return h, nil
 }
 
-func (h *Host) check() (err error) {
+// look checks the configuration and looks at the plugin directory. It leaves
+// runPath empty if there are no plugins, and will be none.
+func (h *Host) look() (list Listing, err error) {
 	if err := CheckEnv(h.cfg.Env); err != nil {
-		return err
+		return list, err
 	}
-	if err := h.cfg.Trust.check(); err != nil {
-		return err
+	if h.catalog, err = NewCatalog(h.cfg.Dir, h.cfg.StateDir, h.cfg.Trust, h.cfg.Log); err != nil {
+		return list, err
 	}
-	if h.cfg.Dir != "" {
-		if h.dir, err = filepath.Abs(h.cfg.Dir); err != nil {
-			return fmt.Errorf("find the plugin directory: %w", err)
-		}
+	if list, err = h.catalog.Scan(nil); err != nil || len(list.Plugins) == 0 && (!h.cfg.Watch || h.cfg.Dir == "") {
+		return list, err
 	}
-	return nil
+	if h.runPath, err = checkRunDir(h.cfg.RunDir); err != nil {
+		return list, err
+	}
+	if err := h.catalog.Open(); err != nil {
+		return list, err
+	}
+	if len(list.Misfits) > 0 { // of two files for one plugin the one goes on that ran before
+		return h.catalog.Scan(h.catalog.LastFiles())
+	}
+	return list, nil
 }
 
 // Plugins returns all plugins, sorted by the names of their files. The slice
@@ -256,26 +237,26 @@ func (h *Host) Status() []Status {
 		list = append(list, p.Status())
 	}
 	for _, m := range misfits {
-		list = append(list, Status{Name: filepath.Base(m.path), File: m.path, Misfit: true, State: StateFailed, Enabled: true, LastError: m.reason})
+		list = append(list, Status{Name: filepath.Base(m.Path), File: m.Path, Misfit: true, State: StateFailed, Enabled: true, LastError: m.Reason})
 	}
 	slices.SortStableFunc(list, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
 // note takes note of the files that are not plugins, and logs what is new.
-func (h *Host) note(l listing) {
+func (h *Host) note(l Listing) {
 	h.mu.Lock()
 	misfits, left := h.misfits, h.left
-	h.misfits, h.left = l.misfits, l.left
+	h.misfits, h.left = l.Misfits, l.Left
 	h.mu.Unlock()
-	for _, m := range l.misfits {
+	for _, m := range l.Misfits {
 		if !slices.Contains(misfits, m) {
-			h.cfg.Log.Error("a file of the plugin directory cannot be a plugin; the others run", "code", telemetry.CodePluginDirectory, "file", m.path, "error", m.reason)
+			h.cfg.Log.Error("a file of the plugin directory cannot be a plugin; the others run", "code", telemetry.CodePluginDirectory, "file", m.Path, "error", m.Reason)
 		}
 	}
-	for _, m := range l.left {
+	for _, m := range l.Left {
 		if !slices.Contains(left, m) {
-			h.cfg.Log.Info("an executable of the plugin directory is passed over", "file", m.path, "reason", m.reason)
+			h.cfg.Log.Info("an executable of the plugin directory is passed over", "file", m.Path, "reason", m.Reason)
 		}
 	}
 }
@@ -331,7 +312,7 @@ func (h *Host) startAll() error {
 }
 
 func (h *Host) open() (err error) {
-	if err := h.copies.prepare(); err != nil {
+	if err := h.catalog.Prepare(); err != nil {
 		return err
 	}
 	if err := h.res.account.own(h.cfg.WorkDir); err != nil {
@@ -389,29 +370,29 @@ func (h *Host) isStopping() bool {
 
 // welcome starts a plugin that has come while the host runs. It returns nil if
 // it may not.
-func (h *Host) welcome(f found) *Plugin {
+func (h *Host) welcome(f Entry) *Plugin {
 	p := newPlugin(h, f)
 	if h.cfg.OnAdd != nil {
 		if err := h.cfg.OnAdd(p); err != nil {
-			h.cfg.Log.Error("a new plugin cannot be used", "code", telemetry.CodePluginDirectory, "plugin", f.name, "file", f.path, "error", err)
+			h.cfg.Log.Error("a new plugin cannot be used", "code", telemetry.CodePluginDirectory, "plugin", f.Name, "file", f.Path, "error", err)
 			return nil
 		}
 	}
-	h.cfg.Log.Info("plugin found", "plugin", f.name, "file", f.path)
+	h.cfg.Log.Info("plugin found", "plugin", f.Name, "file", f.Path)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isStopping() {
 		return nil
 	}
 	h.plugins = append(slices.Clone(h.plugins), p)
-	slices.SortFunc(h.plugins, func(a, b *Plugin) int { return strings.Compare(a.file.path, b.file.path) })
+	slices.SortFunc(h.plugins, func(a, b *Plugin) int { return strings.Compare(a.file.Path, b.file.Path) })
 	h.supervise(p, func() {}) // Start does not wait for it
 	return p
 }
 
 // dismiss stops a plugin whose file has gone, and forgets it.
 func (h *Host) dismiss(p *Plugin) {
-	h.cfg.Log.Info("the plugin's file is gone: it is stopped", "plugin", p.file.name, "file", p.file.path)
+	h.cfg.Log.Info("the plugin's file is gone: it is stopped", "plugin", p.file.Name, "file", p.file.Path)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.plugins = slices.DeleteFunc(slices.Clone(h.plugins), func(q *Plugin) bool { return p == q })
@@ -426,22 +407,13 @@ func (h *Host) dismiss(p *Plugin) {
 		p.remove()
 		<-p.ended
 		h.mu.Lock()
-		back := slices.ContainsFunc(h.plugins, func(q *Plugin) bool { return q.file.name == p.file.name })
+		back := slices.ContainsFunc(h.plugins, func(q *Plugin) bool { return q.file.Name == p.file.Name })
 		h.mu.Unlock()
 		if back {
 			return
 		}
-		err := h.registry.forget(p.file.name)
-		if err = errors.Join(err, h.copies.sweep(h.registry.needed)); err != nil {
-			h.cfg.Log.Warn("a plugin that is gone is not forgotten", "code", telemetry.CodePluginUnremembered, "plugin", p.file.name, "error", err)
+		if err := h.catalog.Forget(p.file.Name); err != nil {
+			h.cfg.Log.Warn("a plugin that is gone is not forgotten", "code", telemetry.CodePluginUnremembered, "plugin", p.file.Name, "error", err)
 		}
 	})
-}
-
-// configPath returns where the settings of a plugin would be.
-func (h *Host) configPath(f found) string {
-	if f.settings != "" {
-		return f.settings
-	}
-	return filepath.Join(filepath.Dir(f.path), f.name+".json")
 }

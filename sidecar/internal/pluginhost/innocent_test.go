@@ -174,7 +174,7 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 // The schedule decides about an event with which the connection to a server broke
 // again and again: others may use it.
 func TestConnectionThatBreaks(t *testing.T) {
-	k := kinds[slices.IndexFunc(kinds, func(k kindStart) bool { return k.kind == kindRemote })].start(t, nil,
+	k := kinds[slices.IndexFunc(kinds, func(k kindStart) bool { return k.kind == KindRemote })].start(t, nil,
 		func(l *limits) { l.backoffBase = 10 * time.Millisecond })
 	for attempts := range 4 {
 		got := make(chan delivery.Attempt)

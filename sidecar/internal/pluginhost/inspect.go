@@ -16,15 +16,15 @@ import (
 // more than 256 bytes of a script's first line.
 const headSize = 4 << 10
 
-// inspect looks at a file without running it, and returns why it cannot be a
+// Inspect looks at a file without running it, and returns why it cannot be a
 // plugin. What the system says about another processor or system comes as
 // foreign, which is a reason only if it does not run: machines can be told to
 // run the programs of others. environ is that of the plugin.
-func inspect(path string, environ []string) (bad, foreign *Problem) {
+func Inspect(path string, environ []string) (bad, foreign *Problem) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return missing(path), nil
+		return Missing(path), nil
 	case err != nil:
 		return &Problem{Kind: ProblemHost, What: err.Error()}, nil
 	case info.IsDir():
@@ -40,7 +40,7 @@ func inspect(path string, environ []string) (bad, foreign *Problem) {
 	if err != nil {
 		fix := ""
 		if errors.Is(err, fs.ErrPermission) {
-			fix = "chmod u+rx " + quote(path)
+			fix = "chmod u+rx " + Quote(path)
 		}
 		return &Problem{Kind: ProblemMode, What: "it cannot be read: " + err.Error(), Fix: fix}, nil
 	}
@@ -48,21 +48,21 @@ func inspect(path string, environ []string) (bad, foreign *Problem) {
 		return bad, foreign // an executable bit would not help
 	}
 	if info.Mode().Perm()&0o111 == 0 {
-		return &Problem{Kind: ProblemMode, Fix: "chmod +x " + quote(path),
+		return &Problem{Kind: ProblemMode, Fix: "chmod +x " + Quote(path),
 			What: fmt.Sprintf("it is not executable (mode %#o), so the sidecar passes it over", info.Mode().Perm())}, nil
 	}
 	if bad == nil {
-		bad = nameProblem(path, false)
+		bad = NameProblem(path, false)
 	}
 	return bad, foreign
 }
 
-// missing tells a file that is not there from a link that leads nowhere, and
+// Missing tells a file that is not there from a link that leads nowhere, and
 // says what there is instead.
-func missing(path string) *Problem {
+func Missing(path string) *Problem {
 	if to, err := os.Readlink(path); err == nil {
 		return &Problem{Kind: ProblemMissing, What: fmt.Sprintf("it is a link to %s, which does not exist", to),
-			Fix: "ln -sf FILE " + quote(path)}
+			Fix: "ln -sf FILE " + Quote(path)}
 	}
 	p := &Problem{Kind: ProblemMissing, What: "there is no such file"}
 	entries, err := os.ReadDir(filepath.Dir(path))
@@ -83,19 +83,29 @@ func missing(path string) *Problem {
 	return p
 }
 
-// nameProblem says why the host would not load a plugin of this name. A name by
+// NameProblem says why the host would not load a plugin of this name. A name by
 // which it would only be passed over is a warning, not a problem: see
-// passedOver.
-func nameProblem(path string, ofManifest bool) *Problem {
-	if !ofManifest && strings.Contains(filepath.Base(path), ".") && manifestName.MatchString(pluginName(path)) {
+// PassedOver.
+func NameProblem(path string, ofManifest bool) *Problem {
+	if !ofManifest && strings.Contains(filepath.Base(path), ".") && manifestName.MatchString(NameOf(path)) {
 		return nil
 	}
-	text := badName(pluginName(path), ofManifest)
+	text := badName(NameOf(path), ofManifest)
 	if text == "" {
 		return nil
 	}
 	what, fix, _ := strings.Cut(text, ": ")
 	return &Problem{Kind: ProblemName, What: what, Fix: fix}
+}
+
+// PassedOver says why the host would not look at a file of the plugin directory, or
+// returns "".
+func PassedOver(path string) string {
+	why := notPlugin(path)
+	if why == "" && !programName.MatchString(NameOf(path)) {
+		why = "with a dot"
+	}
+	return why
 }
 
 func readHead(path string) ([]byte, error) {
@@ -119,7 +129,7 @@ func inspectFormat(path string, head []byte, size int64, environ []string) (bad,
 		return inspectScript(path, head, environ), nil
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
 		return &Problem{Kind: ProblemFormat, What: "it begins with a byte order mark, so the system does not see the #! behind it",
-			Fix: `sed -i '1s/^\xef\xbb\xbf//' ` + quote(path)}, nil
+			Fix: `sed -i '1s/^\xef\xbb\xbf//' ` + Quote(path)}, nil
 	case !bytes.ContainsRune(head, 0):
 		return &Problem{Kind: ProblemFormat, What: "it is a text file that does not begin with #!, so the system does not know what runs it",
 			Fix: "begin it with a line such as #!" + interpreterFor(path)}, nil
@@ -144,7 +154,7 @@ func inspectScript(path string, head []byte, environ []string) *Problem {
 	}
 	if bytes.HasSuffix(line, []byte("\r")) {
 		return &Problem{Kind: ProblemInterpreter, What: "its lines end as on Windows, so the system looks for an interpreter whose name ends in a carriage return",
-			Fix: `sed -i 's/\r$//' ` + quote(path)}
+			Fix: `sed -i 's/\r$//' ` + Quote(path)}
 	}
 	words := strings.Fields(string(line))
 	if len(words) == 0 {
@@ -194,14 +204,4 @@ func variable(environ []string, name string) string {
 		}
 	}
 	return ""
-}
-
-// quote makes a path safe to be typed into a shell.
-func quote(path string) string {
-	if strings.IndexFunc(path, func(r rune) bool {
-		return !strings.ContainsRune("/._-+:@%", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	}) < 0 {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -21,8 +21,8 @@ import (
 const jsonlCookie = "hookswitch.jsonl.v1"
 
 // startJSONL starts a command and sees it through until it can take events.
-func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
-	p, err := runJSONL(ctx, h, f, log)
+func startJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*process, error) {
+	p, err := runJSONL(ctx, h, b, log)
 	if err != nil {
 		return nil, err
 	}
@@ -35,17 +35,17 @@ func startJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (*proce
 }
 
 // runJSONL starts a command and gives it its settings.
-func runJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
+func runJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *process, err error) {
 	env := append(environ(h.cfg.Environ, h.cfg.Env), cookieKey+"="+jsonlCookie,
 		// Or each answer waits in the program's memory until there are 8 KiB.
 		"PYTHONUNBUFFERED=1")
-	path, err := findProgram(f.manifest.Command[0], env)
+	path, err := findProgram(b.Manifest.Command[0], env)
 	if err != nil {
 		return nil, err
 	}
 	r := h.newRunner(path, env, log)
-	r.args = f.manifest.Command
-	lines := link.NewLines(r, f.manifest.MaxInFlight)
+	r.args = b.Manifest.Command
+	lines := link.NewLines(r, b.Manifest.MaxInFlight)
 	r.readOut = func(stdout *os.File) { lines.Read(stdout) }
 	p := newProcess(h, r)
 	defer func() {
@@ -61,12 +61,12 @@ func runJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *proce
 		r.cut() // who writes to it would wait for a process that escaped the group
 	})
 	defer unwatch()
-	if err := h.configureLines(ctx, r, lines, f); err != nil {
+	if err := h.configureLines(ctx, r, lines, b); err != nil {
 		return nil, err
 	}
 	about := lines.Hello()
 	p.about = &pluginpb.DescribeResponse{
-		Name: f.name, Version: about.Version, Language: about.Language, Sdk: string(kindJSONL), Patterns: f.manifest.Events,
+		Name: b.Name, Version: about.Version, Language: about.Language, Sdk: string(KindJSONL), Patterns: b.Manifest.Events,
 	}
 	p.lines = lines
 	return p, nil
@@ -74,15 +74,11 @@ func runJSONL(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *proce
 
 // configureLines gives a program that reads lines its settings or, if there are
 // none, waits until it has settled.
-func (h *Host) configureLines(ctx context.Context, r *runner, lines *link.Lines, f found) error {
-	settings, err := h.settings(f)
-	if err != nil {
-		return err
-	}
-	if len(settings) == 0 {
+func (h *Host) configureLines(ctx context.Context, r *runner, lines *link.Lines, b *Build) error {
+	if len(b.Settings) == 0 {
 		return r.explain(ctx, lines.Settle(ctx, h.limits.settle))
 	}
-	line, err := link.ConfigureLine(f.name, settings)
+	line, err := link.ConfigureLine(b.Name, b.Settings)
 	if err != nil {
 		return err
 	}

@@ -51,9 +51,9 @@ func (c Config) resources() (resources, error) {
 }
 
 // permit returns an error if a plugin would run as root and must not.
-func (r resources) permit(f found) error {
-	if r.noRoot && f.kind != kindRemote {
-		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: set HOOKSWITCH_PLUGIN_USER to a user that owns nothing else, or to root to allow it", f.name)
+func (r resources) permit(f Entry) error {
+	if r.noRoot && f.Kind != KindRemote {
+		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: set HOOKSWITCH_PLUGIN_USER to a user that owns nothing else, or to root to allow it", f.Name)
 	}
 	return nil
 }

@@ -16,27 +16,21 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
-// kind is how a plugin is hosted. The contract is the same for all of them.
-type kind string
+// ManifestSuffix ends the names of the files that are manifests.
+const ManifestSuffix = ".plugin.json"
 
 const (
-	kindExec   kind = "exec"   // an executable that speaks gRPC, found by its mode
-	kindJSONL  kind = "jsonl"  // a command that reads and writes JSON lines
-	kindRemote kind = "remote" // a server that runs elsewhere
-)
-
-const (
-	manifestSuffix = ".plugin.json"
-	manifestMax    = 1 << 20 // bytes of the file, settings included
+	manifestMax = 1 << 20 // bytes of the file, settings included
+	patternsMax = 1000    // event types that a plugin may ask for
 )
 
 // inFlightMax is the most events at once of which plugins/PROTOCOL.md speaks.
 const inFlightMax = 1024
 
-// manifest declares a plugin that is not an executable by itself: the content
+// Manifest declares a plugin that is not an executable by itself: the content
 // of NAME.plugin.json. plugins/PROTOCOL.md has it for authors.
-type manifest struct {
-	Protocol    kind            `json:"protocol"`
+type Manifest struct {
+	Protocol    Kind            `json:"protocol"`
 	Settings    json.RawMessage `json:"settings"`
 	MaxInFlight int             `json:"max_in_flight"`
 
@@ -52,14 +46,14 @@ type manifest struct {
 }
 
 // keysOf are the keys that a protocol has, besides those of all.
-var keysOf = map[kind][]string{
-	kindJSONL:  {"command", "events"},
-	kindRemote: {"address", "tls", "ca_file", "token_file"},
+var keysOf = map[Kind][]string{
+	KindJSONL:  {"command", "events"},
+	KindRemote: {"address", "tls", "ca_file", "token_file"},
 }
 
-// readManifest reads a manifest and checks it. Its errors name the file and the
+// ReadManifest reads a manifest and checks it. Its errors name the file and the
 // key. What may be relative in it is made absolute by the directory it is in.
-func readManifest(path string) (*manifest, error) {
+func ReadManifest(path string) (*Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the manifest: %w", err)
@@ -72,7 +66,7 @@ func readManifest(path string) (*manifest, error) {
 	if len(text) > manifestMax {
 		return nil, fmt.Errorf("manifest %s has more than %d bytes", path, manifestMax)
 	}
-	m := new(manifest)
+	m := new(Manifest)
 	if err := m.parse(text); err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", path, err)
 	}
@@ -81,7 +75,7 @@ func readManifest(path string) (*manifest, error) {
 }
 
 // parse reads key by key, so that every error can say which.
-func (m *manifest) parse(text []byte) error {
+func (m *Manifest) parse(text []byte) error {
 	var keys map[string]json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if err := dec.Decode(&keys); err != nil {
@@ -114,20 +108,20 @@ func (m *manifest) parse(text []byte) error {
 	return m.check()
 }
 
-func (m *manifest) check() error {
+func (m *Manifest) check() error {
 	if s := bytes.TrimSpace(m.Settings); len(s) > 0 && s[0] != '{' {
 		return errors.New(`key "settings": must be an object`)
 	}
 	if m.MaxInFlight < 0 || m.MaxInFlight > inFlightMax {
 		return fmt.Errorf(`key "max_in_flight": must be 1 to %d`, inFlightMax)
 	}
-	if m.Protocol == kindJSONL {
+	if m.Protocol == KindJSONL {
 		return m.checkJSONL()
 	}
 	return m.checkRemote()
 }
 
-func (m *manifest) checkJSONL() error {
+func (m *Manifest) checkJSONL() error {
 	if len(m.Command) == 0 || m.Command[0] == "" {
 		return errors.New(`key "command": must be a list of the program and its arguments, such as ["python3", "optout.py"]`)
 	}
@@ -145,7 +139,7 @@ func (m *manifest) checkJSONL() error {
 	return nil
 }
 
-func (m *manifest) checkRemote() error {
+func (m *Manifest) checkRemote() error {
 	switch path, unix := strings.CutPrefix(m.Address, "unix:"); {
 	case m.Address == "":
 		return errors.New(`key "address": is missing: give HOST:PORT or unix:/PATH`)
@@ -177,10 +171,16 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
+// InClear reports whether events would travel over a network without TLS.
+func (m *Manifest) InClear() bool {
+	host, _, err := net.SplitHostPort(m.Address)
+	return err == nil && !m.TLS && !strings.HasPrefix(m.Address, "unix:") && !isLoopback(host)
+}
+
 // resolve makes paths absolute: those of files that are named, and in a
 // command whatever names a file in the directory. A program that is not there
 // is looked for in PATH when it is started.
-func (m *manifest) resolve(dir string) {
+func (m *Manifest) resolve(dir string) {
 	for _, path := range []*string{&m.CAFile, &m.TokenFile} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
@@ -199,7 +199,7 @@ func (m *manifest) resolve(dir string) {
 
 // files returns the files beside the manifest that make up the plugin, as far as
 // can be known: those of a changed plugin change.
-func (m *manifest) files() []string {
+func (m *Manifest) files() []string {
 	var files []string
 	for _, arg := range m.Command {
 		if filepath.IsAbs(arg) {

@@ -22,27 +22,27 @@ func TestManifest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read := func(text string) (*manifest, error) {
+	read := func(text string) (*Manifest, error) {
 		path := filepath.Join(dir, "crm.plugin.json")
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return readManifest(path)
+		return ReadManifest(path)
 	}
 	good := []struct {
 		name, text string
-		want       *manifest
+		want       *Manifest
 	}{
 		{"a command, made absolute where it names files of the directory",
 			`{"protocol":"jsonl","command":["python3","-u","optout.py","lib/words.txt","lib","../x","/etc"],"events":["message.*","*"],"max_in_flight":16,"settings":{"a":1}}`,
-			&manifest{Protocol: kindJSONL, Events: []string{"message.*", "*"}, MaxInFlight: 16, Settings: []byte(`{"a":1}`),
+			&Manifest{Protocol: KindJSONL, Events: []string{"message.*", "*"}, MaxInFlight: 16, Settings: []byte(`{"a":1}`),
 				Command: []string{"python3", "-u", filepath.Join(dir, "optout.py"), filepath.Join(dir, "lib/words.txt"), "lib", "../x", "/etc"}}},
 		{"a server", `{"protocol":"remote","address":"crm.internal:7000","tls":true,"ca_file":"ca.pem","token_file":"/run/token"}`,
-			&manifest{Protocol: kindRemote, Address: "crm.internal:7000", TLS: true, CAFile: filepath.Join(dir, "ca.pem"), TokenFile: "/run/token"}},
+			&Manifest{Protocol: KindRemote, Address: "crm.internal:7000", TLS: true, CAFile: filepath.Join(dir, "ca.pem"), TokenFile: "/run/token"}},
 		{"a socket, with a token that stays on the machine", `{"protocol":"remote","address":"unix:/run/crm.sock","token_file":"t"}`,
-			&manifest{Protocol: kindRemote, Address: "unix:/run/crm.sock", TokenFile: filepath.Join(dir, "t")}},
+			&Manifest{Protocol: KindRemote, Address: "unix:/run/crm.sock", TokenFile: filepath.Join(dir, "t")}},
 		{"a token on loopback", `{"protocol":"remote","address":"[::1]:1","token_file":"/t"}`,
-			&manifest{Protocol: kindRemote, Address: "[::1]:1", TokenFile: "/t"}},
+			&Manifest{Protocol: KindRemote, Address: "[::1]:1", TokenFile: "/t"}},
 	}
 	for _, tt := range good {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,9 +110,9 @@ func TestScanFindsManifests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, f := range list.plugins {
-		line := f.name + " " + string(f.kind)
-		if f.err != nil {
+	for _, f := range list.Plugins {
+		line := f.Name + " " + string(f.Kind)
+		if f.Err != nil {
 			line += "refused"
 		}
 		got = append(got, line)

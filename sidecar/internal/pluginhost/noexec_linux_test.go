@@ -43,7 +43,7 @@ func TestEdgeNoexec(t *testing.T) {
 	// same trouble there.
 	putProgram(t, filepath.Join(data, "lines"))
 	writeManifest(t, &Config{Dir: data}, "there", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
-	if p := probe(t, filepath.Join(data, "there"+manifestSuffix), probeConfig()).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "elsewhere") {
+	if p := probe(t, filepath.Join(data, "there"+ManifestSuffix), probeConfig()).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "elsewhere") {
 		t.Errorf("of a manifest plugins check says %+v", p)
 	}
 }

@@ -13,13 +13,10 @@ import (
 // ErrNoPlugin is returned when there is no plugin of the name that was given.
 var ErrNoPlugin = errors.New("pluginhost: there is no such plugin")
 
-// ErrNoVersion is returned by Rollback when there is nothing to go back to.
-var ErrNoVersion = errors.New("pluginhost: there is no older program to go back to")
-
 // plugin returns a plugin by its name or that of its target.
 func (h *Host) plugin(name string) (*Plugin, error) {
 	for _, p := range h.Plugins() {
-		if p.file.name == name || p.Name() == name {
+		if p.file.Name == name || p.Name() == name {
 			return p, nil
 		}
 	}
@@ -34,13 +31,13 @@ func (h *Host) Reload(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	list, err := scan(h.dir, map[string]string{p.file.name: p.orders.get().file.path}, h.cfg.Log)
+	list, err := h.catalog.Scan(map[string]string{p.file.Name: p.orders.get().file.Path})
 	if err != nil {
 		return fmt.Errorf("pluginhost: %w", err)
 	}
 	file := p.file
-	if i := slices.IndexFunc(list.plugins, func(f found) bool { return f.name == p.file.name }); i >= 0 {
-		file = list.plugins[i]
+	if i := slices.IndexFunc(list.Plugins, func(f Entry) bool { return f.Name == p.file.Name }); i >= 0 {
+		file = list.Plugins[i]
 	}
 	return p.order(ctx, func(o *order) { o.file, o.force = file, true })
 }
@@ -52,7 +49,7 @@ func (h *Host) SetEnabled(ctx context.Context, name string, enabled bool) error 
 	if err != nil {
 		return err
 	}
-	if err := h.registry.update(p.file.name, func(r *pluginRecord) { r.Disabled = !enabled }); err != nil {
+	if err := h.catalog.Disable(p.file.Name, !enabled); err != nil {
 		return fmt.Errorf("pluginhost: %w", err)
 	}
 	return p.order(ctx, func(o *order) { o.enabled = enabled })
@@ -66,23 +63,7 @@ func (h *Host) Rollback(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if p.file.kind != kindExec {
-		return fmt.Errorf("%w: only of executables copies are kept: put the files back", ErrNoVersion)
-	}
-	rec := h.registry.get(p.file.name)
-	to, ok := rec.before(p.Status().Digest)
-	if !ok {
-		return ErrNoVersion
-	}
-	file, _, err := h.copies.adopt(p.orders.get().file.path, func(string) error { return nil })
-	if err != nil {
-		return fmt.Errorf("pluginhost: roll back: %w", err)
-	}
-	defer h.copies.letGo(file)
-	err = h.registry.update(p.file.name, func(r *pluginRecord) {
-		r.Rollback, r.Failed = &rollbackRecord{To: to.Digest, From: file}, nil
-	})
-	if err != nil {
+	if err := h.catalog.RollBack(p.orders.get().file, p.Status().Digest); err != nil {
 		return fmt.Errorf("pluginhost: %w", err)
 	}
 	return p.order(ctx, func(o *order) { o.force, o.rollback = true, true })

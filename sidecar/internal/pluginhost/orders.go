@@ -8,7 +8,7 @@ import (
 // order is what a plugin should be.
 type order struct {
 	gen     int   // counts the orders
-	file    found // what is in the plugin directory
+	file    Entry // what is in the plugin directory
 	enabled bool
 	force   bool // start a new process even if it would be the same, and try again what failed
 

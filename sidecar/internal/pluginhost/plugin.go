@@ -26,7 +26,7 @@ var ErrStopped = errors.New("pluginhost: stopped")
 // is safe for concurrent use.
 type Plugin struct {
 	host *Host
-	file found // as it was found first; name and path do not change
+	file Entry // as it was found first; name and path do not change
 	log  *slog.Logger
 	ring *logRing
 
@@ -53,7 +53,7 @@ type Plugin struct {
 	status   Status
 }
 
-func newPlugin(h *Host, f found) *Plugin {
+func newPlugin(h *Host, f Entry) *Plugin {
 	p := &Plugin{
 		host:     h,
 		file:     f,
@@ -63,12 +63,12 @@ func newPlugin(h *Host, f found) *Plugin {
 		draining: make(chan struct{}),
 		changed:  make(chan struct{}),
 	}
-	p.log = slog.New(ringHandler{Handler: h.cfg.Log.Handler(), ring: p.ring}).With("plugin", f.name)
+	p.log = slog.New(ringHandler{Handler: h.cfg.Log.Handler(), ring: p.ring}).With("plugin", f.Name)
 	p.drain = sync.OnceFunc(func() { close(p.draining) })
 	p.remove = sync.OnceFunc(func() { close(p.removed) })
-	enabled := !h.registry.get(f.name).Disabled
+	enabled := !h.catalog.Disabled(f.Name)
 	p.orders = newOrders(order{file: f, enabled: enabled})
-	p.status = Status{Name: f.name, File: f.path, Enabled: enabled, State: StateVerifying, Since: time.Now()}
+	p.status = Status{Name: f.Name, File: f.Path, Enabled: enabled, State: StateVerifying, Since: time.Now()}
 	return p
 }
 
@@ -77,7 +77,7 @@ func newPlugin(h *Host, f found) *Plugin {
 func (p *Plugin) Drain() { p.drain() }
 
 // Name returns the name of the target, such as "plugin:archive".
-func (p *Plugin) Name() string { return delivery.Plugin.Target(p.file.name) }
+func (p *Plugin) Name() string { return delivery.Plugin.Target(p.file.Name) }
 
 // Patterns returns the event types that the plugin has declared, or nil until
 // it has been described for the first time.
@@ -131,7 +131,7 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 		if !unproven {
 			proc.tried.Store(true)
 		}
-		a, how := proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.file.name, Traceparent: telemetry.Traceparent(ctx),
+		a, how := proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.file.Name, Traceparent: telemetry.Traceparent(ctx),
 			Crashes: crashes, Timeout: timeout, Grace: p.host.limits.grace})
 		ended()
 		p.isolation.leave()

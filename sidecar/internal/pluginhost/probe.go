@@ -4,11 +4,8 @@ package pluginhost
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -88,7 +85,7 @@ type Probe struct {
 	Report Report
 
 	cfg     ProbeConfig
-	found   found // by a manifest
+	entry   Entry // by a manifest
 	host    *Host // never started: it has what starts a plugin
 	proc    *process
 	witness *witness
@@ -117,7 +114,7 @@ func startProbe(ctx context.Context, path string, cfg ProbeConfig, until stage) 
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Probe{cfg: cfg, until: until, Report: Report{File: path, Name: strings.TrimPrefix(filepath.Base(path), filePrefix)}}
+	p := &Probe{cfg: cfg, until: until, Report: Report{File: path, Name: NameOf(path)}}
 	p.Report.Problem = p.start(ctx, path)
 	p.Report.OK = p.Report.Problem == nil
 	return p
@@ -135,10 +132,10 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 	if err != nil {
 		return hostProblem(err)
 	}
-	f := found{name: p.Report.Name, path: abs, kind: kindExec, settings: p.cfg.Settings}
+	f := Entry{Name: p.Report.Name, Path: abs, Kind: KindExec}
 	if p.cfg.Settings != "" {
-		if f.settings, err = filepath.Abs(p.cfg.Settings); err == nil {
-			_, err = os.Stat(f.settings) // it was asked for, so it must be there
+		if f.SettingsFile, err = filepath.Abs(p.cfg.Settings); err == nil {
+			_, err = os.Stat(f.SettingsFile) // it was asked for, so it must be there
 		}
 		if err != nil {
 			return &Problem{Kind: ProblemSettings, What: "its settings cannot be read: " + err.Error()}
@@ -154,7 +151,7 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 		run:    &runDir{path: p.lab.run},
 	}
 	begin := p.startExec
-	if strings.HasSuffix(path, manifestSuffix) {
+	if strings.HasSuffix(path, ManifestSuffix) {
 		begin = p.startManifest
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.StartTimeout, errTooSlow)
@@ -173,21 +170,23 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 
 // startExec takes the steps of a host's startExec, and says of each why it
 // failed. path is the file as it was named.
-func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
+func (p *Probe) startExec(ctx context.Context, path string, f Entry) *Problem {
 	env := environ(p.cfg.Environ, p.cfg.Env)
-	bad, _ := inspect(path, env) // what is foreign may run all the same
+	bad, _ := Inspect(path, env) // what is foreign may run all the same
 	if bad != nil {
 		return bad
 	}
-	if distrust := p.distrust(f.path); distrust != nil {
+	if distrust := p.distrust(f.Path); distrust != nil {
 		return distrust
 	}
-	if noexec := noexecCopies(p.cfg.StateDir); noexec != nil {
+	if noexec := NoexecCopies(p.cfg.StateDir); noexec != nil {
 		return noexec
 	}
-	p.Report.Warnings = append(p.Report.Warnings, passedOver(path)...)
+	if why := PassedOver(path); why != "" {
+		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would pass it over: its name is "+why)
+	}
 	begun := time.Now()
-	r := newRunner(f.path, p.lab.work, env, slog.New(p.witness))
+	r := newRunner(f.Path, p.lab.work, env, slog.New(p.witness))
 	p.witness.runner = r
 	p.proc = newProcess(p.host, r)
 	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
@@ -216,8 +215,8 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 	if problem != nil {
 		return problem
 	}
-	if err := p.proc.configure(ctx, f.name, settings); err != nil {
-		return c.configure(err, p.Report.Settings, p.host.configPath(f))
+	if err := p.proc.configure(ctx, f.Name, settings); err != nil {
+		return c.configure(err, p.Report.Settings, f.SettingsPath())
 	}
 	if p.until == untilConfigured {
 		return nil
@@ -231,19 +230,11 @@ func (p *Probe) startExec(ctx context.Context, path string, f found) *Problem {
 // distrust says why a host would not run the file, or warns that it would not if
 // the file stayed where it is.
 func (p *Probe) distrust(path string) *Problem {
-	t, inside := &p.cfg.Trust, false
+	inside := false
 	if dir, err := filepath.Abs(p.cfg.Dir); err == nil && p.cfg.Dir != "" {
 		inside = filepath.Dir(path) == dir
 	}
-	var warning, err error
-	if real, linkErr := filepath.EvalSymlinks(path); inside || linkErr != nil {
-		warning, err = t.file(path, filepath.Dir(path))
-	} else if t.Mode == "" || t.Mode == TrustDir {
-		warning, err = t.private(real)
-	}
-	if err == nil && t.Mode != "" && t.Mode != TrustDir {
-		err = t.listed(path)
-	}
+	warning, err := p.cfg.Trust.Examine(path, inside)
 	switch {
 	case err == nil && warning != nil:
 		p.Report.Warnings = append(p.Report.Warnings, warning.Error())
@@ -259,57 +250,42 @@ func (p *Probe) distrust(path string) *Problem {
 	return nil
 }
 
-// listed checks a file's content against the list of trusted programs.
-func (t *Trust) listed(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return err
-	}
-	return t.digest(hex.EncodeToString(h.Sum(nil)))
-}
-
 // startManifest starts what a manifest declares.
-func (p *Probe) startManifest(ctx context.Context, path string, f found) *Problem {
-	f.name = strings.TrimSuffix(f.name, manifestSuffix)
-	p.Report.Name = f.name
+func (p *Probe) startManifest(ctx context.Context, path string, f Entry) *Problem {
 	if _, err := os.Stat(path); err != nil {
-		return missing(path)
+		return Missing(path)
 	}
-	if bad := nameProblem(path, true); bad != nil {
+	if bad := NameProblem(path, true); bad != nil {
 		return bad
 	}
-	m, err := readManifest(f.path)
+	m, err := ReadManifest(f.Path)
 	if err != nil {
-		return &Problem{Kind: ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.path+": "), Fix: "mend " + quote(path)}
+		return &Problem{Kind: ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "mend " + Quote(path)}
 	}
-	f.kind, f.manifest = m.Protocol, m
-	if _, problem := p.settings(f); problem != nil {
+	f.Kind, f.Manifest = m.Protocol, m
+	settings, problem := p.settings(f)
+	if problem != nil {
 		return problem
 	}
-	p.found = f
+	p.entry = f
 	begin := startProcess
 	switch {
 	case p.until == untilReady:
-	case f.kind == kindJSONL:
+	case f.Kind == KindJSONL:
 		begin = runJSONL
 	default:
 		begin = meetRemote
 	}
-	p.proc, err = begin(ctx, p.host, f, slog.New(p.witness))
+	p.proc, err = begin(ctx, p.host, &Build{Entry: f, Settings: settings}, slog.New(p.witness))
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*spawnError](err); ok {
-		return e.problem
+	if e, ok := errors.AsType[*SpawnError](err); ok {
+		return e.Problem
 	}
-	problem := &Problem{Kind: ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.kind, err)}
+	problem = &Problem{Kind: ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.Kind, err)}
 	if _, ok := errors.AsType[*refusal](err); ok {
-		return cause{}.configure(err, p.Report.Settings, p.host.configPath(f))
+		return cause{}.configure(err, p.Report.Settings, f.SettingsPath())
 	}
 	if problem.Detail, _ = p.witness.lastWords(); problem.Detail != nil {
 		problem.Fix = cause{cfg: p.cfg}.missingVariable(strings.Join(problem.Detail, "\n"))
@@ -334,30 +310,18 @@ func (p *Probe) describe(about *pluginpb.DescribeResponse) {
 }
 
 // settings reads the plugin's settings, and notes where they are from.
-func (p *Probe) settings(f found) ([]byte, *Problem) {
-	settings, err := p.host.settings(f)
+func (p *Probe) settings(f Entry) ([]byte, *Problem) {
+	settings, err := f.ReadSettings()
 	if err != nil {
 		return nil, &Problem{Kind: ProblemSettings, What: err.Error()}
 	}
 	if settings != nil {
-		p.Report.Settings = p.host.configPath(f)
-		if f.settings == "" && f.manifest != nil && f.manifest.Settings != nil {
-			p.Report.Settings = f.path
+		p.Report.Settings = f.SettingsPath()
+		if f.SettingsFile == "" && f.Manifest != nil && f.Manifest.Settings != nil {
+			p.Report.Settings = f.Path
 		}
 	}
 	return settings, nil
-}
-
-// passedOver warns of names that the host does not look at.
-func passedOver(path string) []string {
-	why := notPlugin(path)
-	if why == "" && !programName.MatchString(pluginName(path)) {
-		why = "with a dot"
-	}
-	if why != "" {
-		return []string{fmt.Sprintf("in a plugin directory the sidecar would pass it over: its name is %s", why)}
-	}
-	return nil
 }
 
 // Deliver delivers an event to the plugin and returns what came of it. The

@@ -193,7 +193,7 @@ func TestProbeForeignBinaries(t *testing.T) {
 	}
 	// Its headers are read before it runs, so only they are of FreeBSD.
 	path := probeFile(t, "bsd", patched(system, uint16(elf.ELFOSABI_FREEBSD)), 0o700)
-	if _, foreign := inspect(path, nil); foreign == nil || !strings.Contains(foreign.What, "built for freebsd/") {
+	if _, foreign := Inspect(path, nil); foreign == nil || !strings.Contains(foreign.What, "built for freebsd/") {
 		t.Errorf("bsd: %+v", foreign)
 	}
 }

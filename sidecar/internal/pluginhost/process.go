@@ -6,8 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -30,8 +28,6 @@ const (
 	cookieValue     = "hookswitch.plugin.v1"
 	protocolVersion = 1
 	messageMax      = 16 << 20 // bytes of one gRPC message
-	configMax       = 1 << 20  // bytes of a plugin's settings
-	patternsMax     = 1000
 )
 
 // process is one running plugin, described and configured, and the link to it.
@@ -83,61 +79,24 @@ func (h *Host) newRunner(path string, env []string, log *slog.Logger) *runner {
 
 // startProcess starts a plugin and sees it through until it can take events,
 // or ctx ends. Of a process that failed nothing is left.
-func startProcess(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
-	if err := h.res.permit(f); err != nil {
+func startProcess(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*process, error) {
+	if err := h.res.permit(b.Entry); err != nil {
 		return nil, err
 	}
 	start := startExec
-	switch f.kind {
-	case kindJSONL:
+	switch b.Kind {
+	case KindJSONL:
 		start = startJSONL
-	case kindRemote:
+	case KindRemote:
 		start = startRemote
 	}
-	p, err := start(ctx, h, f, log)
+	p, err := start(ctx, h, b, log)
 	if err == nil && p.run != nil {
 		// Again: a Go program raises its limit of files as it begins, and may
 		// have read the old one.
 		p.run.res.limit(p.pidNumber(), log)
 	}
 	return p, err
-}
-
-// settings returns the settings of a plugin, or nil if there are none: those
-// in its manifest, or the file beside it.
-func (h *Host) settings(f found) ([]byte, error) {
-	if f.sealed != nil {
-		return f.sealed.settings, nil
-	}
-	path := h.configPath(f)
-	settings, err := readSettings(path)
-	if err != nil || f.settings != "" || f.manifest == nil || f.manifest.Settings == nil {
-		return settings, err
-	}
-	if settings != nil {
-		return nil, fmt.Errorf("settings of the plugin are in %s and in %s: remove one", f.path, path)
-	}
-	return f.manifest.Settings, nil
-}
-
-// readSettings returns the content of a plugin's settings file, or nil if
-// there is none. Only the plugin knows what it means.
-func readSettings(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > configMax {
-		return nil, fmt.Errorf("read the settings: %s is not a file of at most %d bytes", path, configMax)
-	}
-	settings, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
-	}
-	return settings, nil
 }
 
 // stop ends the process in good order, and with force where it does not

@@ -130,7 +130,7 @@ func TestTenSwapsUnderLoad(t *testing.T) {
 			kept++
 		}
 	}
-	if rec := r.registry.get("good"); len(rec.Versions) != versionsKept || rec.Versions[2].Digest != st.Digest {
+	if rec := r.catalog.state.get("good"); len(rec.Versions) != versionsKept || rec.Versions[2].Digest != st.Digest {
 		t.Errorf("kept %+v, %d copies", rec.Versions, kept)
 	}
 }

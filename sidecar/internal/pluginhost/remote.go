@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 
@@ -28,38 +27,38 @@ const tokenMax = 16 << 10
 // loss of the connection for the death of a process: it connects again, with
 // the same pauses, and events that had no answer come again. Certificates and
 // token are read anew each time, as they are rotated.
-func startRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (*process, error) {
-	p, err := meetRemote(ctx, h, f, log)
+func startRemote(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*process, error) {
+	p, err := meetRemote(ctx, h, b, log)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.open(ctx); err != nil {
 		err = p.callError(ctx, err)
 		p.kill()
-		return nil, fmt.Errorf("remote plugin at %s: %w", f.manifest.Address, err)
+		return nil, fmt.Errorf("remote plugin at %s: %w", b.Manifest.Address, err)
 	}
-	if limit := f.manifest.MaxInFlight; limit > 0 {
+	if limit := b.Manifest.MaxInFlight; limit > 0 {
 		p.link.Cap(limit)
 	}
 	return p, nil
 }
 
 // meetRemote connects to a server and gives it its settings.
-func meetRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *process, err error) {
-	m := f.manifest
+func meetRemote(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *process, err error) {
+	m := b.Manifest
 	network, address := "tcp", m.Address
 	if path, ok := strings.CutPrefix(m.Address, "unix:"); ok {
 		network, address = "unix", path
 	}
-	creds, err := m.transport()
+	creds, err := transport(m)
 	if err != nil {
 		return nil, err
 	}
-	token, err := m.token()
+	token, err := readToken(m)
 	if err != nil {
 		return nil, err
 	}
-	if host, _, err := net.SplitHostPort(address); network == "tcp" && err == nil && !m.TLS && !isLoopback(host) {
+	if m.InClear() {
 		log.Warn(`events travel to a remote plugin in the clear: add "tls": true to its manifest`, "code", telemetry.CodePluginInClear, "address", m.Address)
 	}
 	var opts []grpc.DialOption
@@ -76,14 +75,14 @@ func meetRemote(ctx context.Context, h *Host, f found, log *slog.Logger) (_ *pro
 	if p.conn, err = dial(network, address, creds, opts...); err != nil {
 		return nil, err
 	}
-	if err := p.meet(ctx, h, f); err != nil {
+	if err := p.meet(ctx, h, b); err != nil {
 		return nil, p.callError(ctx, err)
 	}
 	return p, nil
 }
 
 // transport returns how the connection is protected.
-func (m *manifest) transport() (credentials.TransportCredentials, error) {
+func transport(m *Manifest) (credentials.TransportCredentials, error) {
 	if !m.TLS {
 		return insecure.NewCredentials(), nil
 	}
@@ -104,8 +103,8 @@ func (m *manifest) transport() (credentials.TransportCredentials, error) {
 // bearer is a token, sent with every call.
 type bearer string
 
-// token reads the token, if there is to be one. Its errors do not repeat it.
-func (m *manifest) token() (bearer, error) {
+// readToken reads the token, if there is to be one. Its errors do not repeat it.
+func readToken(m *Manifest) (bearer, error) {
 	if m.TokenFile == "" {
 		return "", nil
 	}

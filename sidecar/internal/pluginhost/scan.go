@@ -26,56 +26,26 @@ var (
 	manifestName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 )
 
-// found is a plugin in the plugin directory: an executable, or a manifest.
-type found struct {
-	name string // of the plugin
-	path string // of the file, absolute
-	kind kind
-
-	manifest *manifest // of those that have one
-	settings string    // file with settings that count in place of all others; usually empty
-	// err says why the plugin cannot run until its file changes. The others
-	// are not affected.
-	err error
-
-	sealed *sealed // nil while only the directory has been looked at
-}
-
-// sealed is what was taken from the directory when a plugin was checked, so that
-// what starts is what was checked.
-type sealed struct {
-	exec     string // the private copy of an executable; empty for other kinds
-	settings []byte
-}
-
-// program returns the path of what is executed.
-func (f *found) program() string {
-	if f.sealed != nil && f.sealed.exec != "" {
-		return f.sealed.exec
-	}
-	return f.path
-}
-
-// misfit is a file of the plugin directory that looks like a plugin and cannot
+// Misfit is a file of the plugin directory that looks like a plugin and cannot
 // be one. The others are not affected.
-type misfit struct {
-	path   string
-	reason string // with what to do, at the end
+type Misfit struct {
+	Path   string
+	Reason string // with what to do, at the end
 }
 
-func (m misfit) String() string { return m.path + ": " + m.reason }
+func (m Misfit) String() string { return m.Path + ": " + m.Reason }
 
-// listing is what there is in a plugin directory.
-type listing struct {
-	plugins []found  // by the names of their files
-	misfits []misfit // likewise
-	left    []misfit // what somebody has left beside plugins, and nobody misses
+// Listing is what there is in a plugin directory.
+type Listing struct {
+	Plugins []Entry  // by the names of their files
+	Misfits []Misfit // likewise
+	Left    []Misfit // what somebody has left beside plugins, and nobody misses
 }
 
 // scan lists the plugins of dir. A directory that does not exist has none. Files
 // that are no plugins are passed over. Of two files for one plugin the one in
 // prefer, by the plugin's name, is it, or else the one with the prefix.
-func scan(dir string, prefer map[string]string, log *slog.Logger) (l listing, err error) {
+func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, err error) {
 	if dir == "" {
 		return l, nil
 	}
@@ -91,12 +61,12 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l listing, er
 		return l, fmt.Errorf("read the plugin directory: %w", err)
 	}
 	manifests, parts := scanManifests(dir, entries)
-	byName := make(map[string]int) // plugin name → index in l.plugins
+	byName := make(map[string]int) // plugin name → index in l.Plugins
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		f, ok := manifests[path]
 		if !ok {
-			f = found{kind: kindExec}
+			f = Entry{Kind: KindExec}
 			why := notPlugin(path)
 			switch {
 			case why != "":
@@ -110,25 +80,25 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l listing, er
 				continue
 			}
 		}
-		f.name, f.path = pluginName(path), path
+		f.Name, f.Path = NameOf(path), path
 		if why := leftBehind(path); !ok && why != "" {
-			l.left = append(l.left, misfit{path, why})
+			l.Left = append(l.Left, Misfit{path, why})
 			continue
 		}
-		if why := badName(f.name, ok); why != "" {
-			l.misfits = append(l.misfits, misfit{path, why})
+		if why := badName(f.Name, ok); why != "" {
+			l.Misfits = append(l.Misfits, Misfit{path, why})
 			continue
 		}
-		if i, twice := byName[f.name]; twice {
-			other := l.plugins[i]
-			if prefer[f.name] == path || prefer[f.name] != other.path && strings.HasPrefix(entry.Name(), filePrefix) {
-				l.plugins[i], path, other = f, other.path, f
+		if i, twice := byName[f.Name]; twice {
+			other := l.Plugins[i]
+			if prefer[f.Name] == path || prefer[f.Name] != other.Path && strings.HasPrefix(entry.Name(), filePrefix) {
+				l.Plugins[i], path, other = f, other.Path, f
 			}
-			l.misfits = append(l.misfits, misfit{path, fmt.Sprintf("it is a second plugin %s, which is there as %s: rename or remove one", f.name, other.path)})
+			l.Misfits = append(l.Misfits, Misfit{path, fmt.Sprintf("it is a second plugin %s, which is there as %s: rename or remove one", f.Name, other.Path)})
 			continue
 		}
-		byName[f.name] = len(l.plugins)
-		l.plugins = append(l.plugins, f)
+		byName[f.Name] = len(l.Plugins)
+		l.Plugins = append(l.Plugins, f)
 	}
 	return l, nil
 }
@@ -137,15 +107,15 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l listing, er
 // other plugins run. What keeps the directory from being read is not told.
 func CheckDir(dir string) (problems []string) {
 	l, _ := scan(dir, nil, slog.New(slog.DiscardHandler)) // a start says it
-	for _, m := range l.misfits {
+	for _, m := range l.Misfits {
 		problems = append(problems, m.String())
 	}
 	return problems
 }
 
-// pluginName returns the name of the plugin of a file.
-func pluginName(path string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), filePrefix), manifestSuffix)
+// NameOf returns the name of the plugin of a file.
+func NameOf(path string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), filePrefix), ManifestSuffix)
 }
 
 // badName says why a plugin cannot have a name, and what to do.
@@ -186,19 +156,19 @@ func leftBehind(path string) string {
 // scanManifests reads the manifests among the entries, by path, and lists the
 // files that their commands name: a script may be executable without being a
 // plugin by itself.
-func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]found, parts []string) {
-	manifests = make(map[string]found)
+func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]Entry, parts []string) {
+	manifests = make(map[string]Entry)
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") || !strings.HasSuffix(entry.Name(), manifestSuffix) {
+		if strings.HasPrefix(entry.Name(), ".") || !strings.HasSuffix(entry.Name(), ManifestSuffix) {
 			continue
 		}
 		path := filepath.Join(dir, entry.Name())
-		m, err := readManifest(path)
+		m, err := ReadManifest(path)
 		if err != nil {
-			manifests[path] = found{err: err}
+			manifests[path] = Entry{Err: err}
 			continue
 		}
-		manifests[path] = found{kind: m.Protocol, manifest: m}
+		manifests[path] = Entry{Kind: m.Protocol, Manifest: m}
 		parts = append(parts, m.files()...)
 	}
 	return manifests, parts
@@ -230,10 +200,10 @@ func notPlugin(path string) string {
 func List(dir string) (map[string][]string, error) {
 	list, err := scan(dir, nil, slog.New(slog.DiscardHandler))
 	plugins := make(map[string][]string)
-	for _, f := range list.plugins {
-		plugins[f.name] = nil
-		if f.manifest != nil {
-			plugins[f.name] = f.manifest.Events
+	for _, f := range list.Plugins {
+		plugins[f.Name] = nil
+		if f.Manifest != nil {
+			plugins[f.Name] = f.Manifest.Events
 		}
 	}
 	return plugins, err

@@ -44,7 +44,7 @@ type supervisor struct {
 // running is a process that takes events, until it is retired.
 type running struct {
 	*process
-	build *build
+	build *Build
 	began time.Time // as ready
 
 	retire  chan struct{} // closed once: drain and stop it
@@ -60,7 +60,7 @@ type startup struct {
 
 // outcome is how a startup ended.
 type outcome struct {
-	build *build // as far as it is known
+	build *Build // as far as it is known
 	proc  *process
 	same  bool // what the order wants runs already
 	err   error
@@ -76,7 +76,7 @@ func (p *Plugin) supervise(first func()) {
 
 func (s *supervisor) loop() {
 	defer s.p.setStatus(func(st *Status) { st.State, st.PID, st.Up = StateStopped, 0, time.Time{} })
-	defer func() { s.h.copies.letGo(s.tried) }()
+	defer func() { s.h.catalog.Release(s.tried) }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stopping, removed := s.h.stopping, s.p.removed
@@ -172,10 +172,14 @@ func (s *supervisor) begin(o order) {
 // shown that it can take events.
 func (s *supervisor) start(ctx context.Context, o order, current *running) (out outcome) {
 	again := o.force && !s.p.orders.isDecided(o.gen)
-	out.build, out.err = s.h.makeBuild(o.file, again)
+	if err := s.h.res.permit(o.file); err != nil && o.file.Err == nil {
+		out.build, out.err = &Build{Entry: o.file}, Final(err)
+		return out
+	}
+	out.build, out.err = s.h.catalog.Build(o.file, again)
 	if out.err != nil && current == nil && !again {
-		if b, ok := s.h.fallback(o.file, out.err); ok {
-			b.held = out.build.held
+		if b, ok := s.h.catalog.Fallback(o.file); ok {
+			b.Held = out.build.Held
 			out.build, out.err = b, nil
 		}
 	}
@@ -183,19 +187,19 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 		out.err = cmp.Or(out.err, ctx.Err())
 		return out
 	}
-	if current != nil && !again && current.build.record() == out.build.record() {
+	if current != nil && !again && current.build.Same(out.build) {
 		out.same = true
 		return out
 	}
 	if current == nil {
-		s.p.setStatus(func(st *Status) { st.State, st.Digest = StateStarting, out.build.digest })
-	} else if out.build.note == "" {
-		s.log.Info("plugin has changed: the new one is started beside the old", "digest", short(out.build.digest))
+		s.p.setStatus(func(st *Status) { st.State, st.Digest = StateStarting, out.build.Digest })
+	} else if !out.build.StandIn {
+		s.log.Info("plugin has changed: the new one is started beside the old", "digest", short(out.build.Digest))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.h.cfg.StartTimeout,
 		fmt.Errorf("plugin was not ready within %v", s.h.cfg.StartTimeout))
 	defer cancel()
-	proc, err := startProcess(ctx, s.h, out.build.found, s.log)
+	proc, err := startProcess(ctx, s.h, out.build, s.log)
 	if err != nil {
 		out.err = fmt.Errorf("start: %w", err)
 		return out
@@ -234,7 +238,7 @@ func (s *supervisor) started(o order, out outcome) {
 	switch {
 	case out.same:
 		// What runs may have ended meanwhile; then it is started again, as planned.
-		s.p.setStatus(func(st *Status) { st.File, st.Update = out.build.path, s.standing(out.build) })
+		s.p.setStatus(func(st *Status) { st.File, st.Update = out.build.Path, s.standing(out.build) })
 		s.rememberFile(out.build)
 		s.p.orders.decided(o.gen, nil)
 	case out.err == nil:
@@ -260,12 +264,10 @@ func (s *supervisor) halting() bool {
 
 // standing returns the update that did not come up, if the build is what runs
 // in its place.
-func (s *supervisor) standing(b *build) *Update {
-	if b.note == "" {
-		return nil
-	}
-	if failed := s.h.registry.get(s.p.file.name).Failed; failed != nil {
-		return &Update{Digest: failed.Digest, Reason: failed.Reason, At: failed.At}
+func (s *supervisor) standing(b *Build) *Update {
+	if failed, ok := s.h.catalog.Failure(s.p.file.Name); ok && b.StandIn {
+		u := Update(failed)
+		return &u
 	}
 	return nil
 }
@@ -283,16 +285,16 @@ func (s *supervisor) takeOver(o order, out outcome) {
 	s.p.mu.Unlock()
 	s.p.setStatus(func(st *Status) {
 		st.State, st.PID, st.Up = StateReady, out.proc.pidNumber(), time.Now()
-		st.File = out.build.path
+		st.File = out.build.Path
 		st.Version, st.SDK = out.proc.about.GetVersion(), out.proc.about.GetSdk()
-		st.Digest, st.Rollback = out.build.digest, out.build.rollback
+		st.Digest, st.Rollback = out.build.Digest, out.build.Rollback
 		st.Update = s.standing(out.build)
 		if old != nil {
 			st.Reloads++
 		}
 	})
 	s.log.Info("plugin is ready", "pid", out.proc.pidNumber(), "version", out.proc.about.GetVersion(),
-		"sdk", out.proc.about.GetSdk(), "patterns", patterns, "digest", short(out.build.digest))
+		"sdk", out.proc.about.GetSdk(), "patterns", patterns, "digest", short(out.build.Digest))
 	if !known && s.h.cfg.OnDescribe != nil {
 		s.h.cfg.OnDescribe(s.p.Name(), slices.Clone(patterns))
 	}
@@ -325,7 +327,7 @@ func (s *supervisor) ended(r *running, reason error) {
 }
 
 // fell decides what follows when there is no process because of err.
-func (s *supervisor) fell(b *build, err error) {
+func (s *supervisor) fell(b *Build, err error) {
 	l := s.h.limits
 	now := time.Now()
 	s.crashes = append(slices.DeleteFunc(s.crashes, func(at time.Time) bool { return now.Sub(at) > l.crashWindow }), now)
@@ -343,8 +345,8 @@ func (s *supervisor) fell(b *build, err error) {
 		st.State, st.PID, st.Up = state, 0, time.Time{}
 		st.LastError, st.LastErrorAt = err.Error(), now
 		st.Restarts++
-		if b != nil && b.digest != "" {
-			st.Digest = b.digest
+		if b != nil && b.Digest != "" {
+			st.Digest = b.Digest
 		}
 	})
 	s.log.Error("plugin is down", "code", telemetry.CodePluginDown, "state", state, "error", err, "restart_in", wait)

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,7 +93,7 @@ func (t *Trust) file(path, root string) (warning, err error) {
 	if realRoot, err := filepath.EvalSymlinks(root); err == nil {
 		if rel, err := filepath.Rel(realRoot, real); err != nil || !filepath.IsLocal(rel) {
 			return nil, fmt.Errorf("%s is a link to %s, which is outside of the plugin directory: copy the file, for example by: install -m 755 %s %s",
-				path, real, shellQuote(real), shellQuote(path))
+				path, real, Quote(real), Quote(path))
 		}
 	}
 	return t.private(real)
@@ -115,7 +116,7 @@ func (t *Trust) private(path string) (warning, err error) {
 			return nil, t.strangers(at, err)
 		}
 		if owner != 0 && owner != me {
-			return nil, fmt.Errorf("%s belongs to user %d, who could replace the plugin: chown %d %s", at, owner, me, shellQuote(at))
+			return nil, fmt.Errorf("%s belongs to user %d, who could replace the plugin: chown %d %s", at, owner, me, Quote(at))
 		}
 		perm := info.Mode().Perm()
 		// Entries of a sticky directory can be replaced by their owner only,
@@ -125,9 +126,9 @@ func (t *Trust) private(path string) (warning, err error) {
 		}
 		switch {
 		case perm&0o002 != 0:
-			return nil, fmt.Errorf("%s may be written to by everybody (mode %#o), who could replace the plugin: chmod go-w %s", at, info.Mode().Perm(), shellQuote(at))
+			return nil, fmt.Errorf("%s may be written to by everybody (mode %#o), who could replace the plugin: chmod go-w %s", at, info.Mode().Perm(), Quote(at))
 		case perm&0o020 != 0:
-			err := fmt.Errorf("%s may be written to by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.Gid, info.Mode().Perm(), shellQuote(at))
+			err := fmt.Errorf("%s may be written to by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.Gid, info.Mode().Perm(), Quote(at))
 			if !t.GroupWrite {
 				return nil, err
 			}
@@ -137,6 +138,34 @@ func (t *Trust) private(path string) (warning, err error) {
 			return warning, nil
 		}
 	}
+}
+
+// Examine checks a file as if it were to run. inside says that it is in the plugin
+// directory. Elsewhere links may lead anywhere.
+func (t *Trust) Examine(path string, inside bool) (warning, err error) {
+	if real, linkErr := filepath.EvalSymlinks(path); inside || linkErr != nil {
+		warning, err = t.file(path, filepath.Dir(path))
+	} else if !t.byDigest() {
+		warning, err = t.private(real)
+	}
+	if err == nil && t.byDigest() {
+		err = t.listed(path)
+	}
+	return warning, err
+}
+
+// listed checks a file's content against the list of trusted programs.
+func (t *Trust) listed(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	digest, err := hashFile(f, io.Discard)
+	if err != nil {
+		return err
+	}
+	return t.digest(digest)
 }
 
 // digest checks the content of a program.
@@ -190,7 +219,7 @@ func (t *Trust) signed(sums []byte) error {
 	}
 	if !ed25519.Verify(t.Key, sums, sig) {
 		return fmt.Errorf("%s.sig does not sign %s with the key of HOOKSWITCH_PLUGIN_SIGN_KEY: sign it again: openssl pkeyutl -sign -rawin -inkey KEY.pem -in %s -out %s.sig",
-			t.Sums, t.Sums, shellQuote(t.Sums), shellQuote(t.Sums))
+			t.Sums, t.Sums, Quote(t.Sums), Quote(t.Sums))
 	}
 	return nil
 }
@@ -246,10 +275,12 @@ func ParseSignKey(text string) (ed25519.PublicKey, error) {
 	return public, nil
 }
 
-// shellQuote writes a path for the shell.
-func shellQuote(path string) string {
-	if regexp.MustCompile(`^[A-Za-z0-9_./+@%:,=-]+$`).MatchString(path) {
+// Quote writes a path for the shell.
+func Quote(path string) string {
+	if plainPath.MatchString(path) {
 		return path
 	}
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
+
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9_./+@%:,=-]+$`)

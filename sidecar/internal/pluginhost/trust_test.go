@@ -105,7 +105,7 @@ func TestManifestNeedsAPrivateDirectory(t *testing.T) {
 		writeManifest(t, c, "lines", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
 		putProgram(t, filepath.Join(c.Dir, "lines"))
 		list := ""
-		for _, name := range []string{"lines", "lines" + manifestSuffix} {
+		for _, name := range []string{"lines", "lines" + ManifestSuffix} {
 			f, err := os.Open(filepath.Join(c.Dir, name))
 			check(t, err)
 			sum, err := hashFile(f, io.Discard)

@@ -2,98 +2,16 @@
 
 package pluginhost
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
-)
-
-// spawnError says why the system did not run a program, and what to do: in the
-// log and the status of a host as in what "plugins check" prints.
-type spawnError struct {
-	problem *Problem
-	cause   error
-}
-
-func (e *spawnError) Error() string {
-	text := e.problem.What
-	var errno syscall.Errno
-	if errors.As(e.cause, &errno) && !strings.Contains(text, errno.Error()) {
-		text += fmt.Sprintf(" (%v)", errno)
-	}
-	if e.problem.Fix != "" {
-		text += ": " + e.problem.Fix
-	}
-	return text
-}
-
-func (e *spawnError) Unwrap() error { return e.cause }
+import "path/filepath"
 
 // unspawned explains an error of the start of a process.
 func (r *runner) unspawned(err error) error {
-	shown := r.path
+	s := Spawn{Path: r.path, Shown: r.path, Dir: r.dir, Environ: r.env}
 	if filepath.IsAbs(r.args[0]) {
-		shown = r.args[0] // as people know it, not its private copy
+		s.Shown = r.args[0] // as people know it, not its private copy
 	}
-	p := &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system does not run %s", shown)}
-	switch {
-	case errors.Is(err, syscall.ETXTBSY):
-		p.What = "the file is still open for writing"
-		p.Fix = "wait for the copy to end; copy to a name that ends in .tmp first, then rename it"
-	case errors.Is(err, fs.ErrPermission) && isNoexec(r.path):
-		p = noexecProblem(filepath.Dir(r.path), r.path != shown)
-	case errors.Is(err, fs.ErrPermission) && r.res.account != nil:
-		p.Fix = fmt.Sprintf("may user %s run it, and reach its directory and %q?", r.res.account.name, r.dir)
-	default:
-		bad, foreign := inspect(shown, r.env)
-		switch {
-		case bad != nil && bad.Kind != ProblemName && bad.Kind != ProblemMissing:
-			p = bad
-		case foreign != nil:
-			p = foreign
-		case errors.Is(err, syscall.ENOEXEC):
-			p.Fix = buildFor()
-		case errors.Is(err, fs.ErrPermission):
-			p.Fix = "see whether this user may enter its directory"
-		case errors.Is(err, fs.ErrNotExist):
-			p.Fix = "check that what runs it (its #! line, or its loader) is on this machine"
-		}
+	if r.res.account != nil {
+		s.User = r.res.account.name
 	}
-	return &spawnError{p, err}
-}
-
-// noexecProblem is that of a directory where nothing can be run. copies says that
-// it is where the sidecar keeps its copies of plugins.
-func noexecProblem(dir string, copies bool) *Problem {
-	p := &Problem{Kind: ProblemHost, What: fmt.Sprintf("the file system of %s is mounted noexec, so that nothing in it can be run", dir),
-		Fix: "mount it without noexec (findmnt -T " + quote(dir) + " shows it), or put the program elsewhere"}
-	if copies {
-		p.What = fmt.Sprintf("plugins are run from copies in the data directory, and the file system of %s is mounted noexec", dir)
-		p.Fix = "mount it without noexec (findmnt -T " + quote(dir) + " shows it), or have HOOKSWITCH_DATA_DIR name a directory elsewhere"
-	}
-	return p
-}
-
-// noexecCopies says that no copy can be run in a directory, which need not be
-// there yet.
-func noexecCopies(dir string) *Problem {
-	abs, err := filepath.Abs(dir)
-	if dir == "" || err != nil {
-		return nil
-	}
-	at := abs
-	for {
-		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
-			break
-		}
-		at = filepath.Dir(at)
-	}
-	if !isNoexec(at) {
-		return nil
-	}
-	return noexecProblem(abs, true)
+	return s.Explain(err)
 }

@@ -66,7 +66,7 @@ func TestProgramThatIsNotRunIsExplained(t *testing.T) {
 				}
 				path := filepath.Join(s.dir, file)
 				if name == "declared" {
-					path = filepath.Join(s.dir, name+manifestSuffix)
+					path = filepath.Join(s.dir, name+ManifestSuffix)
 				}
 				p := probe(t, path, probeConfig()).Problem
 				if p == nil || !strings.Contains(p.What, tt.want[0]) || !strings.Contains(p.Fix, tt.want[1]) {

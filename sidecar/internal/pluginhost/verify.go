@@ -43,13 +43,13 @@ const (
 // failed.
 func Verify(ctx context.Context, path string, cfg VerifyConfig, report func(Check)) bool {
 	v := &verifier{ctx: ctx, path: path, cfg: cfg, report: report, ok: true}
-	switch v.kind = kindOf(path); v.kind {
-	case kindJSONL:
+	switch v.kind = KindOf(path); v.kind {
+	case KindJSONL:
 		if v.work() {
 			v.strangeSettings()
 			v.signals()
 		}
-	case kindRemote:
+	case KindRemote:
 		if v.work() {
 			v.connectAgain()
 		}
@@ -64,18 +64,6 @@ func Verify(ctx context.Context, path string, cfg VerifyConfig, report func(Chec
 	return v.ok
 }
 
-// kindOf says what a file is. Of a manifest with a mistake it is not known, but
-// it does not start either.
-func kindOf(path string) kind {
-	if strings.HasSuffix(path, manifestSuffix) {
-		if m, err := readManifest(path); err == nil {
-			return m.Protocol
-		}
-		return kindJSONL
-	}
-	return kindExec
-}
-
 // verifier is one run of Verify.
 type verifier struct {
 	ctx    context.Context
@@ -83,7 +71,7 @@ type verifier struct {
 	cfg    VerifyConfig
 	report func(Check)
 	ok     bool
-	kind   kind
+	kind   Kind
 
 	settings bool // the plugin has some
 }
@@ -198,9 +186,9 @@ func (v *verifier) begin(name string, until stage) *session {
 
 func (v *verifier) startWant() string {
 	switch v.kind {
-	case kindJSONL:
+	case KindJSONL:
 		return "it starts, stays, and answers its settings if it has some,"
-	case kindRemote:
+	case KindRemote:
 		return "Describe and Configure"
 	}
 	return "handshake, Describe and Configure"

@@ -77,7 +77,7 @@ func (s *session) open() (string, error) {
 		return s.openLines(odd)
 	}
 	limit := link.WindowMax
-	if m := s.found.manifest; m != nil && m.MaxInFlight > 0 {
+	if m := s.entry.Manifest; m != nil && m.MaxInFlight > 0 {
 		limit = m.MaxInFlight
 	}
 	if !s.proc.about.GetCapabilities().GetDeliverStream() {

@@ -11,7 +11,7 @@ func (s *session) share() {
 	s.check("configure again", "no error, and events are taken as before: Configure may come more than once", func() (string, error) {
 		ctx, cancel := s.within(s.cfg.StartTimeout)
 		defer cancel()
-		settings, err := s.host.settings(s.found)
+		settings, err := s.entry.ReadSettings()
 		if err != nil {
 			return "", skip(err.Error())
 		}

@@ -114,7 +114,7 @@ func TestVerifyRemote(t *testing.T) {
 			if fault != "nobody" {
 				address = serveAt(t, plugin)
 			}
-			path := filepath.Join(t.TempDir(), "far"+manifestSuffix)
+			path := filepath.Join(t.TempDir(), "far"+ManifestSuffix)
 			if err := os.WriteFile(path, fmt.Appendf(nil, `{"protocol":"remote","address":%q,"max_in_flight":3}`, address), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -3,13 +3,10 @@
 package pluginhost
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -42,7 +39,7 @@ type sighting struct {
 
 // watch follows the directory until the host stops.
 func (h *Host) watch() {
-	w := &watcher{h: h, known: h.known, sums: stampOf(h.cfg.Trust.Sums)}
+	w := &watcher{h: h, known: h.known, sums: h.catalog.TrustStamp()}
 	var err error
 	if w.notices, err = fsnotify.NewWatcher(); err != nil {
 		h.cfg.Log.Warn("changes of the plugin directory are found late: the system gives no notice of them", "code", telemetry.CodePluginDirectory, "error", err)
@@ -93,21 +90,21 @@ func (w *watcher) sleep(wait time.Duration) bool {
 // concerns reports whether a notice is of interest: of the directory above, only
 // those of the directory are.
 func (w *watcher) concerns(path string) bool {
-	return filepath.Dir(path) != filepath.Dir(w.h.dir) || path == w.h.dir
+	return filepath.Dir(path) != filepath.Dir(w.h.catalog.Dir) || path == w.h.catalog.Dir
 }
 
 // dirs returns the directories to have notices of: that of the plugins, or the
 // one above while it is not there, and those that links in it lead to.
 func (w *watcher) dirs() []string {
-	want := []string{w.h.dir}
-	if _, err := os.Stat(w.h.dir); err != nil {
-		want = []string{filepath.Dir(w.h.dir)}
+	want := []string{w.h.catalog.Dir}
+	if _, err := os.Stat(w.h.catalog.Dir); err != nil {
+		want = []string{filepath.Dir(w.h.catalog.Dir)}
 	}
 	for _, k := range w.known {
 		if k.plugin == nil {
 			continue
 		}
-		if real, err := filepath.EvalSymlinks(k.plugin.orders.get().file.path); err == nil && !slices.Contains(want, filepath.Dir(real)) {
+		if real, err := filepath.EvalSymlinks(k.plugin.orders.get().file.Path); err == nil && !slices.Contains(want, filepath.Dir(real)) {
 			want = append(want, filepath.Dir(real))
 		}
 	}
@@ -135,7 +132,7 @@ func (w *watcher) subscribe() {
 // It returns when to look again.
 func (w *watcher) look(now time.Time) time.Duration {
 	l := w.h.limits
-	list, err := scan(w.h.dir, w.paths(), w.h.cfg.Log)
+	list, err := w.h.catalog.Scan(w.paths())
 	if err != nil {
 		if text := err.Error(); text != w.told {
 			w.told = text
@@ -145,20 +142,20 @@ func (w *watcher) look(now time.Time) time.Duration {
 	}
 	w.told = ""
 	w.h.note(list)
-	files := list.plugins
+	files := list.Plugins
 	again := l.rescan + rand.N(l.rescan/2)
-	sums := stampOf(w.h.cfg.Trust.Sums)
+	sums := w.h.catalog.TrustStamp()
 	for _, f := range files {
 		if wait := w.found(f, now); wait > 0 {
 			again = min(again, wait)
 		}
-		if k := w.known[f.name]; sums != w.sums && k.plugin != nil && k.seen == "" {
+		if k := w.known[f.Name]; sums != w.sums && k.plugin != nil && k.seen == "" {
 			k.plugin.orders.give(func(o *order) { o.file = f }) // it may be trusted now
 		}
 	}
 	w.sums = sums
 	for name, k := range w.known {
-		if slices.ContainsFunc(files, func(f found) bool { return f.name == name }) {
+		if slices.ContainsFunc(files, func(f Entry) bool { return f.Name == name }) {
 			continue
 		}
 		switch {
@@ -183,7 +180,7 @@ func (w *watcher) paths() map[string]string {
 	paths := make(map[string]string)
 	for name, k := range w.known {
 		if k.plugin != nil {
-			paths[name] = k.plugin.orders.get().file.path
+			paths[name] = k.plugin.orders.get().file.Path
 		}
 	}
 	return paths
@@ -191,15 +188,15 @@ func (w *watcher) paths() map[string]string {
 
 // found takes note of a plugin that is there. If it is in the middle of a change,
 // it returns when to look again, and 0 otherwise.
-func (w *watcher) found(f found, now time.Time) time.Duration {
+func (w *watcher) found(f Entry, now time.Time) time.Duration {
 	l := w.h.limits
-	k := w.known[f.name]
+	k := w.known[f.Name]
 	if k == nil {
 		k = new(sighting)
-		w.known[f.name] = k
+		w.known[f.Name] = k
 	}
 	k.gone = time.Time{}
-	stamp := w.h.stamp(f)
+	stamp := w.h.catalog.Stamp(f)
 	switch {
 	case k.plugin != nil && stamp == k.taken:
 		k.seen = ""
@@ -209,16 +206,16 @@ func (w *watcher) found(f found, now time.Time) time.Duration {
 		return l.lookAgain
 	case now.Sub(k.since) < l.stable:
 		return l.lookAgain
-	case isOpenForWriting(f.path):
+	case IsOpenForWriting(f.Path):
 		k.since = now // the writer may have stopped for a while
-		w.h.cfg.Log.Debug("plugin file is open for writing: it is complete when it is closed", "plugin", f.name)
+		w.h.cfg.Log.Debug("plugin file is open for writing: it is complete when it is closed", "plugin", f.Name)
 		return l.lookAgain
 	}
 	if wait := k.brake.wait(now, l.changePause); wait > 0 {
 		if !k.brake.told {
 			k.brake.told = true
 			w.h.cfg.Log.Warn("a plugin's file or settings change again and again: the next change is taken after a pause",
-				"code", telemetry.CodePluginUnsettled, "plugin", f.name, "file", f.path, "pause", wait.Round(time.Millisecond))
+				"code", telemetry.CodePluginUnsettled, "plugin", f.Name, "file", f.Path, "pause", wait.Round(time.Millisecond))
 		}
 		return wait
 	}
@@ -230,50 +227,4 @@ func (w *watcher) found(f found, now time.Time) time.Duration {
 	}
 	k.plugin = w.h.welcome(f)
 	return 0
-}
-
-// stamp identifies the state of all that a plugin is made of.
-func (h *Host) stamp(f found) string {
-	parts := []string{f.path, stampOf(f.path), stampOf(h.configPath(f))}
-	for dir := h.dir; ; dir = filepath.Dir(dir) { // whose modes are mended
-		if info, err := os.Stat(dir); err == nil {
-			parts = append(parts, info.Mode().String())
-		}
-		if dir == filepath.Dir(dir) {
-			break
-		}
-	}
-	if f.manifest != nil {
-		for _, path := range f.manifest.files() {
-			parts = append(parts, stampOf(path))
-		}
-	}
-	return strings.Join(parts, " ")
-}
-
-// stampOf identifies the state of a file, wherever links lead. It changes when
-// the file does, and when it becomes one that can be checked after all: owner
-// and modes of the file are part of it.
-func stampOf(path string) string {
-	if path == "" {
-		return ""
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "-"
-	}
-	stamp := fmt.Sprintf("%d.%d.%v", info.Size(), info.ModTime().UnixNano(), info.Mode())
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		stamp += fmt.Sprintf(".%d.%d.%d", s.Dev, s.Ino, s.Uid)
-	}
-	return stamp
-}
-
-func isOpenForWriting(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false // whoever reads it will say so
-	}
-	defer f.Close()
-	return openForWriting(f)
 }

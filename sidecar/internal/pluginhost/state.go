@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	registryFile = "plugins.json"
+	stateFile    = "plugins.json"
 	versionsKept = 3 // programs of each plugin
 )
 
-// registry is what a host remembers of its plugins, beyond its own end: what
+// state is what a host remembers of its plugins, beyond its own end: what
 // operators have chosen, which programs ran, and which update did not come up.
 // It is safe for concurrent use.
-type registry struct {
+type state struct {
 	path string
 
 	mu   sync.Mutex
@@ -70,32 +70,32 @@ type rollbackRecord struct {
 	From string `json:"from"` // digest of the file
 }
 
-// openRegistry reads the records of a directory, which may have none.
-func openRegistry(dir string) (*registry, error) {
-	r := &registry{path: filepath.Join(dir, registryFile), data: make(map[string]*pluginRecord)}
-	text, err := os.ReadFile(r.path)
+// openState reads the records of a directory, which may have none.
+func openState(dir string) (*state, error) {
+	s := &state{path: filepath.Join(dir, stateFile), data: make(map[string]*pluginRecord)}
+	text, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
+		return s, nil
 	}
 	if err == nil {
-		err = json.Unmarshal(text, &r.data)
+		err = json.Unmarshal(text, &s.data)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what is remembered of plugins: %w: mend or remove %s", err, r.path)
+		return nil, fmt.Errorf("read what is remembered of plugins: %w: mend or remove %s", err, s.path)
 	}
-	for name, p := range r.data {
+	for name, p := range s.data {
 		if p == nil {
-			delete(r.data, name)
+			delete(s.data, name)
 		}
 	}
-	return r, nil
+	return s, nil
 }
 
 // get returns a copy of the record of a plugin.
-func (r *registry) get(name string) pluginRecord {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if p := r.data[name]; p != nil {
+func (s *state) get(name string) pluginRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.data[name]; p != nil {
 		c := *p
 		c.Versions = slices.Clone(p.Versions) // what the pointers lead to is replaced, never changed
 		return c
@@ -105,33 +105,33 @@ func (r *registry) get(name string) pluginRecord {
 
 // update changes the record of a plugin and writes it all. If that fails the
 // change holds until the end of the process.
-func (r *registry) update(name string, change func(*pluginRecord)) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p := r.data[name]
+func (s *state) update(name string, change func(*pluginRecord)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.data[name]
 	if p == nil {
 		p = new(pluginRecord)
-		r.data[name] = p
+		s.data[name] = p
 	}
 	change(p)
-	return r.write()
+	return s.write()
 }
 
 // forget removes the record of a plugin.
-func (r *registry) forget(name string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.data, name)
-	return r.write()
+func (s *state) forget(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.data, name)
+	return s.write()
 }
 
 // files returns the paths of the files that were last ready, by the names of the
 // plugins.
-func (r *registry) files(dir string) map[string]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (s *state) files(dir string) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	paths := make(map[string]string)
-	for name, p := range r.data {
+	for name, p := range s.data {
 		if p.File != "" {
 			paths[name] = filepath.Join(dir, p.File)
 		}
@@ -140,10 +140,10 @@ func (r *registry) files(dir string) map[string]string {
 }
 
 // needed returns the digests of all copies that a record refers to.
-func (r *registry) needed() (digests []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range r.data {
+func (s *state) needed() (digests []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.data {
 		for _, v := range p.Versions {
 			digests = append(digests, v.Digest)
 		}
@@ -158,19 +158,19 @@ func (r *registry) needed() (digests []string) {
 }
 
 // write replaces the file. The caller holds the lock.
-func (r *registry) write() error {
-	text, err := json.MarshalIndent(r.data, "", " ")
+func (s *state) write() error {
+	text, err := json.MarshalIndent(s.data, "", " ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(r.path), copyTemp) // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(s.path), copyTemp) // mode 0600
 	if err != nil {
 		return fmt.Errorf("remember what becomes of plugins: %w", err)
 	}
 	_, err = f.Write(append(text, '\n'))
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), r.path)
+		err = os.Rename(f.Name(), s.path)
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
