@@ -13,6 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -105,7 +106,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 
 // trust returns which programs are run as plugins. In development it is less
 // strict about what a developer's machine is usually like, with a warning.
-func (s *Sidecar) trust() pluginhost.Trust {
+func (s *Sidecar) trust() catalog.Trust {
 	t := s.cfg.Trust()
 	t.GroupWrite = s.opts.Dev
 	return t

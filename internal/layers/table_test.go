@@ -65,6 +65,7 @@ var table = []row{
 
 	// 24: what the plugin host is made of.
 	{pattern: "sidecar/internal/pluginhost/link", layer: 24},
+	{pattern: "sidecar/internal/pluginhost/catalog", layer: 24},
 
 	// 20: state. The contract of stores stays free of what implements it.
 	{pattern: "sidecar/internal/store", layer: 20, stdOnly: true},

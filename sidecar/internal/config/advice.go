@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
@@ -22,10 +22,10 @@ const telnyxWaits = 2 * time.Second
 // folder and looks up the hosts of apps.
 func (c *Config) Advice() []string {
 	list := append(slices.Clone(c.Warnings()), c.Standing(c.Listeners())...)
-	for _, text := range pluginhost.CheckDir(c.PluginDir) {
+	for _, text := range catalog.CheckDir(c.PluginDir) {
 		list = append(list, "HOOKSWITCH_PLUGIN_DIR: "+text)
 	}
-	plugins, err := pluginhost.List(c.PluginDir)
+	plugins, err := catalog.List(c.PluginDir)
 	if err == nil {
 		for _, name := range slices.Sorted(maps.Keys(plugins)) {
 			list = append(list, spelling.Strange("plugin "+name+": events", plugins[name])...)

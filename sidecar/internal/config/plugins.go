@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // Plugins says which programs are plugins, and what they may have.
@@ -80,9 +81,9 @@ func (c *Config) validatePlugins(problem *Error) {
 
 // validateTrust reports what keeps plugins from being trusted.
 func (c *Config) validateTrust(problem *Error) {
-	switch pluginhost.TrustMode(c.PluginTrust) {
-	case "", pluginhost.TrustDir:
-	case pluginhost.TrustPinned, pluginhost.TrustSigned:
+	switch catalog.TrustMode(c.PluginTrust) {
+	case "", catalog.TrustDir:
+	case catalog.TrustPinned, catalog.TrustSigned:
 		if c.PluginSums == "" {
 			problem.add("HOOKSWITCH_PLUGIN_SHA256SUMS", "is not set, and HOOKSWITCH_PLUGIN_TRUST="+c.PluginTrust+" needs it: give the path of a file that sha256sum has written")
 		}
@@ -90,18 +91,18 @@ func (c *Config) validateTrust(problem *Error) {
 		problem.add("HOOKSWITCH_PLUGIN_TRUST", "is none of dir, pinned and signed")
 	}
 	if c.PluginSignKey != "" {
-		if _, err := pluginhost.ParseSignKey(c.PluginSignKey); err != nil {
+		if _, err := catalog.ParseSignKey(c.PluginSignKey); err != nil {
 			problem.add("HOOKSWITCH_PLUGIN_SIGN_KEY", err.Error())
 		}
-	} else if c.PluginTrust == string(pluginhost.TrustSigned) {
+	} else if c.PluginTrust == string(catalog.TrustSigned) {
 		problem.add("HOOKSWITCH_PLUGIN_SIGN_KEY", "is not set, and HOOKSWITCH_PLUGIN_TRUST=signed needs it: give the Ed25519 public key, PEM or base64")
 	}
 }
 
 // Trust returns which programs are run as plugins.
-func (c *Config) Trust() pluginhost.Trust {
-	t := pluginhost.Trust{Mode: pluginhost.TrustMode(c.PluginTrust), Sums: c.PluginSums}
-	t.Key, _ = pluginhost.ParseSignKey(c.PluginSignKey) // validated; without it nothing is signed
+func (c *Config) Trust() catalog.Trust {
+	t := catalog.Trust{Mode: catalog.TrustMode(c.PluginTrust), Sums: c.PluginSums}
+	t.Key, _ = catalog.ParseSignKey(c.PluginSignKey) // validated; without it nothing is signed
 	return t
 }
 

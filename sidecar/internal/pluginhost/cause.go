@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 var errTooSlow = errors.New("the plugin was not ready in time")
@@ -28,7 +31,7 @@ type cause struct {
 }
 
 // handshake explains why there was no handshake, or why it was refused.
-func (c cause) handshake(err error) *Problem {
+func (c cause) handshake(err error) *catalog.Problem {
 	r := c.proc.run
 	r.mu.Lock()
 	started, greeting := r.pid != 0, r.greeting
@@ -41,20 +44,20 @@ func (c cause) handshake(err error) *Problem {
 	case c.ctx.Err() != nil:
 		return c.tooSlow("it printed no handshake")
 	}
-	return c.ended(ProblemHandshake, "before the handshake")
+	return c.ended(catalog.ProblemHandshake, "before the handshake")
 }
 
 // spawn explains why the system did not run the file.
-func (c cause) spawn(err error) *Problem {
-	if e, ok := errors.AsType[*SpawnError](err); ok {
+func (c cause) spawn(err error) *catalog.Problem {
+	if e, ok := errors.AsType[*catalog.SpawnError](err); ok {
 		return e.Problem
 	}
-	return &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system does not run it: %v", err)}
+	return &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("the system does not run it: %v", err)}
 }
 
 // greeting explains what is wrong with the line of the handshake.
-func (c cause) greeting(line string, err error) *Problem {
-	p := &Problem{Kind: ProblemProtocol, What: fmt.Sprintf("its handshake is refused: %v", err), Detail: []string{line}}
+func (c cause) greeting(line string, err error) *catalog.Problem {
+	p := &catalog.Problem{Kind: catalog.ProblemProtocol, What: fmt.Sprintf("its handshake is refused: %v", err), Detail: []string{line}}
 	fields := strings.Split(line, "|")
 	switch {
 	case fields[0] != "1":
@@ -72,11 +75,11 @@ func (c cause) greeting(line string, err error) *Problem {
 	return p
 }
 
-func (c cause) tooSlow(what string) *Problem {
+func (c cause) tooSlow(what string) *catalog.Problem {
 	if !errors.Is(context.Cause(c.ctx), errTooSlow) {
 		return hostProblem(context.Cause(c.ctx)) // whoever started it has given up
 	}
-	p := &Problem{Kind: ProblemSlow, What: fmt.Sprintf("%s within %v", what, c.cfg.StartTimeout),
+	p := &catalog.Problem{Kind: catalog.ProblemSlow, What: fmt.Sprintf("%s within %v", what, c.cfg.StartTimeout),
 		Fix: "listen and print the handshake first, and do slow work when events come; if it prints no handshake at all, it is no plugin: see sdk.Serve, or plugins/PROTOCOL.md"}
 	p.Detail, _ = c.witness.lastWords()
 	return p
@@ -87,8 +90,8 @@ func (c cause) tooSlow(what string) *Problem {
 const foreignPlugin = "not meant to be executed directly"
 
 // ended explains a process that has gone, or that has closed its output.
-func (c cause) ended(kind, when string) *Problem {
-	p := &Problem{Kind: kind}
+func (c cause) ended(kind, when string) *catalog.Problem {
+	p := &catalog.Problem{Kind: kind}
 	if noise := c.witness.noise(); len(noise) >= noiseLines {
 		p.What = fmt.Sprintf("it printed %d lines to standard output, and no handshake among them", noiseLines)
 		p.Detail = noise[:min(len(noise), 3)]
@@ -107,16 +110,16 @@ func (c cause) ended(kind, when string) *Problem {
 		p.What = "it closed its standard output " + when + ", or was killed"
 		p.Fix = "print the handshake to standard output: sdk.Serve does"
 	case strings.Contains(text, foreignPlugin):
-		p.Kind = ProblemProtocol
+		p.Kind = catalog.ProblemProtocol
 		p.What = fmt.Sprintf("it is a plugin of another program: it does not take the cookie of hookswitch (%s=%s)", cookieKey, cookieValue)
 		p.Fix = fmt.Sprintf("if it is meant for hookswitch, set MagicCookieKey to %q and MagicCookieValue to %q", cookieKey, cookieValue)
 	case panicked:
-		p.Kind, p.What = ProblemCrash, "it started, then panicked "+when
+		p.Kind, p.What = catalog.ProblemCrash, "it started, then panicked "+when
 	case exit.Error() == "exit status 0":
 		p.What = "it ended " + when + ", as if all were well"
 		p.Fix = "a plugin serves until it is told to end: see sdk.Serve, or plugins/PROTOCOL.md"
 	default:
-		p.Kind, p.What = ProblemCrash, fmt.Sprintf("it started, then ended %s (%v)", when, exit)
+		p.Kind, p.What = catalog.ProblemCrash, fmt.Sprintf("it started, then ended %s (%v)", when, exit)
 	}
 	if fix := c.missingVariable(text); fix != "" {
 		p.Fix = fix
@@ -137,15 +140,15 @@ func (c cause) missingVariable(text string) string {
 	}
 	name := m[1] + m[2] // one of them is empty
 	fix := fmt.Sprintf("pass it with HOOKSWITCH_PLUGIN_ENV=%s (plugins do not inherit the sidecar's environment)", name)
-	if variable(c.cfg.Environ, name) == "" {
+	if !slices.ContainsFunc(c.cfg.Environ, func(v string) bool { return strings.HasPrefix(v, name+"=") && v != name+"=" }) {
 		fix = fmt.Sprintf("set %s here, and pass it with HOOKSWITCH_PLUGIN_ENV=%s (plugins do not inherit the sidecar's environment)", name, name)
 	}
 	return fix
 }
 
 // call explains the failure of one of the first calls.
-func (c cause) call(kind string, err error) *Problem {
-	names := map[string]string{ProblemDescribe: "Describe", ProblemSettings: "Configure", ProblemDeliver: "Deliver with its first Credit"}
+func (c cause) call(kind string, err error) *catalog.Problem {
+	names := map[string]string{catalog.ProblemDescribe: "Describe", catalog.ProblemSettings: "Configure", catalog.ProblemDeliver: "Deliver with its first Credit"}
 	name := names[kind]
 	_, theirs := status.FromError(err) // or ours: what it says is not in order
 	timer := time.NewTimer(c.proc.limit.obituary)
@@ -154,36 +157,36 @@ func (c cause) call(kind string, err error) *Problem {
 	case c.ctx.Err() != nil:
 		return c.tooSlow("it did not answer " + name)
 	case status.Code(err) == codes.Unimplemented:
-		return &Problem{Kind: ProblemProtocol, What: fmt.Sprintf("it shakes hands, but has no %s: %v", name, status.Convert(err).Message()),
+		return &catalog.Problem{Kind: catalog.ProblemProtocol, What: fmt.Sprintf("it shakes hands, but has no %s: %v", name, status.Convert(err).Message()),
 			Fix: "serve hookswitch.plugin.v1.PluginService: see plugins/PROTOCOL.md"}
-	case !theirs && kind != ProblemDeliver:
+	case !theirs && kind != catalog.ProblemDeliver:
 		_, what, _ := strings.Cut(err.Error(), ": ") // without the name of the call
-		return &Problem{Kind: ProblemDescribe, What: strings.TrimPrefix(what, "event: "),
+		return &catalog.Problem{Kind: catalog.ProblemDescribe, What: strings.TrimPrefix(what, "event: "),
 			Fix: `declare event types such as "message.received", prefixes such as "message.*", or "*"`}
 	}
 	select {
 	case <-c.proc.dead:
 		return c.ended(kind, "when it was asked to "+map[string]string{
-			ProblemDescribe: "describe itself", ProblemSettings: "take its settings", ProblemDeliver: "take events"}[kind])
+			catalog.ProblemDescribe: "describe itself", catalog.ProblemSettings: "take its settings", catalog.ProblemDeliver: "take events"}[kind])
 	case <-timer.C:
 	}
-	p := &Problem{Kind: kind, What: fmt.Sprintf("%s fails: %s", name, status.Convert(err).Message())}
+	p := &catalog.Problem{Kind: kind, What: fmt.Sprintf("%s fails: %s", name, status.Convert(err).Message())}
 	p.Detail, _ = c.witness.lastWords()
 	return p
 }
 
 // configure explains what the plugin has against its settings. used is the file
 // that it got, empty if there is none; path is where one would be.
-func (c cause) configure(err error, used, path string) *Problem {
+func (c cause) configure(err error, used, path string) *catalog.Problem {
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
-		return c.call(ProblemSettings, err)
+		return c.call(catalog.ProblemSettings, err)
 	}
-	p := &Problem{Kind: ProblemSettings, What: "it refuses its settings, " + used}
-	p.Fix = "mend " + Quote(used)
+	p := &catalog.Problem{Kind: catalog.ProblemSettings, What: "it refuses its settings, " + used}
+	p.Fix = "mend " + catalog.Quote(used)
 	if used == "" {
 		p.What = "it does not work without settings, and there is no " + filepath.Base(path) + " beside it"
-		p.Fix = "write " + Quote(path) + ", or name another file with --settings"
+		p.Fix = "write " + catalog.Quote(path) + ", or name another file with --settings"
 	}
 	for _, e := range refused.errors {
 		p.Detail = append(p.Detail, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // claim is by what one plugin is told from another: what it is made of, and
@@ -21,9 +22,9 @@ type claim struct {
 	settings string // digest, empty if there are none
 }
 
-func claimOf(b *Build, about *pluginpb.DescribeResponse) claim {
+func claimOf(b *catalog.Build, about *pluginpb.DescribeResponse) claim {
 	a := proto.CloneOf(about)
-	if b.Kind != KindExec || a.GetName() == b.Name {
+	if b.Kind != catalog.KindExec || a.GetName() == b.Name {
 		a.Name = "" // it is the file's, by which copies differ
 	}
 	text, _ := proto.MarshalOptions{Deterministic: true}.Marshal(a) // of what was unmarshalled
@@ -41,7 +42,7 @@ const claimPoll = 10 * time.Millisecond
 // claim returns an error if another plugin is the same. When both are being
 // started it waits a moment for the one that comes first, so that it is the same
 // one after every start of the host.
-func (h *Host) claim(ctx context.Context, p *Plugin, b *Build, about *pluginpb.DescribeResponse) error {
+func (h *Host) claim(ctx context.Context, p *Plugin, b *catalog.Build, about *pluginpb.DescribeResponse) error {
 	c := claimOf(b, about)
 	patience := time.NewTimer(h.cfg.StartTimeout / 4)
 	defer patience.Stop()
@@ -57,7 +58,7 @@ func (h *Host) claim(ctx context.Context, p *Plugin, b *Build, about *pluginpb.D
 		}
 		h.mu.Unlock()
 		if rival != nil {
-			return Final(fmt.Errorf("it is the same program as the plugin %s (%s), and would handle each event a second time: remove one of them, or give this one settings of its own in %s",
+			return catalog.Final(fmt.Errorf("it is the same program as the plugin %s (%s), and would handle each event a second time: remove one of them, or give this one settings of its own in %s",
 				rival.file.Name, rival.orders.get().file.Path, b.SettingsPath()))
 		}
 		if !unsure || !waiting {

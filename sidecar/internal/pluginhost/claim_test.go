@@ -2,7 +2,12 @@
 
 package pluginhost
 
-import "testing"
+import (
+	"errors"
+	"testing"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+)
 
 // Which of two plugins that are the same is not run.
 func TestRival(t *testing.T) {
@@ -14,7 +19,7 @@ func TestRival(t *testing.T) {
 		return func(_ *Host, short, _ *Plugin) { short.setStatus(func(st *Status) { st.Digest = digest }) }
 	}
 	ran := func(p *Plugin) {
-		check(t, p.host.catalog.state.update(p.file.Name, func(r *pluginRecord) { r.Versions = []versionRecord{{}} }))
+		check(t, p.host.catalog.Ready(&catalog.Build{Entry: p.file}, ""))
 	}
 	for _, tt := range []struct {
 		name   string
@@ -54,7 +59,7 @@ func TestRival(t *testing.T) {
 		}, same, false, false},
 		{"one that did not start", func(h *Host, short, long *Plugin) {
 			starts("d")(h, short, long)
-			short.orders.decided(short.orders.get().gen, errChanging)
+			short.orders.decided(short.orders.get().gen, errors.New("it cannot"))
 		}, same, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

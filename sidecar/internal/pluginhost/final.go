@@ -4,12 +4,14 @@ import (
 	"errors"
 	"strings"
 	"syscall"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // isFinal reports whether an error stays the same however often the plugin is
 // started.
 func isFinal(err error) bool {
-	if IsFinal(err) {
+	if catalog.IsFinal(err) {
 		return true
 	}
 	if _, ok := errors.AsType[*refusal](err); ok {

@@ -4,7 +4,6 @@ package pluginhost
 
 import (
 	"bytes"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // write writes an executable of a test.
@@ -20,73 +20,6 @@ func write(t *testing.T, dir, name string, mode os.FileMode) {
 	t.Helper()
 	check(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), mode))
 	check(t, os.Chmod(filepath.Join(dir, name), mode))
-}
-
-func TestScan(t *testing.T) {
-	dir := t.TempDir()
-	plugins := []string{"A-1", "a", "hookswitch-plugin-b", "c_2", "link", "dotted.name.plugin.json"}
-	// What packagers, editors and people leave beside a program, and what has a
-	// meaning of its own.
-	left := []string{"a.bak", "a.BAK", "a.orig", "a.dpkg-new", "a.dpkg-old", "a.dpkg-dist", "a.dpkg-tmp", "a.ucf-old", "a.ucf-dist", "a.rpmsave",
-		"a.rpmnew", "a.rpmorig", "a.pacnew", "a.pacsave", "a.apk-new", "a.swp", "a.old", "a.save", "a.1", "a.20261127", "a.2026-11-27", "a.disabled",
-		"a.~1~", "a.bak~", "a.part", "a.whatever", "a.v2.exe", "gone.bak", "gone.rpmsave", "gone.disabled", "hookswitch-plugin-b.old"}
-	misfits := []string{"notes (1)", "optouts~", "#a#", "we ird", "é", "a+b", "a:b", "lib.so", "optout.py", "b", "x y.plugin.json"}
-	debug := []string{".hidden", "new.tmp", "README.md", "sub", "dangling", "todir", "a.json"}
-	for _, name := range slices.Concat(plugins[:4], left, misfits[:10], []string{".hidden", "new.tmp", "a.json"}) {
-		write(t, dir, name, 0o755)
-	}
-	write(t, dir, "README.md", 0o644)
-	for _, name := range []string{"dotted.name.plugin.json", "x y.plugin.json"} {
-		check(t, os.WriteFile(filepath.Join(dir, name), []byte(`{"protocol":"remote","address":"127.0.0.1:1"}`), 0o644))
-	}
-	check(t, os.Mkdir(filepath.Join(dir, "sub"), 0o755))
-	for link, target := range map[string]string{"link": "a", "dangling": "missing", "todir": "sub"} {
-		check(t, os.Symlink(target, filepath.Join(dir, link)))
-	}
-	log := newRecorder(t)
-	list, err := scan(dir, nil, slog.New(log))
-	check(t, err)
-	compare := func(what string, got, want []string) {
-		t.Helper()
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, want %q", what, got, want)
-		}
-	}
-	var names []string
-	for _, f := range list.Plugins {
-		names = append(names, filepath.Base(f.Path))
-	}
-	compare("plugins", names, plugins)
-	bases := func(files []Misfit) (names []string) {
-		for _, m := range files {
-			names = append(names, filepath.Base(m.Path))
-		}
-		return names
-	}
-	compare("left", bases(list.Left), left)
-	compare("misfits", bases(list.Misfits), misfits)
-	for _, name := range debug {
-		log.wait(t, 1, "DEBUG", "/"+name+" reason=")
-	}
-	for _, m := range list.Misfits {
-		want := "rename it, or take away its executable bit (chmod -x)"
-		switch filepath.Base(m.Path) {
-		case "optouts~":
-			want = "a copy that an editor has left: remove it"
-		case "b":
-			want = "it is a second plugin b, which is there as " + filepath.Join(dir, "hookswitch-plugin-b") + ": rename or remove one"
-		case "x y.plugin.json":
-			want = "rename it"
-		}
-		if !strings.Contains(m.Reason, want) {
-			t.Errorf("%v: want %q", m, want)
-		}
-	}
-	if list, err = scan(dir, map[string]string{"b": filepath.Join(dir, "b")}, slog.New(log)); err != nil || !slices.Contains(bases(list.Misfits), "hookswitch-plugin-b") {
-		t.Errorf("the file that was there before is not preferred: %v, %v", list.Misfits, err)
-	}
 }
 
 // A file that cannot be a plugin fails alone, at the start and while the host
@@ -159,22 +92,6 @@ func TestMisfitFailsAlone(t *testing.T) {
 	}
 }
 
-func TestCheckDir(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir, "good", 0o755)
-	write(t, dir, "good.bak", 0o755)
-	if got := CheckDir(dir); len(got) != 0 {
-		t.Errorf("got %q", got)
-	}
-	write(t, dir, "notes (1)", 0o755)
-	if got := CheckDir(dir); len(got) != 1 || !strings.Contains(got[0], "notes (1)") || !strings.Contains(got[0], "chmod -x") {
-		t.Errorf("got %q", got)
-	}
-	if got := CheckDir(filepath.Join(dir, "missing")); len(got) != 0 {
-		t.Errorf("got %q", got)
-	}
-}
-
 // A copy of a program under another name is not run beside it, whichever starts
 // first; when the first is gone it is.
 func TestCopyOfAPluginIsRefused(t *testing.T) {
@@ -186,7 +103,7 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 					putProgram(t, filepath.Join(dir, name))
 					return
 				}
-				check(t, os.WriteFile(filepath.Join(dir, name+ManifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))
+				check(t, os.WriteFile(filepath.Join(dir, name+catalog.ManifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))
 			}
 			s := newSetup(t, func(c *Config) {
 				c.Watch = true
@@ -217,7 +134,7 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 			if err := s.SetEnabled(t.Context(), "twin-copy", true); err == nil || !strings.Contains(err.Error(), "it is the same program as the plugin twin (") {
 				t.Errorf("enabled again: %v", err)
 			}
-			suffix := map[string]string{"jsonl": ManifestSuffix}[kind]
+			suffix := map[string]string{"jsonl": catalog.ManifestSuffix}[kind]
 			check(t, os.Remove(filepath.Join(s.dir, "twin"+suffix)))
 			awaitStatus(t, s.plugin(t, "twin-copy"), "the copy, alone", ready)
 		})
@@ -248,7 +165,7 @@ func TestPluginThatRewritesItself(t *testing.T) {
 	awaitStatus(t, p, "copies are removed", func(Status) bool {
 		entries, err := os.ReadDir(s.cfg.StateDir)
 		check(t, err)
-		copies := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !digestName.MatchString(e.Name()) })
+		copies := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !isDigest(e.Name()) })
 		return len(copies) == versionsKept
 	})
 	if st := p.Status(); st.Reloads != brakeFree {

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // startExec starts an executable that speaks go-plugin's handshake and gRPC.
@@ -24,7 +26,7 @@ import (
 // go-plugin does the handshake and no more. Its client would open streams for
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
-func startExec(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *process, err error) {
+func startExec(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (_ *process, err error) {
 	r := h.newRunner(b.Program(), environ(h.cfg.Environ, h.cfg.Env), log)
 	r.args[0] = b.Path // as people know it; some programs look at what they are called
 	p := newProcess(h, r)

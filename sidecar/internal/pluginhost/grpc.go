@@ -16,12 +16,13 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // introduce makes the calls that come before the first event, and opens the way
 // by which events go.
-func (p *process) introduce(ctx context.Context, h *Host, b *Build) error {
+func (p *process) introduce(ctx context.Context, h *Host, b *catalog.Build) error {
 	if err := p.meet(ctx, h, b); err != nil {
 		return err
 	}
@@ -29,7 +30,7 @@ func (p *process) introduce(ctx context.Context, h *Host, b *Build) error {
 }
 
 // meet asks the plugin what it is, and gives it its settings.
-func (p *process) meet(ctx context.Context, h *Host, b *Build) error {
+func (p *process) meet(ctx context.Context, h *Host, b *catalog.Build) error {
 	if err := p.describe(ctx); err != nil {
 		return err
 	}
@@ -43,15 +44,15 @@ func (p *process) describe(ctx context.Context) error {
 		return fmt.Errorf("describe: %w", err)
 	}
 	if err := checkPatterns(about.GetPatterns()); err != nil {
-		return Final(fmt.Errorf("describe: %w", err))
+		return catalog.Final(fmt.Errorf("describe: %w", err))
 	}
 	p.about = about
 	return nil
 }
 
 func checkPatterns(patterns []string) error {
-	if len(patterns) == 0 || len(patterns) > patternsMax {
-		return fmt.Errorf("the plugin declares %d event types: it must be 1 to %d", len(patterns), patternsMax)
+	if len(patterns) == 0 || len(patterns) > catalog.MaxPatterns {
+		return fmt.Errorf("the plugin declares %d event types: it must be 1 to %d", len(patterns), catalog.MaxPatterns)
 	}
 	for _, pattern := range patterns {
 		if err := event.CheckPattern(pattern); err != nil {

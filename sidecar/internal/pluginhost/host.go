@@ -32,6 +32,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -56,7 +57,7 @@ type Config struct {
 	StateDir string
 
 	// Trust says which programs are run.
-	Trust Trust
+	Trust catalog.Trust
 
 	// Watch makes the host follow the directory while it runs. Without it
 	// only [Host.Reload] looks there again.
@@ -144,7 +145,7 @@ func (c Config) withDefaults() Config {
 // use.
 type Host struct {
 	cfg     Config
-	catalog *Catalog
+	catalog *catalog.Catalog
 	limits  limits
 	res     resources
 	runPath string // of the run directory, checked
@@ -153,12 +154,12 @@ type Host struct {
 	stop     func()
 
 	mu       sync.Mutex
-	plugins  []*Plugin // sorted by the path of the file; replaced, never changed
-	run      *runDir   // set by the first Start
-	started  bool      // Start has been called
-	startErr error     // what the first Start returned
-	misfits  []Misfit  // of the plugin directory
-	left     []Misfit
+	plugins  []*Plugin        // sorted by the path of the file; replaced, never changed
+	run      *runDir          // set by the first Start
+	started  bool             // Start has been called
+	startErr error            // what the first Start returned
+	misfits  []catalog.Misfit // of the plugin directory
+	left     []catalog.Misfit
 	known    map[string]*sighting
 	firsts   sync.WaitGroup // plugins whose first start is not decided
 	wait     sync.WaitGroup // supervisors, the watcher and removals; not added to after stop
@@ -196,11 +197,11 @@ func New(cfg Config) (*Host, error) {
 
 // look checks the configuration and looks at the plugin directory. It leaves
 // runPath empty if there are no plugins, and will be none.
-func (h *Host) look() (list Listing, err error) {
+func (h *Host) look() (list catalog.Listing, err error) {
 	if err := CheckEnv(h.cfg.Env); err != nil {
 		return list, err
 	}
-	if h.catalog, err = NewCatalog(h.cfg.Dir, h.cfg.StateDir, h.cfg.Trust, h.cfg.Log); err != nil {
+	if h.catalog, err = catalog.New(h.cfg.Dir, h.cfg.StateDir, h.cfg.Trust, h.cfg.Log); err != nil {
 		return list, err
 	}
 	if list, err = h.catalog.Scan(nil); err != nil || len(list.Plugins) == 0 && (!h.cfg.Watch || h.cfg.Dir == "") {
@@ -244,7 +245,7 @@ func (h *Host) Status() []Status {
 }
 
 // note takes note of the files that are not plugins, and logs what is new.
-func (h *Host) note(l Listing) {
+func (h *Host) note(l catalog.Listing) {
 	h.mu.Lock()
 	misfits, left := h.misfits, h.left
 	h.misfits, h.left = l.Misfits, l.Left
@@ -370,7 +371,7 @@ func (h *Host) isStopping() bool {
 
 // welcome starts a plugin that has come while the host runs. It returns nil if
 // it may not.
-func (h *Host) welcome(f Entry) *Plugin {
+func (h *Host) welcome(f catalog.Entry) *Plugin {
 	p := newPlugin(h, f)
 	if h.cfg.OnAdd != nil {
 		if err := h.cfg.OnAdd(p); err != nil {

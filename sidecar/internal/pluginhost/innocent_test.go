@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // Events become dead letters for the crashes that they cause, and for no others.
@@ -174,7 +175,7 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 // The schedule decides about an event with which the connection to a server broke
 // again and again: others may use it.
 func TestConnectionThatBreaks(t *testing.T) {
-	k := kinds[slices.IndexFunc(kinds, func(k kindStart) bool { return k.kind == KindRemote })].start(t, nil,
+	k := kinds[slices.IndexFunc(kinds, func(k kindStart) bool { return k.kind == catalog.KindRemote })].start(t, nil,
 		func(l *limits) { l.backoffBase = 10 * time.Millisecond })
 	for attempts := range 4 {
 		got := make(chan delivery.Attempt)

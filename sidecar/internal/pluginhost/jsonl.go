@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
@@ -21,7 +22,7 @@ import (
 const jsonlCookie = "hookswitch.jsonl.v1"
 
 // startJSONL starts a command and sees it through until it can take events.
-func startJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*process, error) {
+func startJSONL(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (*process, error) {
 	p, err := runJSONL(ctx, h, b, log)
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func startJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*proc
 }
 
 // runJSONL starts a command and gives it its settings.
-func runJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *process, err error) {
+func runJSONL(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (_ *process, err error) {
 	env := append(environ(h.cfg.Environ, h.cfg.Env), cookieKey+"="+jsonlCookie,
 		// Or each answer waits in the program's memory until there are 8 KiB.
 		"PYTHONUNBUFFERED=1")
@@ -66,7 +67,7 @@ func runJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *proc
 	}
 	about := lines.Hello()
 	p.about = &pluginpb.DescribeResponse{
-		Name: b.Name, Version: about.Version, Language: about.Language, Sdk: string(KindJSONL), Patterns: b.Manifest.Events,
+		Name: b.Name, Version: about.Version, Language: about.Language, Sdk: string(catalog.KindJSONL), Patterns: b.Manifest.Events,
 	}
 	p.lines = lines
 	return p, nil
@@ -74,7 +75,7 @@ func runJSONL(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *proc
 
 // configureLines gives a program that reads lines its settings or, if there are
 // none, waits until it has settled.
-func (h *Host) configureLines(ctx context.Context, r *runner, lines *link.Lines, b *Build) error {
+func (h *Host) configureLines(ctx context.Context, r *runner, lines *link.Lines, b *catalog.Build) error {
 	if len(b.Settings) == 0 {
 		return r.explain(ctx, lines.Settle(ctx, h.limits.settle))
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // kindSetup is a host with one plugin of a kind.
@@ -27,17 +28,17 @@ type kindSetup struct {
 
 // kindStart makes a host with a plugin of a kind.
 type kindStart struct {
-	kind  Kind
+	kind  catalog.Kind
 	start func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup
 }
 
 // kinds make a host with a plugin that does what answers says, in each of the
 // ways to host one.
 var kinds = []kindStart{
-	{KindExec, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
+	{catalog.KindExec, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
 		return startKind(t, edit, limit, "good")
 	}},
-	{KindJSONL, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
+	{catalog.KindJSONL, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
 		return startKind(t, func(c *Config) {
 			writeManifest(t, c, "lines", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
 			if edit != nil {
@@ -45,7 +46,7 @@ var kinds = []kindStart{
 			}
 		}, limit, "lines")
 	}},
-	{KindRemote, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
+	{catalog.KindRemote, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
 		socket := filepath.Join(shortDir(t), "s")
 		begun := make(chan string, 100)
 		t.Cleanup(func() { close(begun) }) // after the servers are gone, whose cleanups come later and run earlier
@@ -89,7 +90,7 @@ func startKind(t *testing.T, edit func(*Config), limit func(*limits), names ...s
 
 func writeManifest(t testing.TB, c *Config, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(c.Dir, name+ManifestSuffix), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(c.Dir, name+catalog.ManifestSuffix), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -51,8 +52,8 @@ func (c Config) resources() (resources, error) {
 }
 
 // permit returns an error if a plugin would run as root and must not.
-func (r resources) permit(f Entry) error {
-	if r.noRoot && f.Kind != KindRemote {
+func (r resources) permit(f catalog.Entry) error {
+	if r.noRoot && f.Kind != catalog.KindRemote {
 		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: set HOOKSWITCH_PLUGIN_USER to a user that owns nothing else, or to root to allow it", f.Name)
 	}
 	return nil

@@ -4,6 +4,8 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -127,13 +129,14 @@ var ownDigest = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := os.Open(exe)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return hashFile(f, io.Discard)
+	return fileDigest(exe)
 })
+
+func fileDigest(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), err
+}
 
 // stateDir returns a directory for private copies. That of the test binary is
 // there already, as it would be after a restart: writing it takes longer than

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // TestEdgeNoexec runs a plugin from a data directory where nothing may be run.
@@ -43,7 +44,7 @@ func TestEdgeNoexec(t *testing.T) {
 	// same trouble there.
 	putProgram(t, filepath.Join(data, "lines"))
 	writeManifest(t, &Config{Dir: data}, "there", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
-	if p := probe(t, filepath.Join(data, "there"+ManifestSuffix), probeConfig()).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "elsewhere") {
+	if p := probe(t, filepath.Join(data, "there"+catalog.ManifestSuffix), probeConfig()).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "elsewhere") {
 		t.Errorf("of a manifest plugins check says %+v", p)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // ErrNoPlugin is returned when there is no plugin of the name that was given.
@@ -36,7 +38,7 @@ func (h *Host) Reload(ctx context.Context, name string) error {
 		return fmt.Errorf("pluginhost: %w", err)
 	}
 	file := p.file
-	if i := slices.IndexFunc(list.Plugins, func(f Entry) bool { return f.Name == p.file.Name }); i >= 0 {
+	if i := slices.IndexFunc(list.Plugins, func(f catalog.Entry) bool { return f.Name == p.file.Name }); i >= 0 {
 		file = list.Plugins[i]
 	}
 	return p.order(ctx, func(o *order) { o.file, o.force = file, true })

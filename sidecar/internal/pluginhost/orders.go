@@ -3,12 +3,14 @@ package pluginhost
 import (
 	"context"
 	"sync"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // order is what a plugin should be.
 type order struct {
-	gen     int   // counts the orders
-	file    Entry // what is in the plugin directory
+	gen     int           // counts the orders
+	file    catalog.Entry // what is in the plugin directory
 	enabled bool
 	force   bool // start a new process even if it would be the same, and try again what failed
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -26,7 +27,7 @@ var ErrStopped = errors.New("pluginhost: stopped")
 // is safe for concurrent use.
 type Plugin struct {
 	host *Host
-	file Entry // as it was found first; name and path do not change
+	file catalog.Entry // as it was found first; name and path do not change
 	log  *slog.Logger
 	ring *logRing
 
@@ -53,7 +54,7 @@ type Plugin struct {
 	status   Status
 }
 
-func newPlugin(h *Host, f Entry) *Plugin {
+func newPlugin(h *Host, f catalog.Entry) *Plugin {
 	p := &Plugin{
 		host:     h,
 		file:     f,

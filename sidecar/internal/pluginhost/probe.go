@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
@@ -31,7 +32,7 @@ type ProbeConfig struct {
 	// Dir is the plugin directory. A file in it must be trusted; of one that
 	// is elsewhere it is only said if it is not. Trust is the rule.
 	Dir   string
-	Trust Trust
+	Trust catalog.Trust
 
 	// StateDir is where a host would run the plugin from. Nothing is written
 	// there. Empty: it is not known.
@@ -52,11 +53,11 @@ type ProbeConfig struct {
 
 // Report is what a [Probe] has found out about a plugin.
 type Report struct {
-	File     string   `json:"file"`
-	Name     string   `json:"name"` // by which the host would know it
-	OK       bool     `json:"ok"`
-	Problem  *Problem `json:"problem,omitempty"`
-	Warnings []string `json:"warnings,omitempty"`
+	File     string           `json:"file"`
+	Name     string           `json:"name"` // by which the host would know it
+	OK       bool             `json:"ok"`
+	Problem  *catalog.Problem `json:"problem,omitempty"`
+	Warnings []string         `json:"warnings,omitempty"`
 
 	Described     string   `json:"described,omitempty"` // its own name
 	Version       string   `json:"version,omitempty"`
@@ -85,8 +86,8 @@ type Probe struct {
 	Report Report
 
 	cfg     ProbeConfig
-	entry   Entry // by a manifest
-	host    *Host // never started: it has what starts a plugin
+	entry   catalog.Entry // by a manifest
+	host    *Host         // never started: it has what starts a plugin
 	proc    *process
 	witness *witness
 	lab     *lab
@@ -114,7 +115,7 @@ func startProbe(ctx context.Context, path string, cfg ProbeConfig, until stage) 
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Probe{cfg: cfg, until: until, Report: Report{File: path, Name: NameOf(path)}}
+	p := &Probe{cfg: cfg, until: until, Report: Report{File: path, Name: catalog.NameOf(path)}}
 	p.Report.Problem = p.start(ctx, path)
 	p.Report.OK = p.Report.Problem == nil
 	return p
@@ -127,18 +128,18 @@ func orElse(d, or time.Duration) time.Duration {
 	return d
 }
 
-func (p *Probe) start(ctx context.Context, path string) *Problem {
+func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return hostProblem(err)
 	}
-	f := Entry{Name: p.Report.Name, Path: abs, Kind: KindExec}
+	f := catalog.Entry{Name: p.Report.Name, Path: abs, Kind: catalog.KindExec}
 	if p.cfg.Settings != "" {
 		if f.SettingsFile, err = filepath.Abs(p.cfg.Settings); err == nil {
 			_, err = os.Stat(f.SettingsFile) // it was asked for, so it must be there
 		}
 		if err != nil {
-			return &Problem{Kind: ProblemSettings, What: "its settings cannot be read: " + err.Error()}
+			return &catalog.Problem{Kind: catalog.ProblemSettings, What: "its settings cannot be read: " + err.Error()}
 		}
 	}
 	if p.lab, err = openLab(p.cfg.WorkDir); err != nil {
@@ -151,7 +152,7 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 		run:    &runDir{path: p.lab.run},
 	}
 	begin := p.startExec
-	if strings.HasSuffix(path, ManifestSuffix) {
+	if strings.HasSuffix(path, catalog.ManifestSuffix) {
 		begin = p.startManifest
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.StartTimeout, errTooSlow)
@@ -170,19 +171,19 @@ func (p *Probe) start(ctx context.Context, path string) *Problem {
 
 // startExec takes the steps of a host's startExec, and says of each why it
 // failed. path is the file as it was named.
-func (p *Probe) startExec(ctx context.Context, path string, f Entry) *Problem {
+func (p *Probe) startExec(ctx context.Context, path string, f catalog.Entry) *catalog.Problem {
 	env := environ(p.cfg.Environ, p.cfg.Env)
-	bad, _ := Inspect(path, env) // what is foreign may run all the same
+	bad, _ := catalog.Inspect(path, env) // what is foreign may run all the same
 	if bad != nil {
 		return bad
 	}
 	if distrust := p.distrust(f.Path); distrust != nil {
 		return distrust
 	}
-	if noexec := NoexecCopies(p.cfg.StateDir); noexec != nil {
+	if noexec := catalog.NoexecCopies(p.cfg.StateDir); noexec != nil {
 		return noexec
 	}
-	if why := PassedOver(path); why != "" {
+	if why := catalog.PassedOver(path); why != "" {
 		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would pass it over: its name is "+why)
 	}
 	begun := time.Now()
@@ -205,7 +206,7 @@ func (p *Probe) startExec(ctx context.Context, path string, f Entry) *Problem {
 		return hostProblem(err)
 	}
 	if err := p.proc.describe(ctx); err != nil {
-		return c.call(ProblemDescribe, err)
+		return c.call(catalog.ProblemDescribe, err)
 	}
 	p.proc.readStdio()
 	if p.until == untilDescribed {
@@ -222,14 +223,14 @@ func (p *Probe) startExec(ctx context.Context, path string, f Entry) *Problem {
 		return nil
 	}
 	if err := p.proc.open(ctx); err != nil {
-		return c.call(ProblemDeliver, err)
+		return c.call(catalog.ProblemDeliver, err)
 	}
 	return nil
 }
 
 // distrust says why a host would not run the file, or warns that it would not if
 // the file stayed where it is.
-func (p *Probe) distrust(path string) *Problem {
+func (p *Probe) distrust(path string) *catalog.Problem {
 	inside := false
 	if dir, err := filepath.Abs(p.cfg.Dir); err == nil && p.cfg.Dir != "" {
 		inside = filepath.Dir(path) == dir
@@ -241,7 +242,7 @@ func (p *Probe) distrust(path string) *Problem {
 	case err != nil && !inside:
 		p.Report.Warnings = append(p.Report.Warnings, "where it is, the sidecar would not trust it: "+err.Error())
 	case err != nil:
-		problem := &Problem{Kind: ProblemUntrusted, What: "it is not trusted: " + err.Error()}
+		problem := &catalog.Problem{Kind: catalog.ProblemUntrusted, What: "it is not trusted: " + err.Error()}
 		if at := strings.LastIndex(problem.What, ": "); at > 0 { // the rule's errors end in what mends them
 			problem.What, problem.Fix = problem.What[:at], problem.What[at+2:]
 		}
@@ -251,16 +252,16 @@ func (p *Probe) distrust(path string) *Problem {
 }
 
 // startManifest starts what a manifest declares.
-func (p *Probe) startManifest(ctx context.Context, path string, f Entry) *Problem {
+func (p *Probe) startManifest(ctx context.Context, path string, f catalog.Entry) *catalog.Problem {
 	if _, err := os.Stat(path); err != nil {
-		return Missing(path)
+		return catalog.Missing(path)
 	}
-	if bad := NameProblem(path, true); bad != nil {
+	if bad := catalog.NameProblem(path, true); bad != nil {
 		return bad
 	}
-	m, err := ReadManifest(f.Path)
+	m, err := catalog.ReadManifest(f.Path)
 	if err != nil {
-		return &Problem{Kind: ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "mend " + Quote(path)}
+		return &catalog.Problem{Kind: catalog.ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "mend " + catalog.Quote(path)}
 	}
 	f.Kind, f.Manifest = m.Protocol, m
 	settings, problem := p.settings(f)
@@ -271,19 +272,19 @@ func (p *Probe) startManifest(ctx context.Context, path string, f Entry) *Proble
 	begin := startProcess
 	switch {
 	case p.until == untilReady:
-	case f.Kind == KindJSONL:
+	case f.Kind == catalog.KindJSONL:
 		begin = runJSONL
 	default:
 		begin = meetRemote
 	}
-	p.proc, err = begin(ctx, p.host, &Build{Entry: f, Settings: settings}, slog.New(p.witness))
+	p.proc, err = begin(ctx, p.host, &catalog.Build{Entry: f, Settings: settings}, slog.New(p.witness))
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*SpawnError](err); ok {
+	if e, ok := errors.AsType[*catalog.SpawnError](err); ok {
 		return e.Problem
 	}
-	problem = &Problem{Kind: ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.Kind, err)}
+	problem = &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.Kind, err)}
 	if _, ok := errors.AsType[*refusal](err); ok {
 		return cause{}.configure(err, p.Report.Settings, f.SettingsPath())
 	}
@@ -293,8 +294,8 @@ func (p *Probe) startManifest(ctx context.Context, path string, f Entry) *Proble
 	return problem
 }
 
-func hostProblem(err error) *Problem {
-	return &Problem{Kind: ProblemHost, What: "it could not be tried: " + err.Error()}
+func hostProblem(err error) *catalog.Problem {
+	return &catalog.Problem{Kind: catalog.ProblemHost, What: "it could not be tried: " + err.Error()}
 }
 
 func (p *Probe) describe(about *pluginpb.DescribeResponse) {
@@ -310,10 +311,10 @@ func (p *Probe) describe(about *pluginpb.DescribeResponse) {
 }
 
 // settings reads the plugin's settings, and notes where they are from.
-func (p *Probe) settings(f Entry) ([]byte, *Problem) {
+func (p *Probe) settings(f catalog.Entry) ([]byte, *catalog.Problem) {
 	settings, err := f.ReadSettings()
 	if err != nil {
-		return nil, &Problem{Kind: ProblemSettings, What: err.Error()}
+		return nil, &catalog.Problem{Kind: catalog.ProblemSettings, What: err.Error()}
 	}
 	if settings != nil {
 		p.Report.Settings = f.SettingsPath()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // probeFile returns a plugin directory's file: a link to the test binary, which
@@ -84,40 +85,40 @@ func TestProbeSaysWhy(t *testing.T) {
 		detail  string
 		fix     string
 	}{
-		{name: "empty", content: []byte{}, kind: ProblemFormat, what: "the file is empty", fix: "copy it again"},
-		{name: "text", content: script("hello"), kind: ProblemFormat, what: "does not begin with #!", fix: "#!/usr/bin/env python3"},
-		{name: "app.mjs", content: script("hello"), kind: ProblemFormat, fix: "#!/usr/bin/env node"},
-		{name: "bytes", content: []byte{0, 1, 2, 3}, kind: ProblemFormat, what: `it begins with "\x00\x01\x02\x03"`},
-		{name: "bom", content: []byte("\xef\xbb\xbf#!/bin/sh\n"), kind: ProblemFormat, what: "byte order mark", fix: "sed -i"},
-		{name: "mode", content: script("#!/bin/sh"), mode: 0o644, kind: ProblemMode, what: "not executable (mode 0644)", fix: "chmod +x "},
-		{name: "text", content: script("hello"), mode: 0o600, kind: ProblemFormat},
-		{name: "a b", content: script("#!/bin/sh"), kind: ProblemName, what: `its name "a b"`, fix: "rename it"},
-		{name: "half", content: self[:len(self)/2], kind: ProblemFormat, what: "is not complete", fix: "copy it again"},
-		{name: "half", content: self[:len(self)/2], mode: 0o600, kind: ProblemFormat, what: "is not complete"},
-		{name: "stub", content: self[:100], kind: ProblemFormat, what: "is not complete"},
-		{name: "wasm", content: []byte("\x00asm\x01\x00\x00\x00"), kind: ProblemPlatform, what: "WebAssembly"},
-		{name: "none", content: script("#!/no/such/program"), kind: ProblemInterpreter, what: "/no/such/program, which is not there (no such file"},
-		{name: "env", content: script("#!/usr/bin/env -S pyton3 -u"), kind: ProblemInterpreter, what: `run by "pyton3", which is in no directory of PATH`, fix: "install pyton3"},
-		{name: "crlf", content: script("#!/bin/sh\r"), kind: ProblemInterpreter, what: "carriage return", fix: "sed -i"},
-		{name: "blank", content: script("#!"), kind: ProblemInterpreter, what: "nothing follows the #!"},
-		{name: "quits", content: script("#!/bin/sh", "exit 0"), kind: ProblemHandshake, what: "ended before the handshake, as if all were well", fix: "sdk.Serve"},
-		{name: "wants", content: script("#!/bin/sh", "echo BILLING_DSN is not set >&2", "exit 4"), kind: ProblemCrash,
+		{name: "empty", content: []byte{}, kind: catalog.ProblemFormat, what: "the file is empty", fix: "copy it again"},
+		{name: "text", content: script("hello"), kind: catalog.ProblemFormat, what: "does not begin with #!", fix: "#!/usr/bin/env python3"},
+		{name: "app.mjs", content: script("hello"), kind: catalog.ProblemFormat, fix: "#!/usr/bin/env node"},
+		{name: "bytes", content: []byte{0, 1, 2, 3}, kind: catalog.ProblemFormat, what: `it begins with "\x00\x01\x02\x03"`},
+		{name: "bom", content: []byte("\xef\xbb\xbf#!/bin/sh\n"), kind: catalog.ProblemFormat, what: "byte order mark", fix: "sed -i"},
+		{name: "mode", content: script("#!/bin/sh"), mode: 0o644, kind: catalog.ProblemMode, what: "not executable (mode 0644)", fix: "chmod +x "},
+		{name: "text", content: script("hello"), mode: 0o600, kind: catalog.ProblemFormat},
+		{name: "a b", content: script("#!/bin/sh"), kind: catalog.ProblemName, what: `its name "a b"`, fix: "rename it"},
+		{name: "half", content: self[:len(self)/2], kind: catalog.ProblemFormat, what: "is not complete", fix: "copy it again"},
+		{name: "half", content: self[:len(self)/2], mode: 0o600, kind: catalog.ProblemFormat, what: "is not complete"},
+		{name: "stub", content: self[:100], kind: catalog.ProblemFormat, what: "is not complete"},
+		{name: "wasm", content: []byte("\x00asm\x01\x00\x00\x00"), kind: catalog.ProblemPlatform, what: "WebAssembly"},
+		{name: "none", content: script("#!/no/such/program"), kind: catalog.ProblemInterpreter, what: "/no/such/program, which is not there (no such file"},
+		{name: "env", content: script("#!/usr/bin/env -S pyton3 -u"), kind: catalog.ProblemInterpreter, what: `run by "pyton3", which is in no directory of PATH`, fix: "install pyton3"},
+		{name: "crlf", content: script("#!/bin/sh\r"), kind: catalog.ProblemInterpreter, what: "carriage return", fix: "sed -i"},
+		{name: "blank", content: script("#!"), kind: catalog.ProblemInterpreter, what: "nothing follows the #!"},
+		{name: "quits", content: script("#!/bin/sh", "exit 0"), kind: catalog.ProblemHandshake, what: "ended before the handshake, as if all were well", fix: "sdk.Serve"},
+		{name: "wants", content: script("#!/bin/sh", "echo BILLING_DSN is not set >&2", "exit 4"), kind: catalog.ProblemCrash,
 			what: "ended before the handshake (exit status 4)", detail: "BILLING_DSN is not set", fix: "set BILLING_DSN here, and pass it with HOOKSWITCH_PLUGIN_ENV=BILLING_DSN"},
-		{name: "closes", content: script("#!/bin/sh", "exec >&-", "read x"), kind: ProblemHandshake, what: "closed its standard output"},
-		{name: "core", content: script("#!/bin/sh", "echo '2|1|unix|/x|grpc'", "read x"), kind: ProblemProtocol, what: "version 2 of go-plugin's handshake, and this host version 1"},
-		{name: "exits", kind: ProblemCrash, what: "exit status 3", detail: "cannot open the database"},
-		{name: "panics", kind: ProblemCrash, what: "panicked before the handshake", detail: "panic: no DSN", fix: ""},
-		{name: "silent", timeout: 200 * time.Millisecond, kind: ProblemSlow, what: "no handshake within 200ms"},
-		{name: "chatty", kind: ProblemHandshake, what: "printed 64 lines to standard output, and no handshake", detail: "still loading"},
-		{name: "stranger", kind: ProblemProtocol, what: "plugin of another program", fix: `MagicCookieKey to "HOOKSWITCH_PLUGIN"`},
-		{name: "future", kind: ProblemProtocol, what: "version 99 of the plugin protocol, and this hookswitch version 1", detail: "1|99|unix"},
-		{name: "netrpc", kind: ProblemProtocol, what: "does not speak gRPC", detail: "netrpc"},
-		{name: "elsewhere", kind: ProblemProtocol, what: "192.0.2.1", fix: "PLUGIN_UNIX_SOCKET_DIR"},
-		{name: "nothing", kind: ProblemDescribe, what: "declares 0 event types", fix: "message.*"},
-		{name: "badpattern", kind: ProblemDescribe, what: `pattern "message.*.sent"`},
-		{name: "fussy", kind: ProblemSettings, what: "there is no fussy.json beside it", detail: "dsn: is required", fix: "--settings"},
-		{name: "stingy", timeout: time.Second, kind: ProblemSlow, what: "Credit within 1s"},
-		{name: "falls", kind: ProblemCrash, what: "when it was asked to take its settings (exit status 9)", detail: "cannot take them"},
+		{name: "closes", content: script("#!/bin/sh", "exec >&-", "read x"), kind: catalog.ProblemHandshake, what: "closed its standard output"},
+		{name: "core", content: script("#!/bin/sh", "echo '2|1|unix|/x|grpc'", "read x"), kind: catalog.ProblemProtocol, what: "version 2 of go-plugin's handshake, and this host version 1"},
+		{name: "exits", kind: catalog.ProblemCrash, what: "exit status 3", detail: "cannot open the database"},
+		{name: "panics", kind: catalog.ProblemCrash, what: "panicked before the handshake", detail: "panic: no DSN", fix: ""},
+		{name: "silent", timeout: 200 * time.Millisecond, kind: catalog.ProblemSlow, what: "no handshake within 200ms"},
+		{name: "chatty", kind: catalog.ProblemHandshake, what: "printed 64 lines to standard output, and no handshake", detail: "still loading"},
+		{name: "stranger", kind: catalog.ProblemProtocol, what: "plugin of another program", fix: `MagicCookieKey to "HOOKSWITCH_PLUGIN"`},
+		{name: "future", kind: catalog.ProblemProtocol, what: "version 99 of the plugin protocol, and this hookswitch version 1", detail: "1|99|unix"},
+		{name: "netrpc", kind: catalog.ProblemProtocol, what: "does not speak gRPC", detail: "netrpc"},
+		{name: "elsewhere", kind: catalog.ProblemProtocol, what: "192.0.2.1", fix: "PLUGIN_UNIX_SOCKET_DIR"},
+		{name: "nothing", kind: catalog.ProblemDescribe, what: "declares 0 event types", fix: "message.*"},
+		{name: "badpattern", kind: catalog.ProblemDescribe, what: `pattern "message.*.sent"`},
+		{name: "fussy", kind: catalog.ProblemSettings, what: "there is no fussy.json beside it", detail: "dsn: is required", fix: "--settings"},
+		{name: "stingy", timeout: time.Second, kind: catalog.ProblemSlow, what: "Credit within 1s"},
+		{name: "falls", kind: catalog.ProblemCrash, what: "when it was asked to take its settings (exit status 9)", detail: "cannot take them"},
 	} {
 		t.Run(test.name+" "+test.what, func(t *testing.T) {
 			if test.mode == 0 {
@@ -193,7 +194,7 @@ func TestProbeForeignBinaries(t *testing.T) {
 	}
 	// Its headers are read before it runs, so only they are of FreeBSD.
 	path := probeFile(t, "bsd", patched(system, uint16(elf.ELFOSABI_FREEBSD)), 0o700)
-	if _, foreign := Inspect(path, nil); foreign == nil || !strings.Contains(foreign.What, "built for freebsd/") {
+	if _, foreign := catalog.Inspect(path, nil); foreign == nil || !strings.Contains(foreign.What, "built for freebsd/") {
 		t.Errorf("bsd: %+v", foreign)
 	}
 }
@@ -236,7 +237,7 @@ func TestProbe(t *testing.T) {
 		}
 		cfg := probeConfig()
 		cfg.Settings = filepath.Join(t.TempDir(), "other.json")
-		if r := probe(t, path, cfg); r.OK || r.Problem.Kind != ProblemSettings || !strings.Contains(r.Problem.What, "no such file") {
+		if r := probe(t, path, cfg); r.OK || r.Problem.Kind != catalog.ProblemSettings || !strings.Contains(r.Problem.What, "no such file") {
 			t.Errorf("%+v", r)
 		}
 		if err := os.WriteFile(cfg.Settings, []byte(`{}`), 0o600); err != nil {

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
@@ -79,15 +80,15 @@ func (h *Host) newRunner(path string, env []string, log *slog.Logger) *runner {
 
 // startProcess starts a plugin and sees it through until it can take events,
 // or ctx ends. Of a process that failed nothing is left.
-func startProcess(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*process, error) {
+func startProcess(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (*process, error) {
 	if err := h.res.permit(b.Entry); err != nil {
 		return nil, err
 	}
 	start := startExec
 	switch b.Kind {
-	case KindJSONL:
+	case catalog.KindJSONL:
 		start = startJSONL
-	case KindRemote:
+	case catalog.KindRemote:
 		start = startRemote
 	}
 	p, err := start(ctx, h, b, log)

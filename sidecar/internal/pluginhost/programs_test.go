@@ -68,7 +68,6 @@ var programs = map[string]func(){
 	"stranger":               stranger,
 	"falls":                  falls,
 	"faulty":                 faulty,
-	"whose":                  whose,
 }
 
 // The standard streams as they were before the SDK, which the test binary has

@@ -5,6 +5,7 @@ package pluginhost
 import (
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -20,7 +21,7 @@ func (s *supervisor) remember(out outcome) {
 }
 
 // rememberFile notes that what runs is in another file now.
-func (s *supervisor) rememberFile(b *Build) {
+func (s *supervisor) rememberFile(b *catalog.Build) {
 	if b.StandIn {
 		return
 	}
@@ -41,7 +42,7 @@ func (s *supervisor) keepOld(o order, out outcome) {
 	if o.rollback { // there is no way back
 		err = s.h.catalog.EndRollback(o.file.Name)
 	} else {
-		err = s.h.catalog.Failed(o.file.Name, out.build, Failure(u))
+		err = s.h.catalog.Failed(o.file.Name, out.build, catalog.Failure(u))
 	}
 	if err != nil {
 		s.log.Warn("an update that failed is not remembered: it is tried again after a restart", "code", telemetry.CodePluginUnremembered, "error", err)
@@ -51,7 +52,7 @@ func (s *supervisor) keepOld(o order, out outcome) {
 // release lets the copy go that was tried before, if this is another one. The
 // last one is held: after a failure it is tried again, and need not be written
 // again for that.
-func (s *supervisor) release(b *Build) {
+func (s *supervisor) release(b *catalog.Build) {
 	if b == nil || b.Held == "" {
 		return
 	}

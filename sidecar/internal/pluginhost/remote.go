@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -27,7 +28,7 @@ const tokenMax = 16 << 10
 // loss of the connection for the death of a process: it connects again, with
 // the same pauses, and events that had no answer come again. Certificates and
 // token are read anew each time, as they are rotated.
-func startRemote(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*process, error) {
+func startRemote(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (*process, error) {
 	p, err := meetRemote(ctx, h, b, log)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func startRemote(ctx context.Context, h *Host, b *Build, log *slog.Logger) (*pro
 }
 
 // meetRemote connects to a server and gives it its settings.
-func meetRemote(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *process, err error) {
+func meetRemote(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (_ *process, err error) {
 	m := b.Manifest
 	network, address := "tcp", m.Address
 	if path, ok := strings.CutPrefix(m.Address, "unix:"); ok {
@@ -82,7 +83,7 @@ func meetRemote(ctx context.Context, h *Host, b *Build, log *slog.Logger) (_ *pr
 }
 
 // transport returns how the connection is protected.
-func transport(m *Manifest) (credentials.TransportCredentials, error) {
+func transport(m *catalog.Manifest) (credentials.TransportCredentials, error) {
 	if !m.TLS {
 		return insecure.NewCredentials(), nil
 	}
@@ -104,7 +105,7 @@ func transport(m *Manifest) (credentials.TransportCredentials, error) {
 type bearer string
 
 // readToken reads the token, if there is to be one. Its errors do not repeat it.
-func readToken(m *Manifest) (bearer, error) {
+func readToken(m *catalog.Manifest) (bearer, error) {
 	if m.TokenFile == "" {
 		return "", nil
 	}

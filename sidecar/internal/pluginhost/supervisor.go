@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -44,7 +45,7 @@ type supervisor struct {
 // running is a process that takes events, until it is retired.
 type running struct {
 	*process
-	build *Build
+	build *catalog.Build
 	began time.Time // as ready
 
 	retire  chan struct{} // closed once: drain and stop it
@@ -60,7 +61,7 @@ type startup struct {
 
 // outcome is how a startup ended.
 type outcome struct {
-	build *Build // as far as it is known
+	build *catalog.Build // as far as it is known
 	proc  *process
 	same  bool // what the order wants runs already
 	err   error
@@ -173,7 +174,7 @@ func (s *supervisor) begin(o order) {
 func (s *supervisor) start(ctx context.Context, o order, current *running) (out outcome) {
 	again := o.force && !s.p.orders.isDecided(o.gen)
 	if err := s.h.res.permit(o.file); err != nil && o.file.Err == nil {
-		out.build, out.err = &Build{Entry: o.file}, Final(err)
+		out.build, out.err = &catalog.Build{Entry: o.file}, catalog.Final(err)
 		return out
 	}
 	out.build, out.err = s.h.catalog.Build(o.file, again)
@@ -264,7 +265,7 @@ func (s *supervisor) halting() bool {
 
 // standing returns the update that did not come up, if the build is what runs
 // in its place.
-func (s *supervisor) standing(b *Build) *Update {
+func (s *supervisor) standing(b *catalog.Build) *Update {
 	if failed, ok := s.h.catalog.Failure(s.p.file.Name); ok && b.StandIn {
 		u := Update(failed)
 		return &u
@@ -327,7 +328,7 @@ func (s *supervisor) ended(r *running, reason error) {
 }
 
 // fell decides what follows when there is no process because of err.
-func (s *supervisor) fell(b *Build, err error) {
+func (s *supervisor) fell(b *catalog.Build, err error) {
 	l := s.h.limits
 	now := time.Now()
 	s.crashes = append(slices.DeleteFunc(s.crashes, func(at time.Time) bool { return now.Sub(at) > l.crashWindow }), now)

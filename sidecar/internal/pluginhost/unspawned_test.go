@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // foreignProgram returns the test binary as if it had been built for another
@@ -66,7 +68,7 @@ func TestProgramThatIsNotRunIsExplained(t *testing.T) {
 				}
 				path := filepath.Join(s.dir, file)
 				if name == "declared" {
-					path = filepath.Join(s.dir, name+ManifestSuffix)
+					path = filepath.Join(s.dir, name+catalog.ManifestSuffix)
 				}
 				p := probe(t, path, probeConfig()).Problem
 				if p == nil || !strings.Contains(p.What, tt.want[0]) || !strings.Contains(p.Fix, tt.want[1]) {

@@ -4,11 +4,13 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
@@ -43,13 +45,13 @@ const (
 // failed.
 func Verify(ctx context.Context, path string, cfg VerifyConfig, report func(Check)) bool {
 	v := &verifier{ctx: ctx, path: path, cfg: cfg, report: report, ok: true}
-	switch v.kind = KindOf(path); v.kind {
-	case KindJSONL:
+	switch v.kind = catalog.KindOf(path); v.kind {
+	case catalog.KindJSONL:
 		if v.work() {
 			v.strangeSettings()
 			v.signals()
 		}
-	case KindRemote:
+	case catalog.KindRemote:
 		if v.work() {
 			v.connectAgain()
 		}
@@ -71,7 +73,7 @@ type verifier struct {
 	cfg    VerifyConfig
 	report func(Check)
 	ok     bool
-	kind   Kind
+	kind   catalog.Kind
 
 	settings bool // the plugin has some
 }
@@ -99,6 +101,15 @@ const (
 type skip string
 
 func (s skip) Error() string { return string(s) }
+
+// asError is a problem in one line.
+func asError(p *catalog.Problem) error {
+	text := p.What
+	if p.Detail != nil {
+		text += ": " + strings.Join(p.Detail[:min(len(p.Detail), 5)], " | ")
+	}
+	return errors.New(text)
+}
 
 // check decides one rule. ask returns what there is to say about a plugin that
 // keeps it.
@@ -169,7 +180,7 @@ func (v *verifier) begin(name string, until stage) *session {
 	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
 		s.Probe = startProbe(v.ctx, v.path, v.cfg.ProbeConfig, until)
 		if p := s.Report.Problem; p != nil {
-			return "", p.err()
+			return "", asError(p)
 		}
 		got := fmt.Sprintf("%s, events %s", strings.TrimSpace(s.Report.Described+" "+s.Report.Version), strings.Join(s.Report.Patterns, " "))
 		if until != untilReady && len(s.Report.Warnings) > 0 {
@@ -186,9 +197,9 @@ func (v *verifier) begin(name string, until stage) *session {
 
 func (v *verifier) startWant() string {
 	switch v.kind {
-	case KindJSONL:
+	case catalog.KindJSONL:
 		return "it starts, stays, and answers its settings if it has some,"
-	case KindRemote:
+	case catalog.KindRemote:
 		return "Describe and Configure"
 	}
 	return "handshake, Describe and Configure"

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
@@ -286,10 +287,10 @@ func (v *verifier) strangeSettings() {
 		switch p := s.Report.Problem; {
 		case p == nil:
 			return "no notice taken", nil
-		case p.Kind == ProblemSettings && len(p.Detail) > 0:
+		case p.Kind == catalog.ProblemSettings && len(p.Detail) > 0:
 			return "refused: " + p.Detail[0], nil
 		default:
-			return "", p.err()
+			return "", asError(p)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // verifyManifest runs a manifest through the rules, and compares the checks
@@ -111,7 +112,7 @@ func TestVerifyLines(t *testing.T) {
 			if test.settings != "" {
 				settings = `,"settings":` + test.settings
 			}
-			path := filepath.Join(dir, "it"+ManifestSuffix)
+			path := filepath.Join(dir, "it"+catalog.ManifestSuffix)
 			text := fmt.Sprintf(`{"protocol":"jsonl","command":["faulty",%q],"events":["*"]%s}`, fault, settings)
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -150,7 +151,7 @@ func TestVerifyIsInterrupted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	putProgram(t, filepath.Join(dir, "faulty"))
-	path := filepath.Join(dir, "it"+ManifestSuffix)
+	path := filepath.Join(dir, "it"+catalog.ManifestSuffix)
 	if err := os.WriteFile(path, []byte(`{"protocol":"jsonl","command":["faulty","mute"],"events":["*"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}

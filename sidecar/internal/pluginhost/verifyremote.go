@@ -24,7 +24,7 @@ func (s *session) share() {
 		other := &session{v: s.v, odd: s.odd, Probe: startProbe(s.v.ctx, s.v.path, s.v.cfg.ProbeConfig, untilConfigured)}
 		defer other.end()
 		if p := other.Report.Problem; p != nil {
-			return "", fmt.Errorf("a second connection: %w", p.err())
+			return "", fmt.Errorf("a second connection: %w", asError(p))
 		}
 		if _, err := other.open(); err != nil {
 			return "", fmt.Errorf("a second stream: %w", err)
@@ -57,7 +57,7 @@ func (v *verifier) comeBack(name, when string, leave func(*session) error) {
 		s := &session{v: v, odd: make(map[string]bool), Probe: startProbe(v.ctx, v.path, v.cfg.ProbeConfig, untilConfigured)}
 		defer s.end()
 		if p := s.Report.Problem; p != nil {
-			return "", p.err()
+			return "", asError(p)
 		}
 		if _, err := s.open(); err != nil {
 			return "", err

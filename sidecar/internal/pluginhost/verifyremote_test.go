@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // lodger serves the plugin of far, and breaks a rule for servers.
@@ -114,7 +115,7 @@ func TestVerifyRemote(t *testing.T) {
 			if fault != "nobody" {
 				address = serveAt(t, plugin)
 			}
-			path := filepath.Join(t.TempDir(), "far"+ManifestSuffix)
+			path := filepath.Join(t.TempDir(), "far"+catalog.ManifestSuffix)
 			if err := os.WriteFile(path, fmt.Appendf(nil, `{"protocol":"remote","address":%q,"max_in_flight":3}`, address), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -155,7 +156,7 @@ func (w *watcher) look(now time.Time) time.Duration {
 	}
 	w.sums = sums
 	for name, k := range w.known {
-		if slices.ContainsFunc(files, func(f Entry) bool { return f.Name == name }) {
+		if slices.ContainsFunc(files, func(f catalog.Entry) bool { return f.Name == name }) {
 			continue
 		}
 		switch {
@@ -188,7 +189,7 @@ func (w *watcher) paths() map[string]string {
 
 // found takes note of a plugin that is there. If it is in the middle of a change,
 // it returns when to look again, and 0 otherwise.
-func (w *watcher) found(f Entry, now time.Time) time.Duration {
+func (w *watcher) found(f catalog.Entry, now time.Time) time.Duration {
 	l := w.h.limits
 	k := w.known[f.Name]
 	if k == nil {
@@ -206,7 +207,7 @@ func (w *watcher) found(f Entry, now time.Time) time.Duration {
 		return l.lookAgain
 	case now.Sub(k.since) < l.stable:
 		return l.lookAgain
-	case IsOpenForWriting(f.Path):
+	case catalog.IsOpenForWriting(f.Path):
 		k.since = now // the writer may have stopped for a while
 		w.h.cfg.Log.Debug("plugin file is open for writing: it is complete when it is closed", "plugin", f.Name)
 		return l.lookAgain

@@ -1,4 +1,4 @@
-package pluginhost
+package catalog
 
 import (
 	"encoding/json"
@@ -25,10 +25,10 @@ type state struct {
 	path string
 
 	mu   sync.Mutex
-	data map[string]*pluginRecord // by name
+	data map[string]*record // by name
 }
 
-type pluginRecord struct {
+type record struct {
 	Disabled bool `json:"disabled,omitempty"`
 
 	// File is the name of the file that was last ready.
@@ -72,7 +72,7 @@ type rollbackRecord struct {
 
 // openState reads the records of a directory, which may have none.
 func openState(dir string) (*state, error) {
-	s := &state{path: filepath.Join(dir, stateFile), data: make(map[string]*pluginRecord)}
+	s := &state{path: filepath.Join(dir, stateFile), data: make(map[string]*record)}
 	text, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -92,7 +92,7 @@ func openState(dir string) (*state, error) {
 }
 
 // get returns a copy of the record of a plugin.
-func (s *state) get(name string) pluginRecord {
+func (s *state) get(name string) record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p := s.data[name]; p != nil {
@@ -100,17 +100,17 @@ func (s *state) get(name string) pluginRecord {
 		c.Versions = slices.Clone(p.Versions) // what the pointers lead to is replaced, never changed
 		return c
 	}
-	return pluginRecord{}
+	return record{}
 }
 
 // update changes the record of a plugin and writes it all. If that fails the
 // change holds until the end of the process.
-func (s *state) update(name string, change func(*pluginRecord)) error {
+func (s *state) update(name string, change func(*record)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.data[name]
 	if p == nil {
-		p = new(pluginRecord)
+		p = new(record)
 		s.data[name] = p
 	}
 	change(p)
@@ -181,7 +181,7 @@ func (s *state) write() error {
 
 // ran notes that a program has been ready. After a rollback the programs stay in
 // the order of their coming.
-func (p *pluginRecord) ran(b buildRecord, version string, at time.Time) {
+func (p *record) ran(b buildRecord, version string, at time.Time) {
 	p.Good, p.Failed = &b, nil
 	i := slices.IndexFunc(p.Versions, func(v versionRecord) bool { return v.Digest == b.Digest })
 	if i >= 0 && (p.Rollback != nil || i == len(p.Versions)-1) {
@@ -195,7 +195,7 @@ func (p *pluginRecord) ran(b buildRecord, version string, at time.Time) {
 }
 
 // before returns the program that came before another one.
-func (p *pluginRecord) before(digest string) (versionRecord, bool) {
+func (p *record) before(digest string) (versionRecord, bool) {
 	i := slices.IndexFunc(p.Versions, func(v versionRecord) bool { return v.Digest == digest })
 	if i < 0 {
 		i = len(p.Versions)

@@ -1,11 +1,8 @@
 //go:build unix
 
-package pluginhost
+package catalog
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -39,11 +36,4 @@ func TestOwnerIsKnown(t *testing.T) {
 			}
 		})
 	}
-}
-
-// whose says whether a plugin is trusted, for the test of user namespaces.
-func whose() {
-	_, err := new(Trust).file(os.Args[1], filepath.Dir(os.Args[1]))
-	fmt.Println("trusted:", err == nil)
-	fmt.Println(err)
 }

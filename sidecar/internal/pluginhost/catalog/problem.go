@@ -1,9 +1,4 @@
-package pluginhost
-
-import (
-	"errors"
-	"strings"
-)
+package catalog
 
 // Problem says why a file cannot be a plugin, for the person who wrote or
 // copied it.
@@ -20,15 +15,6 @@ type Problem struct {
 
 	// Fix is what to do: a command where there is one. It may be empty.
 	Fix string `json:"fix,omitempty"`
-}
-
-// err is the problem in one line.
-func (p *Problem) err() error {
-	text := p.What
-	if p.Detail != nil {
-		text += ": " + strings.Join(p.Detail[:min(len(p.Detail), 5)], " | ")
-	}
-	return errors.New(text)
 }
 
 // The kinds of problems.
@@ -52,6 +38,3 @@ const (
 	ProblemManifest    = "manifest"    // the file that declares it has a mistake
 	ProblemHost        = "host"        // it is not the plugin's fault
 )
-
-// Error makes a Problem an error, in one line.
-func (p *Problem) Error() string { return p.What }

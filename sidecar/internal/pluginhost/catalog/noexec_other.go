@@ -1,6 +1,6 @@
-//go:build unix && !linux
+//go:build !linux
 
-package pluginhost
+package catalog
 
 // isNoexec is known on Linux only.
 func isNoexec(string) bool { return false }

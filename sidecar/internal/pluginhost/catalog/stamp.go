@@ -1,13 +1,10 @@
-//go:build unix
-
-package pluginhost
+package catalog
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // Stamp identifies the state of all that a plugin is made of.
@@ -44,8 +41,8 @@ func stampOf(path string) string {
 		return "-"
 	}
 	stamp := fmt.Sprintf("%d.%d.%v", info.Size(), info.ModTime().UnixNano(), info.Mode())
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		stamp += fmt.Sprintf(".%d.%d.%d", s.Dev, s.Ino, s.Uid)
+	if s, ok := statOf(info); ok {
+		stamp += fmt.Sprintf(".%d.%d.%d", s.dev, s.ino, s.uid)
 	}
 	return stamp
 }
@@ -59,4 +56,10 @@ func IsOpenForWriting(path string) bool {
 	}
 	defer f.Close()
 	return openForWriting(f)
+}
+
+// stat identifies a file and its owners.
+type stat struct {
+	dev, ino uint64
+	uid, gid int
 }

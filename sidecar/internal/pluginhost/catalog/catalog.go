@@ -1,6 +1,16 @@
-//go:build unix
-
-package pluginhost
+// Package catalog knows the plugins of a directory: what is there, whether it may
+// run, and which copy of each runs.
+//
+// [New] makes a [Catalog]; [Catalog.Scan] lists the directory, and
+// [Catalog.Build] turns one [Entry] of the list into a [Build], the bytes that a
+// process is made from. They were checked, and nobody who writes to the
+// directory can change them any more. What ran before, and what operators have
+// chosen, is remembered in a state directory, so that there is something to go
+// back to.
+//
+// It starts nothing: a program that the system has refused to run it explains
+// ([Spawn.Explain]), and [Inspect] looks at one without running it.
+package catalog
 
 import (
 	"errors"
@@ -21,10 +31,10 @@ type Catalog struct {
 	state  *state // empty until Open
 }
 
-// NewCatalog returns the catalog of a plugin directory. It reads nothing.
+// New returns the catalog of a plugin directory. It reads nothing.
 // stateDir is where private copies are kept, and what is remembered of plugins;
 // it belongs to one host. Empty: there is no such directory, and Open fails.
-func NewCatalog(dir, stateDir string, trust Trust, log *slog.Logger) (*Catalog, error) {
+func New(dir, stateDir string, trust Trust, log *slog.Logger) (*Catalog, error) {
 	if err := trust.check(); err != nil {
 		return nil, err
 	}
@@ -73,7 +83,7 @@ func (c *Catalog) Disabled(name string) bool { return c.state.get(name).Disabled
 
 // Disable remembers whether an operator does not want a plugin to run.
 func (c *Catalog) Disable(name string, disabled bool) error {
-	return c.state.update(name, func(r *pluginRecord) { r.Disabled = disabled })
+	return c.state.update(name, func(r *record) { r.Disabled = disabled })
 }
 
 // HasRun reports whether a plugin has been ready before.
@@ -89,7 +99,7 @@ func (c *Catalog) Forget(name string) error {
 func (c *Catalog) Ready(b *Build, version string) error {
 	letGo, err := c.keepSettings(b)
 	defer letGo()
-	return errors.Join(err, c.state.update(b.Name, func(r *pluginRecord) {
+	return errors.Join(err, c.state.update(b.Name, func(r *record) {
 		r.ran(b.record(), version, time.Now())
 		r.File = filepath.Base(b.Path)
 	}), c.Sweep())
@@ -101,7 +111,7 @@ func (c *Catalog) Renamed(b *Build) error {
 	if c.state.get(b.Name).File == name {
 		return nil
 	}
-	return c.state.update(b.Name, func(r *pluginRecord) { r.File = name })
+	return c.state.update(b.Name, func(r *record) { r.File = name })
 }
 
 // Failure is an update that did not become ready.
@@ -114,7 +124,7 @@ type Failure struct {
 // Failed remembers that an update of a plugin did not become ready, so that Build
 // keeps to what was there before. b is nil if there was no build.
 func (c *Catalog) Failed(name string, b *Build, f Failure) error {
-	return c.state.update(name, func(r *pluginRecord) {
+	return c.state.update(name, func(r *record) {
 		if r.Rollback != nil && b != nil && b.Rollback {
 			r.Rollback = nil // there is no way back
 			return
@@ -153,14 +163,14 @@ func (c *Catalog) RollBack(e Entry, running string) error {
 		return fmt.Errorf("roll back: %w", err)
 	}
 	defer c.copies.letGo(file)
-	return c.state.update(e.Name, func(r *pluginRecord) {
+	return c.state.update(e.Name, func(r *record) {
 		r.Rollback, r.Failed = &rollbackRecord{To: to.Digest, From: file}, nil
 	})
 }
 
 // EndRollback makes Build return the file of a plugin again.
 func (c *Catalog) EndRollback(name string) error {
-	return c.state.update(name, func(r *pluginRecord) { r.Rollback = nil })
+	return c.state.update(name, func(r *record) { r.Rollback = nil })
 }
 
 // Release lets go of the copy of a file that a build holds. It may be one of

@@ -1,6 +1,4 @@
-//go:build unix
-
-package pluginhost
+package catalog
 
 import (
 	"bufio"
@@ -17,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 )
 
 // Trust says which programs a host runs.
@@ -107,11 +104,11 @@ func (t *Trust) private(path string) (warning, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("check who may write to %s: %w", path, err)
 		}
-		stat, ok := info.Sys().(*syscall.Stat_t)
+		stat, ok := statOf(info)
 		if !ok {
 			return nil, fmt.Errorf("check who may write to %s: not known on this system: set HOOKSWITCH_PLUGIN_TRUST=pinned", at)
 		}
-		owner := int(stat.Uid)
+		owner := stat.uid
 		if err := users.identify(owner, func() bool { return isOwn(at) }); err != nil {
 			return nil, t.strangers(at, err)
 		}
@@ -128,7 +125,7 @@ func (t *Trust) private(path string) (warning, err error) {
 		case perm&0o002 != 0:
 			return nil, fmt.Errorf("%s may be written to by everybody (mode %#o), who could replace the plugin: chmod go-w %s", at, info.Mode().Perm(), Quote(at))
 		case perm&0o020 != 0:
-			err := fmt.Errorf("%s may be written to by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.Gid, info.Mode().Perm(), Quote(at))
+			err := fmt.Errorf("%s may be written to by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.gid, info.Mode().Perm(), Quote(at))
 			if !t.GroupWrite {
 				return nil, err
 			}

@@ -1,6 +1,4 @@
-//go:build unix
-
-package pluginhost
+package catalog
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package pluginhost
+package catalog
 
 import (
 	"bytes"
@@ -21,11 +21,11 @@ const ManifestSuffix = ".plugin.json"
 
 const (
 	manifestMax = 1 << 20 // bytes of the file, settings included
-	patternsMax = 1000    // event types that a plugin may ask for
-)
+	inFlightMax = 1024    // the most events that a host lets a plugin have at once
 
-// inFlightMax is the most events at once of which plugins/PROTOCOL.md speaks.
-const inFlightMax = 1024
+	// MaxPatterns is how many event types a plugin may ask for.
+	MaxPatterns = 1000
+)
 
 // Manifest declares a plugin that is not an executable by itself: the content
 // of NAME.plugin.json. plugins/PROTOCOL.md has it for authors.
@@ -128,8 +128,8 @@ func (m *Manifest) checkJSONL() error {
 	if slices.ContainsFunc(m.Command, func(arg string) bool { return strings.ContainsRune(arg, 0) }) {
 		return errors.New(`key "command": contains a zero byte`)
 	}
-	if len(m.Events) == 0 || len(m.Events) > patternsMax {
-		return fmt.Errorf(`key "events": must list 1 to %d event types, such as "message.received", "message.*" or "*"`, patternsMax)
+	if len(m.Events) == 0 || len(m.Events) > MaxPatterns {
+		return fmt.Errorf(`key "events": must list 1 to %d event types, such as "message.received", "message.*" or "*"`, MaxPatterns)
 	}
 	for _, pattern := range m.Events {
 		if err := event.CheckPattern(pattern); err != nil {

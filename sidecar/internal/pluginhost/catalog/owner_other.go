@@ -1,6 +1,6 @@
-//go:build unix && !linux
+//go:build !linux
 
-package pluginhost
+package catalog
 
 // isOwn is asked in user namespaces only, which there are not.
 func isOwn(string) bool { return false }

@@ -1,4 +1,4 @@
-package pluginhost
+package catalog
 
 import (
 	"os"
@@ -19,7 +19,11 @@ func TestEdgeUserNamespace(t *testing.T) {
 	}
 	dir := t.TempDir()
 	program := filepath.Join(dir, "whose")
-	putProgram(t, program)
+	exe, err := os.Executable()
+	check(t, err)
+	text, err := os.ReadFile(exe)
+	check(t, err)
+	check(t, os.WriteFile(program, text, 0o755))
 	own, theirs := filepath.Join(dir, "own"), filepath.Join(dir, "theirs")
 	for _, path := range []string{own, theirs} {
 		check(t, os.WriteFile(path, nil, 0o755))
