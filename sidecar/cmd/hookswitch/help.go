@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // exitCodes is what "hookswitch help" says of the exit codes, for scripts and
@@ -94,6 +95,89 @@ var examples = map[string][]string{
 	"plugins verify": {"hookswitch plugins verify ./out/hookswitch-plugin-crm", "hookswitch plugins verify plugins/optout.plugin.json"},
 
 	"config reload": {"hookswitch config reload"},
+
+	"help": {"hookswitch help dead-letter"},
+}
+
+// helpCommand takes the place of the library's, which knows commands only.
+func helpCommand(stdout io.Writer) *cli.Command {
+	return &cli.Command{
+		Name: "help", Aliases: []string{"h"}, HideHelpCommand: true, ArgsUsage: "[COMMAND | CODE | codes]",
+		Usage: "show the help of a command, or explain a code of the log",
+		Action: func(_ context.Context, c *cli.Command) error {
+			topic := c.Args().First()
+			codes := telemetry.Codes()
+			i := slices.IndexFunc(codes, func(info telemetry.CodeInfo) bool { return string(info.Code) == topic })
+			switch {
+			case topic == "codes":
+				listCodes(helpText{stdout}, codes)
+				return nil
+			case i >= 0:
+				explainCode(helpText{stdout}, codes[i])
+				return nil
+			}
+			about := c.Root()
+			for _, name := range c.Args().Slice() {
+				next := about.Command(name)
+				if next == nil {
+					return unknownTopic(about, name, codes)
+				}
+				about = next
+			}
+			printHelp(stdout, "", about)
+			return nil
+		},
+		ShellComplete: func(_ context.Context, c *cli.Command) {
+			if c.Args().Present() {
+				return
+			}
+			for _, sub := range c.Root().VisibleCommands() {
+				fmt.Fprintf(stdout, "%s:%s\n", sub.Name, sub.Usage)
+			}
+			fmt.Fprintln(stdout, "codes:list the codes of the log")
+			for _, info := range telemetry.Codes() {
+				fmt.Fprintf(stdout, "%s:%s\n", info.Code, info.What)
+			}
+		},
+	}
+}
+
+func listCodes(h helpText, codes []telemetry.CodeInfo) {
+	h.line("The values of \"code\" in the log. hookswitch help CODE explains one.")
+	for len(codes) > 0 {
+		section := codes[0].Section
+		var rows [][2]string
+		for ; len(codes) > 0 && codes[0].Section == section; codes = codes[1:] {
+			rows = append(rows, [2]string{string(codes[0].Code), codes[0].What})
+		}
+		h.columns(strings.ToUpper(section), rows)
+	}
+}
+
+func explainCode(h helpText, info telemetry.CodeInfo) {
+	h.line("%s - a code of the log", info.Code)
+	for _, part := range [][2]string{{"WHAT", info.What}, {"WHY", info.Why}, {"FIX", info.Fix}} {
+		h.line("\n%s\n%s", part[0], fold(screenWidth, "  ", piece{"  ", nil, true}, piece{text: part[1]}))
+	}
+}
+
+// unknownTopic says what may have been meant: a command, or at the root a code.
+func unknownTopic(c *cli.Command, name string, codes []telemetry.CodeInfo) error {
+	if c != c.Root() {
+		return unknownCommand(c, name)
+	}
+	var names []string
+	for _, sub := range c.VisibleCommands() {
+		names = append(names, sub.Name)
+	}
+	for _, info := range codes {
+		names = append(names, string(info.Code))
+	}
+	hint := "\"hookswitch help\" lists the commands, \"hookswitch help codes\" the codes of the log"
+	if near := nearest(name, names); near != "" {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	return usageError("there is no command and no code %q: %s", name, hint)
 }
 
 // printHelp writes the help of a command. It takes the place of the template
@@ -127,7 +211,8 @@ func printHelp(w io.Writer, _ string, data any) {
 	}
 	h.line("\nEXIT CODES")
 	fmt.Fprint(w, exitCodes)
-	h.line("\nhookswitch help COMMAND tells more about one.")
+	h.line("\nhookswitch help COMMAND tells more about one, hookswitch help CODE about a code")
+	h.line("of the log; hookswitch help codes lists those.")
 }
 
 func helpKey(c *cli.Command, name string) string {

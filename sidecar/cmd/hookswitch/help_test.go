@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // TestHelpOfEveryCommand walks the whole tree.
@@ -62,6 +64,25 @@ func TestHelpOfEveryCommand(t *testing.T) {
 		for word := range strings.FieldsSeq(strings.TrimPrefix(name, "hookswitch")) {
 			if c = c.Command(word); c == nil {
 				t.Fatalf("there is an example for %q, and no such command", name)
+			}
+		}
+	}
+}
+
+// TestHelpOfEveryCode: whatever code the log has, the program explains it.
+func TestHelpOfEveryCode(t *testing.T) {
+	topics := []string{"codes"}
+	for _, info := range telemetry.Codes() {
+		topics = append(topics, string(info.Code))
+	}
+	for _, topic := range topics {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"hookswitch", "help", topic}, &out, &errs); code != exitOK || errs.Len() > 0 {
+			t.Errorf("help %s: exit %d %s", topic, code, &errs)
+		}
+		for line := range strings.Lines(out.String()) {
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > screenWidth {
+				t.Errorf("help %s: a line has %d columns: %s", topic, n, line)
 			}
 		}
 	}

@@ -153,6 +153,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 			eventsCommand(stdout, stderr), replayCommand(stdout, stderr), deadCommand(stdout, stderr),
 			pluginsCommand(stdout, stderr), verifyCommand(os.Stdin, stdout), keysCommand(stdout), configCommand(stdout),
 			statusCommand(stdout), healthCommand(), backupCommand(stdout), restoreCommand(stdout), versionCommand(stdout),
+			helpCommand(stdout),
 		},
 		HideVersion:           true,
 		EnableShellCompletion: true,
