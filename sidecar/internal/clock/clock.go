@@ -1,5 +1,5 @@
-// Package clock notices when the clock of the machine is set. Start with [New]
-// and [Clock.Step].
+// Package clock notices when the machine's clock is set. Start with [New] and
+// [Clock.Step].
 //
 // The wall clock is compared with clocks that nobody can set. One of them also
 // runs while the machine is suspended: the time that passed then is not a step.
@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// Reading holds what the clocks of a machine say at one moment.
+// Reading holds the clocks of a machine at one moment.
 type Reading struct {
 	Wall time.Time // its monotonic reading is ignored
 
-	// Awake and Boot say how much time has passed since some moment, without
-	// and with the time that the machine was suspended. Boot is 0 where the
-	// system does not tell.
+	// Awake and Boot are the time since some moment, without and with the
+	// time that the machine was suspended. Boot is 0 where the system does
+	// not provide it.
 	Awake, Boot time.Duration
 }
 
@@ -34,7 +34,7 @@ type Clock struct {
 
 	mu      sync.Mutex
 	last    Reading
-	untold  time.Duration // of steps that Step has not told
+	untold  time.Duration // of steps that Step has not reported
 	forward []step        // that were not undone; the latest maxSteps
 }
 
@@ -44,10 +44,10 @@ type step struct {
 	by   time.Duration
 }
 
-// maxSteps bounds what is remembered of a clock that is set all the time.
+// maxSteps bounds the steps remembered of a clock that is set all the time.
 const maxSteps = 16
 
-// New returns a Clock that goes by read; nil means [System].
+// New returns a Clock that uses read; nil means [System].
 func New(read func() Reading) *Clock {
 	if read == nil {
 		read = System
@@ -55,16 +55,15 @@ func New(read func() Reading) *Clock {
 	return &Clock{read: read, last: read()}
 }
 
-// slack is more than clocks differ between two looks without having been set:
-// they are not read in the same instant.
+// slack is more than clocks that were not set differ between two readings: they
+// are not read at the same instant.
 const slack = time.Second
 
 // Now returns the time of the wall clock.
 func (c *Clock) Now() time.Time { return c.read().Wall.Round(0) }
 
-// Step returns what the wall clock says and by how much it has been set since the
-// call before, or since New: forward if that is positive, and 0 if it has not
-// been.
+// Step returns the time of the wall clock and by how much it has been set since
+// the call before, or since New: positive is forward, and 0 means not at all.
 func (c *Clock) Step() (now time.Time, by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,9 +72,8 @@ func (c *Clock) Step() (now time.Time, by time.Duration) {
 	return c.last.Wall.Round(0), by
 }
 
-// Adjust returns what the clock would have said at t, a time that it said
-// before, if it had been right then: later by what it was set forward since. So
-// the time since what Adjust returns is the time that has really passed.
+// Adjust corrects t, an earlier time of the clock: later by the steps forward
+// since then. So the time since the result is the time that has really passed.
 func (c *Clock) Adjust(t time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +105,7 @@ func (c *Clock) look() {
 	}
 }
 
-// undo takes back what the clock was set forward, the latest first.
+// undo takes back steps forward, the latest first.
 func (c *Clock) undo(by time.Duration) {
 	for by > 0 && len(c.forward) > 0 {
 		latest := &c.forward[len(c.forward)-1]

@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-// errLocked is what tryLock returns when another open file has the lock.
+// errLocked is the error of tryLock when another open file has the lock.
 var errLocked = errors.New("locked")
 
 // Lock is the ownership of a data directory. The operating system releases
@@ -24,8 +24,8 @@ type Lock struct {
 	f  *os.File // guarded by mu
 }
 
-// Take makes this process the owner of dir, until Close. The error says who
-// is, if that is another one; dir must exist.
+// Take makes this process the owner of dir, until Close. If another process is,
+// the error names it; dir must exist.
 func Take(dir string) (*Lock, error) {
 	f, err := lock(filepath.Join(dir, "lock"))
 	if err != nil {
@@ -46,8 +46,8 @@ func lock(path string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	// Only for the error message of the next one, so that a full disk is no
-	// reason to fail.
+	// Only for the error message of the next one, so a full disk is no reason
+	// to fail.
 	if f.Truncate(0) == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}

@@ -5,10 +5,10 @@ import (
 	"os"
 )
 
-// Keep makes sure that what is locked is still the file at its path, by which
-// another process would lock the directory. If it is not, because somebody has
-// removed or replaced it, the new one is locked; the error says who has done so
-// before. It may be called concurrently, but not with Close.
+// Keep makes sure that the locked file is still the one at its path, where
+// another process would lock the directory. If it is not, because somebody
+// removed or replaced it, Keep locks the new one; the error names a process that
+// did so first. It may be called concurrently, but not with Close.
 func (l *Lock) Keep() (retaken bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

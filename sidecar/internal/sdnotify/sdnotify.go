@@ -1,8 +1,8 @@
-// Package sdnotify tells a service manager how the sidecar is doing, in the
+// Package sdnotify reports the state of the sidecar to a service manager, in the
 // protocol of systemd's sd_notify(3): that it is ready, reloading, stopping,
 // and, at half the interval of the watchdog, that it is alive.
 //
-// It is a page of code, so it is our own. What there is to know of it: a
+// It is a page of code, so it is our own. The protocol in short: a
 // message is one datagram of NAME=VALUE lines, the socket may be in the file
 // system or abstract ("@name"), and a reload must carry the monotonic clock so
 // that the manager can tell its READY=1 from an earlier one.
@@ -22,25 +22,25 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Config is what the service manager put into the environment, and how to find
-// out whether the sidecar is alive.
+// Config holds the values that the service manager put into the environment, and
+// a check that the sidecar is alive.
 type Config struct {
 	Socket      string // NOTIFY_SOCKET; empty without a service manager
 	WatchdogUS  string // WATCHDOG_USEC; empty without a watchdog
 	WatchdogPID string // WATCHDOG_PID; the watchdog is ours if empty or our own
 
-	// Alive is asked before each sign of life; when it fails there is none,
-	// and the service manager restarts the sidecar when its interval is over.
+	// Alive is called before each sign of life; when it fails there is none,
+	// and the service manager restarts the sidecar after its interval.
 	Alive func(context.Context) error
 
 	Log *slog.Logger
 }
 
-// Notifier is the way to the service manager. A nil Notifier tells nobody. It
+// Notifier sends messages to the service manager. A nil Notifier sends none. It
 // is safe for concurrent use.
 //
 // A message that cannot be sent is logged and forgotten: the sidecar works
-// without a service manager, and one that misses messages acts by itself.
+// without a service manager, and a manager that misses messages acts by itself.
 type Notifier struct {
 	addr  *net.UnixAddr
 	every time.Duration // between signs of life; 0 for none
@@ -48,8 +48,7 @@ type Notifier struct {
 	log   *slog.Logger
 }
 
-// New returns the Notifier that cfg describes, or nil if there is no service
-// manager to tell.
+// New returns the Notifier that cfg describes, or nil without a service manager.
 func New(cfg Config) (*Notifier, error) {
 	if cfg.Socket == "" {
 		return nil, nil
@@ -69,7 +68,7 @@ func New(cfg Config) (*Notifier, error) {
 // the watchdog allows.
 func interval(us, pid string) (time.Duration, error) {
 	if us == "" || pid != "" && pid != strconv.Itoa(os.Getpid()) {
-		return 0, nil // none, or that of a parent whose environment we inherited
+		return 0, nil // none, or that of the parent whose environment we inherited
 	}
 	n, err := strconv.ParseInt(us, 10, 64)
 	if err != nil || n <= 0 || n > int64(time.Duration(1<<63-1)/time.Microsecond) {
@@ -78,10 +77,10 @@ func interval(us, pid string) (time.Duration, error) {
 	return time.Duration(n) * time.Microsecond / 2, nil
 }
 
-// Ready says that start or reload is over, with a line for the status.
+// Ready reports that the start or reload is over, with a line for the status.
 func (n *Notifier) Ready(status string) { n.send("READY=1", "STATUS="+status) }
 
-// Reloading says that the configuration is being read again. Ready ends it.
+// Reloading reports that the configuration is being read again. Ready ends it.
 func (n *Notifier) Reloading() {
 	lines := []string{"RELOADING=1"}
 	if us, ok := monotonic(); ok {
@@ -90,8 +89,8 @@ func (n *Notifier) Reloading() {
 	n.send(append(lines, "STATUS=reading the configuration again")...)
 }
 
-// Stopping says that the sidecar has begun to stop, and how long that may
-// take, which is no reason to kill it.
+// Stopping reports that the sidecar has begun to stop, and how long that may
+// take, so that it is not killed meanwhile.
 func (n *Notifier) Stopping(status string, limit time.Duration) {
 	n.send("STOPPING=1", "EXTEND_TIMEOUT_USEC="+strconv.FormatInt(limit.Microseconds(), 10), "STATUS="+status)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
-// EventType returns what is strange about a pattern of event types that no
-// known event fits, with what may be meant, and "" for any other. Such a
+// EventType returns a warning about a pattern of event types that no known event
+// fits, with a guess at the intended one, and "" for any other pattern. Such a
 // pattern may still be right: Telnyx adds event types.
 func EventType(pattern string) string {
 	if use, wrong := event.Misnomer(pattern); wrong {
@@ -44,7 +44,7 @@ func Known(pattern string) bool {
 }
 
 // MeantType returns the event type, or for a pattern with a star the pattern,
-// that somebody may have meant by one that is not known, or "".
+// that may have been meant by an unknown one, or "".
 func MeantType(pattern string) string {
 	prefix, star := strings.CutSuffix(pattern, "*")
 	words := event.Names()
@@ -66,7 +66,7 @@ func MeantType(pattern string) string {
 	return guess
 }
 
-// Closest returns the word that somebody may have meant, or "".
+// Closest returns the word that may have been meant, or "".
 func Closest(word string, words []string) (best string) {
 	limit := 1 + len(word)/4 // more would be a guess at random
 	for _, w := range words {

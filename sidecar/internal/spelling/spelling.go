@@ -1,8 +1,8 @@
-// Package spelling finds out how far a word is from one that may be meant.
+// Package spelling measures how far a word is from one that may be meant.
 package spelling
 
-// Distance returns how many letters have to be changed, added, left out or
-// swapped with the next to make a of b.
+// Distance returns how many letters have to be changed, added, removed or
+// swapped with the next to turn b into a.
 func Distance(a, b string) int {
 	before, row := []int(nil), make([]int, len(b)+1)
 	for j := range row {

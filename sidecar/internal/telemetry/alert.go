@@ -17,7 +17,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// The alerts there are.
+// The alerts.
 const (
 	AlertDeadLetters = "dead_letters"
 	AlertPlugin      = "plugin_crash_loop"
@@ -26,28 +26,27 @@ const (
 )
 
 const (
-	// alertEvery is how often there is a look at what is not an event, and
-	// how soon after a failed look the next is.
+	// alertEvery is how often conditions other than events are checked, and
+	// how soon a failed check is repeated.
 	alertEvery = 15 * time.Second
 
-	// alertGroup is how long dead letters of a target are gathered after a
+	// alertGroup is how long a target's dead letters are gathered after a
 	// post about some: 10,000 of them in a minute are two posts.
 	alertGroup = time.Minute
 
-	// alertWait is the wait after the first failure of a post, which has
-	// alertTries; each wait after it is four times the one before.
+	// alertWait is the wait after a post's first failure; each further wait
+	// is four times as long, up to alertTries tries.
 	alertWait  = time.Second
 	alertTries = 4
 
-	// alertAgain is how long after a post about something that lasts there is
-	// another.
+	// alertAgain is when a post about a lasting problem is repeated.
 	alertAgain = 4 * time.Hour
 )
 
-// AlertConfig is what [Alerts] need. All fields are required but for the
-// limits, which switch their alerts off at zero.
+// AlertConfig configures [Alerts]. All fields are required except the limits,
+// which turn their alerts off at zero.
 type AlertConfig struct {
-	URL       string // where alerts are POSTed to; never shown
+	URL       string // that alerts are POSTed to; never shown
 	Key       ed25519.PrivateKey
 	UserAgent string
 
@@ -64,16 +63,16 @@ type AlertConfig struct {
 
 	Log *slog.Logger
 
-	// Every, Group and Wait shorten the times below, for tests: between two
-	// looks, between two posts about a target's dead letters, and before the
+	// Every, Group and Wait shorten the times above for tests: between two
+	// checks, between two posts about a target's dead letters, and before the
 	// second try at a post. 0 means those.
 	Every, Group, Wait time.Duration
 }
 
-// Alerts tell somebody by POST. They never hold up the work and never keep the
-// sidecar from starting: what cannot be sent after a few tries is logged. What
-// waits is bounded, since it is kept by target and by cause, not by event. A
-// nil *Alerts tells nobody. It is safe for concurrent use.
+// Alerts sends alerts by POST. It never holds up the work or the start of the
+// sidecar: an alert that cannot be sent after a few tries is logged. Waiting
+// alerts are bounded, since they are kept by target and cause, not by event. A
+// nil *Alerts sends nothing. It is safe for concurrent use.
 type Alerts struct {
 	cfg       AlertConfig
 	key       atomic.Pointer[ed25519.PrivateKey]
@@ -84,11 +83,11 @@ type Alerts struct {
 	dead map[string]*deadGroup // guarded by mu: by target
 
 	// Owned by Run.
-	lasting map[string]time.Time // by alert and subject: when it was last told
+	lasting map[string]time.Time // by alert and subject: when it was last sent
 	plugins map[string]crashes
 }
 
-// deadGroup is what a post about a target's dead letters will say.
+// deadGroup is the content of a post about a target's dead letters.
 type deadGroup struct {
 	count   int
 	latest  string // delivery id
@@ -116,14 +115,14 @@ func NewAlerts(cfg AlertConfig) *Alerts {
 	return a
 }
 
-// SetKey changes what signs alerts from now on.
+// SetKey changes the key that signs alerts from now on.
 func (a *Alerts) SetKey(key ed25519.PrivateKey) {
 	if a != nil {
 		a.key.Store(&key)
 	}
 }
 
-// Dead tells of a dead letter. It does not block.
+// Dead reports a dead letter. It does not block.
 func (a *Alerts) Dead(target, deliveryID, failure string) {
 	if a == nil {
 		return
@@ -143,8 +142,8 @@ func (a *Alerts) Dead(target, deliveryID, failure string) {
 	}
 }
 
-// Run sends alerts until ctx ends; then it tries once, for a moment, to tell of
-// the dead letters that are left, and returns nil.
+// Run sends alerts until ctx ends; then it tries once, briefly, to report the
+// dead letters that are left, and returns nil.
 func (a *Alerts) Run(ctx context.Context) error {
 	defer a.transport.CloseIdleConnections()
 	look := time.Now()
@@ -172,8 +171,8 @@ func (a *Alerts) Run(ctx context.Context) error {
 	}
 }
 
-// sendDead sends what there is to say about dead letters and may be said now,
-// and returns when it may say the rest: the zero time if there is none.
+// sendDead sends the alerts about dead letters that are due, and returns when
+// the rest are: the zero time if there is no rest.
 func (a *Alerts) sendDead(ctx context.Context, all bool) (next time.Time) {
 	a.mu.Lock()
 	targets := slices.Sorted(maps.Keys(a.dead))
@@ -195,7 +194,7 @@ func (a *Alerts) sendDead(ctx context.Context, all bool) (next time.Time) {
 		}
 		record, err := a.cfg.Record(ctx, said.latest)
 		if err != nil {
-			record = nil // the rest is worth telling all the same
+			record = nil // the rest is worth sending anyway
 		}
 		a.send(ctx, alert{
 			Alert: AlertDeadLetters, State: "firing", Target: target, Count: said.count, Delivery: record,
@@ -205,7 +204,7 @@ func (a *Alerts) sendDead(ctx context.Context, all bool) (next time.Time) {
 	return next
 }
 
-// look compares what is with what should be.
+// look checks for lasting problems.
 func (a *Alerts) look(ctx context.Context) {
 	if a.cfg.BacklogAge > 0 {
 		if levels, ok := a.cfg.Levels(ctx); ok {
@@ -254,7 +253,7 @@ func (a *Alerts) lookBacklog(ctx context.Context, levels Levels) {
 			oldest[b.Target] = o
 		}
 	}
-	for key := range a.lasting { // a target without any backlog is well again
+	for key := range a.lasting { // a target without a backlog is fine again
 		if target, ok := cutSubject(key, AlertBacklog); ok && oldest[target].Events == 0 {
 			oldest[target] = Backlog{Target: target}
 		}
@@ -274,7 +273,7 @@ const (
 	crashWindow = 5 * time.Minute
 )
 
-// crashed returns how often a plugin was restarted of late.
+// crashed returns how often a plugin was restarted recently.
 func (a *Alerts) crashed(p Plugin) int {
 	c, known := a.plugins[p.Name]
 	if !known || time.Since(c.since) > crashWindow {
@@ -288,8 +287,8 @@ func (a *Alerts) crashed(p Plugin) int {
 	return p.Restarts - c.base
 }
 
-// lasts tells of something that lasts, once, and again after alertAgain; and,
-// when its summary is empty, that it is over.
+// lasts reports a lasting problem once, and again after alertAgain; and, when
+// its summary is empty, that it is over.
 func (a *Alerts) lasts(ctx context.Context, what alert) {
 	key := what.Alert + " " + what.Target
 	told, was := a.lasting[key]

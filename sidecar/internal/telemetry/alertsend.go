@@ -29,13 +29,13 @@ type alert struct {
 // alertTimeout bounds one try.
 const alertTimeout = 10 * time.Second
 
-// send posts an alert, a few times if it has to.
+// send posts an alert, with a few tries if needed.
 func (a *Alerts) send(ctx context.Context, what alert) {
 	what.FiredAt = time.Now().UTC()
 	body, err := json.Marshal(what)
 	if err != nil {
 		what.Delivery = nil
-		body, _ = json.Marshal(what) // of texts, numbers and a time
+		body, _ = json.Marshal(what) // only texts, numbers and a time
 	}
 	for n, wait := 1, a.cfg.Wait; ; n, wait = n+1, 4*wait {
 		err := a.post(ctx, body)
@@ -57,14 +57,14 @@ func (a *Alerts) send(ctx context.Context, what alert) {
 	}
 }
 
-// post makes one try. It is signed as forwarded requests are, so that one
-// receiver can verify both. Errors do not name the URL, which is a secret.
+// post makes one try. It is signed like forwarded requests, so that one receiver
+// can verify both. Errors do not name the URL, which is a secret.
 func (a *Alerts) post(ctx context.Context, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, alertTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.cfg.URL, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("HOOKSWITCH_ALERT_URL is no URL")
+		return errors.New("HOOKSWITCH_ALERT_URL is not a URL")
 	}
 	timestamp, signature := webhook.Sign(*a.key.Load(), time.Now(), body)
 	req.Header.Set("Content-Type", "application/json")

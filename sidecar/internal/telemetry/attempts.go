@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// OverdueGrace is how much longer than its limit an attempt may take, on a
-// machine that is busy.
+// OverdueGrace is how much longer than its limit an attempt may take on a busy
+// machine.
 const OverdueGrace = 10 * time.Second
 
-// Attempts watches attempts that are under way. A target limits its attempts by
-// itself; one that is still there after that has taken a slot for good, which
-// only a restart gives back, so liveness needs [Attempts.Check]. It is safe for
-// concurrent use, and a nil *Attempts watches nothing.
+// Attempts watches attempts that are under way. A target limits its attempts
+// itself; one that outlives the limit holds its slot until a restart, so
+// liveness needs [Attempts.Check]. It is safe for concurrent use, and a nil
+// *Attempts watches nothing.
 type Attempts struct {
 	log   *slog.Logger
 	grace time.Duration
@@ -23,14 +23,14 @@ type Attempts struct {
 	overdue map[string]int // guarded by mu: attempts by target
 }
 
-// NewAttempts returns an Attempts that says in the log when attempts of a
-// target are overdue, by more than grace, and when none is any more.
+// NewAttempts returns an Attempts that logs when attempts of a target are
+// overdue by more than grace, and when none is any more.
 func NewAttempts(log *slog.Logger, grace time.Duration) *Attempts {
 	return &Attempts{log: log, grace: grace, overdue: make(map[string]int)}
 }
 
-// Begin says that an attempt begins that should be over within limit. The
-// caller calls ended when it is.
+// Begin registers an attempt that should be over within limit. The caller calls
+// ended when it is.
 func (a *Attempts) Begin(target, eventID string, limit time.Duration) (ended func()) {
 	if a == nil {
 		return func() {}

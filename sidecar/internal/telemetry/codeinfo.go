@@ -1,6 +1,6 @@
 package telemetry
 
-// CodeInfo is what there is to know about a [Code].
+// CodeInfo explains a [Code].
 type CodeInfo struct {
 	Code    Code
 	Section string // of a manual

@@ -1,7 +1,7 @@
 package telemetry
 
-// A Code names a kind of warning or error in the log: the value of "code". It
-// never changes its meaning, so that people can search and alert by it.
+// A Code names a kind of warning or error in the log: the value of "code". Its
+// meaning never changes, so that people can search for it and alert on it.
 type Code string
 
 // The codes of the log. [Codes] explains them.

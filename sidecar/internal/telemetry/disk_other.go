@@ -4,7 +4,7 @@ package telemetry
 
 import "errors"
 
-// DiskFree returns [errors.ErrUnsupported]: nobody has needed it here.
+// DiskFree returns [errors.ErrUnsupported]: nobody has needed it on this system.
 func DiskFree(string) (uint64, error) { return 0, errors.ErrUnsupported }
 
 // DiskRoom returns [errors.ErrUnsupported] too.

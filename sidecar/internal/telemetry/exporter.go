@@ -19,9 +19,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// TraceConfig says where spans go. Its fields are what the standard variables
-// of OpenTelemetry say. The SDK itself reads those that are about how it works
-// (OTEL_BSP_*, OTEL_SPAN_*, certificates and compression of the exporter).
+// TraceConfig configures where spans go. Its fields are OpenTelemetry's standard
+// variables. The SDK itself reads those about how it works (OTEL_BSP_*,
+// OTEL_SPAN_*, certificates and compression of the exporter).
 type TraceConfig struct {
 	URL        string // of the traces, /v1/traces included
 	Headers    map[string]string
@@ -37,7 +37,7 @@ type TraceConfig struct {
 const flushTimeout = 3 * time.Second
 
 // NewTracer returns a Tracer that sends spans by OTLP over HTTP. It does not
-// connect: whether somebody receives them is no reason not to start.
+// connect: a missing collector is no reason not to start.
 func NewTracer(cfg TraceConfig) (*Tracer, error) {
 	base, err := sampler(cfg.Sampler, cfg.Ratio)
 	if err != nil {
@@ -48,7 +48,7 @@ func NewTracer(cfg TraceConfig) (*Tracer, error) {
 		return nil, err
 	}
 	options := []otlptracehttp.Option{otlptracehttp.WithEndpointURL(cfg.URL)}
-	if len(headers) > 0 { // else those that the SDK finds for traces alone
+	if len(headers) > 0 { // otherwise those that the SDK finds for traces alone
 		options = append(options, otlptracehttp.WithHeaders(headers))
 	}
 	out, err := otlptracehttp.New(context.Background(), options...)
@@ -89,7 +89,7 @@ func withPassword(text string, headers map[string]string) (map[string]string, er
 	return headers, nil
 }
 
-// Close sends what is left, for a few seconds at most.
+// Close sends the remaining spans, for a few seconds at most.
 func (t *Tracer) Close() {
 	if t == nil {
 		return
@@ -101,8 +101,8 @@ func (t *Tracer) Close() {
 	}
 }
 
-// exporter logs what cannot be sent, now and then. Otherwise the SDK would
-// print it to standard error, in a form of its own.
+// exporter now and then logs that spans cannot be sent. Otherwise the SDK would
+// print that to standard error, in its own form.
 type exporter struct {
 	sdk.SpanExporter
 	log *slog.Logger
@@ -127,9 +127,9 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) er
 	return nil
 }
 
-// linked samples the spans that refer to one of ours that was sampled, so that
-// a story is told to its end. Our own links are to remote spans in a client
-// span; those that a sender makes up are in a server span.
+// linked samples the spans that refer to a sampled span of ours, so that no
+// story breaks off. Our own links are to remote spans in a client span; links
+// made up by a sender are in a server span.
 type linked struct{ sdk.Sampler }
 
 func (l linked) ShouldSample(p sdk.SamplingParameters) sdk.SamplingResult {

@@ -9,14 +9,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Levels is what gauges show: how much there is of everything at one moment.
+// Levels has the values of the gauges at one moment.
 type Levels struct {
 	Backlog    []Backlog
 	Dead       map[string]int // dead letters by target
 	StoreBytes int64
 }
 
-// Backlog is work that waits for a target.
+// Backlog is work waiting for a target.
 type Backlog struct {
 	Target string
 	State  string // pending, or retrying
@@ -24,10 +24,10 @@ type Backlog struct {
 	Oldest time.Time // when the oldest arrived, or its replay began
 }
 
-// Plugin is what a plugin is doing, for its gauges.
+// Plugin is the state of a plugin, for its gauges.
 type Plugin struct {
 	Name            string
-	Version, SHA256 string // as far as they are known
+	Version, SHA256 string // as far as known
 	State           string
 	Up              bool
 	Restarts        int
@@ -37,10 +37,10 @@ type Plugin struct {
 // PluginStates are all values of Plugin.State.
 var PluginStates = []string{"verifying", "starting", "ready", "backoff", "failed", "disabled", "draining", "stopped"}
 
-// Sources are where gauges come from when somebody looks.
+// Sources supplies the gauges when they are read.
 type Sources struct {
-	// Levels counts. It may take long on a large backlog, so it is called
-	// seldom: see [Gauges].
+	// Levels counts. It may take long on a large backlog, so it is rarely
+	// called: see [Gauges].
 	Levels func(context.Context) (Levels, error)
 
 	Plugins  func() []Plugin
@@ -54,26 +54,26 @@ const (
 	// levelsAge is how old levels may be.
 	levelsAge = 2 * time.Second
 
-	// levelsShare bounds what counting may cost: having taken a second, it
-	// is not done again for fifty.
+	// levelsShare bounds the cost of counting: after one that took a second
+	// there is none for fifty.
 	levelsShare = 50
 
 	levelsTimeout = 5 * time.Second
 
-	// A store that fails is not pressed, nor forgotten for minutes.
+	// A failing store is neither pressed nor left alone for minutes.
 	levelsRetry      = 10 * time.Second
 	levelsRetryShare = 10
 )
 
-// Gauges reads levels for whoever asks, and keeps them for a while: however
-// many scrape, and however large the backlog is, counting takes at most 2 % of
-// one core. It is safe for concurrent use.
+// Gauges reads levels on demand, and keeps them for a while: however many
+// scrape, and however large the backlog is, counting takes at most 2 % of one
+// core. It is safe for concurrent use.
 type Gauges struct {
 	src Sources
 
-	mu     sync.Mutex // held while counting: who comes meanwhile gets the same
+	mu     sync.Mutex // held while counting: callers meanwhile get the same result
 	last   Levels     // guarded by mu
-	ok     bool       // guarded by mu: last is of some use
+	ok     bool       // guarded by mu: last is usable
 	nextAt time.Time  // guarded by mu
 }
 
@@ -84,8 +84,8 @@ func NewGauges(m *Metrics, src Sources) *Gauges {
 	return g
 }
 
-// Levels returns how much there is, or was not long ago, and false if that is
-// not known.
+// Levels returns the levels of now or a moment ago, and false if they are not
+// known.
 func (g *Gauges) Levels(ctx context.Context) (Levels, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,16 +111,16 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	backlogDesc  = describe("backlog_events", "Events that wait for a target, by whether an attempt has failed.", "target", "state")
-	oldestDesc   = describe("backlog_oldest_age_seconds", "Age of the oldest event that waits for a target.", "target", "state")
-	deadDesc     = describe("dead_letters", "Dead letters that nobody has replayed or discarded.", "target")
-	bytesDesc    = describe("store_bytes", "Bytes that the store uses.")
+	backlogDesc  = describe("backlog_events", "Events waiting for a target, by whether an attempt has failed.", "target", "state")
+	oldestDesc   = describe("backlog_oldest_age_seconds", "Age of the oldest event waiting for a target.", "target", "state")
+	deadDesc     = describe("dead_letters", "Dead letters that have been neither replayed nor discarded.", "target")
+	bytesDesc    = describe("store_bytes", "Bytes used by the store.")
 	diskDesc     = describe("disk_free_bytes", "Free bytes on the disk of the data directory.")
 	upDesc       = describe("plugin_up", "Whether a plugin takes events.", "plugin")
-	stateDesc    = describe("plugin_state", "The state of a plugin: 1 for the one it is in.", "plugin", "state")
-	restartsDesc = describe("plugin_restarts_total", "How often a plugin's process was started again.", "plugin")
-	inFlightDesc = describe("plugin_in_flight_events", "Events that a plugin has at this moment.", "plugin")
-	infoDesc     = describe("plugin_info", "Which program a plugin is; always 1.", "plugin", "version", "sha256")
+	stateDesc    = describe("plugin_state", "The state of a plugin: 1 for its current one.", "plugin", "state")
+	restartsDesc = describe("plugin_restarts_total", "How often a plugin's process was restarted.", "plugin")
+	inFlightDesc = describe("plugin_in_flight_events", "Events that a plugin has at the moment.", "plugin")
+	infoDesc     = describe("plugin_info", "The program of a plugin; always 1.", "plugin", "version", "sha256")
 )
 
 // Describe implements [prometheus.Collector].

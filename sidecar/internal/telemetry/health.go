@@ -1,6 +1,6 @@
-// Package telemetry is how the sidecar tells what it is doing: health
-// endpoints, metrics, traces, alerts, and the form and the codes of its log.
-// Any part of the sidecar may import it.
+// Package telemetry reports what the sidecar is doing: health endpoints,
+// metrics, traces, alerts, and the form and the codes of its log. Any part of
+// the sidecar may import it.
 package telemetry
 
 import (
@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// Health answers /livez and /readyz. Readiness says whether webhooks can be
-// accepted at this moment. It never depends on plugins or on the app behind
-// the sidecar: to accept while those are down is what the sidecar is for.
-// Liveness says whether a restart would help.
+// Health answers /livez and /readyz. Readiness means that webhooks can be
+// accepted at the moment. It never depends on plugins or on the app behind the
+// sidecar, whose purpose is to accept while those are down. Liveness fails if a
+// restart would help.
 //
 // A Health is not ready until SetReady(true). It is safe for concurrent use.
 type Health struct {
@@ -29,10 +29,10 @@ type Health struct {
 	notes  []note
 }
 
-// note is something to be told that does not make the sidecar unready.
+// note is a warning that does not make the sidecar unready.
 type note struct {
 	name string
-	say  func(context.Context) string // "" while all is well
+	say  func(context.Context) string // "" while there is none
 }
 
 const (
@@ -40,12 +40,12 @@ const (
 	ready
 )
 
-// check is one thing that must be so.
+// check is one condition that must hold.
 type check struct {
 	name string
 	run  func(context.Context) error
-	keep time.Duration // how long a result is good for
-	cost bool          // Run leaves it alone while it is well and not in doubt
+	keep time.Duration // how long a result is valid
+	cost bool          // Run skips it while it is well and not in doubt
 
 	mu  sync.Mutex
 	at  time.Time // guarded by mu: of the last result
@@ -57,23 +57,23 @@ const (
 	// second.
 	checkTimeout = time.Second
 
-	// keepStore is how long the store is not asked again: it is a write, and
+	// keepStore is how long the store is not checked again: it is a write, and
 	// anybody may ask on the public listener.
 	keepStore = time.Second
 
-	// lookEvery is how often Run looks.
+	// lookEvery is how often Run checks.
 	lookEvery = time.Second
 )
 
-// Replaced is the error of a check that has found other files than those that
-// are open. It is logged as an error with a code of its own.
+// Replaced is the error of a check that found other files in place of the open
+// ones. It is logged as an error with its own code.
 type Replaced struct{ Err error }
 
 func (r Replaced) Error() string { return r.Err.Error() }
 func (r Replaced) Unwrap() error { return r.Err }
 
-// NewHealth returns a Health whose readiness also needs the store to be
-// writable, as writable says. A nil func is left out.
+// NewHealth returns a Health whose readiness also needs writable to succeed: the
+// store can be written. A nil func is left out.
 func NewHealth(writable func(context.Context) error) *Health {
 	h := &Health{log: slog.New(slog.DiscardHandler)}
 	if writable != nil {
@@ -83,31 +83,31 @@ func NewHealth(writable func(context.Context) error) *Health {
 	return h
 }
 
-// LogTo has changes of checks logged: once when one begins to fail, with the
-// cause, and once when it is well again. Probes are not logged. Like NeedReady
-// and NeedLive it is called before the first probe.
+// LogTo logs changes of checks: once when one begins to fail, with the cause,
+// and once when it is well again. Probes are not logged. Like NeedReady and
+// NeedLive it is called before the first probe.
 func (h *Health) LogTo(log *slog.Logger) { h.log = log }
 
-// NeedReady makes readiness need a check, NeedLive liveness.
+// NeedReady makes readiness depend on a check.
 func (h *Health) NeedReady(name string, run func(context.Context) error) {
 	h.checks[ready] = append(h.checks[ready], &check{name: name, run: run})
 }
 
-// NeedLive makes liveness need a check: something that never fails unless the
-// process is of no use any more.
+// NeedLive makes liveness depend on a check, which must never fail unless the
+// process is no longer of any use.
 func (h *Health) NeedLive(name string, run func(context.Context) error) {
 	h.checks[live] = append(h.checks[live], &check{name: name, run: run})
 }
 
-// Note adds a warning that readiness does not depend on: say returns what is
-// wrong, or "". It is called by every verbose probe and by Notes, so it must be
-// quick. What it returns is shown to anybody who asks, so it names no secret
-// and no path. Like NeedReady it is called before the first probe.
+// Note adds a warning that readiness does not depend on: say returns it, or "".
+// It is called by every verbose probe and by Notes, so it must be quick. Anybody
+// may see the text, so it names no secret and no path. Like NeedReady, Note is
+// called before the first probe.
 func (h *Health) Note(name string, say func(context.Context) string) {
 	h.notes = append(h.notes, note{name, say})
 }
 
-// Notes returns the warnings of the moment, each as "name: text".
+// Notes returns the current warnings, each as "name: text".
 func (h *Health) Notes(ctx context.Context) (list []string) {
 	for _, n := range h.notes {
 		if text := n.say(ctx); text != "" {
@@ -117,8 +117,8 @@ func (h *Health) Notes(ctx context.Context) (list []string) {
 	return list
 }
 
-// SetReady says whether the sidecar accepts webhooks: false before the
-// listeners are open and from the beginning of the shutdown.
+// SetReady sets whether the sidecar accepts webhooks: false before the listeners
+// are open and from the beginning of the shutdown.
 func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
 
 // Unready returns why the sidecar is not ready, in a word or a few, or "".
@@ -135,8 +135,8 @@ func (h *Health) Unready(ctx context.Context) string {
 }
 
 // Register adds GET /livez and GET /readyz to mux; with ?verbose they list each
-// check, and the warnings of Note. Which one failed is all that they tell: the cause may name paths, and
-// is in the log.
+// check, and the warnings of Note. They only tell which one failed: the cause,
+// which may name paths, is in the log.
 func (h *Health) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, r *http.Request) {
 		h.answer(w, r, "not alive", []string{"+process"}, h.checks[live])
@@ -186,12 +186,12 @@ func (h *Health) answer(w http.ResponseWriter, r *http.Request, bad string, line
 	_, _ = w.Write([]byte(text))
 }
 
-// Doubt has Run look at the store soon. It does not block.
+// Doubt makes Run check the store soon. It does not block.
 func (h *Health) Doubt() { h.doubt.Store(true) }
 
-// Run looks at the checks every second until ctx ends, so that a change is
-// logged whether or not somebody probes. The store is asked while it fails or is
-// in doubt: each time is a commit. It returns nil.
+// Run runs the checks every second until ctx ends, so that a change is logged
+// whether or not somebody probes. The store is only checked while it fails or is
+// in doubt, since each check is a commit. It returns nil.
 func (h *Health) Run(ctx context.Context) error {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
@@ -212,8 +212,8 @@ func (h *Health) Run(ctx context.Context) error {
 	}
 }
 
-// doubtful reports whether the last result of a check was bad, or is in doubt:
-// then it is good for nothing any more.
+// doubtful reports whether the last result of a check was bad, or is in doubt
+// and so no longer valid.
 func (c *check) doubtful(doubt bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,8 +223,8 @@ func (c *check) doubtful(doubt bool) bool {
 	return doubt || c.err != nil
 }
 
-// well runs a check, unless its last result is still good. It does not matter
-// to others that whoever asked has hung up.
+// well runs a check, unless its last result is still valid. A caller that hangs
+// up does not end the check for the others.
 func (h *Health) well(ctx context.Context, c *check) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -249,7 +249,7 @@ func (h *Health) well(ctx context.Context, c *check) bool {
 	return err == nil
 }
 
-// DiskAbove returns a check that a directory's disk has more than so many bytes
+// DiskAbove returns a check that a directory's disk has more than floor bytes
 // left. Where free space is not known it succeeds.
 func DiskAbove(dir string, floor uint64) func(context.Context) error {
 	return func(context.Context) error {

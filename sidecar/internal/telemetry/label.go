@@ -2,13 +2,13 @@ package telemetry
 
 import "strings"
 
-// maxLabel bounds a label whose value is what a plugin says of itself.
+// maxLabel bounds a label whose value comes from a plugin.
 const maxLabel = 64
 
-// label makes a label of what a stranger says.
+// label makes a label of a stranger's text.
 func label(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxLabel)], "")
 }
 
-// valid replaces what no label and no attribute can hold.
+// valid replaces bytes that labels and attributes cannot hold.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -11,7 +11,7 @@ import (
 
 // NewLogger returns a logger that writes to w, as "text" or "json". Lines that
 // are logged with the context of a span have its trace_id and span_id. Of lines
-// about refused requests it writes some, and the number of the others: see
+// about refused requests it writes only some, and counts the others: see
 // [SumUp].
 func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Lines of braked codes: so many at once, and then one a second. What was left
-// out is summed up at the latest after brakeSum.
+// The limits of braked codes: so many lines at once, and then one a second. The
+// others are summed up after brakeSum at the latest.
 const (
 	brakeBurst = 20
 	brakeEvery = time.Second
@@ -17,12 +17,12 @@ const (
 	brakeKinds = 64
 )
 
-// brakedCodes are those of lines that are caused by requests which were refused:
-// whoever sends many must not fill the log. While the store fails, every group of
-// them is a failed commit, too.
+// brakedCodes are the codes of lines caused by refused requests: a sender of many
+// must not fill the log. While the store fails, every group of them is also a
+// failed commit.
 var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored, CodeConnectionsFull, CodeFilesExhausted, CodeCommitFailed}
 
-// braked passes records on, but of those with one of brakedCodes only some, and
+// braked passes records on, but only some of those with one of brakedCodes, and
 // a sum of the others.
 type braked struct {
 	slog.Handler
@@ -40,13 +40,13 @@ type kind struct {
 	reason string
 }
 
-// left counts the records of one kind that were left out.
+// left counts the omitted records of one kind.
 type left struct {
 	free    time.Time // when all of the burst is available again
 	count   int
 	message string
 	level   slog.Level
-	timer   *time.Timer // sums up; nil if nothing was left out
+	timer   *time.Timer // sums up; nil if nothing was omitted
 }
 
 func (b braked) Handle(ctx context.Context, r slog.Record) error {
@@ -72,7 +72,7 @@ func (b braked) WithGroup(name string) slog.Handler {
 	return braked{b.Handler.WithGroup(name), b.brake}
 }
 
-// kindOf returns what a record counts as, and false if it is not braked.
+// kindOf returns the kind of a record, and false if it is not braked.
 func kindOf(r slog.Record) (k kind, ok bool) {
 	if r.Level < slog.LevelWarn {
 		return k, false
@@ -89,15 +89,15 @@ func kindOf(r slog.Record) (k kind, ok bool) {
 	return k, slices.Contains(brakedCodes, k.code)
 }
 
-// allow reports whether a record may pass, and returns the sum of those before
-// it that did not.
+// allow reports whether a record may pass, and returns the sum of the earlier
+// ones that did not.
 func (b braked) allow(k kind, r slog.Record) (allowed bool, sum *slog.Record) {
 	b.brake.mu.Lock()
 	defer b.brake.mu.Unlock()
 	l := b.brake.kinds[k]
 	if l == nil {
 		if len(b.brake.kinds) >= brakeKinds {
-			k.reason = "" // reasons are few words; whatever made them many shares a place
+			k.reason = "" // there are few reasons; should there be many, they share a place
 		}
 		if l = b.brake.kinds[k]; l == nil {
 			l = new(left)
@@ -120,7 +120,7 @@ func (b braked) allow(k kind, r slog.Record) (allowed bool, sum *slog.Record) {
 	return false, nil
 }
 
-// sum returns the record of what was left out, or nil. The caller holds mu.
+// sum returns a record about the omitted ones, or nil. The caller holds mu.
 func (l *left) sum(k kind) *slog.Record {
 	if l.timer != nil {
 		l.timer.Stop()
@@ -139,7 +139,7 @@ func (l *left) sum(k kind) *slog.Record {
 	return &r
 }
 
-// sumUp logs what was left out of one kind.
+// sumUp logs the sum of one kind.
 func (b braked) sumUp(k kind) {
 	b.brake.mu.Lock()
 	sum := b.brake.kinds[k].sum(k)
@@ -149,8 +149,8 @@ func (b braked) sumUp(k kind) {
 	}
 }
 
-// SumUp logs what a logger of [NewLogger] has left out, which it otherwise does
-// after a while.
+// SumUp makes a logger of [NewLogger] log now how many lines it has left out; it
+// would do so later anyway.
 func SumUp(log *slog.Logger) {
 	b, ok := log.Handler().(braked)
 	if !ok {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// logHeld bounds the bytes that wait to be written: seconds of a busy log.
+	// logHeld bounds the bytes waiting to be written: seconds of a busy log.
 	logHeld = 4 << 20
 
 	// logChunk is how much a pipe takes in one piece (PIPE_BUF), so that lines of
@@ -27,13 +27,13 @@ const (
 	logFlush = 2 * time.Second
 )
 
-// LogWriter passes lines on to another writer, and never makes anybody wait for
-// it: a goroutine writes them. If the reader of the other side stops, lines wait
+// LogWriter passes lines on to another writer without making anybody wait for
+// it: a goroutine writes them. If the reader on the other side stops, lines wait
 // until [logHeld] is full and are lost from then on; if it goes away they are
-// lost at once. When it takes lines again the first says how many are missing,
-// in their place.
+// lost at once. When it takes lines again, the first one says how many are
+// missing in that place.
 //
-// Once a line is lost, so is every other until all that waited is written: one
+// Once a line is lost, so are all others until those waiting are written: one
 // gap is easier to understand than many.
 //
 // It is safe for concurrent use.
@@ -47,15 +47,15 @@ type LogWriter struct {
 	held    int                       // guarded by mu: bytes of queue and of the batch being written
 	running bool                      // guarded by mu: the goroutine is there
 	gap     bool                      // guarded by mu: lines are lost until the notice of it is written
-	lost    uint64                    // guarded by mu: lines in all
-	told    uint64                    // guarded by mu: those that a notice has told of
+	lost    uint64                    // guarded by mu: lines in total
+	told    uint64                    // guarded by mu: those that a notice has reported
 	began   time.Time                 // guarded by mu: when the write under way began; zero without one
 	moved   time.Time                 // guarded by mu: of the latest progress, or attempt
-	failed  error                     // guarded by mu: how the last write ended
+	failed  error                     // guarded by mu: of the last write
 }
 
-// NewLogWriter returns a LogWriter to w, which people know by a name such as
-// "standard error".
+// NewLogWriter returns a LogWriter to w; name is for people, such as "standard
+// error".
 func NewLogWriter(w io.Writer, name string) *LogWriter {
 	l := &LogWriter{w: w, name: name}
 	l.notice = func(lines uint64) []byte {
@@ -64,14 +64,14 @@ func NewLogWriter(w io.Writer, name string) *LogWriter {
 	return l
 }
 
-// LogAs makes the notice of missing lines one of the log, in its format.
+// LogAs makes the notice of missing lines a log line in this format.
 func (l *LogWriter) LogAs(format string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.notice = func(lines uint64) []byte {
 		var line bytes.Buffer
 		if log, err := NewLogger(&line, format, slog.LevelInfo); err == nil {
-			log.Warn("lines of the log are missing here: "+l.name+" was not read", "code", CodeLogLost, "lines", lines)
+			log.Warn("log lines are missing here: "+l.name+" was not read", "code", CodeLogLost, "lines", lines)
 		}
 		return line.Bytes()
 	}
@@ -95,7 +95,7 @@ func (l *LogWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lines counts lines, of which the last may lack its end.
+// lines counts lines; the last may lack its end.
 func lines(p []byte) uint64 {
 	n := bytes.Count(p, []byte("\n"))
 	if len(p) > 0 && p[len(p)-1] != '\n' {
@@ -104,7 +104,7 @@ func lines(p []byte) uint64 {
 	return uint64(n)
 }
 
-// drain writes what waits, and ends when nothing does.
+// drain writes the waiting lines, and ends when there are none.
 func (l *LogWriter) drain() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +117,7 @@ func (l *LogWriter) drain() {
 			continue
 		case l.gap:
 			lost := l.lost
-			l.gap = false // what comes now has its place behind the notice
+			l.gap = false // later lines have their place behind the notice
 			if l.write(l.notice(lost - l.told)) {
 				l.told = lost
 				continue
@@ -166,14 +166,14 @@ func (l *LogWriter) write(p []byte) bool {
 	return err == nil
 }
 
-// Lost returns how many lines were lost in all.
+// Lost returns how many lines were lost in total.
 func (l *LogWriter) Lost() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.lost
 }
 
-// Trouble says why lines do not reach their reader at the moment, or returns "".
+// Trouble returns why lines do not reach their reader at the moment, or "".
 func (l *LogWriter) Trouble() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,7 +190,7 @@ func (l *LogWriter) Trouble() string {
 }
 
 // Flush waits while lines are being written, but not for a writer that has taken
-// none for patience, and in no case for long.
+// none for patience, and never for long.
 func (l *LogWriter) Flush(patience time.Duration) {
 	end := time.Now().Add(logFlush)
 	tick := time.NewTicker(2 * time.Millisecond)

@@ -23,14 +23,14 @@ const (
 	Passed    = "passed"    // answered by the target of a sync route
 	Rejected  = "rejected"  // 4xx
 	HungUp    = "hung_up"   // gone before the target of a sync route had answered
-	Failed    = "error"     // our own trouble, 5xx
+	Failed    = "error"     // our own failure, 5xx
 )
 
-// Metrics is what one sidecar counts, in a registry of its own, so that two can
-// run in one process. Every label has a bounded set of values: names of
+// Metrics holds the counters of one sidecar in a registry of its own, so that
+// two can run in one process. Every label has a bounded set of values: names of
 // targets, plugins and keys come from the configuration, event types from
 // package event. Its methods are safe for concurrent use, and quick: they are
-// in the path of the work.
+// called in the path of the work.
 type Metrics struct {
 	registry *prometheus.Registry
 	known    map[string]bool // event types
@@ -74,13 +74,13 @@ func NewMetrics(version string) *Metrics {
 	m.delivering()
 
 	m.commits = m.histogram("store_fsync_duration_seconds",
-		"How long commits of the store took; most of it is the sync to disk, or the way to the database.", commitBuckets)
+		"How long commits of the store took: mostly the sync to disk, or the round trip to the database.", commitBuckets)
 	m.storeErrors = m.counters("store_errors_total", "Operations of the store that failed.", "op")
-	m.reloadTime = m.gauge("config_last_reload_success_timestamp_seconds", "When a configuration last took effect, the one of the start included.")
+	m.reloadTime = m.gauge("config_last_reload_success_timestamp_seconds", "When a configuration last took effect, including that of the start.")
 	m.reloadOK = m.gauge("config_last_reload_successful", "Whether the last attempt to read the configuration succeeded.")
 	m.Reloaded(nil)
-	m.certFrom = m.gauge("tls_certificate_not_before_timestamp_seconds", "From when on the certificate of the webhook listener is valid; 0 if it has none.")
-	m.certUntil = m.gauge("tls_certificate_not_after_timestamp_seconds", "When the certificate of the webhook listener ends; 0 if it has none.")
+	m.certFrom = m.gauge("tls_certificate_not_before_timestamp_seconds", "When the certificate of the webhook listener becomes valid; 0 if it has none.")
+	m.certUntil = m.gauge("tls_certificate_not_after_timestamp_seconds", "When the certificate of the webhook listener expires; 0 if it has none.")
 
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "The program that is running; always 1.",
@@ -92,7 +92,8 @@ func NewMetrics(version string) *Metrics {
 	return m
 }
 
-// commit returns what the program was built from, as the Go command notes it.
+// commit returns the revision the program was built from, as the Go command
+// records it.
 func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
@@ -105,21 +106,21 @@ func commit() string {
 }
 
 func (m *Metrics) receiving() {
-	m.received = m.counters("webhooks_received_total", "Requests that look like webhooks, by what became of them.", "result")
+	m.received = m.counters("webhooks_received_total", "Requests that look like webhooks, by result.", "result")
 	for _, result := range []string{Accepted, Duplicate, Passed, Rejected, HungUp, Failed} {
-		m.received.WithLabelValues(result) // so that a rate is there from the first one on
+		m.received.WithLabelValues(result) // so that there is a rate from the first one on
 	}
-	m.rejected = m.counters("webhooks_rejected_total", "Requests that were not let in, by reason.", "reason")
+	m.rejected = m.counters("webhooks_rejected_total", "Rejected requests, by reason.", "reason")
 	m.ack = m.histograms("ack_duration_seconds", "Time from the header of a request to its answer.", ackBuckets, "result")
 	m.skew = m.histogram("timestamp_skew_seconds", "Time of receipt minus the signer's timestamp, of verified events.", skewBuckets)
 	m.keyMatches = m.counters("verify_key_matches_total", "Signatures that a key verified, by its label: a key without any can be removed.", "key")
-	m.events = m.counters("events_total", "Events that were accepted, by type; other: types that are not modelled.", "event_type")
+	m.events = m.counters("events_total", "Accepted events, by type; other: types that are not modelled.", "event_type")
 }
 
 func (m *Metrics) delivering() {
 	m.attempts = m.counters("attempts_total", "Attempts at targets by outcome: ok, retry, dead, timeout or panic.", "target", "outcome")
 	m.attemptDuration = m.histograms("attempt_duration_seconds", "How long attempts took.", attemptBuckets, "target")
-	m.latency = m.histograms("delivery_latency_seconds", "Time from the receipt of an event, or the beginning of its replay, until a target had it.", latencyBuckets, "target")
+	m.latency = m.histograms("delivery_latency_seconds", "Time from the receipt of an event, or the beginning of its replay, to its delivery to a target.", latencyBuckets, "target")
 	m.dead = m.counters("dead_letters_total", "Jobs that became dead letters.", "target")
 }
 
@@ -149,8 +150,8 @@ func (m *Metrics) histograms(name, help string, buckets []float64, labels ...str
 	return h
 }
 
-// histogramOpts asks for native histograms too, for the servers that can read
-// them. Their number of buckets is bounded.
+// histogramOpts also asks for native histograms, for servers that can read them.
+// Their number of buckets is bounded.
 func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
@@ -166,11 +167,10 @@ func (m *Metrics) Answered(result string, took time.Duration) {
 	m.ack.WithLabelValues(result).Observe(took.Seconds())
 }
 
-// Rejected counts a request that was not let in. The reason must be one of a
-// few words.
+// Rejected counts a rejected request. The reason must be one of a few words.
 func (m *Metrics) Rejected(reason string) { m.rejected.WithLabelValues(reason).Inc() }
 
-// Event counts a verified event. A duplicate counts for the key only.
+// Event counts a verified event. A duplicate only counts for the key.
 func (m *Metrics) Event(eventType, key string, skew time.Duration, duplicate bool) {
 	m.keyMatches.WithLabelValues(key).Inc()
 	m.skew.Observe(skew.Seconds())
@@ -178,7 +178,7 @@ func (m *Metrics) Event(eventType, key string, skew time.Duration, duplicate boo
 		return
 	}
 	if !m.known[eventType] {
-		eventType = "other" // a stranger with a key could make up as many as it likes
+		eventType = "other" // a stranger with a key could make up any number
 	}
 	m.events.WithLabelValues(eventType).Inc()
 }
@@ -206,8 +206,8 @@ func outcome(a *delivery.Attempt, state delivery.State) string {
 	return "retry"
 }
 
-// Delivered tells how long after its receipt, or the beginning of its replay,
-// a target had an event.
+// Delivered records how long after its receipt, or the beginning of its replay,
+// an event was delivered to a target.
 func (m *Metrics) Delivered(target string, after time.Duration) {
 	m.latency.WithLabelValues(target).Observe(after.Seconds())
 }
@@ -215,8 +215,8 @@ func (m *Metrics) Delivered(target string, after time.Duration) {
 // Dead counts a dead letter.
 func (m *Metrics) Dead(target string) { m.dead.WithLabelValues(target).Inc() }
 
-// Target makes the series of a target appear, at zero: a rule over a counter
-// that appears with its first increment would miss that one.
+// Target creates the series of a target, at zero: a rule over a counter that
+// appears with its first increment would miss that one.
 func (m *Metrics) Target(name string) {
 	m.dead.WithLabelValues(name)
 	for _, outcome := range outcomes {
@@ -224,7 +224,7 @@ func (m *Metrics) Target(name string) {
 	}
 }
 
-// Commit is told how long a commit of the store took.
+// Commit records how long a commit of the store took.
 func (m *Metrics) Commit(took time.Duration, err error) {
 	m.commits.Observe(took.Seconds())
 	if err != nil {
@@ -235,16 +235,16 @@ func (m *Metrics) Commit(took time.Duration, err error) {
 // StoreFailed counts a failure of the store in one of its operations.
 func (m *Metrics) StoreFailed(op string) { m.storeErrors.WithLabelValues(op).Inc() }
 
-// LogLines counts the lines of the log that were lost, as lost says.
+// LogLines counts the lost log lines; lost returns the number.
 func (m *Metrics) LogLines(lost func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Namespace: namespace, Name: "log_lines_lost_total",
-		Help: "Lines of the log that were lost because nobody read them.",
+		Help: "Log lines that were lost because nobody read them.",
 	}, func() float64 { return float64(lost()) }))
 }
 
-// Listener shows the connections of a listener, and counts those that were
-// closed to make room.
+// Listener shows the connections of a listener, and counts those closed to make
+// room.
 func (m *Metrics) Listener(name string, open func() int, closed func() uint64) {
 	labels := prometheus.Labels{"listener": name}
 	m.registry.MustRegister(
@@ -252,17 +252,17 @@ func (m *Metrics) Listener(name string, open func() int, closed func() uint64) {
 			Namespace: namespace, Name: "connections", Help: "Open connections of a listener.", ConstLabels: labels,
 		}, func() float64 { return float64(open()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: namespace, Name: "connections_closed_total", Help: "Connections that were closed because another one needed their place.", ConstLabels: labels,
+			Namespace: namespace, Name: "connections_closed_total", Help: "Connections that were closed to make room for another.", ConstLabels: labels,
 		}, func() float64 { return float64(closed()) }))
 }
 
-// Certificate tells how long the certificate that is in use is valid.
+// Certificate records the validity of the certificate in use.
 func (m *Metrics) Certificate(from, until time.Time) {
 	m.certFrom.Set(float64(from.Unix()))
 	m.certUntil.Set(float64(until.Unix()))
 }
 
-// Reloaded tells whether reading the configuration again worked.
+// Reloaded records whether reloading the configuration worked.
 func (m *Metrics) Reloaded(err error) {
 	if err != nil {
 		m.reloadOK.Set(0)
@@ -278,7 +278,7 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorLog:            scrapeLog{log},
 		ErrorHandling:       promhttp.ContinueOnError,
-		MaxRequestsInFlight: 4, // a scraper that is stuck must not pile up
+		MaxRequestsInFlight: 4, // a stuck scraper must not pile up
 		EnableOpenMetrics:   true,
 	})
 }

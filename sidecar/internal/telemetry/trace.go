@@ -22,18 +22,18 @@ import (
 // part of the request's trace but refers to it. What the target does belongs
 // to the attempt: the app finds the header traceparent, a plugin its field.
 //
-// A nil Tracer, which is what there is without an exporter, makes none and
-// costs nothing. It is safe for concurrent use.
+// A nil Tracer, used without an exporter, makes none and costs nothing. It is
+// safe for concurrent use.
 type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
 	log      *slog.Logger
 }
 
-// Span is one piece of work. A nil Span ignores what it is told.
+// Span is one piece of work. The methods of a nil Span do nothing.
 type Span struct{ span trace.Span }
 
-// What spans say about an event, besides what HTTP has words for.
+// The attributes of an event, besides those that HTTP has words for.
 const (
 	attrEventID    = "hookswitch.event.id"
 	attrEventType  = "hookswitch.event.type"
@@ -46,9 +46,9 @@ const (
 
 var w3c propagation.TraceContext
 
-// Receive begins the span of a request by anybody. The trace that the sender
-// says it belongs to is a link and nothing more: a stranger must not choose our
-// trace ids, nor whether we sample.
+// Receive begins the span of a request by anybody. The sender's own trace
+// becomes a link and nothing more: a stranger must not choose our trace ids, nor
+// whether we sample.
 func (t *Tracer) Receive(r *http.Request) (*http.Request, *Span) {
 	if t == nil {
 		return r, nil
@@ -74,7 +74,7 @@ func (t *Tracer) Start(ctx context.Context, name string) (context.Context, *Span
 	return ctx, &Span{span}
 }
 
-// Try is an attempt at a target, as its span tells it.
+// Try describes an attempt at a target for its span.
 type Try struct {
 	Target, EventID, EventType, DeliveryID string
 	N                                      int
@@ -90,7 +90,7 @@ func (t *Tracer) Attempt(ctx context.Context, try Try) (context.Context, *Span) 
 		attribute.String(attrTarget, try.Target), attribute.Int(attrAttempt, try.N),
 		attribute.String(attrEventID, valid(try.EventID)), attribute.String(attrEventType, valid(try.EventType)),
 		attribute.String(attrDeliveryID, try.DeliveryID))}
-	if !trace.SpanContextFromContext(ctx).IsValid() { // else the sender waits for it
+	if !trace.SpanContextFromContext(ctx).IsValid() { // otherwise the sender waits for it
 		options = append(options, trace.WithNewRoot())
 		request := trace.SpanContextFromContext(w3c.Extract(context.Background(), propagation.MapCarrier{"traceparent": try.Traceparent}))
 		switch {
@@ -105,14 +105,14 @@ func (t *Tracer) Attempt(ctx context.Context, try Try) (context.Context, *Span) 
 	return ctx, &Span{span}
 }
 
-// Event says which event the span is about.
+// Event sets the event that the span is about.
 func (s *Span) Event(id, eventType string) {
 	if s != nil {
 		s.span.SetAttributes(attribute.String(attrEventID, valid(id)), attribute.String(attrEventType, valid(eventType)))
 	}
 }
 
-// Delivery says what the event is known by.
+// Delivery sets the id of the event's delivery.
 func (s *Span) Delivery(id string) {
 	if s != nil {
 		s.span.SetAttributes(attribute.String(attrDeliveryID, id))
@@ -132,7 +132,7 @@ func (s *Span) Answered(result string, status int) {
 	s.span.End()
 }
 
-// Attempted ends the span of an attempt. A status of 0 is none.
+// Attempted ends the span of an attempt. A status of 0 means none.
 func (s *Span) Attempted(outcome string, status int, failure string) {
 	if s == nil {
 		return
@@ -158,7 +158,7 @@ func (s *Span) End(err error) {
 	s.span.End()
 }
 
-// Traceparent returns where ctx stands in a trace of ours, in the form of the
+// Traceparent returns the place of ctx in a trace of ours, in the form of the
 // header of that name, or "".
 func Traceparent(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
