@@ -1,10 +1,10 @@
-// Package backup copies what a sidecar must not lose to a directory, and puts
-// it back.
+// Package backup copies everything a sidecar must not lose to a directory, and
+// restores it.
 //
 // Start with [Source.Write], which works beside a running sidecar, [Read], which
 // checks a backup, and [Target.Restore], which needs the sidecar stopped. A
-// directory at its final name is a whole backup: it is written under a temporary
-// name, synced and renamed.
+// directory with its final name is a complete backup: it is written under a
+// temporary name, synced and renamed.
 package backup
 
 import (
@@ -33,7 +33,7 @@ type Manifest struct {
 	Schema    int       `json:"schema,omitempty"`
 	Events    int64     `json:"events,omitempty"` // of SQLite only
 	Files     []File    `json:"files"`
-	Missing   []string  `json:"missing"` // what is not in it and has to be kept elsewhere
+	Missing   []string  `json:"missing"` // what it lacks, to be kept elsewhere
 }
 
 // File is one file of a backup.
@@ -53,13 +53,13 @@ const (
 	storePostgres = "postgres"
 )
 
-// Source names what is backed up.
+// Source describes the sidecar to back up.
 type Source struct {
 	Dir     string   // data directory
-	Keys    []string // names of key files in it; those that are not there are skipped
+	Keys    []string // names of key files in it; missing ones are skipped
 	URL     string   // of the PostgreSQL database; empty: the store is SQLite in Dir
 	Version string   // of this program
-	Missing []string // what this backup cannot hold, in words
+	Missing []string // what the backup cannot hold, in words
 }
 
 // Write writes a backup to dest, which must not exist. It leaves nothing behind
@@ -90,8 +90,8 @@ func (s Source) Write(ctx context.Context, dest string) (*Manifest, error) {
 	return m, syncDir(filepath.Dir(dest))
 }
 
-// within reports whether path, which need not be there yet, is below dir,
-// whatever their spelling.
+// within reports whether path, which need not exist, is below dir, however both
+// are spelt.
 func within(path, dir string) bool {
 	top, err := os.Stat(dir)
 	if err != nil {
@@ -110,8 +110,8 @@ func within(path, dir string) bool {
 	}
 }
 
-// fill writes a whole backup into dir and syncs it. Keys come first: a key that
-// is made later signs only what was forwarded later.
+// fill writes a complete backup into dir and syncs it. Keys come first: a key
+// created later only signs what was forwarded later.
 func (s Source) fill(ctx context.Context, dir string) (*Manifest, error) {
 	m := &Manifest{Format: format, Version: s.Version, CreatedAt: time.Now().UTC(), Store: storeSQLite, Files: []File{}, Missing: s.Missing}
 	var names []string
@@ -159,8 +159,8 @@ func (s Source) fill(ctx context.Context, dir string) (*Manifest, error) {
 	return m, nil
 }
 
-// Read returns the manifest of the backup in dir, after it has checked every
-// file against it and the database from its first page to its last.
+// Read returns the manifest of the backup in dir, after checking every file
+// against it and every page of the database.
 func Read(ctx context.Context, dir string) (*Manifest, error) {
 	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -181,7 +181,7 @@ func Read(ctx context.Context, dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("read backup: %s names no %s: use another copy", filepath.Join(dir, manifestFile), database)
 	}
 	for _, want := range m.Files {
-		// What a restore writes is what a backup holds: no path, no lock, no log.
+		// A restore only writes what a backup may hold: no path, no lock, no log.
 		if want.Name != database && (want.Name != filepath.Base(want.Name) || filepath.Ext(want.Name) != keyExt) {
 			return nil, fmt.Errorf("read backup: %s names %q, which is not part of a backup: use another copy", filepath.Join(dir, manifestFile), want.Name)
 		}

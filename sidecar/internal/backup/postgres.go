@@ -15,7 +15,7 @@ import (
 const dumpFile = "events.dump"
 
 // dump has pg_dump write the store's tables to file. It reads one snapshot while
-// sidecars go on.
+// sidecars keep working.
 func dump(ctx context.Context, database, file string) error {
 	err := program(ctx, database, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--table=hookswitch_*", "--file="+file)
 	if err != nil {
@@ -28,8 +28,8 @@ func dump(ctx context.Context, database, file string) error {
 	return errors.Join(f.Chmod(0o600), f.Sync(), f.Close())
 }
 
-// load has pg_restore make the tables of a dump, all or none of them: those that
-// are there already are an error.
+// load has pg_restore create the tables of a dump, all or none: existing ones
+// are an error.
 func load(ctx context.Context, database, file string) error {
 	err := program(ctx, database, "pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", file)
 	if err == nil {
@@ -41,8 +41,8 @@ func load(ctx context.Context, database, file string) error {
 	return fmt.Errorf("restore the database: %w", err)
 }
 
-// program runs one of PostgreSQL's own programs on a database. The password goes
-// to it in its environment, since everybody can read its arguments.
+// program runs one of PostgreSQL's own programs on a database. It passes the
+// password in the environment, since everybody can read arguments.
 func program(ctx context.Context, database, name string, args ...string) error {
 	conn, password, err := connection(database)
 	if err != nil {
@@ -72,7 +72,7 @@ func program(ctx context.Context, database, name string, args ...string) error {
 	return nil
 }
 
-// poolOnly are parameters of the sidecar's own driver, which libpq refuses.
+// poolOnly lists parameters of the sidecar's driver that libpq refuses.
 var poolOnly = []string{"default_query_exec_mode", "statement_cache_capacity", "description_cache_capacity"}
 
 // connection returns a URL as libpq takes it, without the password.

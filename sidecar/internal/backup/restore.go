@@ -13,27 +13,27 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
-// Target says where a backup is put back.
+// Target is the place where a backup is restored.
 type Target struct {
-	Dir     string // data directory; it is made if it is not there
+	Dir     string // data directory; created if missing
 	URL     string // of an empty PostgreSQL database; empty: SQLite in Dir
-	Replace bool   // set aside what is there; without it that is an error
+	Replace bool   // move existing files aside; without it they are an error
 }
 
-// Restored says what Restore has done.
+// Restored is the result of Restore.
 type Restored struct {
 	Manifest *Manifest
 	Aside    string // directory with what was there before; empty if nothing was
 }
 
-// Restore puts the backup in dir back. No sidecar may run on the data directory.
+// Restore restores the backup in dir. No sidecar may run on the data directory.
 // The order of effects, so that an interruption leaves no mixture of old and new:
 //
 //  1. the backup is checked, the directory locked,
 //  2. the new files are copied beside the old ones, under temporary names; the
 //     tables of PostgreSQL are loaded, all or none,
-//  3. the old ones are moved aside: the log of the old database first, which
-//     beside the new one would be taken for its own and damage it,
+//  3. the old ones are moved aside: the log of the old database first, since the
+//     new one would take it for its own and be damaged,
 //  4. the new ones are renamed into place, the database last: a start before
 //     that finds no database, and one after it finds all.
 func (t Target) Restore(ctx context.Context, dir string) (r Restored, err error) {
@@ -106,7 +106,7 @@ func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old [
 			return "", err
 		}
 	}
-	// Last of what may well fail: tables that are there are not loaded again.
+	// Last of the steps that may well fail: existing tables are not loaded again.
 	if m.Store == storePostgres {
 		if err := load(ctx, t.URL, filepath.Join(dir, dumpFile)); err != nil {
 			return "", err
@@ -140,8 +140,8 @@ func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old [
 	return aside, syncDir(t.Dir)
 }
 
-// give makes the owner of the data directory that of a new file in it: an
-// operator may restore as root what the sidecar's user has to open.
+// give gives a new file to the owner of the data directory: an operator may
+// restore as root, and the sidecar's user has to open it.
 func (t Target) give(path string) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -18,12 +18,12 @@ import (
 type Files struct {
 	mu    sync.Mutex
 	pools []*Pool   // guarded by mu
-	last  error     // guarded by mu: of the latest connection that could not be taken
+	last  error     // guarded by mu: of the latest connection that could not be accepted
 	at    time.Time // guarded by mu: of last
 }
 
-// remembered is how long a connection that could not be taken keeps the sidecar
-// from being ready.
+// remembered is how long a connection that could not be accepted keeps the
+// sidecar from being ready.
 const remembered = 2 * time.Second
 
 // Check fails while there is no file descriptor left for a connection.
@@ -32,7 +32,7 @@ func (f *Files) Check(context.Context) error {
 	last, at := f.last, f.at
 	f.mu.Unlock()
 	if last != nil && time.Since(at) < remembered {
-		return fmt.Errorf("a connection could not be taken: %w", last)
+		return fmt.Errorf("a connection could not be accepted: %w", last)
 	}
 	file, err := os.Open(os.DevNull)
 	if exhausted(err) {
@@ -56,8 +56,8 @@ func exhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
 }
 
-// Listener returns a listener that says so when there is no file descriptor
-// left, and closes connections of all pools to get one: idle ones that have never
+// Listener returns a listener that, when there is no file descriptor left, logs
+// that and closes connections of all pools to get one: idle ones that have never
 // proven anything.
 func (p *Pool) Listener(l net.Listener) net.Listener { return listener{l, p} }
 
@@ -76,8 +76,8 @@ func (l listener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// passing is an error after which a server goes on: of those that exhausted
-// knows, package net says so of EMFILE and ENFILE only, and package http takes
+// passing is an error after which a server carries on: of those that exhausted
+// knows, package net only says so of EMFILE and ENFILE, and package http takes
 // any other for the end of the listener.
 type passing struct{ error }
 
@@ -91,7 +91,7 @@ func (e passing) Timeout() bool   { return false }
 const relief = 8
 
 func (p *Pool) exhausted(err error) {
-	p.cfg.Log.Error("no connection can be taken: there are too many open files", "code", telemetry.CodeFilesExhausted, "listener", p.cfg.Name, "error", err)
+	p.cfg.Log.Error("no connection can be accepted: there are too many open files", "code", telemetry.CodeFilesExhausted, "listener", p.cfg.Name, "error", err)
 	pools := []*Pool{p}
 	if f := p.cfg.Files; f != nil {
 		f.mu.Lock()
@@ -108,10 +108,9 @@ func (p *Pool) exhausted(err error) {
 	}
 }
 
-// Shares says how many connections listeners may have, of so many that each
-// would like, under a limit of open files of which others need a part. enough
-// is the limit from which on nobody gets less than it would like. Without a
-// limit, limit is 0.
+// Shares returns how many connections each listener may have of those it wants,
+// under a limit of open files of which others need a part. enough is the lowest
+// limit at which every listener gets all it wants. A limit of 0 means none.
 func Shares(limit uint64, others int, wanted ...int) (shares []int, enough int) {
 	sum := 0
 	for _, n := range wanted {

@@ -1,5 +1,5 @@
-// Package listen bounds the connections of a listener, and says what happens
-// when there are no file descriptors left to take one.
+// Package listen bounds the connections of a listener, and decides what happens
+// when there is no file descriptor left for another.
 //
 // Start with [New], [Pool.Bind] and [Pool.Listener].
 package listen
@@ -25,17 +25,16 @@ type Config struct {
 	Files *Files // nil: the Pool is on its own when files run out
 }
 
-// Pool is the connections of one server. One too many costs another one its
-// life, so that nobody can keep others out by opening connections and saying
-// little: in this order
+// Pool holds the connections of one server. Past the limit each new one costs
+// another its life, so that nobody can keep others out by opening connections
+// and saying little. They go in this order:
 //
 //  1. one that has never proven anything and is idle, such as a new one,
 //  2. one whose request has not proven anything for a second: see [Prove],
 //  3. an idle one,
 //  4. one whose request has not proven anything yet.
 //
-// Of each kind the oldest goes first. If there is none of them, it is the new
-// one that is closed.
+// Of each kind the oldest goes first. If there is none, the new one is closed.
 //
 // It is safe for concurrent use.
 type Pool struct {
@@ -49,8 +48,8 @@ type Pool struct {
 	shed     uint64             // guarded by mu: closed to make room
 }
 
-// slow is how long a request may have proven nothing before it costs less than
-// an idle connection of somebody who has: a genuine one takes milliseconds.
+// slow is how long a request may prove nothing before it goes before a proven
+// idle connection: a genuine one takes milliseconds.
 const slow = time.Second
 
 // conn is one connection.
@@ -75,11 +74,11 @@ func New(cfg Config) *Pool {
 	return p
 }
 
-// connKey is where the context of a request has its *conn.
+// connKey is the context key of a request's *conn.
 type connKey struct{}
 
-// Bind makes the connections of a server those of the Pool. The server must not
-// have been started.
+// Bind puts the connections of a server into the Pool. The server must not have
+// been started.
 func (p *Pool) Bind(server *http.Server) {
 	server.ConnState = p.changed
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -91,8 +90,9 @@ func (p *Pool) Bind(server *http.Server) {
 	}
 }
 
-// Prove says that the sender of a request has shown who it is: the connection is
-// not closed for others while it lasts. Outside of a Pool it does nothing.
+// Prove records that the sender of a request has proven its identity: its
+// connection is not closed for others during the request. Outside a Pool it does
+// nothing.
 func Prove(ctx context.Context) {
 	c, ok := ctx.Value(connKey{}).(*conn)
 	if !ok {
@@ -112,8 +112,8 @@ func Shed(ctx context.Context) bool {
 	return ok && c.shed.Load()
 }
 
-// Proven returns a handler that takes every request with a whole header for one
-// that has proven enough: for listeners that ask for nothing more.
+// Proven returns a handler for which a complete header proves enough: for
+// listeners that ask for nothing more.
 func Proven(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		Prove(r.Context())

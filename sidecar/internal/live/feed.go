@@ -1,9 +1,9 @@
-// Package live tells viewers what the sidecar does at this moment, and keeps
-// rejected requests for a short while. It is all in memory: what has to last is
-// in the store.
+// Package live shows viewers what the sidecar is doing, and keeps rejected
+// requests for a short while. It is all in memory: what has to last is in the
+// store.
 //
-// Viewers read at their own pace and miss what they are too slow for. Nothing
-// here ever waits for one of them. Start with [NewFeed] and [NewRejects].
+// Viewers read at their own pace and miss messages if they are too slow. Nothing
+// ever waits for them. Start with [NewFeed] and [NewRejects].
 package live
 
 import (
@@ -20,12 +20,12 @@ import (
 // The kinds of a [Message].
 const (
 	Accepted  = "accepted"  // an event was stored and acknowledged
-	Duplicate = "duplicate" // so was one that had been there before
-	Rejected  = "rejected"  // a request was not let in
+	Duplicate = "duplicate" // a known event was acknowledged again
+	Rejected  = "rejected"  // a request was rejected
 	Tried     = "attempt"   // an attempt ended; the job is done, or tried again
-	Dead      = "dead"      // an attempt ended, and was the last: a dead letter
+	Dead      = "dead"      // the last attempt ended: a dead letter
 	Lost      = "lost"      // this viewer was too slow for some messages
-	Stopping  = "stopping"  // the sidecar stops: there is nothing more to come
+	Stopping  = "stopping"  // the sidecar stops: nothing more follows
 )
 
 // Message is something that happened. Fields of its JSON are only ever added.
@@ -39,7 +39,7 @@ type Message struct {
 	// Of an event that was accepted or is a duplicate.
 	KeyLabel string   `json:"key_label,omitempty"`
 	Skew     float64  `json:"skew_seconds,omitempty"` // our clock minus the signer's
-	Targets  []string `json:"targets,omitempty"`      // none: nobody wants it
+	Targets  []string `json:"targets,omitempty"`      // none: no target wants it
 
 	// Of a rejected request.
 	Reason     string `json:"reason,omitempty"` // a word, such as "bad_signature"
@@ -61,15 +61,15 @@ type Message struct {
 // DefaultRing is how many messages a [Feed] remembers.
 const DefaultRing = 4096
 
-// Feed hands what happens to those who watch. It remembers the latest messages,
-// so that a viewer whose connection broke can go on where it was. All methods
-// are safe for concurrent use.
+// Feed passes messages to viewers. It remembers the latest, so that a viewer
+// whose connection broke can continue where it was. All methods are safe for
+// concurrent use.
 type Feed struct {
 	run string // distinguishes the positions of this process from another's
 
 	mu     sync.Mutex
 	ring   []Message     // the message at position p is ring[p%len(ring)]
-	next   uint64        // position of the message that comes next, from 0
+	next   uint64        // position of the next message, from 0
 	wake   chan struct{} // closed when there is more; nil while nobody waits
 	closed bool
 }
@@ -91,7 +91,7 @@ func (f *Feed) Publish(m Message) {
 	f.rouse()
 }
 
-// Close ends the feed. Viewers get what is left, and then io.EOF.
+// Close ends the feed. Viewers get the remaining messages, and then io.EOF.
 func (f *Feed) Close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +99,7 @@ func (f *Feed) Close() {
 	f.rouse()
 }
 
-// rouse wakes whoever waits. The caller holds mu.
+// rouse wakes the waiting viewers. The caller holds mu.
 func (f *Feed) rouse() {
 	if f.wake != nil {
 		close(f.wake)
@@ -107,7 +107,7 @@ func (f *Feed) rouse() {
 	}
 }
 
-// oldest returns the first position that is remembered. The caller holds mu.
+// oldest returns the first remembered position. The caller holds mu.
 func (f *Feed) oldest() uint64 {
 	if size := uint64(len(f.ring)); f.next > size {
 		return f.next - size
@@ -121,14 +121,15 @@ type Viewer struct {
 	next uint64
 }
 
-// Watch returns a viewer of what comes from now on.
+// Watch returns a viewer of messages from now on.
 func (f *Feed) Watch() *Viewer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return &Viewer{feed: f, next: f.next}
 }
 
-// WatchSince returns a viewer that begins with what is remembered since a time.
+// WatchSince returns a viewer that begins with the messages remembered since a
+// time.
 func (f *Feed) WatchSince(t time.Time) *Viewer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -139,14 +140,14 @@ func (f *Feed) WatchSince(t time.Time) *Viewer {
 	return v
 }
 
-// WatchAfter returns a viewer that goes on behind a position that
-// [Viewer.Position] gave. One from a process before this is taken for its end:
-// the viewer begins with the first message that is remembered.
+// WatchAfter returns a viewer that continues after a position from
+// [Viewer.Position]. A position from an earlier process means that process's
+// end: the viewer begins with the first remembered message.
 func (f *Feed) WatchAfter(position string) (*Viewer, error) {
 	run, number, found := strings.Cut(position, "-")
 	n, err := strconv.ParseUint(number, 10, 63)
 	if !found || err != nil {
-		return nil, fmt.Errorf("live: %q is no position", position)
+		return nil, fmt.Errorf("live: %q is not a position", position)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -159,19 +160,19 @@ func (f *Feed) WatchAfter(position string) (*Viewer, error) {
 	return &Viewer{feed: f, next: n}, nil
 }
 
-// Position names the place behind the message at offset i of the latest batch
-// of n messages.
+// Position names the place after the message at offset i of the latest batch of
+// n messages.
 func (v *Viewer) Position(i, n int) string {
 	return v.feed.run + "-" + strconv.FormatUint(v.next-uint64(n-1-i), 10)
 }
 
-// batch is the most that Next returns at once, so that it holds the feed only
+// batch is the most that Next returns at once, so that it only holds the feed
 // for moments.
 const batch = 64
 
-// Next waits until there are messages, and returns some, and how many before
-// them were lost because they came faster than they were read. The error is
-// that of ctx, or io.EOF when the feed has ended.
+// Next waits for messages, and returns some, and how many before them were lost
+// because they came faster than they were read. The error is that of ctx, or
+// io.EOF when the feed has ended.
 func (v *Viewer) Next(ctx context.Context) (messages []Message, lost uint64, err error) {
 	for {
 		messages, lost, wait := v.take()
@@ -189,7 +190,8 @@ func (v *Viewer) Next(ctx context.Context) (messages []Message, lost uint64, err
 	}
 }
 
-// take returns what there is, or else what to wait for. Neither: the end.
+// take returns the messages there are, or else a channel to wait for. Neither:
+// the end.
 func (v *Viewer) take() (messages []Message, lost uint64, wait <-chan struct{}) {
 	f := v.feed
 	f.mu.Lock()

@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Limits of [Rejects]: strangers decide what is in it.
+// Limits of [Rejects], which is filled by strangers.
 const (
 	MaxRejects     = 500
 	MaxRejectBytes = 8 << 20
 	MaxRejectAge   = time.Hour
 	MaxRejectBody  = 64 << 10 // larger bodies are not kept
 
-	// admitted is how many requests are kept in a second. Of a flood a few
-	// tell enough.
+	// admitted is how many requests are kept in a second. A few are enough to
+	// explain a flood.
 	admitted = 50
 )
 
-// Request is a request that was rejected, as it was received.
+// Request is a rejected request, as received.
 type Request struct {
 	ID         string // "r_" and ten letters and digits, assigned by Add
 	At         time.Time
-	Status     int    // what was answered
+	Status     int    // of the answer
 	Reason     string // a word, such as "bad_signature"
 	Detail     string
 	Method     string
@@ -52,8 +52,8 @@ type Rejects struct {
 	count  int
 }
 
-// Admit reports whether a request that is rejected now may be kept. It is
-// asked before the work of keeping it is done.
+// Admit reports whether a request rejected now may be kept. It is called before
+// the work of keeping it.
 func (r *Rejects) Admit(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,14 +85,14 @@ func (r *Rejects) drop() {
 	r.list = r.list[1:]
 }
 
-// expire forgets what is too old. The caller holds mu.
+// expire forgets the requests that are too old. The caller holds mu.
 func (r *Rejects) expire(now time.Time) {
 	for len(r.list) > 0 && now.Sub(r.list[0].At) > MaxRejectAge {
 		r.drop()
 	}
 }
 
-// List returns what is kept, newest first. The requests must not be changed.
+// List returns the kept requests, newest first. They must not be changed.
 func (r *Rejects) List(now time.Time) []*Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()

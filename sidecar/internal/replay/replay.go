@@ -1,7 +1,7 @@
 // Package replay carries out replays: orders, kept in the store, to deliver
 // events again. Start with [New] and [Runner.Run].
 //
-// A replay goes on where it stopped, after a restart too: each step makes some
+// A replay continues where it stopped, even after a restart: each step makes some
 // events due and moves the replay on in one commit.
 package replay
 
@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	// stepEvents is how many events a step takes at most: few enough that
-	// webhooks which arrive meanwhile do not wait long for the store.
+	// stepEvents is the most events of a step: few enough that webhooks which
+	// arrive meanwhile do not wait long for the store.
 	stepEvents = 100
 
 	// stepEvery is how often a replay with a rate takes a step.
 	stepEvery = 250 * time.Millisecond
 
-	// lookEvery is how often the store is asked for replays that somebody
-	// else has created, or had been working on.
+	// lookEvery is how often the store is asked for replays that others have
+	// created, or have left.
 	lookEvery = 5 * time.Second
 
 	firstBackoff, maxBackoff = time.Second, time.Minute
 )
 
-// Config is what a [Runner] needs.
+// Config configures a [Runner].
 type Config struct {
 	Store store.Operator
 	Wake  func(targets []string) // called when jobs have become due
@@ -56,12 +56,12 @@ func New(cfg Config) *Runner {
 func (r *Runner) Poke() {
 	select {
 	case r.poke <- struct{}{}:
-	default: // it is going to look anyway
+	default: // it will look anyway
 	}
 }
 
-// Run works until ctx ends, and returns nil. What is left of a replay then is
-// taken up by the next Run.
+// Run works until ctx ends, and returns nil. The next Run continues unfinished
+// replays.
 func (r *Runner) Run(ctx context.Context) error {
 	due := make(map[string]time.Time) // running replays, and when each takes its next step
 	look, backoff := time.Time{}, firstBackoff
@@ -108,7 +108,7 @@ func (r *Runner) sleep(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// look adds the replays that run to due.
+// look adds the running replays to due.
 func (r *Runner) look(ctx context.Context, due map[string]time.Time) error {
 	list, err := r.cfg.Store.Replays(ctx, true)
 	for _, replay := range list {

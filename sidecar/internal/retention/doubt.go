@@ -14,7 +14,7 @@ import (
 const (
 	// A clock that was set forward by more than maxStep while the Keeper ran,
 	// or is more than maxGap ahead of where the last run left it, is doubted:
-	// events may look older than they are, and what is removed stays removed.
+	// events may look older than they are, and a removal cannot be undone.
 	maxStep = 10 * time.Minute
 	maxGap  = 24 * time.Hour
 
@@ -25,17 +25,17 @@ const (
 	markEvery = 30 * time.Second
 )
 
-// doubt says whether the clock may be far ahead. It is kept in a file, so that
-// neither a restart nor the time that the sidecar did not run looks as if
-// nothing had happened. Losing the file costs the memory of one run.
+// doubt records whether the clock may be far ahead. It is kept in a file, so
+// that it survives a restart and shows how long the sidecar did not run. Losing
+// the file costs the memory of one run.
 type doubt struct {
 	Trusted time.Time     `json:"trusted"`        // the last time that was not doubted
-	Until   time.Time     `json:"until,omitzero"` // when a clock that is doubted is believed; zero: it is not doubted
+	Until   time.Time     `json:"until,omitzero"` // when a doubted clock is trusted again; zero: it is not doubted
 	Ahead   time.Duration `json:"ahead,omitzero"` // how far ahead of the right time it may be
 }
 
-// readDoubt returns what the last run has left. Without that the newest event
-// says where the clock was.
+// readDoubt returns the doubt of the last run. Without one, the newest event
+// shows where the clock was.
 func (k *Keeper) readDoubt(ctx context.Context) (d doubt) {
 	if k.cfg.Mark == "" {
 		return doubt{}
@@ -58,8 +58,8 @@ func (k *Keeper) readDoubt(ctx context.Context) (d doubt) {
 	return d
 }
 
-// writeDoubt replaces the file as a whole. It does not say when it fails: a data
-// directory that cannot be written makes itself heard elsewhere.
+// writeDoubt replaces the whole file. It does not report a failure: a data
+// directory that cannot be written is reported elsewhere.
 func (k *Keeper) writeDoubt() {
 	if k.cfg.Mark == "" {
 		return
@@ -74,8 +74,8 @@ func (k *Keeper) writeDoubt() {
 	}
 }
 
-// trusts looks at the clock, and reports whether events may be removed by their
-// age at now: not at what the clock says later, when it may have been set.
+// trusts checks the clock, and reports whether events may be removed by their
+// age at now: not at a later reading, when the clock may have been set.
 func (k *Keeper) trusts(limits Limits) (now time.Time, trusts bool) {
 	now, step := k.cfg.Clock.Step()
 	d, pause := &k.doubt, limits.pause()
@@ -106,8 +106,8 @@ func (k *Keeper) trusts(limits Limits) (now time.Time, trusts bool) {
 	return now, trusts
 }
 
-// over reports whether a pause is over: it was long enough, or the clock is back
-// where it was.
+// over reports whether a pause is over: it has been long enough, or the clock is
+// back where it was.
 func (k *Keeper) over(now time.Time, step time.Duration) bool {
 	d := &k.doubt
 	d.Ahead, d.Until = d.Ahead+step, d.Until.Add(step)
@@ -124,8 +124,8 @@ func (k *Keeper) sayPaused() {
 		"code", telemetry.CodeRetentionPaused, "ahead", k.doubt.Ahead.Round(time.Second), "until", k.doubt.Until.UTC().Truncate(time.Second))
 }
 
-// pause is how long a clock is doubted. It is not longer than events are kept,
-// so that none is kept more than twice as long as was asked for.
+// pause returns how long a clock is doubted: no longer than events are kept, so
+// that none is kept more than twice as long as configured.
 func (l Limits) pause() time.Duration {
 	pause := maxPause
 	for _, keep := range []time.Duration{l.Keep, l.KeepDead} {

@@ -1,5 +1,5 @@
-// Package retention removes what the store need not keep any longer. Start with
-// [New] and [Keeper.Run].
+// Package retention removes events that the store no longer needs to keep. Start
+// with [New] and [Keeper.Run].
 package retention
 
 import (
@@ -19,29 +19,29 @@ const (
 	stepEvents = 200
 	rest       = 50 * time.Millisecond
 
-	// hurry is the rest after a commit while the store is larger than it may
-	// be. Under load a store grows by 20 MB in a second, so its size is looked
-	// at more often, unless that takes long: at most a fiftieth of the time.
+	// hurry is the rest after a commit while the store is too large. Under
+	// load a store grows by 20 MB a second, so its size is checked more often,
+	// unless that takes long: at most a fiftieth of the time.
 	hurry     = 2 * time.Millisecond
 	sizeEvery = 200 * time.Millisecond
 	sizeShare = 50
 
-	// While a store is too large and nothing may go, a round looks again after
-	// hopeEvery, in case something has become deliverable meanwhile, and less
-	// often if a round takes long: at most a twentieth of the time. It never
+	// While a store is too large and nothing can be removed, the next round
+	// is after hopeEvery, in case something has been delivered meanwhile, and
+	// later if a round takes long: at most a twentieth of the time. It never
 	// waits longer than Every.
 	hopeEvery = 5 * time.Second
 	hopeShare = 20
 
-	// sayAgain is how long after a warning of a store that stays too large
-	// there is another.
+	// sayAgain is when the warning of a store that stays too large is
+	// repeated.
 	sayAgain = time.Hour
 
 	// DefaultEvery is how often the Keeper looks whether there is work.
 	DefaultEvery = time.Minute
 )
 
-// Config is what a Keeper needs. Store is required.
+// Config configures a Keeper. Store is required.
 type Config struct {
 	Store  store.Operator
 	Limits               // see Keeper.Set
@@ -54,11 +54,11 @@ type Config struct {
 	Mark string
 }
 
-// Limits say what is kept.
+// Limits bounds what is kept.
 type Limits struct {
-	// Keep is how long events are kept that were delivered, discarded or
-	// unhandled, and KeepDead those with a dead letter, from when they were
-	// received. 0 keeps them for ever.
+	// Keep is how long delivered, discarded and unhandled events are kept,
+	// KeepDead those with a dead letter, from when they were received. 0
+	// keeps them for ever.
 	Keep, KeepDead time.Duration
 
 	// MaxBytes is how large the store may become; see store.Retention. 0
@@ -68,7 +68,7 @@ type Limits struct {
 
 func (l Limits) none() bool { return l.Keep <= 0 && l.KeepDead <= 0 && l.MaxBytes <= 0 }
 
-// at returns what may be removed at a time.
+// at returns the limits at a time, for the store.
 func (l Limits) at(now time.Time) store.Retention {
 	r := store.Retention{MaxBytes: l.MaxBytes}
 	if l.Keep > 0 {
@@ -85,9 +85,9 @@ type Keeper struct {
 	cfg    Config
 	limits atomic.Pointer[Limits]
 
-	tooLarge time.Time // when that was said; zero if the store is not. Owned by Run.
+	tooLarge time.Time // when that was logged; zero if the store is not. Owned by Run.
 
-	doubt  doubt // only Run uses this and what follows
+	doubt  doubt // this and the next are only used by Run
 	looked bool  // at the clock, in this run
 	marked time.Time
 }
@@ -145,8 +145,8 @@ func (k *Keeper) wait(took time.Duration) time.Duration {
 	return min(k.cfg.Every, max(sizeEvery, sizeShare*took))
 }
 
-// excess returns by how much the store is too large, and how long it took to
-// know that. An error is told by the round that comes anyway.
+// excess returns by how much the store is too large, and how long that took. An
+// error is reported by the round that comes anyway.
 func (k *Keeper) excess(ctx context.Context, limits Limits) (int64, time.Duration) {
 	if limits.MaxBytes <= 0 {
 		return 0, 0
@@ -159,8 +159,8 @@ func (k *Keeper) excess(ctx context.Context, limits Limits) (int64, time.Duratio
 	return excess, time.Since(began)
 }
 
-// round removes all that may go, in small pieces with pauses between, so that
-// webhooks do not wait for it.
+// round removes all it may, in small pieces with pauses between, so that webhooks
+// do not wait for it.
 func (k *Keeper) round(ctx context.Context) {
 	began, removed := time.Now(), 0
 	for {
@@ -191,8 +191,8 @@ func (k *Keeper) round(ctx context.Context) {
 	}
 }
 
-// report says what a round did. A store that is too large at the end of one is
-// only remarkable if there was nothing to remove: under load it may have grown
+// report logs the result of a round. A store that is too large at the end is only
+// worth a warning if there was nothing to remove: under load it may have grown
 // meanwhile, and the next round is near.
 func (k *Keeper) report(removed int, got store.Pruned, most int64, took time.Duration) {
 	if removed > 0 {
@@ -206,7 +206,7 @@ func (k *Keeper) report(removed int, got store.Pruned, most int64, took time.Dur
 		return
 	}
 	k.tooLarge = time.Now()
-	k.cfg.Log.Warn("the store is larger than it should be, and all that is in it is pending or dead: deliver, requeue or discard it, or raise HOOKSWITCH_MAX_DISK or the room on its disk", "code", telemetry.CodeStoreTooLarge,
+	k.cfg.Log.Warn("the store is larger than it should be, and everything in it is pending or dead: deliver, requeue or discard it, or raise HOOKSWITCH_MAX_DISK or the room on its disk", "code", telemetry.CodeStoreTooLarge,
 		"store_bytes", got.Bytes, "max_bytes", most, "too_many", got.Excess)
 }
 
