@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/durable"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -45,11 +46,7 @@ func (r appRun) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, appFile)
-	if err := os.WriteFile(path+".tmp", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return durable.WriteFile(filepath.Join(dir, appFile), text)
 }
 
 // endLeftover ends what is left of the app of the last sidecar on the data

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/durable"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
@@ -87,7 +88,7 @@ func (s Source) Write(ctx context.Context, dest string) (*Manifest, error) {
 	if err := os.Rename(tmp, dest); err != nil {
 		return nil, fmt.Errorf("back up: %w", err)
 	}
-	return m, syncDir(filepath.Dir(dest))
+	return m, durable.SyncDir(filepath.Dir(dest))
 }
 
 // within reports whether path, which need not exist, is below dir, however both
@@ -148,10 +149,7 @@ func (s Source) fill(ctx context.Context, dir string) (*Manifest, error) {
 	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
-		err = writeFile(filepath.Join(dir, manifestFile), append(text, '\n'))
-	}
-	if err == nil {
-		err = syncDir(dir)
+		err = durable.WriteFile(filepath.Join(dir, manifestFile), append(text, '\n'))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("back up: %w", err)
@@ -226,21 +224,4 @@ func copyFile(src, dst string) error {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Sync(), out.Close())
-}
-
-func writeFile(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

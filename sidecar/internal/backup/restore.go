@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/durable"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -126,7 +127,7 @@ func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old [
 			return aside, err
 		}
 	}
-	if err := syncDir(t.Dir); err != nil {
+	if err := durable.SyncDir(t.Dir); err != nil {
 		return aside, err
 	}
 	for _, f := range m.Files {
@@ -137,7 +138,7 @@ func (t Target) replace(ctx context.Context, dir, tmp string, m *Manifest, old [
 			return aside, err
 		}
 	}
-	return aside, syncDir(t.Dir)
+	return aside, durable.SyncDir(t.Dir)
 }
 
 // give gives a new file to the owner of the data directory: an operator may

@@ -7,13 +7,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
 // File stands in the data directory while a sidecar runs on it.
@@ -66,26 +67,13 @@ func (i Info) Remove(dir string) {
 	}
 }
 
-// Write puts i where Find looks, whole or not at all. It is a
-// convenience that a restart renews, so nothing is synced.
+// Write puts i where Find looks, whole or not at all.
 func (i Info) Write(dir string) error {
 	text, err := json.MarshalIndent(i, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".run-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(append(text, '\n'))
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, File))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
-	return err
+	return durable.WriteFile(filepath.Join(dir, File), append(text, '\n'))
 }
 
 // BaseURL returns the URL of a listener as this machine reaches it.

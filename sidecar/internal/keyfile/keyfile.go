@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
 // The names of the files in the data directory. Each holds the 32 bytes of the
@@ -65,12 +67,8 @@ func Parse(text string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// create writes a new key under a temporary name and links it into place, so
-// that nobody ever sees half a key and nobody's key is replaced:
-//
-//  1. temporary file written and synced,
-//  2. linked to its name, which fails if the name is taken,
-//  3. directory synced: the key survives a power cut from here on.
+// create writes a new key to a file that must not exist, so that nobody ever
+// sees half a key and nobody's key is replaced.
 func create(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -79,22 +77,5 @@ func create(dir, path string) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(dir, ".key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.WriteString(base64.StdEncoding.EncodeToString(key.Seed()) + "\n")
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Link(tmp.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.CreateFile(path, []byte(base64.StdEncoding.EncodeToString(key.Seed())+"\n"))
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/durable"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -64,13 +64,8 @@ func (k *Keeper) writeDoubt() {
 	if k.cfg.Mark == "" {
 		return
 	}
-	text, err := json.Marshal(k.doubt)
-	if err != nil {
-		return
-	}
-	next := filepath.Join(filepath.Dir(k.cfg.Mark), "."+filepath.Base(k.cfg.Mark)+".new")
-	if os.WriteFile(next, text, 0o600) == nil {
-		_ = os.Rename(next, k.cfg.Mark)
+	if text, err := json.Marshal(k.doubt); err == nil {
+		_ = durable.WriteFile(k.cfg.Mark, text)
 	}
 }
 

@@ -29,6 +29,7 @@ import (
 
 	_ "modernc.org/sqlite" // the "sqlite" driver of database/sql
 
+	"github.com/hookswitch/hookswitch/internal/durable"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -252,25 +253,7 @@ func createFile(path string) error {
 		return fmt.Errorf("create database: %w", err)
 	}
 	dir := filepath.Dir(path)
-	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there; NTFS journals names
-	}
-	d, err := os.Open(dir)
-	if errors.Is(err, os.ErrPermission) {
-		return nil // a parent that we may not read is not one we have just made
-	}
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return nil
+	return errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
 }
 
 // Close waits for the changes under way, moves the log into the database and
