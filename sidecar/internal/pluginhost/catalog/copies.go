@@ -14,6 +14,8 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+
+	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
 // copies keeps what plugins run from: private copies of their programs, and of
@@ -234,10 +236,7 @@ func (c copies) add(digest, name string, src io.Reader) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keep a private copy: %w", err)
 	}
-	if dir, err := os.Open(c.dir); err == nil {
-		_ = dir.Sync()
-		dir.Close()
-	}
+	_ = durable.SyncDir(c.dir)
 	return path, nil
 }
 

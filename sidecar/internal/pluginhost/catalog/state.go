@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
 const (
@@ -163,17 +165,7 @@ func (s *state) write() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(s.path), copyTemp) // mode 0600
-	if err != nil {
-		return fmt.Errorf("remember what becomes of plugins: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), s.path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
+	if err := durable.WriteFile(s.path, append(text, '\n')); err != nil {
 		return fmt.Errorf("remember what becomes of plugins: %w", err)
 	}
 	return nil
