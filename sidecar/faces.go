@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"path/filepath"
 	"time"
 
@@ -82,8 +83,8 @@ func (s *Sidecar) openFaces() error {
 	}
 	s.serveMetrics(mux, local, s.operate, most.metrics)
 	s.servePprof(mux, local)
-	s.guard.Store(newGuard(&s.cfg))
-	s.admin, _ = s.server("admin", most.admin, &s.adminNet, s.guarded(mux))
+	s.guard = adminapi.NewGuard(access(&s.cfg))
+	s.admin, _ = s.server("admin", most.admin, &s.adminNet, s.guard.Handler(mux))
 
 	s.health.Register(local)
 	local.Handle("/api/v1/", s.operate.LocalHandler())
@@ -121,4 +122,24 @@ func serve(ctx context.Context, server *http.Server, l net.Listener) error {
 // explain explains a signature with the keys of this moment.
 func (s *Sidecar) explain(at time.Time, h http.Header, body []byte) webhook.Explanation {
 	return s.accept.Verifier().ExplainAt(at, h, body)
+}
+
+// access returns who may ask anything of the admin listener.
+func access(c *Config) adminapi.Access {
+	return adminapi.Access{Listen: c.AdminListen, Hosts: c.AdminHosts, Token: c.AdminToken != "", ReadOnly: c.AdminReadOnly}
+}
+
+// servePprof adds the profiles of the running program, if they are wanted.
+func (s *Sidecar) servePprof(network, local *http.ServeMux) {
+	if !s.cfg.Pprof {
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and all that it lists
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	network.Handle("/debug/pprof/", s.operate.Protect(mux))
+	local.Handle("/debug/pprof/", mux)
 }

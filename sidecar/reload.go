@@ -156,7 +156,7 @@ func (s *Sidecar) apply(c *Config) {
 	s.retain.Set(limits(c))
 	s.records.SetToken(string(c.AdminToken))
 	s.operate.SetToken(string(c.AdminToken))
-	s.guard.Store(newGuard(c))
+	s.guard.Set(access(c))
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.LogLevel)
 	}

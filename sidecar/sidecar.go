@@ -36,6 +36,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/sdnotify"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/metered"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -97,7 +98,6 @@ type Sidecar struct {
 	files    listen.Files
 	strays   strays
 	meter    live.Meter
-	accepts  acceptWatch
 	started  time.Time
 	admin    *http.Server // on adminNet
 	local    *http.Server // on socket
@@ -112,7 +112,7 @@ type Sidecar struct {
 	scraped    *http.Server // on metricsNet
 	metricsNet net.Listener // nil without Config.MetricsListen
 
-	guard       atomic.Pointer[guard]
+	guard       *adminapi.Guard
 	certificate *certificate.Keeper // of public; nil if it speaks plain HTTP
 
 	settled atomic.Pointer[[]string] // warnings about the configuration in effect
@@ -142,11 +142,12 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	if err = os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sidecar: data directory: %w", err)
 	}
-	if s.store, err = s.openStore(ctx); err != nil {
+	db, err := s.openStore(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
-	opened := s.store
-	s.store = meteredStore{s.store, s.metrics, &s.accepts}
+	accepts := metered.New(db, s.metrics, func() { s.health.Doubt() })
+	s.store = accepts
 	if err = s.openTracer(); err != nil {
 		return nil, err
 	}
@@ -154,11 +155,10 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 		return nil, err
 	}
 	s.settle(&s.cfg)
-	s.health = telemetry.NewHealth(func(ctx context.Context) error { return s.accepts.check(ctx, s.store) })
-	s.accepts.alarm = s.health.Doubt
+	s.health = telemetry.NewHealth(accepts.Check)
 	s.attempts = telemetry.NewAttempts(s.log, telemetry.OverdueGrace)
-	s.needHealth()
-	s.needPlaces(opened)
+	s.needHealth(db)
+	s.needPlaces(db)
 	if err = s.startTargets(ctx); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func (s *Sidecar) openAlerts(records *deliveryapi.API) error {
 }
 
 // needHealth says what readiness and liveness need, besides the store.
-func (s *Sidecar) needHealth() {
+func (s *Sidecar) needHealth(db store.Store) {
 	s.health.LogTo(s.log)
 	for _, out := range s.opts.Outputs {
 		s.health.Note("output", func(context.Context) string { return out.Trouble() })
@@ -104,12 +104,10 @@ func (s *Sidecar) needHealth() {
 		}
 		return lost
 	})
-	if m, ok := s.store.(meteredStore); ok {
-		if db, ok := m.Store.(interface {
-			Warning(context.Context) string
-		}); ok {
-			s.health.Note("store", db.Warning)
-		}
+	if db, ok := db.(interface {
+		Warning(context.Context) string
+	}); ok {
+		s.health.Note("store", db.Warning)
 	}
 	if s.cfg.DiskFloor > 0 {
 		s.health.NeedReady("disk", telemetry.DiskAbove(s.dir, uint64(s.cfg.DiskFloor)))

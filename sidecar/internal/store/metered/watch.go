@@ -1,4 +1,4 @@
-package sidecar
+package metered
 
 import (
 	"context"
@@ -22,10 +22,10 @@ const (
 	suspectFor = 5 * time.Minute
 )
 
-// acceptWatch watches accepts fail. Something may be wrong that an event like
+// watch watches accepts fail. Something may be wrong that an event like
 // any other does not meet, such as a page of an index: so the last event that
 // failed is what readiness tries. It is safe for concurrent use.
-type acceptWatch struct {
+type watch struct {
 	alarm func() // called when it becomes doubtful that events are accepted
 
 	mu      sync.Mutex
@@ -36,7 +36,7 @@ type acceptWatch struct {
 }
 
 // done hears of the end of each accept.
-func (w *acceptWatch) done(e *delivery.Event, targets []string, err error) {
+func (w *watch) done(e *delivery.Event, targets []string, err error) {
 	if errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) {
 		return
 	}
@@ -50,14 +50,14 @@ func (w *acceptWatch) done(e *delivery.Event, targets []string, err error) {
 		w.row++
 	}
 	w.last, w.targets, w.at = e, targets, time.Now()
-	if w.row >= failedInARow && w.alarm != nil {
+	if w.row >= failedInARow {
 		w.alarm()
 	}
 }
 
 // suspect returns the event to try, or nil if accepts are fine as far as is
 // known.
-func (w *acceptWatch) suspect() (e *delivery.Event, targets []string) {
+func (w *watch) suspect() (e *delivery.Event, targets []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.row < failedInARow || time.Since(w.at) > suspectFor {
@@ -67,7 +67,7 @@ func (w *acceptWatch) suspect() (e *delivery.Event, targets []string) {
 }
 
 // check reports whether s takes events.
-func (w *acceptWatch) check(ctx context.Context, s store.Store) error {
+func (w *watch) check(ctx context.Context, s store.Store) error {
 	e, targets := w.suspect()
 	if e == nil {
 		return s.Ping(ctx)
