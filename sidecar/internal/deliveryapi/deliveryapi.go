@@ -1,6 +1,6 @@
-// Package deliveryapi answers what became of an event, attempt by attempt, in
-// the schema of Telnyx's own webhook_deliveries API. The official SDKs and
-// command line tools read it when their base URL points here:
+// Package deliveryapi serves the history of an event, attempt by attempt, in the
+// schema of Telnyx's own webhook_deliveries API. The official SDKs and command
+// line tools read it when their base URL points here:
 //
 //	TELNYX_BASE_URL=http://127.0.0.1:9080/v2
 //
@@ -9,16 +9,16 @@
 //	GET /v2/webhook_deliveries        finished deliveries, most recently received first
 //	GET /v2/webhook_deliveries/{id}   one of them, by delivery id or event id
 //
-// The schema knows two states, delivered and failed, so only events whose
-// every job has ended are shown. For any other event the answer is a 404 whose
-// detail says how far it has come: a third state would break typed clients.
+// The schema knows two states, delivered and failed, so only events whose every
+// job has ended are shown. For any other event the answer is a 404 whose detail
+// shows its progress: a third state would break typed clients.
 //
 // # Strictness
 //
 // Parameters that choose records are never ignored: an unknown filter[...] or
-// page[...], or a bad value, is a 422 that names every offender at once,
-// because an answer to another question than the one asked looks like a right
-// one. Parameters that do neither are ignored, as Telnyx does.
+// page[...], or a bad value, is a 422 that names every offender at once, because
+// the answer to a different question looks like a right one. Other parameters
+// are ignored, as Telnyx does.
 package deliveryapi
 
 import (
@@ -46,19 +46,19 @@ type Reader interface {
 	Deliveries(ctx context.Context, f store.Filter) ([]store.Delivery, int, error)
 }
 
-// Config is what an [API] needs.
+// Config configures an [API].
 type Config struct {
-	// Store is where the records are. It is required, and stays open for as
-	// long as the handler serves; the API does not close it.
+	// Store has the records. It is required, and stays open for as long as
+	// the handler serves; the API does not close it.
 	Store Reader
 
 	// UserID appears as user_id in every record. It must be a UUID; empty
 	// means the nil UUID.
 	UserID string
 
-	// Token is the only bearer token accepted. Empty means that any token
-	// is: the clients insist on sending one, and a listener that only this
-	// machine can reach needs no more.
+	// Token is the only bearer token accepted. If it is empty any token is
+	// accepted: the clients insist on sending one, and a listener that only
+	// this machine can reach needs no more.
 	Token string
 
 	// Log receives failures of the store; tokens are never logged. nil
@@ -108,8 +108,8 @@ func (a *API) SetToken(token string) {
 
 const collection = "/v2/webhook_deliveries"
 
-// Handler serves /v2/webhook_deliveries and what is below it. Every other path
-// is a 404 that says so, so the handler may be mounted on all of /v2/: a
+// Handler serves /v2/webhook_deliveries and the paths below it. Every other path
+// is a 404 that explains this, so the handler may be mounted on all of /v2/: a
 // client whose base URL points here may well call something else.
 func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serve) }
 
@@ -120,8 +120,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	listen.Prove(r.Context())
-	// http.ServeMux would answer some of these in its own words: it redirects
-	// paths that it finds unclean and writes errors as plain text.
+	// http.ServeMux would answer some of these itself: it redirects paths that
+	// are not clean and writes errors as plain text.
 	rest, found := strings.CutPrefix(r.URL.EscapedPath(), collection)
 	id, isRecord := strings.CutPrefix(rest, "/")
 	id, err := url.PathUnescape(id)
@@ -138,7 +138,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// authenticate returns nil for a request that may be answered.
+// authenticate returns nil if the request may be answered.
 func (a *API) authenticate(r *http.Request) *apiError {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
@@ -151,11 +151,11 @@ func (a *API) authenticate(r *http.Request) *apiError {
 	if want == nil {
 		return nil
 	}
-	// Digests are compared so that not even the length of the token shows in
-	// the time that this takes.
+	// Digests are compared so that the time taken does not even show the length
+	// of the token.
 	sum := sha256.Sum256([]byte(token))
 	if subtle.ConstantTimeCompare(sum[:], want[:]) != 1 {
-		e := unauthenticated("The bearer token is not the one that HOOKSWITCH_ADMIN_TOKEN sets.")
+		e := unauthenticated("The bearer token is not that of HOOKSWITCH_ADMIN_TOKEN.")
 		return &e
 	}
 	return nil
@@ -217,10 +217,10 @@ type pageMeta struct {
 	TotalResults int   `json:"total_results"`
 }
 
-// unavailable answers for a store that cannot be read. 503 rather than 500:
-// both are retried by the clients, and it does pass.
+// unavailable answers when the store cannot be read. 503 rather than 500: the
+// clients retry both, and the trouble does pass.
 func (a *API) unavailable(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() == nil { // else the client has gone away, which is no news
+	if r.Context().Err() == nil { // otherwise the client has gone away, which needs no line
 		a.log.ErrorContext(r.Context(), "delivery records cannot be read", "code", telemetry.CodeRecordsUnreadable, "path", r.URL.Path, "err", err)
 	}
 	w.Header().Set("Retry-After", "1")

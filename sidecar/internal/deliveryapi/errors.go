@@ -13,8 +13,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// apiError is one element of Telnyx's error body. The code says to programs,
-// and the detail to people, what is wrong.
+// apiError is one element of Telnyx's error body. The code is for programs, the
+// detail for people.
 type apiError struct {
 	Code   string       `json:"code"`
 	Title  string       `json:"title"`
@@ -23,7 +23,7 @@ type apiError struct {
 	Meta   errorMeta    `json:"meta"`
 }
 
-// errorSource names the query parameter at fault, as the caller spelled it.
+// errorSource names the wrong query parameter, as the caller spelled it.
 type errorSource struct {
 	Parameter string `json:"parameter"`
 }
@@ -64,7 +64,7 @@ func methodNotAllowed(method string) apiError {
 
 func storeUnavailable() apiError {
 	return newError("10037", "Service unavailable",
-		"The store cannot be read at this moment. Nothing that was accepted is lost; the log of the sidecar has the cause.")
+		"The store cannot be read at the moment. Nothing that was accepted is lost; the sidecar's log has the cause.")
 }
 
 func notServed(path string) apiError {
@@ -72,7 +72,7 @@ func notServed(path string) apiError {
 		"clients reach them with the base URL ending in /v2. All other calls go to Telnyx.", quote(path), collection, collection))
 }
 
-// unfinished says why an event that we have is not shown as a record.
+// unfinished explains why an event that we have is not shown as a record.
 func unfinished(d *store.Delivery) string {
 	var b strings.Builder
 	b.WriteString("The event")
@@ -84,7 +84,7 @@ func unfinished(d *store.Delivery) string {
 	}
 	fmt.Fprintf(&b, " was received at %s", timestamp(d.Event.ReceivedAt))
 	if len(d.Jobs) == 0 {
-		b.WriteString(" and is kept, but no target wanted it, so nothing was delivered. It can be replayed to a target that arrives later.")
+		b.WriteString(" and is kept, but no target wanted it, so nothing was delivered. It can be replayed to a target added later.")
 		return b.String()
 	}
 	b.WriteString(" and its delivery is not finished:")
@@ -121,12 +121,12 @@ func writeErrors(w http.ResponseWriter, status int, errs ...apiError) {
 	}{errs})
 }
 
-// writeJSON writes v. The whole answer is made before the first byte is sent,
+// writeJSON writes v. The whole answer is built before the first byte is sent,
 // so that a status is never taken back.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // bodies of pages are readable then, and as Telnyx shows them
+	enc.SetEscapeHTML(false) // readable bodies, as Telnyx shows them
 	if err := enc.Encode(v); err != nil {
 		panic(fmt.Sprintf("deliveryapi: encoding %T: %v", v, err)) // payloads were checked; see payload
 	}
@@ -139,7 +139,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Write(body.Bytes()) // net/http leaves it out for HEAD; an error means that the client has gone
 }
 
-// clip keeps what strangers sent from filling an answer.
+// clip keeps a stranger's text from filling an answer.
 func clip(s string) string {
 	const limit = 100
 	if len(s) <= limit {

@@ -18,22 +18,22 @@ const (
 	maxSize     = 250
 
 	// maxOffset keeps the offset of a page far beyond any end from
-	// overflowing, where an int has 32 bits too. There is nothing behind it.
+	// overflowing, even where an int has 32 bits. There are no records beyond it.
 	maxOffset = 1 << 30
 
-	// maxProblems bounds an answer; one page of them is enough to go on with.
+	// maxProblems bounds an answer; this many are enough to start with.
 	maxProblems = 20
 )
 
-// query is what a list request asks for.
+// query holds the parameters of a list request.
 type query struct {
-	number int64 // as asked for, on 32-bit machines too: the answer repeats it
+	number int64 // as requested, on 32-bit machines too: the answer repeats it
 	size   int
 	filter store.Filter
 }
 
-// parseQuery reads the parameters of a list request, or tells all that is
-// wrong with them.
+// parseQuery reads the parameters of a list request, or returns all that is wrong
+// with them.
 func parseQuery(raw string) (query, []apiError) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -75,7 +75,7 @@ func (p *parser) parameter(name, value string) {
 	switch {
 	case known:
 	case strings.HasPrefix(canonical, "filter"):
-		p.refuse(name, "There is no such filter. There are filter[status][eq], filter[event_type], "+
+		p.refuse(name, "There is no such filter. The filters are filter[status][eq], filter[event_type], "+
 			"filter[webhook][contains], filter[attempts][contains], filter[started_at][gte] and [lte], "+
 			"filter[finished_at][gte] and [lte].")
 		return
@@ -95,15 +95,15 @@ func (p *parser) parameter(name, value string) {
 	}
 }
 
-// page reads a parameter that chooses a page, of which the last one given
-// counts, and one spelled page[number] before one spelled in any other way: the
-// iterators of Telnyx's clients leave the caller's page_number, or first
-// page[number], where it is and add theirs.
+// page reads a parameter that chooses a page. The last one given counts, and one
+// spelled page[number] counts before any other spelling: the iterators of
+// Telnyx's clients leave the caller's page_number, or first page[number], where
+// it is and add theirs.
 func (p *parser) page(raw, canonical string) {
 	name, value, bracketed := "", "", false
 	for pair := range strings.SplitSeq(raw, "&") {
 		k, v, _ := strings.Cut(pair, "=")
-		k, _ = url.QueryUnescape(k) // the whole has been read before
+		k, _ = url.QueryUnescape(k) // the whole query has been read before
 		if canonicalName(k) != canonical || bracketed && !strings.Contains(k, "[") {
 			continue
 		}
@@ -122,7 +122,7 @@ func (p *parser) refuse(name, detail string) {
 	p.problems = append(p.problems, badParameter(name, detail))
 }
 
-// eventTypes adds to the types asked for. Lists are separated by commas; the
+// eventTypes adds to the requested types. Lists are separated by commas; the
 // parameter may also be repeated, as clients with other list formats do.
 func (p *parser) eventTypes(name, list string) {
 	found := false
@@ -138,7 +138,7 @@ func (p *parser) eventTypes(name, list string) {
 }
 
 // parameters has a setter for each parameter by its canonical name. A setter
-// returns what is wrong with the value, in a sentence, or "".
+// returns a sentence about what is wrong with the value, or "".
 var parameters = map[string]func(q *query, value string) string{
 	"filter.status":          setStatus,
 	"filter.webhook":         func(q *query, s string) string { q.filter.WebhookContains = s; return "" },
@@ -188,7 +188,7 @@ func setStatus(q *query, value string) string {
 		case delivered, failed:
 			wanted[s] = true
 		default:
-			return fmt.Sprintf("%s is no status of a delivery. There are delivered and failed.", quote(s))
+			return fmt.Sprintf("%s is not a status of a delivery: use delivered or failed.", quote(s))
 		}
 	}
 	switch {
@@ -217,13 +217,13 @@ func setNumber(q *query, value string) string {
 func setSize(q *query, value string) string {
 	n, err := strconv.Atoi(strings.TrimSpace(value))
 	if err != nil || n < 1 || n > maxSize {
-		return fmt.Sprintf("%s is no page size. A page has between 1 and %d records.", quote(value), maxSize)
+		return fmt.Sprintf("%s is not a page size. A page has between 1 and %d records.", quote(value), maxSize)
 	}
 	q.size = n
 	return ""
 }
 
-// from and to make the setters of the lower and of the upper bound of a time.
+// from and to return the setters of the lower and the upper bound of a time.
 // Both are inclusive, and are compared with what a record shows: a record
 // shown as ending at 05.595 is not after 05.595, though its clock had
 // microseconds, and one that ends at noon is not after that day.
@@ -253,8 +253,8 @@ var timeLayouts = []string{
 	"2006-01-02T15:04",
 }
 
-// The bounds that a store can be asked for. What lies outside compares the
-// same with every record there can be.
+// The bounds of times that a store can be asked for. A time outside compares the
+// same with every possible record.
 var (
 	minTime = time.Unix(0, 0).UTC()
 	maxTime = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -267,8 +267,8 @@ func parseTime(value string) (first, last time.Time, problem string) {
 	if day, err := time.Parse(time.DateOnly, s); err == nil {
 		return clamp(day), clamp(day.AddDate(0, 0, 1).Add(-1)), ""
 	}
-	// A space stands for the T, or is what a + of an offset became that was
-	// not escaped.
+	// A space replaces the T, or comes from the + of an offset that was not
+	// escaped.
 	if len(s) > 10 && s[10] == ' ' {
 		s = s[:10] + "T" + s[11:]
 	}
@@ -278,7 +278,7 @@ func parseTime(value string) (first, last time.Time, problem string) {
 			return clamp(t), clamp(t.Truncate(time.Millisecond).Add(time.Millisecond - 1)), ""
 		}
 	}
-	return first, last, fmt.Sprintf("%s is no ISO 8601 time. Write 2024-01-31T09:30:00Z, or 2024-01-31 for the whole day.", quote(value))
+	return first, last, fmt.Sprintf("%s is not an ISO 8601 time. Write 2024-01-31T09:30:00Z, or 2024-01-31 for the whole day.", quote(value))
 }
 
 func clamp(t time.Time) time.Time {

@@ -97,13 +97,13 @@ func TestBadParameters(t *testing.T) {
 		parameters  string // at fault, separated by spaces
 		detail      string // of the first
 	}{
-		{"an unknown status", "filter[status][eq]=pending", "filter[status][eq]", `"pending" is no status`},
-		{"an unknown status among others", "filter[status]=failed,dead", "filter[status]", `"dead" is no status`},
-		{"an empty status", "filter[status][eq]=", "filter[status][eq]", `"" is no status`},
+		{"an unknown status", "filter[status][eq]=pending", "filter[status][eq]", `"pending" is not a status`},
+		{"an unknown status among others", "filter[status]=failed,dead", "filter[status]", `"dead" is not a status`},
+		{"an empty status", "filter[status][eq]=", "filter[status][eq]", `"" is not a status`},
 		{"two different states in two parameters", "filter[status]=failed&filter[status][eq]=delivered", "filter[status][eq]", `"failed" and "delivered"`},
 		{"no event type", "filter[event_type]=,", "filter[event_type]", "names no event type"},
-		{"a time that is none", "filter[started_at][gte]=yesterday", "filter[started_at][gte]", `"yesterday" is no ISO 8601 time`},
-		{"a day that is none", "filter[finished_at][lte]=2023-02-29", "filter[finished_at][lte]", "is no ISO 8601 time"},
+		{"a time that is none", "filter[started_at][gte]=yesterday", "filter[started_at][gte]", `"yesterday" is not an ISO 8601 time`},
+		{"a day that is none", "filter[finished_at][lte]=2023-02-29", "filter[finished_at][lte]", "is not an ISO 8601 time"},
 		{"a time without an operator", "filter[started_at]=2024-01-01", "filter[started_at]", "[gte] and [lte]"},
 		{"an unknown operator", "filter[started_at][gt]=2024-01-01", "filter[started_at][gt]", "[gte] and [lte]"},
 		{"an unknown filter", "filter[id]=1", "filter[id]", "no such filter"},

@@ -15,7 +15,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// record is Telnyx's webhook_delivery. Fields stand in the order of its
+// record is Telnyx's webhook_delivery, with fields in the order of its
 // documentation.
 type record struct {
 	ID         string          `json:"id"`
@@ -32,7 +32,7 @@ type webhookRecord struct {
 	RecordType string          `json:"record_type"`
 	ID         string          `json:"id"`
 	EventType  string          `json:"event_type"`
-	OccurredAt string          `json:"occurred_at,omitempty"` // left out when not sent: "" is no time
+	OccurredAt string          `json:"occurred_at,omitempty"` // left out when not sent: "" is not a time
 	Payload    json.RawMessage `json:"payload"`
 }
 
@@ -99,8 +99,8 @@ func newRecord(d *store.Delivery, userID string) record {
 	return r
 }
 
-// Record returns the record of a delivery as Handler shows it, also while it
-// is not final.
+// Record returns the record of a delivery as Handler shows it, even before it is
+// final.
 func (a *API) Record(ctx context.Context, id string) (json.RawMessage, error) {
 	d, err := a.store.Delivery(ctx, id)
 	if err != nil {
@@ -143,9 +143,9 @@ func headers(h [][2]string) [][2]string {
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // payload returns the event's payload as it was sent, numbers and escapes
-// included; only insignificant space is lost when it is encoded. The fields of
-// a form become an object. What has no payload shows an empty object, which is
-// what clients expect to find.
+// included; only insignificant space is lost when it is encoded. The fields of a
+// form become an object. An event without a payload shows an empty object, as
+// clients expect.
 //
 // The result is always valid JSON. Bytes that are not UTF-8, which a verified
 // body may contain, are replaced as every JSON reader would.
@@ -172,8 +172,8 @@ func isForm(header [][2]string) bool {
 	return false
 }
 
-// formPayload turns a form into an object whose keys stand in the order sent.
-// A field that is sent more than once becomes a list.
+// formPayload turns a form into an object with its keys in the order sent. A
+// field that is sent more than once becomes a list.
 func formPayload(body string) json.RawMessage {
 	var names []string
 	values := make(map[string][]string)

@@ -6,11 +6,10 @@ import (
 )
 
 // stuckAfter is how long a loop may take for one round. It sleeps for a minute
-// at most; the rest is for a store that is slow, which a restart does not mend.
+// at most; the rest is for a slow store, which a restart does not fix.
 const stuckAfter = 5 * time.Minute
 
-// Alive reports whether the loops go round. An error means that one stands
-// still, which only a restart ends.
+// Alive returns an error if a loop stands still, which only a restart ends.
 func (d *Dispatcher) Alive() error {
 	now := time.Since(d.began)
 	for _, l := range d.all() {

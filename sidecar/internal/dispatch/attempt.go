@@ -13,7 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// codeGeneric is Telnyx's delivery error code for what has no code of its own.
+// codeGeneric is Telnyx's delivery error code for errors without their own.
 const codeGeneric = 75000
 
 // attempt makes one attempt at a claimed job. The order of its effects:
@@ -22,7 +22,7 @@ const codeGeneric = 75000
 //  2. the result and the job's new state are recorded in one commit: the safe
 //     point. A crash before it makes the job run again, a crash after it does
 //     not;
-//  3. OnAttempt is told.
+//  3. OnAttempt is called.
 func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 	attempts, span := l.d.cfg.Tracer.Attempt(attempts, telemetry.Try{
 		Target: l.name, EventID: task.Event.ID, EventType: task.Event.Type, DeliveryID: task.Event.DeliveryID,
@@ -46,14 +46,14 @@ func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 	}
 	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
 	job := task.Job
-	job.RoundAt = l.d.clock.Adjust(job.RoundAt) // so that MaxAge is not over since the clock was set
+	job.RoundAt = l.d.clock.Adjust(job.RoundAt) // so that setting the clock does not use up MaxAge
 	state, nextAt := delivery.Next(job, a, *l.policy.Load(), delivery.Jitter())
 	if state != delivery.Pending {
 		l.suspects.forget(task)
 	}
 	switch err := l.record(results, task, a, state, nextAt); {
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrStale):
-		l.d.log.Warn("the result of an attempt is dropped: the store does not know this event any more, or has moved on without the attempt; it was restored, or failed over to a server that did not have everything", "code", telemetry.CodeResultStale, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
+		l.d.log.Warn("the result of an attempt is dropped: the store no longer knows this event, or has moved on without the attempt; it was restored, or failed over to a server that did not have everything", "code", telemetry.CodeResultStale, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
 		return
 	case err != nil:
 		l.d.unrecorded.Add(1)
@@ -66,7 +66,7 @@ func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 	}
 }
 
-// release gives back a job that was claimed and not tried.
+// release gives back a job that was claimed but not tried.
 func (l *loop) release(ctx context.Context, task delivery.Task) {
 	if err := l.d.store.Release(ctx, task); err != nil && !errors.Is(err, store.ErrClosed) {
 		l.d.log.Error("cannot give back a job that was not tried: the store does that as soon as it can, or the next start", "code", telemetry.CodeReleaseFailed, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "error", err)
@@ -110,9 +110,9 @@ func failed(message string) delivery.Attempt {
 	return delivery.Attempt{Outcome: delivery.OutcomeRetry, ErrorCodes: []int{codeGeneric}, Error: message}
 }
 
-// record repeats Finish until it succeeds: the result is what keeps an event
-// from being delivered twice, and repeating is harmless. It gives up when ctx
-// ends or the result is of no use any more: the job is gone, or has moved on.
+// record repeats Finish until it succeeds: the result keeps an event from being
+// delivered twice, and repeating is harmless. It gives up when ctx ends or the
+// result has become useless: the job is gone, or has moved on.
 func (l *loop) record(ctx context.Context, task delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	failed := false
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {

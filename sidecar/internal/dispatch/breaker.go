@@ -8,27 +8,26 @@ import (
 )
 
 const (
-	// A target is unavailable after this many attempts in a row that found
-	// it so.
+	// A target is unavailable after this many failed attempts in a row.
 	breakAfter = 10
 
-	// Pauses between the attempts at a target that is unavailable; each is
-	// twice the one before, and spread like the waits of a job.
+	// The pauses between the attempts at an unavailable target; each is twice
+	// the one before, and varied like the waits of a job.
 	firstPause = time.Second
 	maxPause   = 30 * time.Second
 
 	// maxWish bounds a pause that the target asks for.
 	maxWish = 5 * time.Minute
 
-	// stageTime is how long a stage of the recovery takes at least.
+	// stageTime is the shortest time of a stage of the recovery.
 	stageTime = 250 * time.Millisecond
 )
 
-// breaker slows the work for a target that is unavailable: it gets one attempt
-// at a time, with pauses. Nothing is dropped, and the jobs that wait do not use
-// up their schedules against a wall. When an attempt gets through, the number
-// of slots doubles with every so many successes, so that a target which has
-// just come up is not run over by the backlog.
+// breaker slows the work for an unavailable target: it gets one attempt at a
+// time, with pauses. Nothing is dropped, and waiting jobs do not use up their
+// schedules in vain. When an attempt gets through, the number of slots doubles
+// with every so many successes, so that the backlog does not overwhelm a target
+// that has just come up.
 //
 //	closed ── breakAfter failures ──► open ── a success ──► recovering ──► closed
 //	                                   ▲                        │ a failure
@@ -62,7 +61,7 @@ func (b *breaker) reset() {
 }
 
 // free returns how many attempts may begin, and, if none may because the target
-// is unavailable, when to ask again.
+// is unavailable, how long to wait before asking again.
 func (b *breaker) free(now time.Time, inFlight int) (n int, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -90,7 +89,7 @@ func (b *breaker) stage(now time.Time, inFlight int) (n int, wait time.Duration)
 	return min(b.limit-b.begun, b.slots-inFlight), maxSleep // the end of an attempt wakes the loop
 }
 
-// started tells of attempts that begin, released of one that was not made.
+// started counts attempts that begin, released one that was not made.
 func (b *breaker) started(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,15 +102,15 @@ func (b *breaker) released() {
 	b.begun = max(0, b.begun-1)
 }
 
-// available reports whether the target is, and since when: zero means from the
-// beginning.
+// available reports whether the target is available, and since when: zero means
+// from the beginning.
 func (b *breaker) available() (since time.Time, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.closedAt, b.since.IsZero()
 }
 
-// change is what a result has made of a breaker.
+// change is the effect of a result on a breaker.
 type change int
 
 const (
@@ -120,8 +119,8 @@ const (
 	closed
 )
 
-// result tells how an attempt ended. away says that it is known to have found
-// nobody there, so that no more of them need to find that out.
+// result records the end of an attempt. away means that the target is known to
+// be down, so that no more attempts need to find that out.
 func (b *breaker) result(a delivery.Attempt, jitter float64, away bool) change {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -139,7 +138,7 @@ func (b *breaker) result(a delivery.Attempt, jitter float64, away bool) change {
 	case b.limit > 0: // recovering
 		b.limit = 0
 	case a.FinishedAt.Before(b.until):
-		return same // it began before the target was found to be unavailable
+		return same // it began before the target became unavailable
 	}
 	b.wait(a, jitter)
 	return same
@@ -150,7 +149,7 @@ func (b *breaker) success() change {
 	switch {
 	case b.since.IsZero():
 		return same
-	case b.limit == 0: // the one that was tried while it was unavailable
+	case b.limit == 0: // the attempt made while it was unavailable
 		b.limit, b.begun, b.successes, b.stageAt = 1, 1, 1, time.Now()
 	default:
 		b.successes++

@@ -8,21 +8,20 @@ import (
 )
 
 const (
-	// clockEvery is how often it is looked whether the clock was set.
+	// clockEvery is how often the clock is checked for having been set.
 	clockEvery = 5 * time.Second
 
-	// rescheduleEvery is how often a loop looks for jobs that wait longer
-	// than they should though nobody has noticed that the clock was set: it
-	// was before the start, or the clock of another sidecar is wrong. That
-	// reads the jobs that wait, so it takes at most 1/rescheduleShare of the
-	// time.
+	// rescheduleEvery is how often a loop looks for jobs that wait too long
+	// though no step of the clock was noticed: it was set before the start, or
+	// another sidecar's clock is wrong. That reads the waiting jobs, so it
+	// takes at most 1/rescheduleShare of the time.
 	rescheduleEvery = time.Minute
 	rescheduleShare = 100
 )
 
-// watchClock tells the loops when the clock was set, until ctx ends. When jobs
-// are due is stored by the wall clock; all else here goes by one that cannot be
-// set.
+// watchClock tells the loops when the clock was set, until ctx ends. The store
+// uses the wall clock for when jobs are due; everything else uses one that
+// cannot be set.
 func (d *Dispatcher) watchClock(ctx context.Context) {
 	t := time.NewTicker(clockEvery)
 	defer t.Stop()
@@ -40,7 +39,7 @@ func (d *Dispatcher) watchClock(ctx context.Context) {
 		if by < 0 {
 			way = "back"
 		}
-		d.log.Warn("the clock of this machine was set "+way, "code", telemetry.CodeClockSet, "by", by.Abs().Round(time.Millisecond))
+		d.log.Warn("this machine's clock was set "+way, "code", telemetry.CodeClockSet, "by", by.Abs().Round(time.Millisecond))
 		for _, l := range d.all() {
 			l.stale.Store(true)
 			l.poke()
@@ -48,8 +47,8 @@ func (d *Dispatcher) watchClock(ctx context.Context) {
 	}
 }
 
-// reschedule brings forward what waits too long, when it is time to look, and
-// reports whether there was any.
+// reschedule brings forward jobs that wait too long, when it is time to look,
+// and reports whether there were any.
 func (l *loop) reschedule(ctx context.Context) (moved bool, err error) {
 	if !l.stale.Swap(false) && time.Now().Before(l.rescheduleAt) {
 		return false, nil
@@ -62,7 +61,7 @@ func (l *loop) reschedule(ctx context.Context) (moved bool, err error) {
 	}
 	l.rescheduleAt = began.Add(max(rescheduleEvery, rescheduleShare*time.Since(began)))
 	if n > 0 {
-		l.d.log.Info("events waited longer than their schedule, since a clock was wrong: they are due earlier now", "target", l.name, "events", n)
+		l.d.log.Info("events waited longer than their schedule because a clock was wrong: they are due earlier now", "target", l.name, "events", n)
 	}
 	return n > 0, nil
 }

@@ -1,9 +1,9 @@
 // Package dispatch moves events from the store to their targets: it claims the
 // jobs that are due, has their targets attempt them, and records the results.
 //
-// Start with [New]; [Dispatcher.Route] says which targets want an event that
-// is being accepted, and [Dispatcher.Run] does the work. What a target is, is
-// declared here as [Target] and implemented elsewhere.
+// Start with [New]; [Dispatcher.Route] returns the targets that want an event
+// being accepted, and [Dispatcher.Run] does the work. A target is declared here
+// as [Target] and implemented elsewhere.
 //
 // Delivery is at least once: a result that could not be recorded before the
 // end of the process makes its job run again after the next start.
@@ -31,18 +31,18 @@ type Target interface {
 
 	// Patterns returns the event types that the target wants: exact,
 	// "message.*" or "*". It is called for every event, so it must be quick.
-	// It returns none while they are not known, such as before a plugin has
+	// It returns none while they are unknown, such as before a plugin has
 	// first described itself; then the remembered ones are used. The caller
 	// does not modify the result.
 	Patterns() []string
 
 	// Deliver makes one attempt at a job: attempt number
 	// t.Job.Attempts+1. It may block until the target can take it, such as
-	// for credit of a plugin, and limits by itself how long the attempt
-	// may then take: ctx has no deadline, because only the target knows
-	// when the attempt really starts.
+	// for a plugin's credit, and itself limits how long the attempt may then
+	// take: ctx has no deadline, because only the target knows when the
+	// attempt really starts.
 	//
-	// It fills in everything of the Attempt but JobID, DeliveryID, Target and N. It
+	// It fills in all of the Attempt except JobID, DeliveryID, Target and N. It
 	// returns an error only if, before anything was sent, ctx ended, Drain
 	// was called, or the target ceased to be ready (delivery.ErrNotReady):
 	// then no attempt was made and the job is released untried. If ctx ends
@@ -51,14 +51,14 @@ type Target interface {
 
 	// Drain is called when the dispatcher begins to stop. From then on
 	// Deliver no longer waits for the target to be able to take something:
-	// a stop must not wait for a plugin that is down. Attempts under way go
-	// on.
+	// a stop must not wait for a plugin that is down. Attempts under way
+	// continue.
 	Drain()
 }
 
-// Intermittent is a Target that says when it cannot take anything, as a plugin
-// that is down. Nothing is claimed for it then: what one sidecar has claimed the
-// others, whose plugin may be well, cannot deliver.
+// Intermittent is a Target that reports when it cannot take anything, like a
+// plugin that is down. Then nothing is claimed for it: other sidecars, whose
+// plugin may be up, could not deliver what this one has claimed.
 type Intermittent interface {
 	Target
 
@@ -66,14 +66,14 @@ type Intermittent interface {
 	// closed when it is worth asking again, at the latest when the answer
 	// turns to yes.
 	//
-	// What was claimed before the target ceased to be ready is in Deliver,
-	// which may hold it for a moment and then returns [delivery.ErrNotReady]. A
+	// Jobs claimed before the target ceased to be ready are in Deliver, which
+	// may hold them for a moment and then returns [delivery.ErrNotReady]. A
 	// target that is ready does not return that at once: it would get the
 	// same job again.
 	Ready() (ok bool, changed <-chan struct{})
 }
 
-// Config holds what a Dispatcher works with. Store is required.
+// Config configures a Dispatcher. Store is required.
 type Config struct {
 	Store   store.Store
 	Targets []Target // with distinct names
@@ -90,7 +90,7 @@ type Config struct {
 	// so how many events are held in memory for it. 0 means 16.
 	Concurrency int
 
-	// DrainTimeout is how long attempts in flight may go on after Run was
+	// DrainTimeout is how long attempts in flight may continue after Run is
 	// told to stop, before they are cancelled. 0 means 20 seconds.
 	DrainTimeout time.Duration
 
@@ -99,13 +99,13 @@ type Config struct {
 	Tracer *telemetry.Tracer // nil: nothing is traced
 
 	// OnAttempt, if not nil, is called after each attempt is recorded, with
-	// the state its job is in now and, if that is Pending, when the job is
-	// due again. It is called concurrently and holds up a slot of its
-	// target until it returns.
+	// the new state of its job and, if that is Pending, when the job is due
+	// again. It is called concurrently and holds up a slot of its target
+	// until it returns.
 	OnAttempt func(t delivery.Task, a delivery.Attempt, state delivery.State, nextAt time.Time)
 }
 
-// Policy is what [Config] says of how targets are treated.
+// Policy is the part of [Config] that can be changed later.
 type Policy struct {
 	Schedule    delivery.Schedule
 	MaxAge      time.Duration
@@ -130,8 +130,8 @@ type Dispatcher struct {
 	routes   map[string][]string // guarded by routesMu: target → remembered patterns
 
 	draining   atomic.Bool  // Run was told to stop
-	unrecorded atomic.Int64 // results that did not reach the store
-	trouble    trouble      // results that do not reach it yet
+	unrecorded atomic.Int64 // results that never reached the store
+	trouble    trouble      // results that have not reached it yet
 }
 
 const defaultConcurrency = 16
@@ -202,9 +202,9 @@ func (d *Dispatcher) Wake(targets []string) {
 }
 
 // Run carries jobs until ctx ends, and then drains: nothing new is claimed,
-// attempts in flight go on for up to Config.DrainTimeout, are then cancelled,
-// and what came of them is recorded. It returns nil if all results were
-// recorded. It may be called once.
+// attempts in flight continue for up to Config.DrainTimeout, are then cancelled,
+// and their results are recorded. It returns nil if all results were recorded.
+// It may be called once.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	d.reportOrphans(ctx)
 	d.rememberAll(ctx)
@@ -218,7 +218,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	r := &run{ctx: ctx, attempts: attempts, results: results}
 	r.wg.Go(func() {
 		if err := d.store.Watch(ctx, d.Wake); err != nil && ctx.Err() == nil {
-			d.log.Warn("the store does not say when others add work: it is found within a minute", "code", telemetry.CodeWatchFailed, "error", err)
+			d.log.Warn("the store does not report work added by others: it is found within a minute", "code", telemetry.CodeWatchFailed, "error", err)
 		}
 	})
 	r.wg.Go(func() { d.rememberAgain(ctx) })
@@ -253,7 +253,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		ended = endsWithin(done, abandonTimeout)
 	}
 	if !ended {
-		return fmt.Errorf("dispatch: targets did not return from attempts that were cancelled: %v: their events will be delivered again after the next start", d.busy())
+		return fmt.Errorf("dispatch: targets did not return from cancelled attempts: %v: their events will be delivered again after the next start", d.busy())
 	}
 	if n := d.unrecorded.Load(); n > 0 {
 		return fmt.Errorf("dispatch: the results of %d attempts could not be recorded: their events will be delivered again after the next start", n)
@@ -281,8 +281,8 @@ func (d *Dispatcher) busy() (names []string) {
 	return names
 }
 
-// reportOrphans warns of jobs whose target is not configured (any more). They
-// stay in the store: the target may come back.
+// reportOrphans warns of jobs whose target is not, or no longer, configured.
+// They stay in the store: the target may come back.
 func (d *Dispatcher) reportOrphans(ctx context.Context) {
 	backlog, err := d.store.Backlog(ctx)
 	if err != nil {

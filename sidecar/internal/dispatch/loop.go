@@ -34,7 +34,7 @@ type loop struct {
 	suspects suspects
 	breaker  breaker            // with the attempts that may be in flight
 	stop     context.CancelFunc // nil until it runs; guarded by Dispatcher.loopsMu
-	ended    chan struct{}      // closed when it does not run any more
+	ended    chan struct{}      // closed when it no longer runs
 
 	stale        atomic.Bool // the clock was set since jobs were last rescheduled
 	rescheduleAt time.Time   // when to look again anyway; only run uses it
@@ -44,18 +44,18 @@ type loop struct {
 	beat     atomic.Int64 // when it last went round, in nanoseconds since Dispatcher.began; 0: it does not run
 }
 
-// to returns the target that the next attempt is made at.
+// to returns the target of the next attempt.
 func (l *loop) to() Target { return *l.target.Load() }
 
 func (l *loop) poke() {
 	select {
 	case l.wake <- struct{}{}:
-	default: // it is going to look anyway
+	default: // it will look anyway
 	}
 }
 
 // run claims and starts work until ctx ends, and returns when the last attempt
-// has. attempts and results are the contexts of what it starts.
+// has ended. attempts and results are the contexts of the work it starts.
 func (l *loop) run(ctx, attempts, results context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -93,10 +93,10 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 	}
 }
 
-// ready asks the target whether it can take something. It may be another answer
-// when the work is claimed; then Deliver gives it back. The loop goes round
-// whenever changed is closed, so that a target that has come up also finds what
-// a lost wake would have told of.
+// ready asks the target whether it can take something. The answer may have
+// changed when the work is claimed; then Deliver gives it back. The loop goes
+// round whenever changed is closed, so that a target that has come up finds work
+// even if a wake was lost.
 func (l *loop) ready() (ok bool, changed <-chan struct{}) {
 	if t, ok := l.to().(Intermittent); ok {
 		return t.Ready()
@@ -104,11 +104,11 @@ func (l *loop) ready() (ok bool, changed <-chan struct{}) {
 	return true, nil
 }
 
-// claim takes due work into the free slots and says how long nothing will be
+// claim takes due work into the free slots and returns how long nothing will be
 // due after that. A slot that becomes free ends the wait anyway. Suspects are
 // held back until nothing else is due or under way, and go one at a time.
 func (l *loop) claim(ctx context.Context) ([]delivery.Task, time.Duration, error) {
-	now, wall := time.Now(), l.d.clock.Now() // what is stored is due by the wall clock
+	now, wall := time.Now(), l.d.clock.Now() // stored jobs are due by the wall clock
 	inFlight := int(l.inFlight.Load())
 	free, wait := l.breaker.free(now, inFlight)
 	if free <= 0 {
@@ -117,7 +117,7 @@ func (l *loop) claim(ctx context.Context) ([]delivery.Task, time.Duration, error
 	wellSince, well := l.breaker.available()
 	switch q := l.suspects.queue(now, wellSince, well); {
 	case q.alone || q.overdue && inFlight > 0:
-		return nil, maxSleep, nil // the end of what is under way wakes the loop
+		return nil, maxSleep, nil // the end of the attempt under way wakes the loop
 	case q.overdue && q.settles > 0:
 		return nil, q.settles, nil
 	case q.overdue:
@@ -165,13 +165,13 @@ func (l *loop) claim(ctx context.Context) ([]delivery.Task, time.Duration, error
 	return l.begin(tasks), sleep, nil
 }
 
-// begin tells the breaker of attempts that begin.
+// begin counts attempts that begin in the breaker.
 func (l *loop) begin(tasks []delivery.Task) []delivery.Task {
 	l.breaker.started(len(tasks))
 	return tasks
 }
 
-// giveBackHeld gives back the suspects that were claimed and not tried.
+// giveBackHeld gives back the suspects that were claimed but not tried.
 func (l *loop) giveBackHeld(ctx context.Context) {
 	for _, t := range l.suspects.release() {
 		l.release(ctx, t)

@@ -12,9 +12,9 @@ import (
 )
 
 // Route returns the names of the targets that want events of this type, in the
-// order of Config.Targets. A target that does not know its patterns yet is
-// judged by the remembered ones, so that an event which arrives while a plugin
-// is starting becomes its job all the same.
+// order of Config.Targets. For a target that does not know its patterns yet, the
+// remembered ones count, so that an event which arrives while a plugin is
+// starting still becomes its job.
 func (d *Dispatcher) Route(eventType string) []string {
 	var names []string
 	for _, l := range d.all() {
@@ -29,9 +29,9 @@ func (d *Dispatcher) Route(eventType string) []string {
 	return names
 }
 
-// Remember keeps the patterns of a target for the time when it cannot be
+// Remember stores the patterns of a target for the time when it cannot be
 // asked. It is called when they become known or change. Nothing is written if
-// they are what is remembered already, or if there are none.
+// they are remembered already, or if there are none.
 func (d *Dispatcher) Remember(ctx context.Context, target string, patterns []string) error {
 	if d.loop(target) == nil {
 		return fmt.Errorf("dispatch: remember patterns of %q: there is no such target", target)
@@ -69,8 +69,8 @@ func (d *Dispatcher) loadRoutes() error {
 	return nil
 }
 
-// rememberAll remembers what the targets know at the start. A failure matters
-// only after the next start, so it does not keep events from flowing.
+// rememberAll remembers the patterns known at the start. A failure only matters
+// after the next start, so it does not keep events from flowing.
 func (d *Dispatcher) rememberAll(ctx context.Context) {
 	for _, l := range d.all() {
 		if err := d.Remember(ctx, l.name, l.to().Patterns()); err != nil {
@@ -79,7 +79,7 @@ func (d *Dispatcher) rememberAll(ctx context.Context) {
 	}
 }
 
-// rememberAgain writes the routes anew whenever the store may have forgotten
+// rememberAgain writes the routes again whenever the store may have forgotten
 // them, until ctx ends.
 func (d *Dispatcher) rememberAgain(ctx context.Context) {
 	for {
@@ -101,9 +101,9 @@ func (d *Dispatcher) rememberAgain(ctx context.Context) {
 	}
 }
 
-// restoreRoutes saves the routes of the targets that are here and that the store
-// does not have, or has otherwise than the target says. What another process
-// has saved of a target that is down here is left alone.
+// restoreRoutes saves the routes of the targets here that the store lacks, or has
+// with other patterns. Routes that another process has saved for a target that is
+// down here are left alone.
 func (d *Dispatcher) restoreRoutes(ctx context.Context) error {
 	saved, err := d.store.Routes(ctx)
 	if err != nil {

@@ -9,52 +9,51 @@ import (
 )
 
 const (
-	// retryLost is how soon an attempt that does not count is made again,
-	// spread: an app takes about that long to start.
+	// retryLost is how soon an attempt that does not count is repeated, with
+	// jitter: an app takes about that long to start.
 	retryLost = time.Second
 
-	// longestCrash is how long a target may be away after an attempt broke
-	// off and still be thought to be away because of that. After it failures
-	// count again, as in any outage.
+	// longestCrash is how long after an attempt broke off a target's absence
+	// is blamed on that. After it failures count again, as in any outage.
 	longestCrash = 10 * time.Minute
 
-	// patience is how long a suspect lets others go first at a target that is
-	// well, and longestHeld at any. maxHeld is how many are held meanwhile.
+	// patience is how long a suspect lets others go first at an available
+	// target, and longestHeld at any. maxHeld is how many are held meanwhile.
 	patience    = 30 * time.Second
 	longestHeld = 5 * time.Minute
 	maxHeld     = 16
 
-	// soonDue is how far ahead a suspect looks for others to let go first: as
-	// long as an attempt that does not count waits.
+	// soonDue is how far ahead a suspect looks for others to let go first: the
+	// wait of an attempt that does not count.
 	soonDue = 2 * retryLost
 
 	// settle is how long the next suspect waits after an attempt broke off: a
-	// target that is dying may still take connections.
+	// dying target may still take connections.
 	settle = 2 * time.Second
 
-	// maxSuspects bounds what is remembered.
+	// maxSuspects bounds the suspects remembered.
 	maxSuspects = 4096
 )
 
-// suspects are the jobs whose last attempt broke off without an answer. The
+// suspects holds the jobs whose last attempt broke off without an answer. The
 // target may have died of such an event, or of another that it had at the same
-// time, which nobody can tell. So:
+// time; nobody can tell. So:
 //
 //   - the attempt does not count, unless no other was under way: an event does
 //     not use up its schedule because of a neighbour that kills the target;
 //   - its job goes last and alone from then on, until it is answered. Alone it
 //     counts, so what kills the target ends as a dead letter;
-//   - attempts that find nobody there, from then until the first answer, do
-//     not count either: the target is away because of the one that broke off.
+//   - attempts that find the target down, from then until the first answer, do
+//     not count either: it is down because of the one that broke off.
 //
-// They are known to this process only: after a restart, or at another sidecar,
-// an event that kills the target takes its neighbours with it once more, which
-// costs them nothing.
+// Only this process knows them: after a restart, or at another sidecar, an event
+// that kills the target takes its neighbours with it once more, which costs them
+// nothing.
 type suspects struct {
 	mu       sync.Mutex
 	broke    map[string]int // guarded by mu: delivery id → how often in a row
 	held     []heldTask     // guarded by mu: claimed, and waiting to go alone
-	alone    string         // guarded by mu: delivery id of the one that goes alone, if one does
+	alone    string         // guarded by mu: delivery id of the one going alone, if any
 	underWay int            // guarded by mu: attempts
 	meetings int            // guarded by mu: how often an attempt began while another was under way
 	brokeAt  time.Time      // guarded by mu: when the latest attempt broke off; zero after an answer
@@ -65,7 +64,7 @@ type heldTask struct {
 	since time.Time
 }
 
-// hold keeps those of the tasks that are suspects, and returns the others.
+// hold keeps the tasks that are suspects, and returns the others.
 func (s *suspects) hold(tasks []delivery.Task, now time.Time) (others []delivery.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,7 +78,7 @@ func (s *suspects) hold(tasks []delivery.Task, now time.Time) (others []delivery
 	return others
 }
 
-// release returns what is held, which the caller gives back.
+// release returns the held tasks, which the caller gives back.
 func (s *suspects) release() (tasks []delivery.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,16 +89,16 @@ func (s *suspects) release() (tasks []delivery.Task) {
 	return tasks
 }
 
-// queue describes the suspects that wait to go alone.
+// queue describes the suspects waiting to go alone.
 type queue struct {
-	alone   bool          // one does at this moment
+	alone   bool          // one is going now
 	held    int           // wait for it
-	overdue bool          // one of them has waited for long enough
+	overdue bool          // one of them has waited long enough
 	settles time.Duration // until the next may go
 }
 
-// queue returns what waits. wellSince is since when the target is available, if
-// it is.
+// queue returns the state of the waiting suspects. wellSince is when the target
+// became available, if it is.
 func (s *suspects) queue(now, wellSince time.Time, well bool) queue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,8 +119,8 @@ func (s *suspects) queue(now, wellSince time.Time, well bool) queue {
 	return q
 }
 
-// next takes one that is held, to go alone: of those that broke off the fewest
-// times the first.
+// next takes a held task to go alone: the first of those that broke off the
+// fewest times.
 func (s *suspects) next() []delivery.Task {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,13 +135,13 @@ func (s *suspects) next() []delivery.Task {
 	return []delivery.Task{t}
 }
 
-// company tells, at the end of an attempt, whether there were others meanwhile.
+// company shows, at the end of an attempt, whether there were others meanwhile.
 type company struct {
 	met      bool // others were under way when it began
 	meetings int
 }
 
-// begin says that an attempt begins.
+// begin counts an attempt that begins.
 func (s *suspects) begin() company {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +153,7 @@ func (s *suspects) begin() company {
 	return c
 }
 
-// end says that an attempt has ended, or was not made.
+// end counts an attempt that has ended, or was not made.
 func (s *suspects) end(t delivery.Task, c company) (alone, hadCompany bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +204,7 @@ func (s *suspects) judge(t delivery.Task, a *delivery.Attempt, alone, hadCompany
 	return away
 }
 
-// forget is told of a job that is not pending any more.
+// forget drops a job that is no longer pending.
 func (s *suspects) forget(t delivery.Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// run is what a Dispatcher has while it runs.
+// run is the state of a running Dispatcher.
 type run struct {
 	ctx, attempts, results context.Context
 	wg                     sync.WaitGroup
@@ -25,7 +25,7 @@ func (r *run) start(l *loop) {
 	})
 }
 
-// Add makes t a target, also while the dispatcher runs: one whose plugin has
+// Add makes t a target, also while the dispatcher runs, such as when a plugin has
 // been dropped in. It fails if its name is empty or taken.
 func (d *Dispatcher) Add(t Target) error {
 	name := t.Name()
@@ -48,16 +48,15 @@ func (d *Dispatcher) Add(t Target) error {
 	return nil
 }
 
-// treat sets how a target is treated. The caller holds loopsMu.
+// treat applies the policy to a target. The caller holds loopsMu.
 func (d *Dispatcher) treat(l *loop) {
 	l.policy.Store(&delivery.Policy{Schedule: d.cfg.Schedule, MaxAge: d.cfg.MaxAge})
 	l.breaker.setSlots(d.cfg.Concurrency)
 }
 
-// Replace puts t in the place of the target of its name, also while the
-// dispatcher runs. Attempts under way end with the target that they were begun
-// with, which is not drained; the next ones are made at t, as if it had always
-// been available.
+// Replace replaces the target of t's name, also while the dispatcher runs.
+// Attempts under way end with the old target, which is not drained; the next
+// ones are made at t, as if it had always been available.
 func (d *Dispatcher) Replace(t Target) error {
 	l := d.loop(t.Name())
 	if l == nil {
@@ -69,8 +68,8 @@ func (d *Dispatcher) Replace(t Target) error {
 	return nil
 }
 
-// SetPolicy changes what Config says of all targets, also while the dispatcher
-// runs: a zero Concurrency means 16 again. Jobs that wait keep their time.
+// SetPolicy changes the policy for all targets, also while the dispatcher runs;
+// a zero Concurrency means 16. Waiting jobs keep their times.
 func (d *Dispatcher) SetPolicy(p Policy) {
 	if p.Concurrency <= 0 {
 		p.Concurrency = defaultConcurrency
@@ -84,9 +83,9 @@ func (d *Dispatcher) SetPolicy(p Policy) {
 	}
 }
 
-// Remove takes a target away and waits until its attempts under way have ended
-// or ctx has. Its jobs stay in the store, and its patterns are remembered: they
-// wait for a target of that name. A name that is not there is no error.
+// Remove removes a target and waits until its attempts under way have ended or
+// ctx has. Its jobs stay in the store, and its patterns are remembered: they wait
+// for a target of that name. An unknown name is not an error.
 func (d *Dispatcher) Remove(ctx context.Context, name string) error {
 	d.loopsMu.Lock()
 	i := slices.IndexFunc(d.loops, func(l *loop) bool { return l.name == name })
@@ -100,8 +99,8 @@ func (d *Dispatcher) Remove(ctx context.Context, name string) error {
 	if l.stop == nil {
 		return nil // it never ran
 	}
-	// In this order: nothing more is claimed, and what was claimed and waits for
-	// the target is released.
+	// In this order: nothing more is claimed, and claimed jobs that wait for
+	// the target are released.
 	l.leaving.Store(true)
 	l.stop()
 	l.to().Drain()
@@ -109,11 +108,11 @@ func (d *Dispatcher) Remove(ctx context.Context, name string) error {
 	case <-l.ended:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("dispatch: remove %s: its attempts go on: %w", name, ctx.Err())
+		return fmt.Errorf("dispatch: remove %s: its attempts have not ended: %w", name, ctx.Err())
 	}
 }
 
-// all returns the loops at this moment. The caller does not modify them.
+// all returns the current loops. The caller does not modify them.
 func (d *Dispatcher) all() []*loop {
 	d.loopsMu.RLock()
 	defer d.loopsMu.RUnlock()

@@ -8,19 +8,19 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// sayTrouble is how often it is said that results cannot be recorded, while
+// sayTrouble is how often the log says that results cannot be recorded, while
 // that lasts.
 const sayTrouble = time.Minute
 
 // trouble counts the results that cannot be recorded, so that a store which
-// fails for minutes is one line a minute and not one for each try at each
+// fails for minutes costs one line a minute rather than one for each try at each
 // result. It is safe for concurrent use.
 type trouble struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
-	waiting int       // guarded by mu: results that are being tried again
-	late    int       // guarded by mu: all that had to wait, since since
+	waiting int       // guarded by mu: results being retried
+	late    int       // guarded by mu: all that have had to wait since then
 	since   time.Time // guarded by mu: when the first of those failed
 	said    time.Time // guarded by mu
 }
@@ -36,7 +36,7 @@ func (t *trouble) begin() {
 	t.late++
 }
 
-// say tells of the failures, unless it has done so not long ago.
+// say logs the failures, unless it has done so recently.
 func (t *trouble) say(target string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -45,7 +45,7 @@ func (t *trouble) say(target string, err error) {
 		return
 	}
 	t.said = now
-	t.log.Warn("results of attempts cannot be recorded: they are tried until they are, and their targets get nothing new meanwhile", "code", telemetry.CodeResultUnrecorded,
+	t.log.Warn("results of attempts cannot be recorded: hookswitch keeps trying, and their targets get nothing new meanwhile", "code", telemetry.CodeResultUnrecorded,
 		"results", t.waiting, "target", target, "for", now.Sub(t.since).Round(time.Second), "error", err)
 }
 
@@ -57,8 +57,8 @@ func (t *trouble) end() {
 		return
 	}
 	now := time.Now()
-	// Only of what was said above.
+	// Only if the failure was logged.
 	if !t.said.Before(t.since) {
-		t.log.Info("no result of an attempt waits to be recorded any more", "results", t.late, "after", now.Sub(t.since).Round(time.Millisecond))
+		t.log.Info("all results of attempts are recorded again", "results", t.late, "after", now.Sub(t.since).Round(time.Millisecond))
 	}
 }

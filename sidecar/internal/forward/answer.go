@@ -10,15 +10,15 @@ import (
 	"unicode"
 )
 
-// How much is shown of an application's answer, and of where it redirects to, in
-// characters.
+// How much of an application's answer, and of the URL it redirects to, is shown,
+// in characters.
 const (
 	excerptLength  = 100
 	locationLength = 300
 )
 
-// describe says in one line what an application answered that is not a
-// success, in its own words as far as it has any.
+// describe describes an unsuccessful answer of an application in one line, in
+// the application's own words where possible.
 func (f *Forward) describe(resp *http.Response, body []byte) string {
 	text := status(resp)
 	said := excerpt(resp.Header, body)
@@ -44,7 +44,7 @@ func status(resp *http.Response) string {
 	return strings.TrimSpace(fmt.Sprintf("the application answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 }
 
-// noAnswer says why a status below 200 is not an answer.
+// noAnswer explains why a status below 200 is not an answer.
 func noAnswer(resp *http.Response) string {
 	text := status(resp) + ", which is not a valid answer to a webhook"
 	if resp.StatusCode == http.StatusSwitchingProtocols {
@@ -53,8 +53,7 @@ func noAnswer(resp *http.Response) string {
 	return text
 }
 
-// signatureHint says what to look at if an application does not like a
-// signature.
+// signatureHint suggests what to check if an application rejects a signature.
 func (f *Forward) signatureHint() string {
 	switch f.sign {
 	case Passthrough:
@@ -66,15 +65,15 @@ func (f *Forward) signatureHint() string {
 }
 
 var (
-	// markup is what of HTML nobody reads.
+	// markup matches the parts of HTML that nobody reads.
 	markup = regexp.MustCompile(`(?is)<script\b.*?</script>|<style\b.*?</style>|<!--.*?-->|<[^>]*>`)
 
 	signature = regexp.MustCompile(`(?i)signature|signing|public.?key|ed25519|webhook.?verif`)
 	words     = regexp.MustCompile(`\pL+`)
 )
 
-// excerpt returns the first printable characters of an answer, on one line.
-// What is not text says nothing.
+// excerpt returns the first printable characters of an answer, on one line, or ""
+// if it is not text.
 func excerpt(h http.Header, body []byte) string {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return ""
@@ -117,8 +116,8 @@ func printable(text string, limit int) string {
 // them too.
 func isAboutSignature(said string) bool { return signature.MatchString(said) }
 
-// saysNothing reports whether an answer has no more to say than its status:
-// it is empty, or repeats it, in whatever form.
+// saysNothing reports whether an answer adds nothing to its status: it is empty,
+// or repeats it, in whatever form.
 func saysNothing(said string, status int) bool {
 	idle := strings.ToLower(http.StatusText(status)) + " error errors message detail details title reason status statuscode code http false success ok null name exception"
 	for _, word := range words.FindAllString(said, -1) {
@@ -129,8 +128,8 @@ func saysNothing(said string, status int) bool {
 	return true
 }
 
-// location returns where a redirect leads, as it may be shown: a query may
-// repeat a token of ours.
+// location returns the target of a redirect, without its query, which may repeat
+// a token of ours.
 func (f *Forward) location(header string) string {
 	base, err := url.Parse(f.url)
 	if err != nil || header == "" {

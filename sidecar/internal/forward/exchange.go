@@ -16,7 +16,7 @@ import (
 // goroutines of its own.
 type progress struct {
 	phase     atomic.Int32
-	reused    atomic.Bool // the connection had been kept from an earlier request
+	reused    atomic.Bool // the connection was kept from an earlier request
 	sentAt    atomic.Int64
 	answering atomic.Bool // the first byte of an answer is there
 }
@@ -54,13 +54,13 @@ func watch(ctx context.Context) (context.Context, *progress) {
 
 func (p *progress) connected() bool { return p.phase.Load() == sent }
 
-// brokeOff reports whether the application ended the connection before it had
+// brokeOff reports whether the application ended the connection before it
 // answered. cause is why the context of the request ended, if it did.
 func (p *progress) brokeOff(err, cause error) bool {
 	return err != nil && cause == nil && p.connected() && (!p.answering.Load() || isClosed(err))
 }
 
-// isClosed reports whether an error says that the other side has ended the
+// isClosed reports whether an error means that the other side ended the
 // connection.
 func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
@@ -74,12 +74,12 @@ const idleRace = time.Second
 // roundTrip sends a request and returns the answer.
 //
 // An application closes a kept connection when it has been idle for long
-// enough, and may do so in the moment in which the next request is sent on it.
-// Then there is no answer, and nobody can know whether the request was read:
-// usually not. So it is repeated at once, a single time and on a fresh
-// connection; delivery is at least once in any case. The standard library's
-// transport would do that for requests that it knows to be idempotent only,
-// and on other kept connections first, which are as stale as this one.
+// enough, and may do so at the moment when the next request is sent on it. Then
+// there is no answer, and nobody can know whether the request was read: usually
+// not. So it is repeated at once, a single time and on a new connection; delivery
+// is at least once in any case. The standard library's transport would only do
+// that for requests that it knows to be idempotent, and on other kept connections
+// first, which are as stale as this one.
 func (f *Forward) roundTrip(req *http.Request, p *progress) (*http.Response, error) {
 	began := time.Now()
 	resp, err := f.transport.RoundTrip(req)

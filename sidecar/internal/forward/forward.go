@@ -2,21 +2,21 @@
 //
 // A [Forward] is a target of the dispatcher. Each attempt sends the received
 // body byte for byte to one URL, signed anew with the sidecar's own key: the
-// application verifies it with any Telnyx SDK, as if Telnyx had sent it at this
-// moment, also when it is a retry of yesterday's event.
+// application verifies it with any Telnyx SDK, as if Telnyx had just sent it,
+// even when it is a retry of yesterday's event.
 //
 // # What an answer means
 //
 //   - any 2xx: delivered. Telnyx asks for exactly 200, but applications that
-//     answer 201 or 204 mean well, and nobody is served by a repetition;
+//     answer 201 or 204 mean success, and a repetition would help nobody;
 //   - 410 Gone: a dead letter, the application says that it will never want it;
 //   - everything else, redirects and other 4xx included, and no answer at all:
 //     a retry by schedule, or not before Retry-After if the answer has one. An
 //     hour in which the application answers 401 or 404, because it was deployed
 //     wrongly, must not lose events. [RetryOn] can make it a dead letter.
 //
-// Redirects are not followed: a signed event goes to the URL that was
-// configured and nowhere else.
+// Redirects are not followed: a signed event goes to the configured URL and
+// nowhere else.
 package forward
 
 import (
@@ -53,13 +53,13 @@ type Config struct {
 	// "message.*" or "*". None means all.
 	Patterns []string
 
-	// Key signs what is sent. The application verifies with its public half.
+	// Key signs requests. The application verifies with its public half.
 	Key ed25519.PrivateKey
 
-	// Sign says how requests are signed. The zero value is Resign.
+	// Sign is how requests are signed. The zero value is Resign.
 	Sign Sign
 
-	// RetryOn says which failures are worth another attempt.
+	// RetryOn decides which failures are worth another attempt.
 	RetryOn RetryOn
 
 	// Header is sent with every request, and neither logged nor recorded.
@@ -85,13 +85,13 @@ type Sign int
 
 // The ways to sign.
 const (
-	Resign      Sign = iota // with Config.Key and the time of the attempt: also a retry verifies
+	Resign      Sign = iota // with Config.Key and the time of the attempt: a retry verifies too
 	Passthrough             // as received: verifies with Telnyx's key, for five minutes
 	Unsigned                // not at all
 )
 
 // Forward sends events to one application. Its methods are safe for concurrent
-// use. Whoever made it calls Close.
+// use. Its creator calls Close.
 type Forward struct {
 	name      string
 	patterns  []string
@@ -108,7 +108,7 @@ type Forward struct {
 	shown     string        // url as records have it
 	user      *url.Userinfo // nil if there is none
 	transport *http.Transport
-	fresh     *http.Transport // for what must not go out on a kept connection
+	fresh     *http.Transport // for requests that must not use a kept connection
 }
 
 // New returns a Forward. It does not connect: an application may start later
@@ -141,7 +141,7 @@ func New(cfg Config) (*Forward, error) {
 	f.url, f.shown = u.String(), shown(u)
 
 	if f.sign == Resign && len(f.key) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("%s: the signing key has %d bytes and not %d: pass an Ed25519 private key, such as ed25519.NewKeyFromSeed makes from a 32 byte seed", f.name, len(f.key), ed25519.PrivateKeySize)
+		return nil, fmt.Errorf("%s: the signing key has %d bytes, not %d: pass an Ed25519 private key, such as one from ed25519.NewKeyFromSeed and a 32-byte seed", f.name, len(f.key), ed25519.PrivateKeySize)
 	}
 	if f.timeout < 0 {
 		return nil, fmt.Errorf("%s: timeout %v is negative: leave it 0 for 30s", f.name, f.timeout)
@@ -196,7 +196,7 @@ func shown(u *url.URL) string {
 }
 
 // newTransport does not use the environment's proxy: the application is a
-// neighbour, and what configures the sidecar is its configuration.
+// neighbour, and only its configuration configures the sidecar.
 func newTransport(roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
@@ -216,8 +216,7 @@ func (f *Forward) Name() string { return f.name }
 // Patterns returns the configured patterns. The caller does not modify them.
 func (f *Forward) Patterns() []string { return f.patterns }
 
-// Drain does nothing: an attempt never waits for the application to be able to
-// take it.
+// Drain does nothing: an attempt never waits for the application to be ready.
 func (f *Forward) Drain() {}
 
 // Close closes idle connections. Attempts under way are not affected.
@@ -226,8 +225,8 @@ func (f *Forward) Close() {
 	f.fresh.CloseIdleConnections()
 }
 
-// Deliver sends the event once and reports how that went. It returns an error,
-// which is ctx's, only if ctx ended before there was a connection to send on.
+// Deliver sends the event once and reports the result. It returns an error,
+// ctx's, only if ctx ended before there was a connection to send on.
 func (f *Forward) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt, error) {
 	if ctx.Err() != nil {
 		return delivery.Attempt{}, ctx.Err()

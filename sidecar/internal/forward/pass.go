@@ -12,18 +12,17 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// maxAnswer is how much of an answer is passed on.
+// maxAnswer is the largest answer passed on.
 const maxAnswer = 1 << 20
 
 // Pass sends the event at once, for a sender that waits for the application's
 // own answer, and returns that and the attempt. The answer is nil if there was
-// none, or not all of it, within Config.Timeout or while ctx lasts; else the
-// caller closes its Body, which is in memory. The attempt is not retried:
+// none, or only part of one, within Config.Timeout or while ctx lasts; otherwise
+// the caller closes its Body, which is in memory. The attempt is not retried:
 // whatever went wrong, its Outcome is done or dead.
 //
-// Of the answer's header are passed on what describes the body, and the rest
-// that is neither about this connection nor about a session with the
-// application.
+// The answer's header is passed on, except for fields about this connection or a
+// session with the application.
 func (f *Forward) Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt, *http.Response) {
 	a := delivery.Attempt{StartedAt: time.Now(), RequestURL: f.shown, Outcome: delivery.OutcomeFailed}
 	defer f.attempts.Begin(f.name, e.ID, f.timeout)()

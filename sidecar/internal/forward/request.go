@@ -14,14 +14,14 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// passedOn reports whether a received header is sent to the application. It
-// names what is passed rather than what is not: proxies in front of the
-// sidecar add headers that an application believes when they come from a
-// neighbour (X-Forwarded-For, X-Real-Ip, Authorization, Cookie, a CDN's own),
-// and nothing but the signature says that the sender did not write them.
+// passedOn reports whether a received header is sent to the application. It is a
+// list of the allowed ones: proxies in front of the sidecar add headers that an
+// application believes when they come from a neighbour (X-Forwarded-For,
+// X-Real-Ip, Authorization, Cookie, a CDN's own), and the signature does not
+// cover headers, so the sender could have written them.
 //
-// Passed are the headers that describe the body, those of tracing, and Telnyx's
-// own except for the signature, which is replaced.
+// Allowed are the headers that describe the body, those of tracing, and Telnyx's
+// own except the signature, which is replaced.
 func passedOn(name string) bool {
 	switch name = http.CanonicalHeaderKey(name); name {
 	case "Content-Type", "Content-Encoding", "Content-Language",
@@ -40,7 +40,7 @@ func isSignature(name string) bool {
 //
 //	telnyx-timestamp, telnyx-signature-ed25519   of this attempt, by our key, unless Config.Sign says otherwise
 //	webhook-id                      the event's id, the same on every attempt
-//	hookswitch-delivery-id          what webhook_deliveries knows it by
+//	hookswitch-delivery-id          its id in webhook_deliveries
 //	hookswitch-attempt              1, 2, ...
 //	traceparent                     of this attempt, if the sidecar traces
 //	hookswitch-original-timestamp   when Telnyx signed it, Unix seconds
@@ -60,7 +60,7 @@ func (f *Forward) newRequest(ctx context.Context, t delivery.Task, now time.Time
 		}
 	}
 	if parent := telemetry.Traceparent(ctx); parent != "" {
-		// What the sender said stands for nothing in our trace.
+		// The sender's own value means nothing in our trace.
 		req.Header.Set("Traceparent", parent)
 		req.Header.Del("Tracestate")
 	}
@@ -107,8 +107,8 @@ func isText(s string) bool {
 	return true
 }
 
-// recordRequest returns the headers of a request as they went out, without the
-// password and what was configured.
+// recordRequest returns the headers of a request as sent, without the password
+// and the configured ones.
 func (f *Forward) recordRequest(req *http.Request) [][2]string {
 	h := req.Header.Clone()
 	h.Del("Authorization")

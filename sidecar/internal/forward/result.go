@@ -33,18 +33,17 @@ const (
 )
 
 // errTimeout is the cause of a context that ended because an attempt took too
-// long, as opposed to one that ended because the sidecar is stopping.
+// long, rather than because the sidecar is stopping.
 var errTimeout = errors.New("forward: attempt timed out")
 
 const (
-	// maxRetryAfter bounds what an application may ask for: a date far in
-	// the future is a mistake that would hide an event for ever.
+	// maxRetryAfter bounds the wait that an application may ask for: a date
+	// far in the future is a mistake that would hide an event for ever.
 	maxRetryAfter = 24 * time.Hour
 
 	// The status decides; the body is only recorded. So an application that
-	// never ends its body holds up an attempt for bodyTimeout at the most.
-	// Up to drainLimit bytes are read so that the connection can be used
-	// again.
+	// never ends its body holds up an attempt for bodyTimeout at most. Up to
+	// drainLimit bytes are read so that the connection can be reused.
 	bodyTimeout = 5 * time.Second
 	drainLimit  = 256 << 10
 )
@@ -81,7 +80,7 @@ func failure(err, cause error, p *progress, timeout time.Duration) (code int, te
 		}
 		return codeGeneric, fmt.Sprintf("no answer within %v: answer first and work afterwards, or raise the timeout", timeout)
 	case errors.Is(cause, delivery.ErrSenderGone):
-		return codeGeneric, "the sender hung up before the application had answered, which may have handled it: answer sooner, since the sender waits no longer than this"
+		return codeGeneric, "the sender hung up before the application answered, which may have handled it: answer sooner, since the sender waits no longer than this"
 	case cause != nil:
 		return codeGeneric, "cancelled while waiting for the answer because the sidecar is stopping: the application may have handled it"
 	}
@@ -129,7 +128,7 @@ func certificateCode(err error) int {
 	return 0
 }
 
-// answered fills in the result of an attempt that got an answer. cancel ends
+// answered fills in the result of an attempt that got an answer. cancel cancels
 // the request.
 func (f *Forward) answered(a *delivery.Attempt, resp *http.Response, cancel func()) {
 	a.ResponseStatus = resp.StatusCode
@@ -161,12 +160,12 @@ func (f *Forward) answered(a *delivery.Attempt, resp *http.Response, cancel func
 	a.Error = f.describe(resp, a.ResponseBody)
 }
 
-// readBody returns the beginning of the body, as far as it is recorded and
-// arrives in time, and leaves the connection usable if it can.
+// readBody returns the part of the body that is recorded and arrives in time,
+// and leaves the connection usable if it can.
 func readBody(body io.ReadCloser, cancel func()) []byte {
 	defer body.Close()
 	defer time.AfterFunc(bodyTimeout, cancel).Stop()
-	// An error leaves what was read before, and the status has been seen.
+	// After an error the part read before is kept, and the status is known.
 	b, err := io.ReadAll(io.LimitReader(body, delivery.RecordLimit))
 	if err == nil {
 		io.CopyN(io.Discard, body, drainLimit)
@@ -192,8 +191,8 @@ func statusCode(status int) int {
 	return codeGeneric
 }
 
-// retryAfter reads a Retry-After header: seconds or a date. 0 means that it
-// says nothing of use.
+// retryAfter reads a Retry-After header: seconds or a date. 0 means that it has
+// no usable value.
 func retryAfter(value string, now time.Time) time.Duration {
 	if value == "" {
 		return 0

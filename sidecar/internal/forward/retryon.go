@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// RetryOn says after which failures an event is sent again. The zero value
-// means after all but 410 Gone.
+// RetryOn decides after which failures an event is sent again. The zero value
+// means after all except 410 Gone.
 type RetryOn struct{ words []string }
 
 // failures without an answer, by their error codes.
@@ -17,10 +17,10 @@ var failureWords = []string{"conn", "timeout", "dns", "tls"}
 
 // ParseRetryOn reads a list separated by commas: conn, timeout, dns and tls for
 // requests without an answer, statuses such as 429, and classes such as 5xx.
-// What is not in it makes an event a dead letter at once.
+// Any other failure makes an event a dead letter at once.
 //
-// Whatever it says, 408, 425 and 429 are sent again, because they ask for
-// that, and 410 is not, because it asks not to be asked again.
+// Whatever it says, 408, 425 and 429 are retried, because they ask for that, and
+// 410 is not, because it asks for the opposite.
 func ParseRetryOn(text string) (RetryOn, error) {
 	var r RetryOn
 	for word := range strings.SplitSeq(text, ",") {
@@ -38,7 +38,7 @@ func ParseRetryOn(text string) (RetryOn, error) {
 	return r, nil
 }
 
-// status reports whether an event that was answered like this is sent again.
+// status reports whether an event with this answer is sent again.
 func (r RetryOn) status(code int) bool {
 	switch code {
 	case http.StatusGone:
@@ -51,11 +51,11 @@ func (r RetryOn) status(code int) bool {
 	}
 	class := fmt.Sprintf("%dxx", code/100)
 	return slices.Contains(r.words, class) || slices.Contains(r.words, strconv.Itoa(code)) ||
-		code < 300 || code > 599 // no status that could be named
+		code < 300 || code > 599 // a status that cannot be listed
 }
 
 // failure reports whether an event is sent again after a request that got no
-// answer. What has no word of its own is retried.
+// answer. A failure without a word of its own is retried.
 func (r RetryOn) failure(code int, timedOut bool) bool {
 	word := ""
 	switch code {
