@@ -10,7 +10,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
-	"github.com/hookswitch/hookswitch/sidecar/internal/live"
+	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -21,9 +21,9 @@ func (s *Sidecar) onAnswer(result string, took time.Duration) {
 	s.metrics.Answered(result, took)
 	switch result {
 	case telemetry.Accepted, telemetry.Duplicate:
-		s.meter.Accepted(time.Now(), took)
+		s.answers.Add(time.Now(), took)
 	case telemetry.Rejected:
-		s.meter.Rejected(time.Now())
+		s.answers.AddOther(time.Now())
 	}
 }
 
@@ -42,7 +42,7 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		Version: s.opts.Version, Ready: unready == "", Unready: unready, Warnings: warnings, Dev: s.opts.Dev,
 		StartedAt: &started, Uptime: now.Sub(s.started).Seconds(),
 		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
-		Ack: ackStatus(s.meter.Read(now)), RejectedKept: len(s.rejects.List(now)), Strays: s.strays.status(), Paths: s.cfg.Paths,
+		Ack: ackStatus(s.answers.Read(now)), RejectedKept: len(s.rejects.List(now)), Strays: s.strays.status(), Paths: s.cfg.Paths,
 		Targets: s.targetStatus(stats), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
@@ -65,8 +65,8 @@ func (s *Sidecar) stats(ctx context.Context) (store.Stats, error) {
 	return s.store.Stats(ctx)
 }
 
-func ackStatus(m live.Reading) adminapi.AckStatus {
-	return adminapi.AckStatus{Rate: m.Accepted, RejectedRate: m.Rejected, P50: m.P50.Seconds(), P99: m.P99.Seconds()}
+func ackStatus(m rolling.Reading) adminapi.AckStatus {
+	return adminapi.AckStatus{Rate: float64(m.Timed) / 60, RejectedRate: float64(m.Other) / 60, P50: m.P50.Seconds(), P99: m.P99.Seconds()}
 }
 
 // targetStatus counts what waits at every target, those that have gone and left

@@ -34,6 +34,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
+	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/sdnotify"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/metered"
@@ -97,7 +98,7 @@ type Sidecar struct {
 	rejects  live.Rejects
 	files    listen.Files
 	strays   strays
-	meter    live.Meter
+	answers  rolling.Window // to webhooks: others are rejections
 	started  time.Time
 	admin    *http.Server // on adminNet
 	local    *http.Server // on socket

@@ -8,7 +8,7 @@ import (
 )
 
 func TestMeter(t *testing.T) {
-	var m meter
+	m := newMeter()
 	start := time.Now()
 	for i := range 100 {
 		took := time.Millisecond

@@ -39,7 +39,7 @@ type Plugin struct {
 	suspects  suspects
 	isolation isolation
 	silence   silence
-	meter     meter
+	meter     *meter
 
 	claim claim   // of what runs; guarded by Host.mu
 	rival *Plugin // for which it is not run; likewise
@@ -59,6 +59,7 @@ func newPlugin(h *Host, f catalog.Entry) *Plugin {
 		host:     h,
 		file:     f,
 		ring:     newLogRing(),
+		meter:    newMeter(),
 		removed:  make(chan struct{}),
 		ended:    make(chan struct{}),
 		draining: make(chan struct{}),
