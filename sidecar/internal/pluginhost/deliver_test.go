@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -270,7 +271,7 @@ func TestCreditIsNeverExceeded(t *testing.T) {
 	}
 	wg.Wait()
 	st := p.Status()
-	if st.Credit != rogueCredit || st.InFlight != 0 {
+	if st.Credit != plugins.RogueCredit || st.InFlight != 0 {
 		t.Errorf("status %+v", st)
 	}
 	if st.StrayResults == 0 {

@@ -56,6 +56,8 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 )
 
 func TestTheFaultMatrixNamesTests(t *testing.T) {
@@ -187,7 +189,7 @@ func TestSlowConsumer(t *testing.T) {
 	}
 	most := int64(0)
 	for st := p.Status(); st.Meter.Done < events/2 && !t.Failed(); st = p.Status() {
-		if st.InFlight > slowpokeCredit {
+		if st.InFlight > plugins.SlowpokeCredit {
 			t.Errorf("%d events are out", st.InFlight)
 		}
 		most = max(most, heap()-before)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
@@ -55,7 +56,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	}
 	pid := s.plugin(t, "good").Status().PID
 	write(t, s.dir, "good~", 0o755)
-	putProgram(t, filepath.Join(s.dir, "good")) // the second spelling, with another time
+	plugins.Put(t, filepath.Join(s.dir, "good")) // the second spelling, with another time
 	check(t, os.Chtimes(filepath.Join(s.dir, "good~"), time.Now(), time.Now()))
 	s.log.wait(t, 1, "ERROR a file of the plugin directory cannot be a plugin", "good~", "code=plugin-directory")
 	s.log.wait(t, 1, "ERROR a file of the plugin directory cannot be a plugin", s.dir+"/good ", "second plugin good")
@@ -75,7 +76,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	works("renamed")
 	s.Stop()
 	// It is the one that goes on after a start.
-	putProgram(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
+	plugins.Put(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
 	again, err := New(s.cfg)
 	check(t, err)
 	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 || again.Plugins()[0].file.Path != filepath.Join(s.dir, "good") {
@@ -100,7 +101,7 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 			t.Parallel()
 			put := func(dir, name string) {
 				if kind == "exec" {
-					putProgram(t, filepath.Join(dir, name))
+					plugins.Put(t, filepath.Join(dir, name))
 					return
 				}
 				check(t, os.WriteFile(filepath.Join(dir, name+catalog.ManifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))

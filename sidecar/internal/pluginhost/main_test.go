@@ -14,11 +14,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
@@ -26,13 +28,7 @@ import (
 // symbolic link in a plugin directory gives it, it is that plugin. So the
 // processes in these tests are real.
 func TestMain(m *testing.M) {
-	name := filepath.Base(os.Args[0])
-	if name == hostProgram {
-		hostMain()
-		return
-	}
-	if run, ok := programs[name]; ok {
-		run()
+	if plugins.Main(map[string]func(){hostProgram: hostMain, "same": same}) {
 		return
 	}
 	// A program with the race detector sleeps for a second before it exits,
@@ -72,7 +68,7 @@ func newSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 	t.Helper()
 	s := &setup{dir: t.TempDir(), log: newRecorder(t)}
 	for _, name := range names {
-		putProgram(t, filepath.Join(s.dir, name))
+		plugins.Put(t, filepath.Join(s.dir, name))
 	}
 	cfg := Config{Dir: s.dir, RunDir: shortDir(t), StateDir: stateDir(t),
 		Log: slog.New(s.log), Env: []string{"GORACE"}, Environ: os.Environ()}
@@ -104,26 +100,6 @@ func (s *setup) start(t testing.TB) {
 	}
 }
 
-// putProgram puts the test binary somewhere under another name, by which it is
-// one of the programs.
-func putProgram(t testing.TB, path string) {
-	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if os.Link(exe, path) == nil {
-		return
-	}
-	text, err := os.ReadFile(exe) // another file system
-	if err == nil {
-		err = os.WriteFile(path, text, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 var ownDigest = sync.OnceValues(func() (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -151,7 +127,7 @@ func stateDir(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	putProgram(t, filepath.Join(dir, digest, "program"))
+	plugins.Put(t, filepath.Join(dir, digest, "program"))
 	return dir
 }
 
@@ -288,7 +264,7 @@ func (r *recorder) wait(t *testing.T, n int, texts ...string) string {
 func lifetime(t *testing.T) (path string, waitGone func()) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "alive")
-	if err := mkfifo(path); err != nil {
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// Read and write, so that opening does not block and there is no end of

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
@@ -42,7 +43,7 @@ func TestEdgeNoexec(t *testing.T) {
 	}
 	// A program that a manifest names is not copied; one in the folder has the
 	// same trouble there.
-	putProgram(t, filepath.Join(data, "lines"))
+	plugins.Put(t, filepath.Join(data, "lines"))
 	writeManifest(t, &Config{Dir: data}, "there", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
 	if p := probe(t, filepath.Join(data, "there"+catalog.ManifestSuffix), probeConfig()).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "elsewhere") {
 		t.Errorf("of a manifest plugins check says %+v", p)

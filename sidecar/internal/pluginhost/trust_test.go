@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
@@ -19,7 +20,7 @@ func TestManifestNeedsAPrivateDirectory(t *testing.T) {
 	s := newSetup(t, func(c *Config) {
 		c.Watch = true
 		writeManifest(t, c, "lines", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
-		putProgram(t, filepath.Join(c.Dir, "lines"))
+		plugins.Put(t, filepath.Join(c.Dir, "lines"))
 		list := ""
 		for _, name := range []string{"lines", "lines" + catalog.ManifestSuffix} {
 			sum, err := fileDigest(filepath.Join(c.Dir, name))
@@ -60,7 +61,7 @@ func TestPluginsComeChangeSettingsAndGo(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Watch = true })
 	s.limits.stable, s.limits.lookAgain, s.limits.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 200*time.Millisecond
 	s.start(t)
-	putProgram(t, filepath.Join(s.dir, "fussy"))
+	plugins.Put(t, filepath.Join(s.dir, "fussy"))
 	s.log.wait(t, 1, "plugin is down", "state=failed") // without settings
 	p := s.plugin(t, "fussy")
 	check(t, os.WriteFile(filepath.Join(s.dir, "fussy.json"), []byte(`{"dsn":"x"}`), 0o600))

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
@@ -107,7 +108,7 @@ func TestVerifyLines(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			putProgram(t, filepath.Join(dir, "faulty"))
+			plugins.Put(t, filepath.Join(dir, "faulty"))
 			settings := ""
 			if test.settings != "" {
 				settings = `,"settings":` + test.settings
@@ -150,7 +151,7 @@ func TestVerifyPythonExample(t *testing.T) {
 func TestVerifyIsInterrupted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	putProgram(t, filepath.Join(dir, "faulty"))
+	plugins.Put(t, filepath.Join(dir, "faulty"))
 	path := filepath.Join(dir, "it"+catalog.ManifestSuffix)
 	if err := os.WriteFile(path, []byte(`{"protocol":"jsonl","command":["faulty","mute"],"events":["*"]}`), 0o600); err != nil {
 		t.Fatal(err)

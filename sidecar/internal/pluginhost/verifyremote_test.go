@@ -17,12 +17,13 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // lodger serves the plugin of far, and breaks a rule for servers.
 type lodger struct {
-	bare
+	plugins.Bare
 	fault                     string
 	streams, configured, ever atomic.Int64
 	spoiled                   atomic.Bool
@@ -67,7 +68,7 @@ func (l *lodger) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest
 	if now, ever := l.streams.Add(1), l.ever.Add(1); now > 1 && l.fault == "one host" || ever > 2 && l.fault == "one life" || l.spoiled.Load() {
 		return status.Error(codes.FailedPrecondition, l.fault)
 	}
-	return farDeliver(&quirk{BidiStreamingServer: stream, l: l})
+	return plugins.Answer(&quirk{BidiStreamingServer: stream, l: l})
 }
 
 // serveAt serves a plugin on a socket until the test ends.
@@ -106,9 +107,9 @@ func TestVerifyRemote(t *testing.T) {
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			plugin := &lodger{fault: fault, bare: bare{
-				about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: fault != "minimal"}, MaxInFlight: 2},
-				handle: func(e *pluginpb.Event) (*pluginpb.Result, error) {
+			plugin := &lodger{fault: fault, Bare: plugins.Bare{
+				About: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: fault != "minimal"}, MaxInFlight: 2},
+				HandleFunc: func(e *pluginpb.Event) (*pluginpb.Result, error) {
 					return &pluginpb.Result{Seq: e.GetSeq(), Outcome: &pluginpb.Result_Ack{Ack: &pluginpb.Ack{}}}, nil
 				}}}
 			address := "unix:" + filepath.Join(t.TempDir(), "nobody")

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package plugins
 
 import (
 	"context"
@@ -24,51 +24,6 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/plugins/sdk"
 )
-
-// programs are the plugins that the test binary can be, by file name.
-var programs = map[string]func(){
-	"good":                   func() { good(0) },
-	"hookswitch-plugin-good": func() { good(0) },
-	"twin":                   func() { good(0) },
-	"twin-copy":              func() { good(0) },
-	"twin-eu":                func() { good(0) },
-	"single":                 func() { good(1) },
-	"same":                   same,
-	"fussy":                  fussy,
-	"exits":                  exits,
-	"silent":                 func() { select {} },
-	"chatty":                 chatty,
-	"noisy":                  noisy,
-	"future":                 func() { shake("1|99|unix|/nowhere|grpc") },
-	"netrpc":                 func() { shake("1|1|tcp|127.0.0.1:1|netrpc") },
-	"elsewhere":              func() { shake("1|1|tcp|192.0.2.1:443|grpc") },
-	"outside":                func() { shake("1|1|unix|/tmp/other.sock|grpc") },
-	"cert":                   func() { unaryOnly("|" + strings.Repeat("A", 200)) },
-	"unary":                  func() { unaryOnly("") },
-	"rogue":                  rogue,
-	"mute":                   func() { mute(8) },
-	"stingy":                 func() { mute(0) },
-	"nothing":                func() { describeOnly() },
-	"badpattern":             func() { describeOnly("message.*.sent") },
-	"wide":                   func() { good(256) },
-	"widestream":             wideStream,
-	"wideunary":              wideUnary,
-	"quick":                  quick,
-	"httpd":                  httpd,
-	"hogger":                 hog,
-	"foreign":                foreign,
-	"bomb":                   bomb,
-	"slowpoke":               slowpoke,
-	"newer":                  newer,
-	"dialer":                 dialer,
-	"lines":                  lines,
-	"plain":                  plain,
-	"far":                    far,
-	"panics":                 func() { panic("no DSN") },
-	"stranger":               stranger,
-	"falls":                  falls,
-	"faulty":                 faulty,
-}
 
 // The standard streams as they were before the SDK, which the test binary has
 // in it, took them away.
@@ -98,7 +53,7 @@ func good(maxInFlight int) {
 		return webhook.RetryAfter(errors.New("busy"), time.Minute)
 	})
 	on("ages", func(context.Context, *webhook.Event) error {
-		return webhook.RetryAfter(errors.New("busy"), 10*retryMax)
+		return webhook.RetryAfter(errors.New("busy"), 10*366*24*time.Hour)
 	})
 	on("permanent", func(context.Context, *webhook.Event) error { return webhook.Permanent(errors.New("no such user")) })
 	on("panic", func(context.Context, *webhook.Event) error { panic("oops") })
@@ -235,34 +190,34 @@ func shake(line string) {
 	_, _ = os.Stdin.Read(make([]byte, 1))
 }
 
-// bare is a plugin without go-plugin and SDK, as other languages would have it.
-type bare struct {
+// Bare is a plugin without go-plugin and SDK, as other languages would have it.
+type Bare struct {
 	pluginpb.UnimplementedPluginServiceServer
-	about   *pluginpb.DescribeResponse
-	deliver func(grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error
-	handle  func(*pluginpb.Event) (*pluginpb.Result, error)
+	About       *pluginpb.DescribeResponse
+	DeliverFunc func(grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error
+	HandleFunc  func(*pluginpb.Event) (*pluginpb.Result, error)
 }
 
-func (b *bare) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
-	return b.about, nil
+func (b *Bare) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.DescribeResponse, error) {
+	return b.About, nil
 }
 
-func (b *bare) Configure(context.Context, *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
+func (b *Bare) Configure(context.Context, *pluginpb.ConfigureRequest) (*pluginpb.ConfigureResponse, error) {
 	return &pluginpb.ConfigureResponse{}, nil
 }
 
-func (b *bare) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
-	return b.deliver(stream)
+func (b *Bare) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+	return b.DeliverFunc(stream)
 }
 
-func (b *bare) Handle(_ context.Context, req *pluginpb.HandleRequest) (*pluginpb.HandleResponse, error) {
-	res, err := b.handle(req.GetEvent())
+func (b *Bare) Handle(_ context.Context, req *pluginpb.HandleRequest) (*pluginpb.HandleResponse, error) {
+	res, err := b.HandleFunc(req.GetEvent())
 	return &pluginpb.HandleResponse{Result: res}, err
 }
 
 // serve serves without lifeline, health check or controller.
-func (b *bare) serve(extra string) {
-	if os.Getenv(cookieKey) == "" {
+func (b *Bare) serve(extra string) {
+	if os.Getenv("HOOKSWITCH_PLUGIN") == "" {
 		fmt.Fprintln(rawStdout, "a plugin, to be run by a host")
 		return
 	}
@@ -279,9 +234,9 @@ func (b *bare) serve(extra string) {
 }
 
 func unaryOnly(extra string) {
-	(&bare{
-		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, MaxInFlight: 2},
-		handle: func(e *pluginpb.Event) (*pluginpb.Result, error) {
+	(&Bare{
+		About: &pluginpb.DescribeResponse{Patterns: []string{"*"}, MaxInFlight: 2},
+		HandleFunc: func(e *pluginpb.Event) (*pluginpb.Result, error) {
 			switch e.GetEventType() {
 			case "test.refuse":
 				return nil, errors.New("exception in the handler")
@@ -303,7 +258,7 @@ func unaryOnly(extra string) {
 
 // describeOnly gets no further than its description.
 func describeOnly(patterns ...string) {
-	(&bare{about: &pluginpb.DescribeResponse{Patterns: patterns}}).serve("")
+	(&Bare{About: &pluginpb.DescribeResponse{Patterns: patterns}}).serve("")
 }
 
 // stranger is a plugin of another program.
@@ -325,9 +280,9 @@ func falls() {
 // mute takes events and answers nothing, pings neither. Without a credit it does
 // not even say that.
 func mute(credit uint32) {
-	(&bare{
-		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
-		deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+	(&Bare{
+		About: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
+		DeliverFunc: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
 			if credit > 0 {
 				_ = stream.Send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: credit}}})
 			}
@@ -340,8 +295,8 @@ func mute(credit uint32) {
 	}).serve("")
 }
 
-// rogueCredit is what rogue grants.
-const rogueCredit = 3
+// RogueCredit is what rogue grants.
+const RogueCredit = 3
 
 // rogue breaks the rules where it can, and watches that the host does not: it
 // answers events it never got, and every event twice; it holds all events until
@@ -378,7 +333,7 @@ func rogue() {
 				answer(result(seq+1_000_000, ""), result(seq, fail), result(seq, "a second answer"))
 			}
 		}
-		send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: rogueCredit}}})
+		send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: RogueCredit}}})
 		for {
 			req, err := stream.Recv()
 			if err != nil {
@@ -387,8 +342,8 @@ func rogue() {
 			for _, e := range req.GetEvents().GetEvents() {
 				heldMu.Lock()
 				held = append(held, e.GetSeq())
-				if len(held) > rogueCredit {
-					violation = fmt.Sprintf("%d events on a credit of %d", len(held), rogueCredit)
+				if len(held) > RogueCredit {
+					violation = fmt.Sprintf("%d events on a credit of %d", len(held), RogueCredit)
 				}
 				heldMu.Unlock()
 				time.AfterFunc(2*time.Millisecond, flush)
@@ -401,44 +356,8 @@ func rogue() {
 			}
 		}
 	}
-	(&bare{
-		about:   &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
-		deliver: deliver,
+	(&Bare{
+		About:       &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
+		DeliverFunc: deliver,
 	}).serve("")
 }
-
-// hostProgram is the name under which the test binary is a host, for the tests
-// in which the host is killed.
-const hostProgram = "test-host"
-
-// hostMain runs a host on the directories in its environment, says so, and
-// waits to be killed.
-func hostMain() {
-	h, err := New(Config{
-		Dir:      os.Getenv("HS_TEST_DIR"),
-		RunDir:   os.Getenv("HS_TEST_RUN"),
-		StateDir: os.Getenv("HS_TEST_STATE"),
-		Env:      []string{"HS_TEST_ALIVE"},
-		Environ:  os.Environ(),
-	})
-	if err == nil {
-		err = h.Start(context.Background())
-	}
-	if err != nil {
-		fmt.Println(err)
-		os.Exit(1)
-	}
-	for _, p := range h.Plugins() {
-		if p.Status().State != StateReady {
-			fmt.Printf("%s is %+v\n", p.Name(), p.Status())
-			os.Exit(1)
-		}
-	}
-	for _, p := range h.Plugins() {
-		fmt.Printf("%s %d\n", p.Name(), p.Status().PID)
-	}
-	fmt.Println("ready")
-	hostEnds(h)
-}
-
-func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }

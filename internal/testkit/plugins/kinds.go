@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package plugins
 
 import (
 	"bufio"
@@ -174,10 +174,10 @@ func plain() {
 // container of its own would.
 func far() {
 	server := grpc.NewServer(farOptions()...)
-	pluginpb.RegisterPluginServiceServer(server, &bare{
-		about: &pluginpb.DescribeResponse{Version: "1.2.3", Patterns: []string{"*"},
+	pluginpb.RegisterPluginServiceServer(server, &Bare{
+		About: &pluginpb.DescribeResponse{Version: "1.2.3", Patterns: []string{"*"},
 			Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
-		deliver: farDeliver,
+		DeliverFunc: Answer,
 	})
 	network, address, _ := strings.Cut(os.Getenv("HS_TEST_LISTEN"), " ")
 	listener, err := net.Listen(network, address)
@@ -188,7 +188,7 @@ func far() {
 	_ = server.Serve(listener)
 }
 
-func farDeliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+func Answer(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
 	var mu sync.Mutex
 	send := func(frame *pluginpb.DeliverResponse) {
 		mu.Lock()

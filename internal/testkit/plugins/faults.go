@@ -1,16 +1,10 @@
 //go:build unix
 
-package pluginhost
+package plugins
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
@@ -44,25 +38,25 @@ func bomb() {
 	})
 }
 
-// slowpokeCredit is what slowpoke grants, and slowpokeRest how long it takes for
+// SlowpokeCredit is what slowpoke grants, and SlowpokeRest how long it takes for
 // an event.
 const (
-	slowpokeCredit = 4
-	slowpokeRest   = time.Millisecond
+	SlowpokeCredit = 4
+	SlowpokeRest   = time.Millisecond
 )
 
 // slowpoke takes its time, and fails events that come while it has enough.
 func slowpoke() {
 	var mu sync.Mutex
 	has := 0
-	serveBare(slowpokeCredit, func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
+	serveBare(SlowpokeCredit, func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
 		mu.Lock()
 		has++
-		over := has > slowpokeCredit
+		over := has > SlowpokeCredit
 		mu.Unlock()
 		go func() {
 			mu.Lock()
-			time.Sleep(slowpokeRest) // one at a time
+			time.Sleep(SlowpokeRest) // one at a time
 			has--
 			mu.Unlock()
 			res := acked(e.GetSeq())
@@ -83,7 +77,7 @@ func newer() {
 	about := &pluginpb.DescribeResponse{Version: "9", Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}}
 	about.ProtoReflect().SetUnknown(unknown(99))
 	about.Capabilities.ProtoReflect().SetUnknown(unknown(98))
-	(&bare{about: about, deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+	(&Bare{About: about, DeliverFunc: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
 		frame := new(pluginpb.DeliverResponse)
 		frame.ProtoReflect().SetUnknown(unknown(97))
 		_ = stream.Send(frame)
@@ -104,9 +98,9 @@ func acked(seq uint64) *pluginpb.Result {
 
 // serveBare serves Deliver with a function for the events.
 func serveBare(credit uint32, handle func(e *pluginpb.Event, answer func(*pluginpb.Result))) {
-	(&bare{
-		about: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
-		deliver: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
+	(&Bare{
+		About: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
+		DeliverFunc: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
 			return deliverBare(stream, credit, handle)
 		},
 	}).serve("")
@@ -139,40 +133,4 @@ func deliverBare(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, plugin
 			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
 		}
 	}
-}
-
-// hostEnds is what the host of a test does after it has said that it is ready,
-// as HS_TEST_END says.
-func hostEnds(h *Host) {
-	switch os.Getenv("HS_TEST_END") {
-	case "panic": // as soon as the test wants it
-		_, _ = os.Stdin.Read(make([]byte, 1))
-		panic("the host has a bug")
-	case "sigterm": // in good order, with an event under way
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, syscall.SIGTERM)
-		outcome := make(chan string, 1)
-		p := h.Plugins()[0]
-		go func() {
-			a, err := p.Deliver(context.Background(), task(1, "slow"))
-			outcome <- fmt.Sprint(a.Outcome, err)
-		}()
-		<-stop
-		h.Stop()
-		fmt.Println(<-outcome)
-		os.Exit(0)
-	}
-	select {}
-}
-
-// socketOf returns the path of the socket of the process that is ready.
-func socketOf(p *Plugin) string {
-	p.mu.Lock()
-	dir := p.ready.run.socket
-	p.mu.Unlock()
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
-	if len(files) != 1 {
-		return ""
-	}
-	return files[0]
 }

@@ -1,0 +1,92 @@
+//go:build unix
+
+// Package plugins has plugins for tests of what runs them: good ones of every
+// kind, and ones that break each rule. The processes in those tests are real: a
+// test binary that calls [Main] is also the plugins, under whose names [Put] puts
+// it in a directory.
+package plugins
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Main runs the plugin whose name the program was started by, or one of more, and
+// reports whether there is one. TestMain calls it first.
+func Main(more map[string]func()) bool {
+	name := filepath.Base(os.Args[0])
+	run, ok := more[name]
+	if !ok {
+		run, ok = programs[name]
+	}
+	if ok {
+		run()
+	}
+	return ok
+}
+
+// Put puts the test binary somewhere under another name, by which it is
+// one of the programs.
+func Put(t testing.TB, path string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.Link(exe, path) == nil {
+		return
+	}
+	text, err := os.ReadFile(exe) // another file system
+	if err == nil {
+		err = os.WriteFile(path, text, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// programs are the plugins that the test binary can be, by file name.
+var programs = map[string]func(){
+	"good":                   func() { good(0) },
+	"hookswitch-plugin-good": func() { good(0) },
+	"twin":                   func() { good(0) },
+	"twin-copy":              func() { good(0) },
+	"twin-eu":                func() { good(0) },
+	"single":                 func() { good(1) },
+	"fussy":                  fussy,
+	"exits":                  exits,
+	"silent":                 func() { select {} },
+	"chatty":                 chatty,
+	"noisy":                  noisy,
+	"future":                 func() { shake("1|99|unix|/nowhere|grpc") },
+	"netrpc":                 func() { shake("1|1|tcp|127.0.0.1:1|netrpc") },
+	"elsewhere":              func() { shake("1|1|tcp|192.0.2.1:443|grpc") },
+	"outside":                func() { shake("1|1|unix|/tmp/other.sock|grpc") },
+	"cert":                   func() { unaryOnly("|" + strings.Repeat("A", 200)) },
+	"unary":                  func() { unaryOnly("") },
+	"rogue":                  rogue,
+	"mute":                   func() { mute(8) },
+	"stingy":                 func() { mute(0) },
+	"nothing":                func() { describeOnly() },
+	"badpattern":             func() { describeOnly("message.*.sent") },
+	"wide":                   func() { good(256) },
+	"widestream":             wideStream,
+	"wideunary":              wideUnary,
+	"quick":                  quick,
+	"httpd":                  httpd,
+	"hogger":                 hog,
+	"foreign":                foreign,
+	"bomb":                   bomb,
+	"slowpoke":               slowpoke,
+	"newer":                  newer,
+	"dialer":                 dialer,
+	"lines":                  lines,
+	"plain":                  plain,
+	"far":                    far,
+	"panics":                 func() { panic("no DSN") },
+	"stranger":               stranger,
+	"falls":                  falls,
+	"faulty":                 faulty,
+}
