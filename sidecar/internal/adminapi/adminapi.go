@@ -1,6 +1,6 @@
-// Package adminapi is what people operate the sidecar with: a JSON API to list
-// events, export them, deliver them again, and deal with dead letters. The
-// command line of hookswitch is its client; openapi.json describes it.
+// Package adminapi is a JSON API for operating the sidecar: to list events,
+// export them, deliver them again, and deal with dead letters. The command line
+// of hookswitch is its client; openapi.json describes it.
 //
 // Start with [New]. [API.Handler] is for a listener, [API.LocalHandler] for the
 // unix socket of [ListenSocket].
@@ -26,33 +26,33 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
-// Config is what an [API] needs. Store and Targets are required.
+// Config configures an [API]. Store and Targets are required.
 type Config struct {
 	Store   store.Store
-	Targets func() []string // names of the targets there are
+	Targets func() []string // names of the configured targets
 
-	// Replays is told of new replays. nil: they are found after a while.
+	// Replays is notified of new replays. nil: they are found after a while.
 	Replays interface{ Poke() }
 
-	// Plugins are shown and steered. nil: there are none.
+	// Plugins are shown and managed. nil: there are none.
 	Plugins Plugins
 
-	// Token is the bearer token that Handler asks for. Empty: none is asked
-	// for, and the listener must be out of reach of strangers.
+	// Token is the bearer token that Handler requires. Empty: none is
+	// required, and the listener must be out of reach of strangers.
 	Token string
 
-	// Feed and Rejects are what happens at the moment, and Verify explains
-	// the signature of a request with the sidecar's keys as if it were at.
-	// Any may be nil; then there is none of that.
+	// Feed and Rejects have the latest events and rejected requests, and
+	// Verify explains the signature of a request with the sidecar's keys as
+	// if it were at. Any may be nil; then the API lacks that part.
 	Feed    *live.Feed
 	Rejects *live.Rejects
 	Verify  func(at time.Time, h http.Header, body []byte) webhook.Explanation
 
-	// Status says how the sidecar is doing. nil: nobody can.
+	// Status returns the state of the sidecar. nil: the API does not have it.
 	Status func(context.Context) (Status, error)
 
-	// Settings are those in effect, and Reload reads them again. nil: they
-	// are not shown, and cannot be.
+	// Settings returns the settings in effect, and Reload reads them again.
+	// nil: they are not shown, or cannot be reloaded.
 	Settings func() []Setting
 	Reload   func(context.Context) (Reloaded, error)
 
@@ -95,7 +95,7 @@ func (a *API) SetToken(token string) {
 	a.token.Store(&sum)
 }
 
-// nothing answers what no route does.
+// nothing answers requests without a route.
 func (a *API) nothing(w http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	for _, method := range []string{"GET", "POST", "DELETE"} {
@@ -151,15 +151,15 @@ func (a *API) routes() []route {
 }
 
 // Handler serves the API on a network listener: with the token, if there is
-// one. It leaves it to the listener to keep out pages of other origins.
+// one. Keeping out pages of other origins is left to the listener.
 func (a *API) Handler() http.Handler { return a.Protect(a.mux) }
 
-// LocalHandler serves the API where the listener itself lets in only those who
-// may: the mode of a socket is its token.
+// LocalHandler serves the API where the listener itself only lets authorised
+// users in: a socket's mode is its token.
 func (a *API) LocalHandler() http.Handler { return a.mux }
 
-// authorized compares digests, so that not even the length of the token shows
-// in the time it takes.
+// authorized compares digests, so that the time taken does not even show the
+// length of the token.
 func (a *API) authorized(r *http.Request) bool {
 	want := a.token.Load()
 	if want == nil {

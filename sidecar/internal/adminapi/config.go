@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Setting is one setting of the sidecar as it is in effect.
+// Setting is one setting of the sidecar in effect.
 type Setting struct {
 	Name        string `json:"name"`             // of the variable
-	Value       string `json:"value"`            // without what is secret; empty if nothing is set
+	Value       string `json:"value"`            // without secrets; empty if nothing is set
 	Source      string `json:"source"`           // environment, file, flag or default
 	From        string `json:"from,omitempty"`   // path of the file, name of the flag
 	Secret      bool   `json:"secret,omitempty"` // the value, or a part of it, is not shown
@@ -17,21 +17,21 @@ type Setting struct {
 	Description string `json:"description"`
 }
 
-// Reloaded is what came of reading the configuration again.
+// Reloaded is the result of reading the configuration again.
 type Reloaded struct {
 	At      time.Time `json:"at"`
 	Changed []string  `json:"changed"` // variables whose new values are in effect
 	Restart []string  `json:"restart"` // variables whose new values take a restart
 }
 
-// ConfigProblem is one thing that is wrong with a configuration.
+// ConfigProblem is one mistake in a configuration.
 type ConfigProblem struct {
 	Variable string `json:"variable"`
 	Value    string `json:"value,omitempty"` // unless it may be secret
 	Text     string `json:"text"`            // what is wrong, and the fix
 }
 
-// BadConfiguration is the answer to a reload that is refused.
+// BadConfiguration is the answer to a refused reload.
 func BadConfiguration(problems []ConfigProblem) *Problem {
 	p := problem(http.StatusUnprocessableEntity, "bad-configuration",
 		fmt.Sprintf("the new configuration has %d problems and is refused; the old one stays in effect", len(problems)))

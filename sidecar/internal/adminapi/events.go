@@ -17,7 +17,7 @@ func (a *API) listDead(w http.ResponseWriter, r *http.Request) error {
 	return a.list(w, r, store.StatusDead)
 }
 
-// list answers with a page of events, of one status if that is given.
+// list answers with a page of events, of one status if only is set.
 func (a *API) list(w http.ResponseWriter, r *http.Request, only store.Status) error {
 	p := page{limit: defaultLimit}
 	f, err := parameters(r, p.read)
@@ -53,7 +53,7 @@ func (a *API) getEvent(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, viewWhole(d))
 }
 
-// viewWhole shows all of a delivery.
+// viewWhole shows a whole delivery.
 func viewWhole(d *store.Delivery) Event {
 	v := viewEvent(d)
 	v.Headers, v.BodySize = d.Event.Header, len(d.Event.Body)
@@ -93,9 +93,9 @@ func (a *API) getPayload(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// exportEvents writes a whole event a line, newest first, as far as the reader
-// wants. An error in the middle ends it without a last line, and breaks the
-// connection so that it is not taken for the end.
+// exportEvents writes one whole event per line, newest first, for as long as the
+// reader reads. An error in the middle ends it without a last line, and breaks
+// the connection so that it is not taken for the end.
 func (a *API) exportEvents(w http.ResponseWriter, r *http.Request) error {
 	f, err := parameters(r, nil)
 	if err != nil {
@@ -134,7 +134,7 @@ func (a *API) exportEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// breakOff returns an error that can still be answered, and otherwise ends the
+// breakOff returns an error that can still be answered; otherwise it ends the
 // connection.
 func (a *API) breakOff(begun bool, err error) error {
 	if !begun {

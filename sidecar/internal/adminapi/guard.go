@@ -10,22 +10,22 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 )
 
-// Access says who may ask anything of the admin listener at all. The token is
-// asked for behind it.
+// Access decides who may use the admin listener at all. The token is checked
+// after it.
 //
-// Without a token, listening on loopback is all that protects the records. A
-// web page whose name was made to resolve to 127.0.0.1 (DNS rebinding) runs on
-// this machine too, but cannot hide its name: so only known names are answered.
-// With a token such a page gets nowhere, and a sidecar is reached by whatever
-// name its network has for it; then names are checked only if some are given.
+// Without a token, only listening on loopback protects the records. A web page
+// whose name was made to resolve to 127.0.0.1 (DNS rebinding) runs on this
+// machine too, but cannot hide its name: so only known names are answered. With a
+// token such a page gets nowhere, and a sidecar is reached by whatever name its
+// network has for it; then names are only checked if some are given.
 type Access struct {
-	Listen   string   // the address that is listened on; its host is known
-	Hosts    []string // other names that are known, besides those of this machine
-	Token    bool     // a token is asked for
+	Listen   string   // the listener's address; its host is known
+	Hosts    []string // other known names, besides those of this machine
+	Token    bool     // a token is required
 	ReadOnly bool     // nothing may be changed
 }
 
-// Guard lets through what Access allows. It is safe for concurrent use.
+// Guard admits the requests that Access allows. It is safe for concurrent use.
 type Guard struct{ rules atomic.Pointer[rules] }
 
 type rules struct {
@@ -34,14 +34,14 @@ type rules struct {
 	readOnly bool
 }
 
-// NewGuard returns a Guard of what a allows.
+// NewGuard returns a Guard that enforces a.
 func NewGuard(a Access) *Guard {
 	g := new(Guard)
 	g.Set(a)
 	return g
 }
 
-// Set replaces what is allowed, for requests to come.
+// Set replaces the rules, for requests from now on.
 func (g *Guard) Set(a Access) {
 	r := &rules{anyHost: a.Token && len(a.Hosts) == 0, readOnly: a.ReadOnly}
 	for _, h := range a.Hosts {
@@ -53,7 +53,7 @@ func (g *Guard) Set(a Access) {
 	g.rules.Store(r)
 }
 
-// knows reports whether the Host header of a request is one to answer to.
+// knows reports whether the Host header of a request is a known one.
 func (r *rules) knows(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -62,9 +62,9 @@ func (r *rules) knows(hostport string) bool {
 	return r.anyHost || listen.IsLoopback(host) || slices.Contains(r.hosts, strings.TrimSuffix(strings.ToLower(host), "."))
 }
 
-// Handler protects everything on the admin listener: it is answered for known
-// hosts only, not for pages of another origin, and without changing anything if
-// that is not allowed.
+// Handler protects everything on the admin listener: it only answers for known
+// hosts, not for pages of another origin, and refuses changes if they are not
+// allowed.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	origins := http.NewCrossOriginProtection()
 	origins.SetDenyHandler(NewProblem(http.StatusForbidden, "cross-origin", "the request comes from a page of another origin"))

@@ -20,7 +20,7 @@ type Plugins interface {
 	Logs(ctx context.Context, name string, lines int, follow bool, each func(json.RawMessage) error) error
 }
 
-// Plugin is a plugin and what it is doing.
+// Plugin is a plugin and its state.
 type Plugin struct {
 	Name         string        `json:"name"`
 	File         string        `json:"file"`
@@ -41,7 +41,7 @@ type Plugin struct {
 	UpdateFailed *UpdateFailed `json:"update_failed"`
 	InFlight     int           `json:"in_flight"`
 	Credit       int           `json:"credit"`
-	Suspects     int           `json:"suspects"`      // events that were there when a process died
+	Suspects     int           `json:"suspects"`      // events it had when a process died
 	DroppedLines int           `json:"dropped_lines"` // of the process's log
 	Done         uint64        `json:"done"`          // these four since the sidecar started
 	Retried      uint64        `json:"retried"`
@@ -88,7 +88,7 @@ func (a *API) getPlugin(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, viewPlugin(s))
 }
 
-// plugin returns the plugin that the path names, with or without "plugin:".
+// plugin returns the plugin named in the path, with or without "plugin:".
 func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 	name := r.PathValue("name")
 	for _, s := range a.pluginStatus() {
@@ -99,8 +99,8 @@ func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 	return pluginhost.Status{}, problem(http.StatusNotFound, "not-found", "there is no plugin "+name+": GET /api/v1/plugins lists them")
 }
 
-// steerPlugin makes a handler that does something to a plugin, waits for what
-// comes of it, and answers with the plugin as it is then.
+// steerPlugin returns a handler that does something to a plugin, waits for the
+// result, and answers with the plugin's new state.
 func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := noParameters(r); err != nil {
@@ -117,7 +117,7 @@ func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(
 		case errors.Is(err, pluginhost.ErrNoPlugin):
 			return problem(http.StatusNotFound, "not-found", "the plugin "+s.Name+" has gone meanwhile")
 		case errors.Is(err, pluginhost.ErrStopped):
-			return problem(http.StatusServiceUnavailable, "stopping", "the plugin is being stopped for good")
+			return problem(http.StatusServiceUnavailable, "stopping", "the plugin is being removed")
 		case err != nil && r.Context().Err() != nil:
 			return r.Context().Err()
 		case err != nil:
@@ -144,7 +144,7 @@ func disablePlugin(p Plugins, ctx context.Context, name string) error {
 }
 
 // pluginLogs streams lines of JSON: the last of a plugin's log and, with follow,
-// those that come.
+// new ones.
 func (a *API) pluginLogs(w http.ResponseWriter, r *http.Request) error {
 	s, err := a.plugin(r)
 	if err != nil {
@@ -162,7 +162,7 @@ func (a *API) pluginLogs(w http.ResponseWriter, r *http.Request) error {
 	lines := 100
 	if text := query.Get("lines"); text != "" {
 		if lines, err = strconv.Atoi(text); err != nil || lines < 0 {
-			return badRequest("lines: give a number from 0 on")
+			return badRequest("lines: give a number of 0 or more")
 		}
 	}
 	follow := query.Get("follow")

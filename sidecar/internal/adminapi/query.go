@@ -17,7 +17,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Filter selects events. It is the same as query parameters, in a body, and on
+// Filter selects events. It is the same in query parameters, in a body, and on
 // the command line.
 type Filter struct {
 	IDs    []string `json:"ids,omitempty"`    // of events or deliveries
@@ -29,12 +29,12 @@ type Filter struct {
 	Text   string   `json:"text,omitempty"`  // in the body
 	Error  string   `json:"error,omitempty"` // of the latest attempt, all of it
 
-	// All says that a filter which selects everything is meant.
+	// All confirms that a filter is meant to select everything.
 	All bool `json:"all,omitempty"`
 }
 
-// filterFields are the names that a filter has in a query string and on the
-// command line, with what sets them.
+// filterFields has the setters of a filter by their names in a query string and
+// on the command line.
 var filterFields = map[string]func(*Filter, string){
 	"id":     func(f *Filter, v string) { f.IDs = append(f.IDs, strings.Split(v, ",")...) },
 	"type":   func(f *Filter, v string) { f.Types = append(f.Types, strings.Split(v, ",")...) },
@@ -69,7 +69,7 @@ func (f Filter) empty() bool {
 		f.Since == "" && f.Until == "" && f.Text == "" && f.Error == ""
 }
 
-// query turns f into what the store understands.
+// query turns f into the store's query.
 func (f Filter) query(now time.Time) (q store.Query, err error) {
 	q = store.Query{IDs: f.IDs, Types: f.Types, Target: f.Target, Text: f.Text, Error: f.Error, Status: store.Status(f.Status)}
 	for _, p := range f.Types {
@@ -79,7 +79,7 @@ func (f Filter) query(now time.Time) (q store.Query, err error) {
 	}
 	statuses := []store.Status{"", store.StatusPending, store.StatusRetrying, store.StatusDone, store.StatusDead, store.StatusDiscarded, store.StatusUnhandled}
 	if !slices.Contains(statuses, q.Status) {
-		return q, badRequest(fmt.Sprintf("status: %q is none of pending, retrying, done, dead, discarded and unhandled", f.Status))
+		return q, badRequest(fmt.Sprintf("status: %q must be pending, retrying, done, dead, discarded or unhandled", f.Status))
 	}
 	if q.Since, err = parseTime("since", f.Since, now); err != nil {
 		return q, err
@@ -99,11 +99,11 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, badRequest(fmt.Sprintf("%s: %q is no time: write it like 2026-11-24T14:00:00Z, or how long ago it was, like 2h", name, text))
+	return time.Time{}, badRequest(fmt.Sprintf("%s: %q is not a time: write it like 2026-11-24T14:00:00Z, or how long ago it was, like 2h", name, text))
 }
 
 // parameters reads the query string of a request into a filter. Other names are
-// given to other, which says whether it knows them.
+// passed to other, which reports whether it knows them.
 func parameters(r *http.Request, other func(name, value string) (bool, error)) (Filter, error) {
 	var f Filter
 	values, err := url.ParseQuery(r.URL.RawQuery)
@@ -142,7 +142,7 @@ const (
 	maxLimit     = 200
 )
 
-// page is the part of a list that is asked for.
+// page is the requested part of a list.
 type page struct {
 	limit  int
 	before int64
@@ -154,13 +154,13 @@ func (p *page) read(name, value string) (bool, error) {
 	case "limit":
 		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > maxLimit {
-			return true, badRequest(fmt.Sprintf("limit: %q is no number from 1 to %d", value, maxLimit))
+			return true, badRequest(fmt.Sprintf("limit: %q is not a number from 1 to %d", value, maxLimit))
 		}
 		p.limit = n
 	case "cursor":
 		n, err := strconv.ParseInt(value, 36, 64)
 		if err != nil || n < 1 {
-			return true, badRequest("cursor: it is not one that next_cursor has given")
+			return true, badRequest("cursor: it does not come from next_cursor")
 		}
 		p.before = n
 	default:
@@ -176,7 +176,7 @@ func cursor(next int64) string {
 	return strconv.FormatInt(next, 36)
 }
 
-// maxRequest is how large the body of a request may be: some ten thousand ids.
+// maxRequest is the largest body of a request: some ten thousand ids.
 const maxRequest = 1 << 20
 
 // readBody reads the JSON of a request into v.

@@ -21,14 +21,14 @@ type Rejected struct {
 	URI        string     `json:"uri"`
 	RemoteAddr string     `json:"remote_addr"`
 
-	// The rest is there when one request is asked for.
+	// The rest is present when a single request is requested.
 	Headers  [][2]string `json:"headers,omitempty"`
 	Body     []byte      `json:"body_base64,omitempty"`
 	HasBody  bool        `json:"has_body"` // the body was read and is whole
 	BodySize int         `json:"body_size"`
 }
 
-// RejectedPage is the list of rejected requests that are still known.
+// RejectedPage lists the rejected requests that are still known.
 type RejectedPage struct {
 	Data []Rejected `json:"data"`
 }
@@ -66,8 +66,8 @@ func (a *API) getRejected(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, v)
 }
 
-// findRejected returns the request with an id, or with the only id that begins
-// so.
+// findRejected returns the request with an id, or with the only id that has this
+// beginning.
 func (a *API) findRejected(id string) (*live.Request, error) {
 	var found []*live.Request
 	if a.cfg.Rejects != nil && len(id) > len("r_") {
@@ -82,15 +82,15 @@ func (a *API) findRejected(id string) (*live.Request, error) {
 	return nil, problem(http.StatusNotFound, "ambiguous-id", fmt.Sprintf("%d rejected requests begin with %q: give more of the id", len(found), id))
 }
 
-// VerifyRequest is a request to explain a signature: of one that the sidecar
-// has, by its id, or of the one that is given.
+// VerifyRequest is a request to explain a signature: of a request that the
+// sidecar has, by its id, or of the given one.
 type VerifyRequest struct {
 	ID      string      `json:"id,omitempty"` // of an event, a delivery or a rejected request
 	Headers [][2]string `json:"headers,omitempty"`
 	Body    []byte      `json:"body_base64,omitempty"`
 
 	// At is the time of the check: RFC 3339, or how long ago. Empty: when the
-	// request was received, or now for one that is given.
+	// request was received, or now for a given one.
 	At string `json:"at,omitempty"`
 }
 
@@ -150,8 +150,8 @@ func (a *API) verify(w http.ResponseWriter, r *http.Request) error {
 	return reply(w, http.StatusOK, ViewExplanation(a.cfg.Verify(at, h, req.Body), at))
 }
 
-// verifyStored fills in what the sidecar has of a request, and returns when it
-// was received.
+// verifyStored fills in a request that the sidecar has, and returns when it was
+// received.
 func (a *API) verifyStored(r *http.Request, req *VerifyRequest) (time.Time, error) {
 	if isRejectedID(req.ID) {
 		q, err := a.findRejected(req.ID)

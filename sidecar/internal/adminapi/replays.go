@@ -14,7 +14,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// ReplayRequest is what a replay is made of.
+// ReplayRequest describes a replay to create.
 type ReplayRequest struct {
 	// ID, if given, makes a repetition of the request harmless.
 	ID string `json:"id,omitempty"`
@@ -37,7 +37,7 @@ func ParseRate(text string) (Rate, error) {
 		seconds, known = 1, true
 	}
 	if err != nil || !known || !(n >= 0) || math.IsInf(n, 0) {
-		return 0, fmt.Errorf("rate: %q is no rate: write it like 20/s or 100/m", text)
+		return 0, fmt.Errorf("rate: %q is not a rate: write it like 20/s or 100/m", text)
 	}
 	return Rate(n / seconds), nil
 }
@@ -68,7 +68,7 @@ func (a *API) requeueDead(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(req.To) > 0 {
-		return badRequest("to: dead letters are requeued to the target they are of; use /api/v1/replays for another")
+		return badRequest("to: dead letters are requeued to their own target; use /api/v1/replays for another")
 	}
 	if req.empty() && !req.All {
 		return everything("requeue all dead letters")
@@ -77,14 +77,14 @@ func (a *API) requeueDead(w http.ResponseWriter, r *http.Request) error {
 	return a.replay(w, r, req)
 }
 
-// everything refuses a filter that may just have been forgotten.
+// everything refuses an empty filter, which may have been forgotten.
 func everything(what string) error {
-	return problem(http.StatusBadRequest, "everything", "an empty filter would "+what+": say \"all\": true if that is meant")
+	return problem(http.StatusBadRequest, "everything", "an empty filter would "+what+": say \"all\": true if you mean that")
 }
 
 func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) error {
 	if req.empty() && !req.All {
-		return everything("replay every event there is")
+		return everything("replay every event")
 	}
 	q, err := req.query(time.Now())
 	if err != nil {
@@ -93,7 +93,7 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) 
 	targets := a.cfg.Targets()
 	for _, name := range req.To {
 		if !slices.Contains(targets, name) {
-			return problem(http.StatusUnprocessableEntity, "unknown-target", fmt.Sprintf("to: there is no target %q: there are %s", name, strings.Join(targets, ", ")))
+			return problem(http.StatusUnprocessableEntity, "unknown-target", fmt.Sprintf("to: there is no target %q: the targets are %s", name, strings.Join(targets, ", ")))
 		}
 	}
 	if req.DryRun {
@@ -158,7 +158,7 @@ func (a *API) oneReplay(w http.ResponseWriter, r *http.Request, do func(context.
 	return reply(w, http.StatusOK, viewReplay(replay))
 }
 
-// DiscardRequest names dead letters that nobody wants any more.
+// DiscardRequest selects dead letters that nobody wants any more.
 type DiscardRequest struct {
 	Filter
 	DryRun bool `json:"dry_run,omitempty"`

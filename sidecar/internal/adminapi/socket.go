@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// maxSocketPath is what fits into the address of a unix socket everywhere.
+// maxSocketPath is the length that fits into the address of a unix socket
+// everywhere.
 const maxSocketPath = 100
 
-// ListenSocket listens on a unix socket that only this user can open. A socket
-// that a process left behind is replaced; one that is answered is not.
+// ListenSocket listens on a unix socket that only this user can open. It replaces
+// a socket that a process left behind, but not one that is answered.
 func ListenSocket(path string) (*Socket, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("admin socket %s: the path has %d bytes, and the system allows about %d", path, len(path), maxSocketPath)
@@ -26,8 +27,8 @@ func ListenSocket(path string) (*Socket, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("admin socket %s is in use by another process", path)
 	}
-	// A socket has the mode of its own only after it was made; until then the
-	// directory that it is made in keeps others out.
+	// A socket only gets its mode after it was created; until then its
+	// directory keeps others out.
 	private, err := os.MkdirTemp(dir, ".s")
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w", err)
@@ -41,7 +42,7 @@ func ListenSocket(path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}
-	l.SetUnlinkOnClose(false) // it goes by another name
+	l.SetUnlinkOnClose(false) // it is renamed
 	if err := errors.Join(os.Chmod(made, 0o600), os.Rename(made, path)); err != nil {
 		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
 	}
@@ -52,7 +53,7 @@ func ListenSocket(path string) (*Socket, error) {
 	return &Socket{Listener: l, path: path, info: info}, nil
 }
 
-// Socket is a listener that is known by its path.
+// Socket is a listener on a unix socket.
 type Socket struct {
 	net.Listener
 	path string
@@ -62,7 +63,7 @@ type Socket struct {
 // Addr implements [net.Listener].
 func (s *Socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
 
-// Present reports whether who connects to the path reaches this socket. If not,
+// Present reports whether a connection to the path reaches this socket. If not,
 // it was removed or replaced.
 func (s *Socket) Present() bool {
 	now, err := os.Lstat(s.path)

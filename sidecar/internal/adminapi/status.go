@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Status is how the sidecar is doing. Fields are only ever added.
+// Status is the state of the sidecar. Fields are only ever added.
 type Status struct {
 	Version      string         `json:"version"`
 	Ready        bool           `json:"ready"`
 	Unready      string         `json:"unready"`  // why it is not ready, or ""
-	Warnings     []string       `json:"warnings"` // what is wrong but does not make it unready
+	Warnings     []string       `json:"warnings"` // problems that do not make it unready
 	Dev          bool           `json:"dev"`
 	StartedAt    *time.Time     `json:"started_at"`
 	Uptime       float64        `json:"uptime_seconds"`
@@ -26,7 +26,7 @@ type Status struct {
 	Store        StoreStatus    `json:"store"`
 }
 
-// AckStatus is how webhooks were answered in the last minute. Times are those
+// AckStatus sums up the answers to webhooks in the last minute. Times are those
 // of accepted ones, and 0 if there were none.
 type AckStatus struct {
 	Rate         float64 `json:"accepted_per_second"`
@@ -35,8 +35,8 @@ type AckStatus struct {
 	P99          float64 `json:"p99_seconds"`
 }
 
-// StrayStatus are the requests since the start that looked like webhooks, but
-// came to a path on which none are received.
+// StrayStatus counts the requests since the start that looked like webhooks, but
+// came to a path that receives none.
 type StrayStatus struct {
 	Count int        `json:"count"`
 	Path  string     `json:"path"` // of the latest; "" if there was none
@@ -46,14 +46,14 @@ type StrayStatus struct {
 // TargetStatus counts the jobs of a target that are not done.
 type TargetStatus struct {
 	Target     string     `json:"target"`
-	Configured bool       `json:"configured"` // false: it has gone, and has left something
+	Configured bool       `json:"configured"` // false: it has gone, and left jobs
 	Pending    int        `json:"pending"`    // not attempted in this round
 	Retrying   int        `json:"retrying"`
 	Dead       int        `json:"dead"`
-	Oldest     *time.Time `json:"oldest"` // since when the oldest of those that wait does
+	Oldest     *time.Time `json:"oldest"` // since when the oldest of the waiting ones has waited
 }
 
-// PluginStatus is a plugin in short; /api/v1/plugins has more.
+// PluginStatus sums up a plugin; /api/v1/plugins has more.
 type PluginStatus struct {
 	Name      string `json:"name"`
 	State     string `json:"state"`
@@ -61,7 +61,7 @@ type PluginStatus struct {
 	LastError string `json:"last_error"`
 }
 
-// StoreStatus is how large the store is.
+// StoreStatus is the size of the store.
 type StoreStatus struct {
 	Error    string `json:"error"` // why targets, unhandled and bytes are not known, or ""
 	Bytes    int64  `json:"bytes"`
@@ -73,7 +73,7 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if a.cfg.Status == nil {
-		return problem(http.StatusNotFound, "not-found", "this sidecar does not say how it is doing")
+		return problem(http.StatusNotFound, "not-found", "this sidecar does not report its status")
 	}
 	s, err := a.cfg.Status(r.Context())
 	if err != nil {

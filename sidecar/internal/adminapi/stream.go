@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	heartbeat   = 15 * time.Second      // proxies cut what is silent for a minute
-	streamWrite = 10 * time.Second      // a viewer that takes nothing for so long has gone
+	heartbeat   = 15 * time.Second      // proxies cut connections that are silent for a minute
+	streamWrite = 10 * time.Second      // a viewer that takes nothing for this long has gone
 	streamPause = 20 * time.Millisecond // between batches, so that a busy sidecar is not busy with viewers
 	maxViewers  = 64
 )
 
-// stream sends what happens as server-sent events until the reader goes or the
-// sidecar stops. A reader with a Last-Event-ID goes on where it was.
+// stream sends messages as server-sent events until the reader goes or the
+// sidecar stops. A reader with a Last-Event-ID continues where it was.
 func (a *API) stream(w http.ResponseWriter, r *http.Request) error {
 	if a.cfg.Feed == nil {
 		return problem(http.StatusNotFound, "not-found", "this sidecar has no live stream")
@@ -43,22 +43,22 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) error {
 	if a.viewers.Add(1) > maxViewers {
 		a.viewers.Add(-1)
 		w.Header().Set("Retry-After", "5")
-		return problem(http.StatusServiceUnavailable, "too-many-viewers", fmt.Sprintf("%d viewers are watching already: end one, or ask again later", maxViewers))
+		return problem(http.StatusServiceUnavailable, "too-many-viewers", fmt.Sprintf("%d viewers are watching already: end one, or try again later", maxViewers))
 	}
 	defer a.viewers.Add(-1)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep it back
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer it
 	s := &sender{w: w, rc: http.NewResponseController(w)}
-	// The limits of the server are for requests that end.
+	// The server's limits are for requests that end.
 	_ = s.rc.SetReadDeadline(time.Time{})
 	s.send("retry: 2000\n: connected\nid: " + v.Position(0, 1) + "\n\n")
 	s.run(r.Context(), v, wanted)
 	return nil
 }
 
-// viewer returns a viewer that begins where the request says.
+// viewer returns a viewer that begins where the request asks.
 func (a *API) viewer(r *http.Request, f Filter) (*live.Viewer, error) {
 	if position := r.Header.Get("Last-Event-ID"); position != "" {
 		v, err := a.cfg.Feed.WatchAfter(position)
@@ -96,7 +96,7 @@ func (s *sender) send(text string) {
 	}
 }
 
-// beat shows that the stream is there, and where its reader goes on if it ends.
+// beat shows that the stream is alive, and where to continue if it ends.
 func (s *sender) beat(v *live.Viewer) { s.send(": still here\nid: " + v.Position(0, 1) + "\n\n") }
 
 // run sends messages until the reader or the feed ends.
@@ -127,7 +127,7 @@ func (s *sender) run(ctx context.Context, v *live.Viewer, wanted func(*live.Mess
 		switch {
 		case out.Len() > 0:
 			s.send(out.String())
-		case time.Since(s.last) >= heartbeat: // there is much, and nothing of it is wanted
+		case time.Since(s.last) >= heartbeat: // there is much, but nothing wanted
 			s.beat(v)
 		}
 		select {
@@ -143,7 +143,7 @@ func (s *sender) run(ctx context.Context, v *live.Viewer, wanted func(*live.Mess
 func encode(position string, m live.Message) string {
 	data, err := json.Marshal(m)
 	if err != nil {
-		return "" // it has nothing that can fail
+		return "" // encoding cannot fail
 	}
 	if position != "" {
 		position = "id: " + position + "\n"
@@ -152,7 +152,7 @@ func encode(position string, m live.Message) string {
 }
 
 // liveStatuses are the words for a status in a stream: those of the list, and
-// more, because a stream also shows what is not in the store.
+// more, because a stream also shows requests that are not in the store.
 var liveStatuses = map[string]func(*live.Message) bool{
 	"":          func(*live.Message) bool { return true },
 	"accepted":  func(m *live.Message) bool { return m.Kind == live.Accepted },
@@ -170,13 +170,13 @@ var liveStatuses = map[string]func(*live.Message) bool{
 	},
 }
 
-// live returns whether a message is of those that f selects. Bodies do not pass
-// here, so their text cannot be searched.
+// live returns a function that reports whether f selects a message. Messages have
+// no bodies, so their text cannot be searched.
 func (f Filter) live() (func(*live.Message) bool, error) {
 	status := liveStatuses[f.Status]
 	switch {
 	case status == nil:
-		return nil, badRequest(fmt.Sprintf("status: %q is none of accepted, duplicate, rejected, pending, retrying, failed, done, dead and unhandled", f.Status))
+		return nil, badRequest(fmt.Sprintf("status: %q must be accepted, duplicate, rejected, pending, retrying, failed, done, dead or unhandled", f.Status))
 	case f.Text != "":
 		return nil, badRequest("text: a live stream has no bodies to search: list or export events")
 	case f.Until != "":
@@ -199,7 +199,7 @@ func (f Filter) liveTarget(m *live.Message) bool {
 	return f.Target == "" || m.Target == f.Target || slices.Contains(m.Targets, f.Target)
 }
 
-// liveID compares the beginning of ids, which is all that a screen shows.
+// liveID compares the beginning of ids, since a screen shows no more.
 func (f Filter) liveID(m *live.Message) bool {
 	begins := func(id string) func(string) bool {
 		return func(prefix string) bool {

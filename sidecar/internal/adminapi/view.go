@@ -10,7 +10,7 @@ import (
 
 // Fields of these types are only ever added.
 
-// Event is an event and what became of it.
+// Event is an event and its deliveries.
 type Event struct {
 	ID         string     `json:"id"`
 	DeliveryID string     `json:"delivery_id"`
@@ -25,14 +25,14 @@ type Event struct {
 	Duplicates int        `json:"duplicates"`
 	Jobs       []Job      `json:"jobs"`
 
-	// The rest is there when one event is asked for.
+	// The rest is present when a single event is requested.
 	Headers  [][2]string     `json:"headers,omitempty"`
 	Attempts []Attempt       `json:"attempts,omitempty"` // most recent first
 	Body     json.RawMessage `json:"body,omitempty"`     // if it is JSON, and not too deep; the payload endpoint has the exact bytes
 	BodySize int             `json:"body_size,omitempty"`
 }
 
-// Job is what a target has done with an event.
+// Job is the state of an event at one target.
 type Job struct {
 	Target   string     `json:"target"`
 	State    string     `json:"state"`
@@ -62,8 +62,8 @@ type Attempt struct {
 type EventPage struct {
 	Data []Event `json:"data"`
 
-	// NextCursor is what to send as cursor for the next part, and empty at
-	// the end. A part may be empty and not the last.
+	// NextCursor is the cursor of the next part, and empty at the end. A part
+	// may be empty without being the last.
 	NextCursor string `json:"next_cursor"`
 }
 
@@ -81,7 +81,7 @@ type Replay struct {
 	Skipped    int        `json:"skipped"` // events
 }
 
-// Preview is what a replay, or a discard, would be about.
+// Preview counts what a replay, or a discard, would affect.
 type Preview struct {
 	DryRun  bool           `json:"dry_run"`
 	Events  int            `json:"events"`
@@ -91,7 +91,7 @@ type Preview struct {
 	Targets []string       `json:"targets"`
 }
 
-// DeadGroup is a number of dead letters that look alike.
+// DeadGroup counts dead letters that look alike.
 type DeadGroup struct {
 	Target         string     `json:"target"`
 	EventType      string     `json:"event_type"`
@@ -112,7 +112,7 @@ func instant(t time.Time) *time.Time {
 	return &t
 }
 
-// viewEvent shows a delivery without its attempts but the latest of each job.
+// viewEvent shows a delivery with only the latest attempt of each job.
 func viewEvent(d *store.Delivery) Event {
 	e := d.Event
 	v := Event{
@@ -134,7 +134,7 @@ func viewEvent(d *store.Delivery) Event {
 	return v
 }
 
-// status sums up jobs: what needs attention first.
+// status sums up jobs: those that need attention first.
 func status(jobs []delivery.Job) string {
 	for _, state := range []delivery.State{delivery.Dead, delivery.Pending, delivery.Discarded, delivery.Done} {
 		for _, j := range jobs {

@@ -73,7 +73,7 @@ func TestUnrecordedResultsAreSaidOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		after := strings.TrimPrefix(log.String(), during)
-		if strings.Contains(after, "level=WARN") || strings.Count(after, "waits to be recorded any more") != 1 || !strings.Contains(after, "results=64") {
+		if strings.Contains(after, "level=WARN") || strings.Count(after, "are recorded again") != 1 || !strings.Contains(after, "results=64") {
 			t.Errorf("log after it was well again:\n%s", after)
 		}
 		cancel()
