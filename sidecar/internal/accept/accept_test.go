@@ -36,12 +36,12 @@ type fixture struct {
 }
 
 // start runs a Server whose store may be wrapped.
-func start(t *testing.T, wrap func(store.Store) store.Store) *fixture {
+func start(t *testing.T, wrap func(accept.Store) accept.Store) *fixture {
 	t.Helper()
 	return startWithin(t, 30*time.Second, wrap) // a budget that a busy machine keeps
 }
 
-func startWithin(t *testing.T, ackBudget time.Duration, wrap func(store.Store) store.Store) *fixture {
+func startWithin(t *testing.T, ackBudget time.Duration, wrap func(accept.Store) accept.Store) *fixture {
 	t.Helper()
 	return startWith(t, func(cfg *accept.Config) {
 		cfg.AckBudget = ackBudget
@@ -182,7 +182,7 @@ func TestBodyOfAnyShapeIsStored(t *testing.T) {
 
 // faultyStore fails Accept before or after the write.
 type faultyStore struct {
-	store.Store
+	accept.Store
 	afterwards bool
 	failing    bool
 }
@@ -204,7 +204,7 @@ func (s *faultyStore) Accept(ctx context.Context, e *delivery.Event, targets []s
 func TestFailingStore(t *testing.T) {
 	for _, landed := range []bool{false, true} {
 		faulty := &faultyStore{afterwards: landed, failing: true}
-		f := start(t, func(s store.Store) store.Store { faulty.Store = s; return faulty })
+		f := start(t, func(s accept.Store) accept.Store { faulty.Store = s; return faulty })
 		body := webhooktest.Sample("call.hangup")
 		res, answer := f.send(t, "/webhooks", body)
 		if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || strings.Contains(answer, "secret/path") {
@@ -229,7 +229,7 @@ func TestFailingStore(t *testing.T) {
 }
 
 // stuckStore never answers by itself.
-type stuckStore struct{ store.Store }
+type stuckStore struct{ accept.Store }
 
 func (stuckStore) Accept(ctx context.Context, _ *delivery.Event, _ []string) (store.Accepted, error) {
 	<-ctx.Done()
@@ -240,7 +240,7 @@ func (stuckStore) Accept(ctx context.Context, _ *delivery.Event, _ []string) (st
 // again. The dispatcher looks as well: a commit that was under way may have
 // been made after all.
 func TestStuckStoreSpendsTheBudgetOnly(t *testing.T) {
-	f := startWithin(t, 50*time.Millisecond, func(s store.Store) store.Store { return stuckStore{s} })
+	f := startWithin(t, 50*time.Millisecond, func(s accept.Store) accept.Store { return stuckStore{s} })
 	done := make(chan int, 1)
 	go func() {
 		res, _ := f.send(t, "/webhooks", webhooktest.Sample("call.hangup"))
@@ -263,7 +263,7 @@ func TestStuckStoreSpendsTheBudgetOnly(t *testing.T) {
 
 // leftStore has its sender hang up before it writes.
 type leftStore struct {
-	store.Store
+	accept.Store
 	hangUp func()
 }
 
@@ -280,7 +280,7 @@ func (s leftStore) Accept(ctx context.Context, e *delivery.Event, targets []stri
 // is sent again.
 func TestEventOfASenderWhoHungUpIsStored(t *testing.T) {
 	ctx, hangUp := context.WithCancel(t.Context())
-	f := start(t, func(s store.Store) store.Store { return leftStore{s, hangUp} })
+	f := start(t, func(s accept.Store) accept.Store { return leftStore{s, hangUp} })
 	body := webhooktest.Sample("call.hangup")
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url+"/webhooks", bytes.NewReader(body))
 	if err != nil {

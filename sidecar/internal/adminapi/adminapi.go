@@ -26,9 +26,22 @@ import (
 //go:embed openapi.json
 var openAPI []byte
 
+// Store is the part of a [store.Store] that people look at and change by hand.
+type Store interface {
+	Delivery(ctx context.Context, id string) (*store.Delivery, error)
+	Events(ctx context.Context, q store.Query, before int64, limit int) (store.Page, error)
+	DeadGroups(ctx context.Context, q store.Query) ([]store.DeadGroup, error)
+	Discard(ctx context.Context, q store.Query) (int, error)
+	PreviewReplay(ctx context.Context, q store.Query) (store.Preview, error)
+	CreateReplay(ctx context.Context, r *store.Replay) error
+	CancelReplay(ctx context.Context, id string) (store.Replay, error)
+	Replay(ctx context.Context, id string) (store.Replay, error)
+	Replays(ctx context.Context, running bool) ([]store.Replay, error)
+}
+
 // Config configures an [API]. Store and Targets are required.
 type Config struct {
-	Store   store.Store
+	Store   Store
 	Targets func() []string // names of the configured targets
 
 	// Replays is notified of new replays. nil: they are found after a while.

@@ -73,9 +73,23 @@ type Intermittent interface {
 	Ready() (ok bool, changed <-chan struct{})
 }
 
+// Store is the part of a [store.Store] through which jobs pass.
+type Store interface {
+	Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error)
+	NextDue(ctx context.Context, target string) (time.Time, bool, error)
+	Reschedule(ctx context.Context, target string, now time.Time, s delivery.Schedule) (int, error)
+	Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error
+	Release(ctx context.Context, t delivery.Task) error
+	SaveRoute(ctx context.Context, r store.Route) error
+	Routes(ctx context.Context) ([]store.Route, error)
+	Backlog(ctx context.Context) (map[string]int, error)
+	Watch(ctx context.Context, wake func(targets []string)) error
+	Renewed() <-chan struct{}
+}
+
 // Config configures a Dispatcher. Store is required.
 type Config struct {
-	Store   store.Store
+	Store   Store
 	Targets []Target // with distinct names
 
 	// Schedule holds the waits between the attempts at a job. An empty one
@@ -114,7 +128,7 @@ type Policy struct {
 
 // Dispatcher carries jobs to targets. Its methods are safe for concurrent use.
 type Dispatcher struct {
-	store     store.Store
+	store     Store
 	cfg       Config // Schedule, MaxAge and Concurrency are guarded by loopsMu
 	drain     time.Duration
 	log       *slog.Logger

@@ -30,9 +30,16 @@ const (
 	firstBackoff, maxBackoff = time.Second, time.Minute
 )
 
+// Store is the part of a [store.Store] that carries out replays.
+type Store interface {
+	Replay(ctx context.Context, id string) (store.Replay, error)
+	Replays(ctx context.Context, running bool) ([]store.Replay, error)
+	StepReplay(ctx context.Context, id string, limit int) (store.Replay, []string, error)
+}
+
 // Config configures a [Runner].
 type Config struct {
-	Store store.Operator
+	Store Store
 	Wake  func(targets []string) // called when jobs have become due
 	Log   *slog.Logger           // nil discards
 }

@@ -41,9 +41,16 @@ const (
 	DefaultEvery = time.Minute
 )
 
+// Store is the part of a [store.Store] that removes events.
+type Store interface {
+	Events(ctx context.Context, q store.Query, before int64, limit int) (store.Page, error)
+	Prune(ctx context.Context, r store.Retention, limit int) (store.Pruned, error)
+	Excess(ctx context.Context, r store.Retention) (int64, error)
+}
+
 // Config configures a Keeper. Store is required.
 type Config struct {
-	Store  store.Operator
+	Store  Store
 	Limits               // see Keeper.Set
 	Every  time.Duration // 0 means DefaultEvery
 	Clock  *clock.Clock  // for the Keeper alone; nil is the system's
