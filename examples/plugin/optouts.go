@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -72,7 +71,7 @@ func (l *optOuts) change(edit func(choices map[string]choice) (changed bool)) er
 		return fmt.Errorf("lock the list of opt-outs: %w", err)
 	}
 	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+	if err := wait(lock); err != nil {
 		return fmt.Errorf("lock the list of opt-outs: %w", err)
 	}
 	choices, err := l.read()

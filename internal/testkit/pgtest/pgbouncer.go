@@ -61,7 +61,7 @@ func (s *Server) PgBouncer(tb testing.TB, database string, settings ...string) s
 		}
 	}
 	if s.cred != nil {
-		if err := os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+		if err := os.Chown(dir, int(s.cred.uid), int(s.cred.gid)); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -35,12 +35,15 @@ type Server struct {
 	bin  string // directory of the programs
 	dir  string // holds the data and the socket
 	log  *output.Buffer
-	cred *syscall.Credential // of another user, when this one is root
+	cred *account // another user, when this one is root
 
 	cmd       *exec.Cmd
 	exited    chan struct{}
 	databases atomic.Int32
 }
+
+// account is a user and a group.
+type account struct{ uid, gid uint32 }
 
 // superuser owns the databases.
 const superuser = "hookswitch"
@@ -75,7 +78,7 @@ func newServer(tb testing.TB, bin string) *Server {
 	s := &Server{bin: bin, dir: dir, log: new(output.Buffer)}
 	if os.Getuid() == 0 {
 		if s.cred, err = another(); err == nil {
-			err = os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid))
+			err = os.Chown(dir, int(s.cred.uid), int(s.cred.gid))
 		}
 		if err != nil {
 			tb.Fatalf("pgtest: PostgreSQL does not run as root: %v", err)
@@ -113,7 +116,7 @@ func find() (string, error) {
 }
 
 // another returns a user who is not root.
-func another() (*syscall.Credential, error) {
+func another() (*account, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -122,7 +125,7 @@ func another() (*syscall.Credential, error) {
 		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
 		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
 		if uidErr == nil && gidErr == nil {
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+			return &account{uint32(uid), uint32(gid)}, nil
 		}
 	}
 	return nil, errors.New("there is no user postgres or nobody")

@@ -7,8 +7,8 @@ import (
 )
 
 // process makes the server end with the test program, however that ends.
-func process(cred *syscall.Credential) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Credential: cred, Setpgid: true, Pdeathsig: syscall.SIGQUIT}
+func process(as *account) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: as.credential(), Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 }
 
 // start starts cmd from a thread that lives as long as this program: Linux

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build unix && !linux
 
 package pgtest
 
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-func process(cred *syscall.Credential) *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Credential: cred, Setpgid: true}
+func process(as *account) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Credential: as.credential(), Setpgid: true}
 }
 
 func start(cmd *exec.Cmd) error { return cmd.Start() }

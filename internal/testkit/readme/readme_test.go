@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package readme runs the commands of README.md in a clean clone, as somebody
 // who reads it for the first time would.
 //

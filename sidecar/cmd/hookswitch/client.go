@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -71,6 +72,9 @@ func connect(c *cli.Command) (*client, error) {
 		token = strings.TrimSpace(string(text))
 	}
 	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
+		if volume := strings.TrimPrefix(path, "/"); filepath.VolumeName(volume) != "" {
+			path = volume // unix:///C:/… on Windows
+		}
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}

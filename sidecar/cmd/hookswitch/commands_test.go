@@ -138,7 +138,7 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 		if err != nil {
 			return err
 		}
-		if err := syscall.Kill(here.PID, 0); err != nil {
+		if err := kill(here.PID, 0); err != nil {
 			return fmt.Errorf("the sidecar that was there has gone: %w", err)
 		}
 		public := strings.TrimSuffix(here.Webhooks, "/webhooks")
@@ -163,14 +163,14 @@ func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 func cmdSigterm(ts *testscript.TestScript, _ bool, _ []string) {
 	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
-	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
+	ts.Check(kill(here.PID, syscall.SIGTERM))
 }
 
 // sighup: tells the sidecar to read its configuration again.
 func cmdSighup(ts *testscript.TestScript, _ bool, _ []string) {
 	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
-	ts.Check(syscall.Kill(here.PID, syscall.SIGHUP))
+	ts.Check(kill(here.PID, syscall.SIGHUP))
 }
 
 // sample [-compact] [-id ID] [-type TYPE] NAME FILE: writes a sample body.
@@ -368,7 +368,7 @@ func pidOf(ts *testscript.TestScript, file, line string) int {
 
 // killpid FILE LINE: kill -9 of the process that wrote the line.
 func cmdKillPID(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(syscall.Kill(pidOf(ts, args[0], args[1]), syscall.SIGKILL))
+	ts.Check(kill(pidOf(ts, args[0], args[1]), syscall.SIGKILL))
 }
 
 // appears PATTERN: waits for a file whose name matches.
@@ -385,7 +385,7 @@ func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
 func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
 	pid := pidOf(ts, args[0], args[1])
 	until(ts, func() error {
-		if syscall.Kill(pid, 0) != nil {
+		if kill(pid, 0) != nil {
 			return nil
 		}
 		// One that was killed stays in the table until its parent, by now

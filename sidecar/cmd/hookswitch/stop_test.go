@@ -17,9 +17,9 @@ func cmdStops(ts *testscript.TestScript, _ bool, args []string) {
 	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	start := time.Now()
-	ts.Check(syscall.Kill(here.PID, syscall.SIGTERM))
+	ts.Check(kill(here.PID, syscall.SIGTERM))
 	until(ts, func() error {
-		if syscall.Kill(here.PID, 0) == nil {
+		if kill(here.PID, 0) == nil {
 			return fmt.Errorf("process %d is still there", here.PID)
 		}
 		return nil
@@ -36,7 +36,7 @@ func cmdInsist(ts *testscript.TestScript, _ bool, _ []string) {
 	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
 	until(ts, func() error {
-		if syscall.Kill(here.PID, syscall.SIGTERM) == nil {
+		if kill(here.PID, syscall.SIGTERM) == nil {
 			return fmt.Errorf("process %d is still there", here.PID)
 		}
 		return nil

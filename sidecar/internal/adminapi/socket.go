@@ -27,24 +27,9 @@ func ListenSocket(path string) (*Socket, error) {
 		_ = conn.Close()
 		return nil, fmt.Errorf("admin socket %s is in use by another process", path)
 	}
-	// A socket only gets its mode after it was created; until then its
-	// directory keeps others out.
-	private, err := os.MkdirTemp(dir, ".s")
+	l, err := listenPrivately(path)
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w", err)
-	}
-	defer os.RemoveAll(private)
-	made := filepath.Join(private, "s")
-	if len(made) > maxSocketPath {
-		return nil, fmt.Errorf("admin socket: the path of %s is too long", dir)
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: made, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("admin socket: %w", err)
-	}
-	l.SetUnlinkOnClose(false) // it is renamed
-	if err := errors.Join(os.Chmod(made, 0o600), os.Rename(made, path)); err != nil {
-		return nil, errors.Join(fmt.Errorf("admin socket: %w", err), l.Close())
 	}
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/durable"
@@ -151,8 +150,5 @@ func (t Target) give(path string) error {
 	if err != nil {
 		return err
 	}
-	if owner, ok := fi.Sys().(*syscall.Stat_t); ok {
-		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
-	}
-	return nil
+	return chownLike(fi, path)
 }
