@@ -97,7 +97,7 @@ func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, vari
 		Header:    cfg.ForwardHeaders.Header(),
 		Timeout:   timeout,
 		UserAgent: "hookswitch/" + s.opts.Version,
-		Attempts:  s.attempts,
+		Attempts:  s.observe.attempts,
 		Log:       s.log,
 	}
 	f := old.same(to)
@@ -143,7 +143,7 @@ func (s *Sidecar) setApps(next *apps) error {
 		var err error
 		switch before := old.find(f.Name()); {
 		case before == nil:
-			s.metrics.Target(f.Name())
+			s.observe.metrics.Target(f.Name())
 			err = s.dispatch.Add(f)
 		case before != f:
 			err = s.dispatch.Replace(f)
@@ -205,29 +205,4 @@ func (a *apps) passer(eventType string) accept.Passer {
 
 func matches(patterns []string, eventType string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) })
-}
-
-// route returns the targets that get an event: the plugins that want it, and the
-// apps that are to have it.
-func (s *Sidecar) route(eventType string) []string {
-	plugins := slices.DeleteFunc(s.dispatch.Route(eventType), func(target string) bool {
-		_, is := delivery.Forward.Cut(target)
-		return is
-	})
-	return append(s.apps.Load().route(eventType), plugins...)
-}
-
-// passer returns the target that answers events of this type itself, or nil.
-func (s *Sidecar) passer(eventType string) accept.Passer { return s.apps.Load().passer(eventType) }
-
-// targetNames returns the names of all targets.
-func (s *Sidecar) targetNames() []string {
-	var names []string
-	for _, f := range s.apps.Load().forwards {
-		names = append(names, f.Name())
-	}
-	for _, p := range s.plugins.Plugins() {
-		names = append(names, p.Name())
-	}
-	return names
 }

@@ -28,7 +28,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	r := startReloading(t, "HOOKSWITCH_TLS_CERT_FILE="+cert, "HOOKSWITCH_TLS_KEY_FILE="+key)
 	shown := func() string {
 		t.Helper()
-		conn, err := tls.Dial("tcp", r.public.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		conn, err := tls.Dial("tcp", r.listeners.public.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,30 +13,76 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
+	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Live returns what the sidecar tells of its work while it does it.
-func (s *Sidecar) Live() *live.Feed { return s.feed }
+// observer is told of all that happens, and passes it on to whoever looks:
+// metrics, the feed, alerts, status. It runs in the path of the work; viewers
+// look at the feed elsewhere, and at their own pace.
+type observer struct {
+	started  time.Time
+	metrics  *telemetry.Metrics
+	gauges   *telemetry.Gauges // what is measured when somebody looks
+	health   *telemetry.Health
+	attempts *telemetry.Attempts // under way
+	tracer   *telemetry.Tracer   // nil unless spans go somewhere
+	alerts   *telemetry.Alerts   // nil unless somebody is told
+	feed     *live.Feed          // what happens at the moment
+	rejects  live.Rejects
+	answers  rolling.Window // to webhooks: others are rejections
+	strays   strays
 
-// The observers run in the path of the work. Whoever looks at the feed does so
-// elsewhere, and at their own pace.
+	// passer returns the app that answers events of a type itself, or nil.
+	passer func(eventType string) accept.Passer
+}
 
-func (s *Sidecar) observeAccept(e *delivery.Event, a store.Accepted, targets []string) {
+// accepted hears of every event that was stored, or was there already.
+func (o *observer) accepted(e *delivery.Event, a store.Accepted, targets []string) {
+	o.metrics.Event(e.Type, e.KeyLabel, e.ReceivedAt.Sub(e.SignedAt), a.Duplicate)
 	kind := live.Accepted
 	if a.Duplicate {
 		kind = live.Duplicate
 	}
-	if p := s.passer(e.Type); p != nil { // it has had the event already
+	if p := o.passer(e.Type); p != nil { // it has had the event already
 		targets = append([]string{p.Name()}, targets...)
 	}
-	s.feed.Publish(live.Message{
+	o.feed.Publish(live.Message{
 		Kind: kind, At: e.ReceivedAt.UTC(), ID: e.ID, DeliveryID: a.DeliveryID, Type: e.Type,
 		KeyLabel: e.KeyLabel, Skew: seconds(e.ReceivedAt.Sub(e.SignedAt)), Targets: slices.Clone(targets),
 	})
 }
 
-func (s *Sidecar) observeAttempt(e *delivery.Event, a delivery.Attempt, state delivery.State, next time.Time) {
+// passed hears of every event that its app answered itself. Whoever asked has
+// had the answer: there is no second try.
+func (o *observer) passed(e *delivery.Event, a delivery.Attempt) {
+	state := a.Outcome.End()
+	o.count(e, a, state, e.ReceivedAt)
+	a.N = max(a.N, 1)
+	o.publish(e, a, state, time.Time{})
+}
+
+// attempted hears of every attempt at a job.
+func (o *observer) attempted(t delivery.Task, a delivery.Attempt, state delivery.State, next time.Time) {
+	o.count(t.Event, a, state, t.Job.RoundAt)
+	o.publish(t.Event, a, state, next)
+}
+
+// count counts an attempt at an event that waited since a time.
+func (o *observer) count(e *delivery.Event, a delivery.Attempt, state delivery.State, since time.Time) {
+	o.metrics.Attempt(&a, state)
+	switch state {
+	case delivery.Done:
+		o.metrics.Delivered(a.Target, max(0, a.FinishedAt.Sub(since)))
+	case delivery.Dead:
+		o.metrics.Dead(a.Target)
+		o.alerts.Dead(a.Target, e.DeliveryID, a.Error)
+	}
+}
+
+// publish puts an attempt into the feed.
+func (o *observer) publish(e *delivery.Event, a delivery.Attempt, state delivery.State, next time.Time) {
 	m := live.Message{
 		Kind: live.Tried, At: a.FinishedAt.UTC(), ID: e.ID, DeliveryID: e.DeliveryID, Type: e.Type,
 		Target: a.Target, N: a.N, Duration: seconds(a.FinishedAt.Sub(a.StartedAt)),
@@ -49,24 +95,40 @@ func (s *Sidecar) observeAttempt(e *delivery.Event, a delivery.Attempt, state de
 		next = next.UTC()
 		m.NextAt = &next
 	}
-	s.feed.Publish(m)
+	o.feed.Publish(m)
 }
 
-func (s *Sidecar) observeReject(r *http.Request, why accept.Rejection) {
+// rejected hears of every request that was turned away.
+func (o *observer) rejected(r *http.Request, why accept.Rejection) {
+	o.metrics.Rejected(why.Reason)
 	now := time.Now().UTC()
+	if why.Reason == accept.UnknownPath {
+		o.strays.note(r.URL.Path, now)
+	}
 	m := live.Message{
 		Kind: live.Rejected, At: now, Status: why.Status, Reason: why.Reason,
 		Error: strings.TrimPrefix(why.Err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr, Path: shorten(r.URL.Path, maxPath),
 	}
-	if s.rejects.Admit(now) {
+	if o.rejects.Admit(now) {
 		q := live.Request{
 			At: now, Status: why.Status, Reason: why.Reason, Detail: m.Error, Method: r.Method,
 			URI: shorten(r.RequestURI, maxURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
 		}
 		q.Body, q.Whole = bodyOf(r, why.Status)
-		m.ID = s.rejects.Add(q)
+		m.ID = o.rejects.Add(q)
 	}
-	s.feed.Publish(m)
+	o.feed.Publish(m)
+}
+
+// answered hears of every answer to a webhook.
+func (o *observer) answered(result string, took time.Duration) {
+	o.metrics.Answered(result, took)
+	switch result {
+	case telemetry.Accepted, telemetry.Duplicate:
+		o.answers.Add(time.Now(), took)
+	case telemetry.Rejected:
+		o.answers.AddOther(time.Now())
+	}
 }
 
 // bodyOf reads the body of a rejected request, if it is small and says
@@ -124,7 +186,6 @@ type strays struct {
 func (s *strays) note(path string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at = at.UTC()
 	s.seen = adminapi.StrayStatus{Count: s.seen.Count + 1, Path: shorten(path, maxPath), At: &at}
 }
 

@@ -4,19 +4,16 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
-	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -30,11 +27,12 @@ type reloaded struct {
 
 // reload is the state of reloading.
 type reload struct {
-	mu sync.Mutex // held while the configuration is reloaded, or its certificate is looked at
+	mu sync.Mutex // held while the configuration is reloaded
 
 	state   sync.Mutex
 	current *Config // in effect; guarded by state
 
+	settled  atomic.Pointer[[]string] // warnings about the configuration in effect
 	stopping atomic.Bool
 }
 
@@ -68,7 +66,7 @@ func (s *Sidecar) reloadConfig(ctx context.Context) reloaded {
 	defer func() { s.notify.Ready(s.status()) }()
 	r := s.tryReload(ctx)
 	r.At = time.Now()
-	s.metrics.Reloaded(r.Err)
+	s.observe.metrics.Reloaded(r.Err)
 	s.logReload(ctx, r)
 	return r
 }
@@ -89,7 +87,7 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 	}
 	now := s.Config()
 	next, changed, restart := now.Merge(&read)
-	if (next.TLSCertFile != "") != (s.certificate != nil) {
+	if (next.TLSCertFile != "") != (s.listeners.certificate != nil) {
 		// A listener that speaks plain HTTP goes on to do so.
 		next.TLSCertFile, next.TLSKeyFile = now.TLSCertFile, now.TLSKeyFile
 		isTLS := func(name string) bool { return strings.HasPrefix(name, "HOOKSWITCH_TLS_") }
@@ -111,8 +109,8 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 		return r
 	}
 	pair, err := next.ReadCertificate()
-	if err == nil && s.certificate != nil {
-		if why := s.certificate.Refuses(pair, time.Now()); why != "" {
+	if err == nil && s.listeners.certificate != nil {
+		if why := s.listeners.certificate.Refuses(pair, time.Now()); why != "" {
 			err = config.NewError("HOOKSWITCH_TLS_CERT_FILE", "cannot take the place of the one in use: "+why)
 		}
 	}
@@ -121,7 +119,7 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 		return r
 	}
 	var alertKey ed25519.PrivateKey
-	if s.alerts != nil {
+	if s.observe.alerts != nil {
 		if alertKey, r.Err = next.LoadForwardKey(s.dir); r.Err != nil {
 			return r
 		}
@@ -129,11 +127,11 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 	if r.Err = s.setApps(a); r.Err != nil {
 		return r
 	}
-	s.alerts.SetKey(alertKey)
+	s.observe.alerts.SetKey(alertKey)
 	s.accept.SetVerifier(v)
 	s.apply(&next)
-	if s.certificate != nil {
-		s.certificate.Use(pair, next.ReadCertificate)
+	if s.listeners.certificate != nil {
+		s.listeners.certificate.Use(pair, next.ReadCertificate)
 	}
 	s.settle(&next)
 	s.reload.state.Lock()
@@ -154,35 +152,12 @@ func (s *Sidecar) apply(c *Config) {
 		Concurrency: c.Concurrency,
 	})
 	s.retain.Set(limits(c))
-	s.records.SetToken(string(c.AdminToken))
-	s.operate.SetToken(string(c.AdminToken))
-	s.guard.Set(access(c))
+	s.admin.records.SetToken(string(c.AdminToken))
+	s.admin.api.SetToken(string(c.AdminToken))
+	s.admin.guard.Set(access(c))
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.LogLevel)
 	}
-}
-
-// makeVerifier returns what decides about webhooks.
-func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
-	ring := c.PublicKey.Ring
-	if ring == nil {
-		ring = new(webhook.KeyRing) // in dev the only key may be our own
-	}
-	if s.opts.Dev {
-		key, err := keyfile.Load(s.dir, keyfile.Dev)
-		if err != nil {
-			return nil, fmt.Errorf("sidecar: %w", err)
-		}
-		if ring, err = withKey(ring, "dev", key.Public().(ed25519.PublicKey)); err != nil {
-			return nil, fmt.Errorf("sidecar: %w", err)
-		}
-	}
-	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody)}, nil
-}
-
-// withKey returns a ring with the keys of ring and one more.
-func withKey(ring *webhook.KeyRing, label string, public ed25519.PublicKey) (*webhook.KeyRing, error) {
-	return webhook.NewKeyRing(append(ring.Keys(), webhook.Key{Label: label, Public: public})...)
 }
 
 func (s *Sidecar) logReload(ctx context.Context, r reloaded) {

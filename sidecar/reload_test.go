@@ -142,7 +142,7 @@ func TestReloadOfTheForwardKey(t *testing.T) {
 		t.Fatal("the key has not changed")
 	}
 	keys <- after
-	r.alerts.Dead("forward:default", "1", "no")
+	r.observe.alerts.Dead("forward:default", "1", "no")
 	if err := <-verified; err != nil {
 		t.Errorf("the alert: %v", err)
 	}

@@ -67,7 +67,7 @@ func turn(t *testing.T, link, to string) {
 // shown returns whom the certificate that a sidecar shows is for.
 func shown(t *testing.T, s *Sidecar) string {
 	t.Helper()
-	conn, err := tls.Dial("tcp", s.public.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	conn, err := tls.Dial("tcp", s.listeners.public.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func withCertificate(t *testing.T, cert, key string) *certified {
 }
 
 // shown returns whom the certificate is for that is shown from now on.
-func (r *certified) shown() string { return r.certificate.InUse().Leaf.Subject.CommonName }
+func (r *certified) shown() string { return r.listeners.certificate.InUse().Leaf.Subject.CommonName }
 
 // TestCertificateIsFollowed: a renewal needs no signal, in whatever way the
 // files change.
@@ -184,7 +184,7 @@ func TestHalfACertificate(t *testing.T) {
 	} {
 		spoil()
 		for range 5 {
-			r.certificate.Look(now)
+			r.listeners.certificate.Look(now)
 		}
 		if r.shown() != "one.test" || said("code=certificate-refused") != i+1 {
 			t.Errorf("%d: it shows %s:\n%s", i, r.shown(), r.log.String())
@@ -195,7 +195,7 @@ func TestHalfACertificate(t *testing.T) {
 	}
 	put(t, dir+"/tls.crt", nextCert)
 	put(t, dir+"/tls.key", nextKey)
-	r.certificate.Look(now)
+	r.listeners.certificate.Look(now)
 	if r.shown() != "two.test" || said("the certificate is renewed") != 1 || strings.Contains(fmt.Sprint(r.warnings()), "the old one stays") {
 		t.Errorf("when both are there it shows %s, %q:\n%s", r.shown(), r.warnings(), r.log.String())
 	}
@@ -231,7 +231,7 @@ func TestUntimelyCertificates(t *testing.T) {
 			good, goodKey := issue(t, "good.test", now.Add(-time.Hour), now.Add(time.Hour))
 			put(t, dir+"/tls.crt", good)
 			put(t, dir+"/tls.key", goodKey)
-			r.certificate.Look(now)
+			r.listeners.certificate.Look(now)
 			if r.shown() != "good.test" || strings.Contains(fmt.Sprint(r.warnings()), tt.want) {
 				t.Errorf("it shows %s, and %q", r.shown(), r.warnings())
 			}
@@ -240,13 +240,13 @@ func TestUntimelyCertificates(t *testing.T) {
 			if err := r.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) || r.shown() != "good.test" {
 				t.Errorf("reloaded, it shows %s: %v", r.shown(), err)
 			}
-			r.certificate.Look(now)
-			r.certificate.Look(now)
+			r.listeners.certificate.Look(now)
+			r.listeners.certificate.Look(now)
 			if r.shown() != "good.test" || !strings.Contains(r.log.String(), "code=certificate-refused") {
 				t.Errorf("followed, it shows %s:\n%s", r.shown(), r.log.String())
 			}
 			// The one in use ends as well: the other is no worse then.
-			r.certificate.Look(now.Add(3 * time.Hour))
+			r.listeners.certificate.Look(now.Add(3 * time.Hour))
 			if !strings.Contains(r.log.String(), "code=certificate-invalid") {
 				t.Errorf("nothing is said of the end:\n%s", r.log.String())
 			}
@@ -264,7 +264,7 @@ func TestCertificateMetric(t *testing.T) {
 	r := withCertificate(t, dir+"/tls.crt", dir+"/tls.key")
 	page := func() string {
 		w := httptest.NewRecorder()
-		r.metrics.Handler(r.Sidecar.log).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		r.observe.metrics.Handler(r.Sidecar.log).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		return w.Body.String()
 	}
 	ends := func(at time.Time) string {
@@ -276,7 +276,7 @@ func TestCertificateMetric(t *testing.T) {
 	cert, key = issue(t, "two.test", now.Add(-time.Hour), now.Add(5*time.Hour))
 	put(t, dir+"/tls.crt", cert)
 	put(t, dir+"/tls.key", key)
-	r.certificate.Look(now)
+	r.listeners.certificate.Look(now)
 	if text := page(); !strings.Contains(text, ends(now.Add(5*time.Hour))) {
 		t.Errorf("after the renewal, no %s", ends(now.Add(5*time.Hour)))
 	}

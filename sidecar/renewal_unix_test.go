@@ -33,7 +33,7 @@ func TestReloadBesideALook(t *testing.T) {
 	looked := make(chan struct{})
 	go func() {
 		defer close(looked)
-		r.certificate.Look(now)
+		r.listeners.certificate.Look(now)
 	}()
 	w, err := os.OpenFile(dir+"/tls.crt", os.O_WRONLY, 0) // the look has begun
 	if err != nil {
@@ -56,7 +56,7 @@ func TestReloadBesideALook(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-looked
-	if name := r.certificate.InUse().Leaf.Subject.CommonName; name != "two.test" {
+	if name := r.listeners.certificate.InUse().Leaf.Subject.CommonName; name != "two.test" {
 		t.Errorf("it shows %s", name)
 	}
 }

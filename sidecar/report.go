@@ -9,23 +9,11 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
-	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
-
-// onAnswer hears of every answer to a webhook.
-func (s *Sidecar) onAnswer(result string, took time.Duration) {
-	s.metrics.Answered(result, took)
-	switch result {
-	case telemetry.Accepted, telemetry.Duplicate:
-		s.answers.Add(time.Now(), took)
-	case telemetry.Rejected:
-		s.answers.AddOther(time.Now())
-	}
-}
 
 // report says how the sidecar is doing, for people.
 func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
@@ -34,15 +22,15 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		return adminapi.Status{}, err
 	}
 	now := time.Now()
-	started := s.started.UTC()
+	started := s.observe.started.UTC()
 	free, _ := telemetry.DiskFree(s.dir) // 0 says that it is not known
-	unready := s.health.Unready(ctx)
-	warnings := append(s.health.Notes(ctx), s.warnings()...)
+	unready := s.observe.health.Unready(ctx)
+	warnings := append(s.observe.health.Notes(ctx), s.warnings()...)
 	r := adminapi.Status{
 		Version: s.opts.Version, Ready: unready == "", Unready: unready, Warnings: warnings, Dev: s.opts.Dev,
-		StartedAt: &started, Uptime: now.Sub(s.started).Seconds(),
-		Webhooks: s.Addresses().Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
-		Ack: ackStatus(s.answers.Read(now)), RejectedKept: len(s.rejects.List(now)), Strays: s.strays.status(), Paths: s.cfg.Paths,
+		StartedAt: &started, Uptime: now.Sub(s.observe.started).Seconds(),
+		Webhooks: s.here.Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
+		Ack: ackStatus(s.observe.answers.Read(now)), RejectedKept: len(s.observe.rejects.List(now)), Strays: s.observe.strays.status(), Paths: s.cfg.Paths,
 		Targets: s.targetStatus(stats), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
@@ -109,10 +97,8 @@ func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 // that are listened on, with the plugins that there are.
 func (s *Sidecar) warnings() (list []string) {
 	c := s.Config()
-	list = append(slices.Clone(c.Warnings()), *s.settled.Load()...)
-	if s.certificate != nil {
-		list = append(list, s.certificate.Warnings()...)
-	}
+	list = append(slices.Clone(c.Warnings()), *s.reload.settled.Load()...)
+	list = append(list, s.listeners.certificate.Warnings()...)
 	plugins := s.Plugins()
 	for _, name := range slices.Sorted(maps.Keys(plugins)) {
 		list = append(list, spelling.Strange(strings.Replace(name, ":", " ", 1)+": events", plugins[name])...)
@@ -122,11 +108,6 @@ func (s *Sidecar) warnings() (list []string) {
 
 // settle notes what there is to warn of in c for as long as it is in effect.
 func (s *Sidecar) settle(c *Config) {
-	listeners := c.Listeners()
-	listeners[0].Address, listeners[1].Address = s.public.Addr().String(), s.adminNet.Addr().String()
-	if s.metricsNet != nil {
-		listeners = append(listeners[:2], config.Listener{Variable: "HOOKSWITCH_METRICS_LISTEN", Address: s.metricsNet.Addr().String()})
-	}
-	list := c.Standing(listeners)
-	s.settled.Store(&list)
+	list := c.Standing(s.listeners.configured(c))
+	s.reload.settled.Store(&list)
 }

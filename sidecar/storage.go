@@ -2,17 +2,50 @@ package sidecar
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
+	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/replay"
+	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/metered"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/postgres"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// openStore opens the directory or the database that the configuration names.
-func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
+// openStore opens the store that the configuration names, and makes readiness
+// need it.
+func (s *Sidecar) openStore(ctx context.Context) error {
+	db, err := s.openNamed(ctx)
+	if err != nil {
+		return fmt.Errorf("sidecar: %w", err)
+	}
+	accepts := metered.New(db, s.observe.metrics, func() { s.observe.health.Doubt() })
+	s.store, s.observe.health = accepts, telemetry.NewHealth(accepts.Check)
+	s.needHealth()
+	if db, ok := db.(interface {
+		Warning(context.Context) string
+	}); ok {
+		s.observe.health.Note("store", db.Warning)
+	}
+	// What a database has elsewhere it knows by itself.
+	if files, ok := db.(interface{ Intact() error }); ok {
+		s.observe.health.NeedReady("data", func(context.Context) error {
+			if err := files.Intact(); err != nil {
+				return telemetry.Replaced{Err: err}
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// openNamed opens a directory or a database.
+func (s *Sidecar) openNamed(ctx context.Context) (store.Store, error) {
 	if url := s.cfg.DatabaseURL(); url != "" {
 		return s.openDatabase(ctx, url)
 	}
@@ -20,7 +53,7 @@ func (s *Sidecar) openStore(ctx context.Context) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log, OnCommit: s.metrics.Commit})
+	db, err := sqlite.Open(ctx, sqlite.Config{Dir: dir, Log: s.log, OnCommit: s.observe.metrics.Commit})
 	if err != nil {
 		return nil, err // not a nil *DB, which would be a store to close
 	}
@@ -40,7 +73,7 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 	if s.cfg.ForwardKey == "" && s.signs() {
 		s.log.Warn("sidecars that share a database should sign with one key: set HOOKSWITCH_FORWARD_KEY, or the app has to trust the key of each", "code", telemetry.CodeForwardKeys, "data", s.dir)
 	}
-	db, err := postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.metrics.Commit})
+	db, err := postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.observe.metrics.Commit})
 	if err != nil {
 		return nil, err
 	}
@@ -50,4 +83,25 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 // signs reports whether requests are forwarded with a signature of our own.
 func (s *Sidecar) signs() bool {
 	return len(s.cfg.Forwards()) > 0 && s.cfg.ForwardSign != "none" && s.cfg.ForwardSign != "passthrough"
+}
+
+// openLoops makes what works on the store by itself.
+func (s *Sidecar) openLoops(context.Context) error {
+	s.replays = replay.New(replay.Config{Store: s.store, Wake: s.dispatch.Wake, Log: s.log})
+	s.retain = retention.New(retention.Config{
+		Store:  s.store,
+		Limits: limits(&s.cfg),
+		Mark:   filepath.Join(s.dir, "clock"),
+		Log:    s.log,
+	})
+	return nil
+}
+
+// limits returns what is kept.
+func limits(c *Config) retention.Limits {
+	return retention.Limits{
+		Keep:     time.Duration(c.Retention),
+		KeepDead: time.Duration(c.RetentionDead),
+		MaxBytes: int64(c.MaxDisk),
+	}
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
@@ -18,10 +20,10 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// startTargets starts what events are delivered to, and the dispatcher that
+// openTargets starts what events are delivered to, and the dispatcher that
 // will do so. Plugins are up before the first event is accepted, so that they
 // have said which events they want.
-func (s *Sidecar) startTargets(ctx context.Context) error {
+func (s *Sidecar) openTargets(ctx context.Context) error {
 	a, err := s.makeApps(&s.cfg, nil)
 	if err != nil {
 		return err
@@ -42,8 +44,8 @@ func (s *Sidecar) startTargets(ctx context.Context) error {
 		Concurrency:  s.cfg.Concurrency,
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Log:          s.log,
-		OnAttempt:    s.onAttempt,
-		Tracer:       s.tracer,
+		OnAttempt:    s.observe.attempted,
+		Tracer:       s.observe.tracer,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)
@@ -84,7 +86,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		RefuseRoot:   !s.opts.Dev, // who develops as root knows it
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
-		Attempts:     s.attempts,
+		Attempts:     s.observe.attempts,
 		Log:          s.opts.Plugins,
 		OnDescribe: func(target string, patterns []string) {
 			if err := s.dispatch.Remember(context.WithoutCancel(ctx), target, patterns); err != nil {
@@ -123,4 +125,29 @@ func (s *Sidecar) removePlugin(p *pluginhost.Plugin) {
 	if err := s.dispatch.Remove(ctx, p.Name()); err != nil {
 		s.log.Warn("a plugin that is gone still has events: it is stopped", "code", telemetry.CodePluginForced, "target", p.Name(), "error", err)
 	}
+}
+
+// route returns the targets that get an event: the plugins that want it, and the
+// apps that are to have it.
+func (s *Sidecar) route(eventType string) []string {
+	plugins := slices.DeleteFunc(s.dispatch.Route(eventType), func(target string) bool {
+		_, is := delivery.Forward.Cut(target)
+		return is
+	})
+	return append(s.apps.Load().route(eventType), plugins...)
+}
+
+// passer returns the target that answers events of this type itself, or nil.
+func (s *Sidecar) passer(eventType string) accept.Passer { return s.apps.Load().passer(eventType) }
+
+// targetNames returns the names of all targets.
+func (s *Sidecar) targetNames() []string {
+	var names []string
+	for _, f := range s.apps.Load().forwards {
+		names = append(names, f.Name())
+	}
+	for _, p := range s.plugins.Plugins() {
+		names = append(names, p.Name())
+	}
+	return names
 }

@@ -46,8 +46,10 @@ var table = []row{
 	// 50: composition.
 	{pattern: "sidecar", layer: 50},
 
-	// 45: the settings, which are checked by the parts that they are for.
+	// 45: the settings, which are checked by the parts that they are for; and what
+	// keeps the files of a running sidecar.
 	{pattern: "sidecar/internal/config", layer: 45},
+	{pattern: "sidecar/internal/upkeep", layer: 45},
 
 	// 40: faces and loops.
 	{pattern: "sidecar/internal/accept/...", layer: 40},

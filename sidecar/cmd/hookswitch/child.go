@@ -40,6 +40,7 @@ type child struct {
 	limit time.Duration
 	log   *slog.Logger
 
+	begin   func() // starts it when the sidecar is ready; nil before runWith
 	started bool
 	done    chan struct{} // closed when the process has ended, or did not start
 	err     error         // how it ended; read after done
@@ -182,7 +183,7 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 		key = s.ForwardKey()
 	}
 	begun := false
-	err := s.RunReady(ctx, func() {
+	a.begin = func() {
 		select {
 		case <-swept:
 		case <-ctx.Done():
@@ -197,7 +198,8 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 			pid := a.cmd.Process.Pid
 			note(appRun{pid, startOf(pid), mark, a.cmd.Args[0]})
 		}
-	})
+	}
+	err := s.Run(ctx)
 	if !begun {
 		return err
 	}
@@ -209,6 +211,13 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 		_ = os.Remove(file) // else the next start looks again
 	}
 	return err
+}
+
+// ready starts the app, if there is one: webhooks can be received.
+func (a *child) ready() {
+	if a != nil {
+		a.begin()
+	}
 }
 
 // childEnv is the environment of the app: that of the sidecar, without what is

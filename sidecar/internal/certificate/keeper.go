@@ -87,8 +87,11 @@ func (k *Keeper) Refuses(pair Pair, now time.Time) string {
 	return ""
 }
 
-// Run puts a renewed pair to use, until ctx ends.
+// Run puts a renewed pair to use, until ctx ends. A nil Keeper has nothing to do.
 func (k *Keeper) Run(ctx context.Context) error {
+	if k == nil {
+		return nil
+	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -137,8 +140,11 @@ func (k *Keeper) Look(now time.Time) {
 }
 
 // Warnings returns what is wrong with the pair in use, and with the one that
-// could not take its place.
+// could not take its place. A nil Keeper has none.
 func (k *Keeper) Warnings() (list []string) {
+	if k == nil {
+		return nil
+	}
 	if text := k.InUse().Untimely(time.Now()); text != "" {
 		list = append(list, text)
 	}

@@ -145,6 +145,9 @@ func (a *Alerts) Dead(target, deliveryID, failure string) {
 // Run sends alerts until ctx ends; then it tries once, briefly, to report the
 // dead letters that are left, and returns nil.
 func (a *Alerts) Run(ctx context.Context) error {
+	if a == nil {
+		return nil
+	}
 	defer a.transport.CloseIdleConnections()
 	look := time.Now()
 	for {

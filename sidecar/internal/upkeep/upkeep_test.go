@@ -1,36 +1,38 @@
-package sidecar
+package upkeep
 
 import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
-	"github.com/hookswitch/hookswitch/sidecar/internal/config"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
 // TestSocketsDoNotPileUp: of the admin sockets that were made again one is open,
 // however often that happens, and the first.
 func TestSocketsDoNotPileUp(t *testing.T) {
-	c, _ := config.From([]string{"TELNYX_PUBLIC_KEY=" + testKey, "HOOKSWITCH_LISTEN=127.0.0.1:0", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
-		"HOOKSWITCH_STORE=file:" + t.TempDir()})
-	s, err := New(t.Context(), c, Options{Log: slog.New(slog.DiscardHandler)})
+	dir := t.TempDir()
+	server := new(http.Server)
+	defer server.Close()
+	k, err := New(Config{Dir: dir, Here: instance.Info{Socket: filepath.Join(dir, "admin.sock")}, Log: slog.New(slog.DiscardHandler),
+		Serve: func(l net.Listener) { _ = server.Serve(l) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
-	defer s.local.Close()
-	p := &places{s: s, lost: make(map[string]string)}
-	made := []*adminapi.Socket{s.place}
+	defer k.Close()
+	made := []*adminapi.Socket{k.socket}
 	for range 4 {
-		if err := os.Remove(s.socketPath); err != nil {
+		if err := os.Remove(k.Here.Socket); err != nil {
 			t.Fatal(err)
 		}
-		p.keepSocket()
-		made = append(made, s.place)
-		if conn, err := net.Dial("unix", s.socketPath); err != nil {
+		k.keepSocket()
+		made = append(made, k.socket)
+		if conn, err := net.Dial("unix", k.Here.Socket); err != nil {
 			t.Error(err)
 		} else {
 			conn.Close()

@@ -1,0 +1,99 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
+	"github.com/hookswitch/hookswitch/sidecar/internal/deliveryapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
+)
+
+// admin is what people and scrapers ask.
+type admin struct {
+	records *deliveryapi.API
+	api     *adminapi.API
+	guard   *adminapi.Guard // of network
+
+	network *server // on Config.AdminListen
+	socket  *server // for the commands on this machine
+	metrics *server // nil without Config.MetricsListen
+}
+
+// openAdmin makes what the admin listeners serve.
+func (s *Sidecar) openAdmin(context.Context) (err error) {
+	a, most := &s.admin, s.listeners.most
+	a.records, err = deliveryapi.New(deliveryapi.Config{
+		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
+	})
+	if err != nil {
+		return config.NewError("HOOKSWITCH_USER_ID", err.Error())
+	}
+	a.api, err = adminapi.New(adminapi.Config{
+		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
+		Feed: s.observe.feed, Rejects: &s.observe.rejects, Verify: s.explain, Status: s.report,
+		Settings: s.settings, Reload: s.reloadForAPI,
+	})
+	if err != nil {
+		return fmt.Errorf("sidecar: %w", err)
+	}
+	s.openGauges()
+	a.guard = adminapi.NewGuard(access(&s.cfg))
+
+	network, local := http.NewServeMux(), http.NewServeMux()
+	s.observe.health.Register(network)
+	s.observe.health.Register(local)
+	network.Handle("/v2/", a.records.Handler())
+	network.Handle("/api/v1/", a.api.Handler())
+	local.Handle("/api/v1/", a.api.LocalHandler())
+	s.serveMetrics(network, local, most.metrics)
+	s.servePprof(network, local)
+	a.network = s.server("admin", most.admin, s.listeners.admin, a.guard.Handler(network))
+	a.socket = s.server("socket", most.socket, s.upkeep.Socket(), listen.Proven(local))
+	return nil
+}
+
+// access returns who may ask anything of the admin listener.
+func access(c *Config) adminapi.Access {
+	return adminapi.Access{Listen: c.AdminListen, Hosts: c.AdminHosts, Token: c.AdminToken != "", ReadOnly: c.AdminReadOnly}
+}
+
+// explain explains a signature with the keys of this moment.
+func (s *Sidecar) explain(at time.Time, h http.Header, body []byte) webhook.Explanation {
+	return s.accept.Verifier().ExplainAt(at, h, body)
+}
+
+// serveMetrics adds /metrics to the admin listeners. On the network it wants
+// the token, as everything there does; HOOKSWITCH_METRICS_LISTEN is for
+// scrapers that have none.
+func (s *Sidecar) serveMetrics(network, local *http.ServeMux, most int) {
+	page := s.observe.metrics.Handler(s.log)
+	network.Handle("GET /metrics", s.admin.api.Protect(page))
+	local.Handle("GET /metrics", page)
+	if s.listeners.metrics != nil {
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", page)
+		s.observe.health.Register(mux)
+		s.admin.metrics = s.server("metrics", most, s.listeners.metrics, listen.Proven(mux))
+	}
+}
+
+// servePprof adds the profiles of the running program, if they are wanted.
+func (s *Sidecar) servePprof(network, local *http.ServeMux) {
+	if !s.cfg.Pprof {
+		return
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // and all that it lists
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	network.Handle("/debug/pprof/", s.admin.api.Protect(mux))
+	local.Handle("/debug/pprof/", mux)
+}

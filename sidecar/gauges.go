@@ -1,0 +1,106 @@
+package sidecar
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// openTracer makes the tracer, if spans go somewhere.
+func (s *Sidecar) openTracer(context.Context) error {
+	to, err := s.cfg.Exporter()
+	if err != nil || to.URL == "" {
+		return err
+	}
+	to.Version, to.Log = s.opts.Version, s.log
+	s.observe.tracer, err = telemetry.NewTracer(to)
+	return err
+}
+
+// openGauges makes what is measured when somebody looks.
+func (s *Sidecar) openGauges() {
+	for _, name := range s.targetNames() {
+		s.observe.metrics.Target(name)
+	}
+	s.observe.gauges = telemetry.NewGauges(s.observe.metrics, telemetry.Sources{
+		Levels:   s.levels,
+		Plugins:  s.pluginGauges,
+		Targets:  s.targetNames,
+		DiskFree: func() (uint64, error) { return telemetry.DiskFree(s.dir) },
+		Log:      s.log,
+	})
+}
+
+func (s *Sidecar) levels(ctx context.Context) (telemetry.Levels, error) {
+	stats, err := s.store.Stats(ctx)
+	levels := telemetry.Levels{Dead: make(map[string]int), StoreBytes: stats.Bytes}
+	for _, j := range stats.Jobs {
+		if j.Status == store.StatusDead {
+			levels.Dead[j.Target] = j.Count
+			continue
+		}
+		levels.Backlog = append(levels.Backlog, telemetry.Backlog{
+			Target: j.Target, State: string(j.Status), Events: j.Count, Oldest: j.Oldest,
+		})
+	}
+	return levels, err
+}
+
+func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
+	for _, status := range s.plugins.Status() {
+		if status.Misfit { // its name may be that of a plugin
+			continue
+		}
+		list = append(list, telemetry.Plugin{
+			Name: status.Name, Version: status.Version, SHA256: status.Digest, State: string(status.State),
+			Up: status.State == pluginhost.StateReady, Restarts: status.Restarts, InFlight: status.InFlight,
+		})
+	}
+	return list
+}
+
+// openAlerts makes what tells people, if there is somebody to tell. Its key is
+// that of forwarded requests, whether there is an app or not.
+func (s *Sidecar) openAlerts(context.Context) error {
+	if s.cfg.AlertURL == "" {
+		return nil
+	}
+	key, err := s.cfg.LoadForwardKey(s.dir)
+	if err != nil {
+		return fmt.Errorf("sidecar: key of alerts: %w", err)
+	}
+	s.observe.alerts = telemetry.NewAlerts(telemetry.AlertConfig{
+		URL: string(s.cfg.AlertURL), Key: key, UserAgent: "hookswitch/" + s.opts.Version,
+		Record:     s.admin.records.Record,
+		Levels:     s.observe.gauges.Levels,
+		BacklogAge: time.Duration(s.cfg.AlertBacklogAge),
+		Plugins:    s.pluginGauges,
+		DiskFree:   func() (uint64, error) { return telemetry.DiskFree(s.dir) },
+		DiskFloor:  2 * uint64(s.cfg.DiskFloor), // before the sidecar stops being ready
+		Log:        s.log,
+	})
+	return nil
+}
+
+// needHealth says what readiness and liveness need, besides the store.
+func (s *Sidecar) needHealth() {
+	s.observe.health.LogTo(s.log)
+	for _, out := range s.opts.Outputs {
+		s.observe.health.Note("output", func(context.Context) string { return out.Trouble() })
+	}
+	s.observe.metrics.LogLines(func() (lost uint64) {
+		for _, out := range s.opts.Outputs {
+			lost += out.Lost()
+		}
+		return lost
+	})
+	if s.cfg.DiskFloor > 0 {
+		s.observe.health.NeedReady("disk", telemetry.DiskAbove(s.dir, uint64(s.cfg.DiskFloor)))
+	}
+	s.observe.health.NeedLive("dispatch", func(context.Context) error { return s.dispatch.Alive() })
+	s.observe.health.NeedLive("attempts", func(context.Context) error { return s.observe.attempts.Check() })
+}

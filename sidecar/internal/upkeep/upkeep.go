@@ -1,0 +1,206 @@
+// Package upkeep keeps the files by which others find a running sidecar: the
+// admin socket, run.json and the lock of the data directory. It makes again what
+// was removed or replaced, except for the data directory and the key: of those it
+// says that they are gone, since another one would not be the same.
+package upkeep
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+)
+
+// lookEvery is how often the files are looked at.
+const lookEvery = 2 * time.Second
+
+// Config says what is kept.
+type Config struct {
+	Dir  string        // the data directory
+	Here instance.Info // what run.json says, the path of the socket included
+	Lock *dirlock.Lock // of Dir; nil if the store has it
+
+	// Serve serves the admin socket when it was made again, until that is closed.
+	Serve func(net.Listener)
+
+	// Key returns the public half of the key in Dir that is in use; "" if none
+	// is.
+	Key func() string
+
+	Log *slog.Logger
+}
+
+// Keeper keeps the files. Run has it to itself while it runs.
+type Keeper struct {
+	Config
+	socket *adminapi.Socket // what is at Here.Socket
+	made   *adminapi.Socket // the last that was made again, or nil
+
+	lost map[string]string // by file: what was said about it, until it is well again
+}
+
+// New returns a Keeper, which listens on the admin socket.
+func New(c Config) (*Keeper, error) {
+	l, err := adminapi.ListenSocket(c.Here.Socket)
+	if err != nil {
+		return nil, err
+	}
+	return &Keeper{Config: c, socket: l, lost: make(map[string]string)}, nil
+}
+
+// Socket returns what listens on the admin socket.
+func (k *Keeper) Socket() net.Listener { return k.socket }
+
+// Close closes the admin socket.
+func (k *Keeper) Close() error { return k.socket.Close() }
+
+// Run makes again what others have removed, until ctx ends. Without the admin
+// socket no command finds the sidecar, and the service manager takes it for dead.
+func (k *Keeper) Run(ctx context.Context) error {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			k.look()
+		}
+	}
+}
+
+func (k *Keeper) look() {
+	k.keepSocket()
+	dir := k.Dir
+	if k.Lock != nil { // else the store's
+		if retaken, err := k.Lock.Keep(); err != nil {
+			k.failed("lock", "the lock of the data directory was removed or replaced, and cannot be taken again", err)
+		} else if retaken {
+			k.restored("lock", filepath.Join(dir, "lock"))
+		} else {
+			delete(k.lost, "lock")
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		k.keepInstance(filepath.Join(dir, instance.File))
+	}
+	k.lookAtKey(filepath.Join(dir, keyfile.Forward))
+}
+
+func (k *Keeper) keepSocket() {
+	path := k.Here.Socket
+	if k.socket.Present() {
+		delete(k.lost, path)
+		return
+	}
+	if k.Homeless() {
+		k.failed(path, "the data directory is gone: commands do not find this sidecar until the same directory is back", fs.ErrNotExist)
+		return
+	}
+	l, err := adminapi.ListenSocket(path)
+	if err != nil {
+		k.failed(path, "the admin socket was removed or replaced, and cannot be made again: commands and the service manager do not find this sidecar", err)
+		return
+	}
+	// The first stays open, or the server would be taken to have failed; local
+	// closes what is open when it is shut down. Those in between have done their
+	// work: nobody can reach them.
+	if k.made != nil {
+		_ = k.made.Close()
+	}
+	k.socket, k.made = l, l
+	go k.Serve(l)
+	k.restored(path, path)
+}
+
+// Homeless reports whether the admin socket went with the data directory. That
+// is not made again: who has moved it away could not move it back, but would
+// move it into the new one.
+func (k *Keeper) Homeless() bool {
+	if filepath.Dir(k.Here.Socket) != k.Dir {
+		return false
+	}
+	_, err := os.Stat(k.Dir)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+func (k *Keeper) keepInstance(path string) {
+	have, err := instance.Find(k.Dir)
+	switch {
+	case err == nil && have == k.Here:
+		delete(k.lost, instance.File)
+		return
+	case err == nil && have.IsOther(k.Here):
+		// Two that replace each other's file would do so for ever.
+		k.failed(instance.File, "run.json is that of another sidecar, which runs on a directory that has taken the place of this one's: commands do not find this sidecar", nil)
+		return
+	}
+	if err := k.Here.Write(k.Dir); err != nil {
+		k.failed(instance.File, "run.json was removed or replaced, and cannot be made again: commands do not find this sidecar", err)
+		return
+	}
+	k.restored(instance.File, path)
+}
+
+// lookAtKey compares the file of the key with what is in use. It is not made
+// again: whoever removed it may want another one at the next start.
+func (k *Keeper) lookAtKey(path string) {
+	using := k.Key()
+	if using == "" {
+		return
+	}
+	key, err := keyfile.Read(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		k.replaced(path, "the key that signs forwarded requests was removed: it stays in use until the next start, which makes another one that the app does not trust")
+	case err != nil:
+		k.replaced(path, "the key that signs forwarded requests cannot be read any more: it stays in use, but the next start fails")
+	case keyfile.PublicText(key) != using:
+		k.replaced(path, "the file of the key that signs forwarded requests holds another key, which the next start or reload uses: give the app its public key")
+	default:
+		delete(k.lost, path)
+	}
+}
+
+// failed warns of a file that cannot be made again.
+func (k *Keeper) failed(what, text string, err error) {
+	if !k.news(what, text) {
+		return
+	}
+	log := k.Log
+	if err != nil {
+		log = log.With("error", err)
+	}
+	log.Warn(text, "code", telemetry.CodeFileRestored, "data", k.Dir)
+}
+
+// replaced warns of a key that is not what is in use.
+func (k *Keeper) replaced(path, text string) {
+	if k.news(path, text) {
+		k.Log.Warn(text, "code", telemetry.CodeKeyReplaced, "path", path)
+	}
+}
+
+// news reports whether something was not the last that was said about a file.
+func (k *Keeper) news(what, text string) bool {
+	if k.lost[what] == text {
+		return false
+	}
+	k.lost[what] = text
+	return true
+}
+
+func (k *Keeper) restored(what, path string) {
+	delete(k.lost, what)
+	k.Log.Warn("a file that the sidecar keeps while it runs was removed or replaced; it was made again", "code", telemetry.CodeFileRestored, "path", path)
+}
