@@ -8,6 +8,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // Plugins says which programs are plugins, and what they may have.
@@ -73,7 +74,7 @@ func (c *Config) validatePlugins(problem *Error) {
 			problem.add("HOOKSWITCH_PLUGIN_ENV", "has a value for "+name+": give names only, without values")
 		}
 	}
-	if err := pluginhost.CheckEnv(c.PluginEnv); err != nil {
+	if err := process.CheckEnv(c.PluginEnv); err != nil {
 		problem.add("HOOKSWITCH_PLUGIN_ENV", "is not usable: "+err.Error())
 	}
 	c.validateTrust(problem)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // BenchmarkDeliver is one event to a process that does nothing, and its result,
@@ -137,7 +138,7 @@ func benchHTTP(b *testing.B, body []byte) peer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := &exec.Cmd{Path: exe, Args: []string{"httpd"}, Env: append(os.Environ(), cookieKey+"=x")}
+	server := &exec.Cmd{Path: exe, Args: []string{"httpd"}, Env: append(os.Environ(), process.CookieKey+"=x")}
 	stdout, err := server.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -11,40 +11,66 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 var errTooSlow = errors.New("the plugin was not ready in time")
 
-// cause finds out why a start failed, from the error of the step that did and
-// from what is left of the process.
+// cause finds out why a start failed, from its error and from what the process
+// has printed.
 type cause struct {
 	ctx     context.Context // of the start
-	proc    *process
 	witness *witness
 	cfg     ProbeConfig
 }
 
-// handshake explains why there was no handshake, or why it was refused.
-func (c cause) handshake(err error) *catalog.Problem {
-	r := c.proc.run
-	r.mu.Lock()
-	started, greeting := r.pid != 0, r.greeting
-	r.mu.Unlock()
+// start explains a start that failed. settings is the file with the settings
+// that the plugin got, empty if there is none.
+func (c cause) start(e *process.StartError, entry catalog.Entry, settings string) *catalog.Problem {
+	_, refused := errors.AsType[*process.Refusal](e.Err)
 	switch {
-	case !started:
-		return c.spawn(err)
-	case greeting != "":
-		return c.greeting(greeting, err)
+	case e.Step == process.StepSpawn && entry.Kind == catalog.KindExec:
+		return c.spawn(e.Err)
+	case entry.Kind != catalog.KindExec && !refused:
+		return c.manifest(e, entry.Kind)
+	case e.Step == process.StepHandshake:
+		return c.handshake(e)
+	case e.Step == process.StepConnect:
+		return hostProblem(e.Err)
+	case e.Step == process.StepDescribe:
+		return c.call(catalog.ProblemDescribe, e)
+	case e.Step == process.StepConfigure:
+		return c.configure(e, settings, entry.SettingsPath())
+	}
+	return c.call(catalog.ProblemDeliver, e)
+}
+
+// manifest explains why what a manifest declares did not start.
+func (c cause) manifest(e *process.StartError, kind catalog.Kind) *catalog.Problem {
+	if spawn, ok := errors.AsType[*catalog.SpawnError](e.Err); ok {
+		return spawn.Problem
+	}
+	p := &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", kind, e)}
+	if p.Detail, _ = c.witness.lastWords(); p.Detail != nil {
+		p.Fix = c.missingVariable(strings.Join(p.Detail, "\n"))
+	}
+	return p
+}
+
+// handshake explains why there was no handshake, or why it was refused.
+func (c cause) handshake(e *process.StartError) *catalog.Problem {
+	switch {
+	case e.Greeting.Line != "":
+		return c.greeting(e.Greeting.Line, e.Err)
 	case c.ctx.Err() != nil:
 		return c.tooSlow("it printed no handshake")
 	}
-	return c.ended(catalog.ProblemHandshake, "before the handshake")
+	return c.ended(e, catalog.ProblemHandshake, "before the handshake")
 }
 
 // spawn explains why the system did not run the file.
@@ -63,8 +89,8 @@ func (c cause) greeting(line string, err error) *catalog.Problem {
 	case fields[0] != "1":
 		p.What = fmt.Sprintf("it speaks version %s of go-plugin's handshake, and this host version 1", fields[0])
 		p.Fix = "build it with go-plugin v1"
-	case fields[1] != strconv.Itoa(protocolVersion):
-		p.What = fmt.Sprintf("it speaks version %s of the plugin protocol, and this hookswitch version %d", fields[1], protocolVersion)
+	case fields[1] != strconv.Itoa(process.ProtocolVersion):
+		p.What = fmt.Sprintf("it speaks version %s of the plugin protocol, and this hookswitch version %d", fields[1], process.ProtocolVersion)
 		p.Fix = "build it with the SDK of this hookswitch, or use the hookswitch that it was built for"
 	case len(fields) < 5 || fields[4] != "grpc":
 		p.What = fmt.Sprintf("it does not speak gRPC (its handshake ends in %q)", strings.Join(fields[min(4, len(fields)-1):], "|"))
@@ -90,36 +116,32 @@ func (c cause) tooSlow(what string) *catalog.Problem {
 const foreignPlugin = "not meant to be executed directly"
 
 // ended explains a process that has gone, or that has closed its output.
-func (c cause) ended(kind, when string) *catalog.Problem {
+func (c cause) ended(e *process.StartError, kind, when string) *catalog.Problem {
 	p := &catalog.Problem{Kind: kind}
-	if noise := c.witness.noise(); len(noise) >= noiseLines {
-		p.What = fmt.Sprintf("it printed %d lines to standard output, and no handshake among them", noiseLines)
+	if noise := e.Greeting.Noise; len(noise) >= process.NoiseLines {
+		p.What = fmt.Sprintf("it printed %d lines to standard output, and no handshake among them", process.NoiseLines)
 		p.Detail = noise[:min(len(noise), 3)]
 		p.Fix = "print to standard error, and the handshake first: sdk.Serve does both"
 		return p
 	}
-	ended := c.proc.waitDone(c.proc.limit.reap) // go-plugin has killed it, if it was alive
-	lines, panicked := c.witness.lastWords()    // all of them, now
-	c.proc.run.mu.Lock()
-	exit := c.proc.run.exit
-	c.proc.run.mu.Unlock()
+	lines, panicked := c.witness.lastWords()
 	p.Detail = lines
 	text := strings.Join(lines, "\n")
 	switch {
-	case !ended || exit.Error() == "signal: killed":
+	case e.Exit == nil || e.Exit.Error() == "signal: killed":
 		p.What = "it closed its standard output " + when + ", or was killed"
 		p.Fix = "print the handshake to standard output: sdk.Serve does"
 	case strings.Contains(text, foreignPlugin):
 		p.Kind = catalog.ProblemProtocol
-		p.What = fmt.Sprintf("it is a plugin of another program: it does not take the cookie of hookswitch (%s=%s)", cookieKey, cookieValue)
-		p.Fix = fmt.Sprintf("if it is meant for hookswitch, set MagicCookieKey to %q and MagicCookieValue to %q", cookieKey, cookieValue)
+		p.What = fmt.Sprintf("it is a plugin of another program: it does not take the cookie of hookswitch (%s=%s)", process.CookieKey, process.CookieValue)
+		p.Fix = fmt.Sprintf("if it is meant for hookswitch, set MagicCookieKey to %q and MagicCookieValue to %q", process.CookieKey, process.CookieValue)
 	case panicked:
 		p.Kind, p.What = catalog.ProblemCrash, "it started, then panicked "+when
-	case exit.Error() == "exit status 0":
+	case e.Exit.Error() == "exit status 0":
 		p.What = "it ended " + when + ", as if all were well"
 		p.Fix = "a plugin serves until it is told to end: see sdk.Serve, or plugins/PROTOCOL.md"
 	default:
-		p.Kind, p.What = catalog.ProblemCrash, fmt.Sprintf("it started, then ended %s (%v)", when, exit)
+		p.Kind, p.What = catalog.ProblemCrash, fmt.Sprintf("it started, then ended %s (%v)", when, e.Exit)
 	}
 	if fix := c.missingVariable(text); fix != "" {
 		p.Fix = fix
@@ -147,12 +169,11 @@ func (c cause) missingVariable(text string) string {
 }
 
 // call explains the failure of one of the first calls.
-func (c cause) call(kind string, err error) *catalog.Problem {
+func (c cause) call(kind string, e *process.StartError) *catalog.Problem {
 	names := map[string]string{catalog.ProblemDescribe: "Describe", catalog.ProblemSettings: "Configure", catalog.ProblemDeliver: "Deliver with its first Credit"}
 	name := names[kind]
+	err := e.Err
 	_, theirs := status.FromError(err) // or ours: what it says is not in order
-	timer := time.NewTimer(c.proc.limit.obituary)
-	defer timer.Stop()
 	switch {
 	case c.ctx.Err() != nil:
 		return c.tooSlow("it did not answer " + name)
@@ -163,12 +184,9 @@ func (c cause) call(kind string, err error) *catalog.Problem {
 		_, what, _ := strings.Cut(err.Error(), ": ") // without the name of the call
 		return &catalog.Problem{Kind: catalog.ProblemDescribe, What: strings.TrimPrefix(what, "event: "),
 			Fix: `declare event types such as "message.received", prefixes such as "message.*", or "*"`}
-	}
-	select {
-	case <-c.proc.dead:
-		return c.ended(kind, "when it was asked to "+map[string]string{
+	case e.Exit != nil:
+		return c.ended(e, kind, "when it was asked to "+map[string]string{
 			catalog.ProblemDescribe: "describe itself", catalog.ProblemSettings: "take its settings", catalog.ProblemDeliver: "take events"}[kind])
-	case <-timer.C:
 	}
 	p := &catalog.Problem{Kind: kind, What: fmt.Sprintf("%s fails: %s", name, status.Convert(err).Message())}
 	p.Detail, _ = c.witness.lastWords()
@@ -177,10 +195,10 @@ func (c cause) call(kind string, err error) *catalog.Problem {
 
 // configure explains what the plugin has against its settings. used is the file
 // that it got, empty if there is none; path is where one would be.
-func (c cause) configure(err error, used, path string) *catalog.Problem {
-	refused, ok := errors.AsType[*refusal](err)
+func (c cause) configure(e *process.StartError, used, path string) *catalog.Problem {
+	refused, ok := errors.AsType[*process.Refusal](e.Err)
 	if !ok {
-		return c.call(catalog.ProblemSettings, err)
+		return c.call(catalog.ProblemSettings, e)
 	}
 	p := &catalog.Problem{Kind: catalog.ProblemSettings, What: "it refuses its settings, " + used}
 	p.Fix = "mend " + catalog.Quote(used)
@@ -188,8 +206,8 @@ func (c cause) configure(err error, used, path string) *catalog.Problem {
 		p.What = "it does not work without settings, and there is no " + filepath.Base(path) + " beside it"
 		p.Fix = "write " + catalog.Quote(path) + ", or name another file with --settings"
 	}
-	for _, e := range refused.errors {
-		p.Detail = append(p.Detail, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))
+	for _, r := range refused.Errors {
+		p.Detail = append(p.Detail, strings.TrimPrefix(r.GetField()+": "+r.GetMessage(), ": "))
 	}
 	return p
 }

@@ -134,7 +134,7 @@ func (h *Host) unclaim(p *Plugin) {
 func (h *Host) reclaim(p *Plugin, current *running) {
 	var c claim
 	if current != nil {
-		c = claimOf(current.build, current.about)
+		c = claimOf(current.build, current.About)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

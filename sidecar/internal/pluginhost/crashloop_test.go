@@ -15,7 +15,7 @@ import (
 func TestCrashLoop(t *testing.T) {
 	fail := func(t *testing.T, s *setup, p *Plugin) {
 		t.Helper()
-		for n := range s.limits.crashMax {
+		for n := range s.timings.crashMax {
 			s.log.wait(t, n+1, "plugin is ready")
 			if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
@@ -27,9 +27,9 @@ func TestCrashLoop(t *testing.T) {
 	begin := func(t *testing.T, probe time.Duration) (*setup, *Plugin) {
 		t.Helper()
 		s := newSetup(t, nil, "hookswitch-plugin-good")
-		s.limits.crashMax = 3
-		s.limits.backoffBase = time.Millisecond
-		s.limits.probe = probe
+		s.timings.crashMax = 3
+		s.timings.backoffBase = time.Millisecond
+		s.timings.probe = probe
 		s.start(t)
 		p := s.plugin(t, "good")
 		fail(t, s, p)

@@ -89,7 +89,7 @@ func TestPluginGetsTheFactsOfTheEvent(t *testing.T) {
 
 func TestTimeouts(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Timeout = 50 * time.Millisecond }, "good")
-	s.limits.grace = 100 * time.Millisecond
+	s.launch.Timings.Grace = 100 * time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "good")
 
@@ -218,7 +218,7 @@ func TestKilledInMidCallTheNextProcessGetsTheEvent(t *testing.T) {
 
 func TestEventThatKillsBecomesADeadLetter(t *testing.T) {
 	s := newSetup(t, nil, "good")
-	s.limits.backoffBase = time.Millisecond
+	s.timings.backoffBase = time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "good")
 	work := task(1, "exit")
@@ -253,7 +253,7 @@ func TestEventThatKillsBecomesADeadLetter(t *testing.T) {
 
 func TestCreditIsNeverExceeded(t *testing.T) {
 	s := newSetup(t, nil, "rogue")
-	s.limits.lifeline = time.Millisecond // it does not watch it
+	s.launch.Timings.Lifeline = time.Millisecond // it does not watch it
 	s.start(t)
 	p := s.plugin(t, "rogue")
 	var wg sync.WaitGroup
@@ -281,8 +281,8 @@ func TestCreditIsNeverExceeded(t *testing.T) {
 
 func TestMinimalProfile(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Timeout = 200 * time.Millisecond }, "unary")
-	s.limits.grace = 50 * time.Millisecond
-	s.limits.lifeline = time.Millisecond
+	s.launch.Timings.Grace = 50 * time.Millisecond
+	s.launch.Timings.Lifeline = time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "unary")
 	if st := p.Status(); st.Credit != 2 {

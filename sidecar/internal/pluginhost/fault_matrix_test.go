@@ -65,8 +65,12 @@ func TestTheFaultMatrixNamesTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	parts, err := filepath.Glob("*/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
 	all := ""
-	for _, file := range files {
+	for _, file := range append(files, parts...) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +143,7 @@ func TestForkBomb(t *testing.T) {
 	alive, waitGone := lifetime(t)
 	t.Setenv("HS_TEST_ALIVE", alive)
 	s := newSetup(t, func(c *Config) { c.Env = append(c.Env, "HS_TEST_ALIVE") }, "bomb")
-	s.limits.lifeline, s.limits.term = time.Millisecond, time.Millisecond // it does not watch it
+	s.launch.Timings.Lifeline, s.launch.Timings.Term = time.Millisecond, time.Millisecond // it does not watch it
 	s.start(t)
 	p := s.plugin(t, "bomb")
 	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {
@@ -162,7 +166,7 @@ func TestForkBomb(t *testing.T) {
 // is credit for them.
 func TestSlowConsumer(t *testing.T) {
 	s := newSetup(t, nil, "slowpoke")
-	s.limits.lifeline = time.Millisecond // it does not watch it
+	s.launch.Timings.Lifeline = time.Millisecond // it does not watch it
 	s.start(t)
 	p := s.plugin(t, "slowpoke")
 	work := task(1, "ack")
@@ -225,7 +229,7 @@ func TestDeletedSocket(t *testing.T) {
 
 func TestPluginOfALaterProtocol(t *testing.T) {
 	s := newSetup(t, nil, "newer")
-	s.limits.lifeline = time.Millisecond // it does not watch it
+	s.launch.Timings.Lifeline = time.Millisecond // it does not watch it
 	s.start(t)
 	p := s.plugin(t, "newer")
 	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeDone {

@@ -31,7 +31,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 		write(t, c.Dir, "notes (1)", 0o755)
 		write(t, c.Dir, "good.bak", 0o755)
 	}, "hookswitch-plugin-good")
-	s.limits.stable, s.limits.lookAgain, s.limits.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+	s.timings.stable, s.timings.lookAgain, s.timings.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 	s.start(t)
 	works := func(when string) {
 		t.Helper()
@@ -111,8 +111,8 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 				put(c.Dir, "twin")
 				put(c.Dir, "twin-copy")
 			})
-			s.limits.stable, s.limits.lookAgain, s.limits.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
-			s.limits.settle = 50 * time.Millisecond
+			s.timings.stable, s.timings.lookAgain, s.timings.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
+			s.launch.Timings.Settle = 50 * time.Millisecond
 			s.start(t)
 			ready := func(st Status) bool { return st.State == StateReady }
 			awaitStatus(t, s.plugin(t, "twin"), "the first", ready)
@@ -146,8 +146,8 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 // no more copies than are kept of any.
 func TestPluginThatRewritesItself(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Watch = true }, "good")
-	s.limits.stable, s.limits.lookAgain = 10*time.Millisecond, 5*time.Millisecond
-	s.limits.changePause = time.Hour
+	s.timings.stable, s.timings.lookAgain = 10*time.Millisecond, 5*time.Millisecond
+	s.timings.changePause = time.Hour
 	s.start(t)
 	p := s.plugin(t, "good")
 	program, err := os.ReadFile(filepath.Join(s.dir, "good"))
@@ -211,9 +211,9 @@ func TestBrakeIsTold(t *testing.T) {
 	s := newSetup(t, func(c *Config) { write(t, c.Dir, "restless", 0o755) })
 	p := s.plugin(t, "restless")
 	w := &watcher{h: s.Host, known: map[string]*sighting{"restless": {plugin: p}}}
-	pause, now := s.limits.changePause, time.Now()
+	pause, now := s.timings.changePause, time.Now()
 	look := func() time.Duration {
-		now = now.Add(s.limits.stable)
+		now = now.Add(s.timings.stable)
 		return w.found(p.file, now)
 	}
 	change := func() time.Duration {
@@ -272,11 +272,11 @@ func TestCancelledStartClaimsNothing(t *testing.T) {
 		current *running
 		want    claim
 	}{{"beside one that runs", current, runs}, {"alone", nil, claim{}}} {
-		proc, err := startProcess(t.Context(), s.Host, current.build, p.log)
+		proc, err := s.launch.Start(t.Context(), current.build, p.log)
 		check(t, err)
 		next := *current.build
 		next.SettingsDigest = "others"
-		check(t, s.claim(t.Context(), p, &next, proc.about))
+		check(t, s.claim(t.Context(), p, &next, proc.About))
 		late := order{gen: p.orders.get().gen - 1}
 		(&supervisor{h: s.Host, p: p, log: p.log, current: tt.current}).started(late, outcome{build: &next, proc: proc})
 		if got := claimed(); got != tt.want {

@@ -9,12 +9,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // watchHealth pings the plugin until ctx ends or it is unwell.
-func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logger) error {
-	l := p.host.limits
+func (p *Plugin) watchHealth(ctx context.Context, proc *process.Process, log *slog.Logger) error {
+	l := p.host.timings
 	ticker := time.NewTicker(l.pingEvery)
 	defer ticker.Stop()
 	misses := 0
@@ -22,13 +23,13 @@ func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logge
 	for {
 		select {
 		case <-ticker.C:
-		case <-proc.link.Done():
-			return proc.link.Cause()
+		case <-proc.Link.Done():
+			return proc.Link.Cause()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		pingCtx, cancel := context.WithTimeout(ctx, l.pingWait)
-		err := proc.link.Ping(pingCtx)
+		err := proc.Link.Ping(pingCtx)
 		cancel()
 		if err == nil {
 			misses = 0
@@ -38,7 +39,7 @@ func (p *Plugin) watchHealth(ctx context.Context, proc *process, log *slog.Logge
 			log.Warn("plugin did not answer a ping", "code", telemetry.CodePluginSilent, "error", err, "misses", misses)
 		}
 		switch {
-		case !proc.link.Stuck():
+		case !proc.Link.Stuck():
 			stuckSince = time.Time{}
 		case stuckSince.IsZero():
 			stuckSince = time.Now()

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -146,16 +147,15 @@ func (c Config) withDefaults() Config {
 type Host struct {
 	cfg     Config
 	catalog *catalog.Catalog
-	limits  limits
-	res     resources
-	runPath string // of the run directory, checked
+	timings timings
+	launch  process.Launcher // its RunDir is empty if there are no plugins, and will be none
 
 	stopping chan struct{} // closed by stop
 	stop     func()
 
 	mu       sync.Mutex
 	plugins  []*Plugin        // sorted by the path of the file; replaced, never changed
-	run      *runDir          // set by the first Start
+	run      *process.RunDir  // set by the first Start
 	started  bool             // Start has been called
 	startErr error            // what the first Start returned
 	misfits  []catalog.Misfit // of the plugin directory
@@ -168,24 +168,26 @@ type Host struct {
 // New looks for plugins. It starts none of them and changes nothing on disk. It
 // returns an error when the directory or the configuration cannot work.
 func New(cfg Config) (*Host, error) {
-	h := &Host{cfg: cfg.withDefaults(), limits: defaultLimits(), stopping: make(chan struct{}), known: make(map[string]*sighting)}
+	h := &Host{cfg: cfg.withDefaults(), timings: defaultTimings(), stopping: make(chan struct{}), known: make(map[string]*sighting)}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })
+	h.launch.Env, h.launch.Environ, h.launch.WorkDir = h.cfg.Env, h.cfg.Environ, h.cfg.WorkDir
+	h.launch.StartTimeout, h.launch.Timings = h.cfg.StartTimeout, process.DefaultTimings()
 	list, err := h.look()
 	if err != nil {
 		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
 	h.note(list)
-	if h.runPath == "" {
-		return h, nil // there are no plugins, and there will be none
+	if h.launch.RunDir == "" {
+		return h, nil
 	}
-	if h.res, err = cfg.resources(); err != nil {
+	if h.launch.Resources, err = cfg.resources(); err != nil {
 		return nil, &UserError{err}
 	}
-	if h.res.account != nil {
+	if h.launch.Resources.Account != nil {
 		h.catalog.Share()
 	}
 	for _, f := range list.Plugins {
-		if err := h.res.permit(f); err != nil {
+		if err := h.launch.Resources.Permit(f); err != nil {
 			return nil, &UserError{err}
 		}
 		p := newPlugin(h, f)
@@ -196,9 +198,9 @@ func New(cfg Config) (*Host, error) {
 }
 
 // look checks the configuration and looks at the plugin directory. It leaves
-// runPath empty if there are no plugins, and will be none.
+// the run directory empty if there are no plugins, and will be none.
 func (h *Host) look() (list catalog.Listing, err error) {
-	if err := CheckEnv(h.cfg.Env); err != nil {
+	if err := process.CheckEnv(h.cfg.Env); err != nil {
 		return list, err
 	}
 	if h.catalog, err = catalog.New(h.cfg.Dir, h.cfg.StateDir, h.cfg.Trust, h.cfg.Log); err != nil {
@@ -207,7 +209,7 @@ func (h *Host) look() (list catalog.Listing, err error) {
 	if list, err = h.catalog.Scan(nil); err != nil || len(list.Plugins) == 0 && (!h.cfg.Watch || h.cfg.Dir == "") {
 		return list, err
 	}
-	if h.runPath, err = checkRunDir(h.cfg.RunDir); err != nil {
+	if h.launch.RunDir, err = process.CheckRunDir(h.cfg.RunDir); err != nil {
 		return list, err
 	}
 	if err := h.catalog.Open(); err != nil {
@@ -295,7 +297,7 @@ func (h *Host) startAll() error {
 		h.startErr = ErrStopped
 		return h.startErr
 	}
-	if h.runPath == "" {
+	if h.launch.RunDir == "" {
 		return nil // there are no plugins, and there will be none
 	}
 	if h.startErr = h.open(); h.startErr != nil {
@@ -316,10 +318,10 @@ func (h *Host) open() (err error) {
 	if err := h.catalog.Prepare(); err != nil {
 		return err
 	}
-	if err := h.res.account.own(h.cfg.WorkDir); err != nil {
+	if err := h.launch.Resources.Account.Own(h.cfg.WorkDir); err != nil {
 		return err
 	}
-	h.run, err = openRunDir(h.runPath, h.res.account)
+	h.run, err = process.OpenRunDir(h.launch.RunDir, h.launch.Resources.Account)
 	return err
 }
 
@@ -355,7 +357,7 @@ func (h *Host) Stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.run != nil {
-		h.run.close()
+		h.run.Close()
 		h.run = nil
 	}
 }

@@ -69,12 +69,9 @@ func hostEnds(h *Host) {
 	select {}
 }
 
-// socketOf returns the path of the socket of the process that is ready.
+// socketOf returns the path of the socket of the only process.
 func socketOf(p *Plugin) string {
-	p.mu.Lock()
-	dir := p.ready.run.socket
-	p.mu.Unlock()
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	files, _ := filepath.Glob(filepath.Join(p.host.launch.RunDir, "*", "*"))
 	if len(files) != 1 {
 		return ""
 	}

@@ -40,7 +40,7 @@ func TestProgramThatEndsBeforeItSpeaks(t *testing.T) {
 		writeManifest(t, c, "brief", `{"protocol":"jsonl","command":["sh","-c","sleep 0.1; exit 3"],"events":["*"]}`)
 	})
 	// None of them lives for so long, however busy the machine is.
-	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, time.Minute
+	s.timings.backoffBase, s.launch.Timings.Settle, s.timings.prove = time.Millisecond, 10*time.Millisecond, time.Minute
 	s.start(t)
 	p := s.plugin(t, "brief")
 	if a := deliver(t, p, task(1, "ack")); a.Outcome != delivery.OutcomeLost || a.RetryAfter != crashRetry {
@@ -80,8 +80,8 @@ done`
 // when it dies of it.
 func TestPoisonOfASilentProgram(t *testing.T) {
 	s := newLines(t, nil, minimal, "")
-	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, 50*time.Millisecond
-	s.limits.crashMax = defaultLimits().crashMax
+	s.timings.backoffBase, s.launch.Timings.Settle, s.timings.prove = time.Millisecond, 10*time.Millisecond, 50*time.Millisecond
+	s.timings.crashMax = defaultTimings().crashMax
 	s.start(t)
 	p := s.plugin(t, "lines")
 	crashes := 0
@@ -92,7 +92,7 @@ func TestPoisonOfASilentProgram(t *testing.T) {
 		if a.Outcome == delivery.OutcomeFailed && strings.Contains(a.Error, "plugin_crashed") {
 			break
 		}
-		if a.Outcome != delivery.OutcomeLost || crashes == s.limits.crashMax {
+		if a.Outcome != delivery.OutcomeLost || crashes == s.timings.crashMax {
 			t.Fatalf("got %+v after %d crashes", a, crashes)
 		}
 	}
@@ -109,8 +109,8 @@ func TestPoisonOfASilentProgram(t *testing.T) {
 // another has drawn a word from the process.
 func TestPoisonAfterAnAnswer(t *testing.T) {
 	s := newLines(t, nil, minimal, "")
-	s.limits.backoffBase, s.limits.settle, s.limits.prove = time.Millisecond, 10*time.Millisecond, time.Hour
-	s.limits.crashMax = 5 // fewer than what three such events cause
+	s.timings.backoffBase, s.launch.Timings.Settle, s.timings.prove = time.Millisecond, 10*time.Millisecond, time.Hour
+	s.timings.crashMax = 5 // fewer than what three such events cause
 	s.start(t)
 	p := s.plugin(t, "lines")
 	for id := range int64(3) {
@@ -140,8 +140,8 @@ func TestPoisonAfterAnAnswer(t *testing.T) {
 // had.
 func TestPluginThatHoldsALateEvent(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Timeout = 200 * time.Millisecond }, "good", "unary")
-	s.limits.grace, s.limits.backoffBase = 10*time.Millisecond, time.Millisecond
-	s.limits.crashMax = defaultLimits().crashMax
+	s.launch.Timings.Grace, s.timings.backoffBase = 10*time.Millisecond, time.Millisecond
+	s.timings.crashMax = defaultTimings().crashMax
 	s.start(t)
 	for _, name := range []string{"good", "unary"} {
 		p := s.plugin(t, name)
@@ -165,7 +165,7 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 			work.Job.Attempts = attempts
 			if a := deliver(t, p, work); a.Outcome == delivery.OutcomeFailed {
 				break
-			} else if a.Outcome != delivery.OutcomeLost || attempts == s.limits.crashMax {
+			} else if a.Outcome != delivery.OutcomeLost || attempts == s.timings.crashMax {
 				t.Fatalf("%s: got %+v in attempt %d", name, a, attempts+1)
 			}
 		}
@@ -176,7 +176,7 @@ func TestPluginThatHoldsALateEvent(t *testing.T) {
 // again and again: others may use it.
 func TestConnectionThatBreaks(t *testing.T) {
 	k := kinds[slices.IndexFunc(kinds, func(k kindStart) bool { return k.kind == catalog.KindRemote })].start(t, nil,
-		func(l *limits) { l.backoffBase = 10 * time.Millisecond })
+		func(h *Host) { h.timings.backoffBase = 10 * time.Millisecond })
 	for attempts := range 4 {
 		got := make(chan delivery.Attempt)
 		go func() {

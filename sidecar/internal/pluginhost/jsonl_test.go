@@ -181,7 +181,7 @@ func TestLineSettings(t *testing.T) {
 // to say why.
 func wantDown(t *testing.T, s *setup, parts ...string) {
 	t.Helper()
-	s.limits.backoffBase, s.limits.backoffMax = time.Hour, time.Hour // one start
+	s.timings.backoffBase, s.timings.backoffMax = time.Hour, time.Hour // one start
 	s.start(t)
 	s.log.wait(t, 1, "plugin is down")
 	st := s.Plugins()[0].Status()
@@ -216,12 +216,12 @@ func TestLineProgramThatDoesNotStart(t *testing.T) {
 
 func TestPlainLineProgram(t *testing.T) {
 	s := newLines(t, func(c *Config) { c.Timeout = 200 * time.Millisecond; c.DrainTimeout = time.Millisecond }, "plain", `,"max_in_flight":16`)
-	s.limits.settle = 10 * time.Millisecond
-	s.limits.pingEvery = 10 * time.Millisecond // it would panic on a ping
-	s.limits.grace = 10 * time.Millisecond
-	s.limits.stuck = 100 * time.Millisecond
-	s.limits.term = 100 * time.Millisecond
-	s.limits.backoffBase = time.Millisecond
+	s.launch.Timings.Settle = 10 * time.Millisecond
+	s.timings.pingEvery = 10 * time.Millisecond // it would panic on a ping
+	s.launch.Timings.Grace = 10 * time.Millisecond
+	s.timings.stuck = 100 * time.Millisecond
+	s.launch.Timings.Term = 100 * time.Millisecond
+	s.timings.backoffBase = time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "lines")
 	if st := p.Status(); st.Credit != 1 {
@@ -259,16 +259,16 @@ func TestPlainLineProgram(t *testing.T) {
 
 func TestHungLineProgramIsReplaced(t *testing.T) {
 	impatient := func(s *setup) {
-		s.limits.pingEvery = 20 * time.Millisecond
-		s.limits.pingWait = 50 * time.Millisecond
-		s.limits.dump = 10 * time.Millisecond
-		s.limits.backoffBase = time.Millisecond
-		s.limits.idle, s.limits.term = 50*time.Millisecond, 50*time.Millisecond
+		s.timings.pingEvery = 20 * time.Millisecond
+		s.timings.pingWait = 50 * time.Millisecond
+		s.timings.dump = 10 * time.Millisecond
+		s.timings.backoffBase = time.Millisecond
+		s.launch.Timings.Idle, s.launch.Timings.Term = 50*time.Millisecond, 50*time.Millisecond
 	}
 	t.Run("that does not answer pings", func(t *testing.T) {
 		s := newLines(t, nil, "lines", "")
 		impatient(s)
-		s.limits.settle = soon // it says hello, and that it answers pings
+		s.launch.Timings.Settle = soon // it says hello, and that it answers pings
 		s.start(t)
 		p := s.plugin(t, "lines")
 		pause(t, p.Status().PID)
@@ -301,7 +301,7 @@ func TestStopOfLineProgram(t *testing.T) {
 		alive, waitGone := lifetime(t)
 		t.Setenv("HS_TEST_ALIVE", alive)
 		s := newLines(t, func(c *Config) { c.Env = append(c.Env, "HS_TEST_ALIVE") }, "lines", "")
-		s.limits.idle, s.limits.term = 100*time.Millisecond, 100*time.Millisecond
+		s.launch.Timings.Idle, s.launch.Timings.Term = 100*time.Millisecond, 100*time.Millisecond
 		s.start(t)
 		pause(t, s.plugin(t, "lines").Status().PID)
 		begun := time.Now()
@@ -326,7 +326,7 @@ func TestStopOfLineProgram(t *testing.T) {
 		t.Setenv("HS_TEST_ALIVE", alive)
 		s, p := startLines(t, func(c *Config) { c.Env = append(c.Env, "HS_TEST_ALIVE") }, "lines", "")
 		p.mu.Lock()
-		p.ready.run.cut()
+		p.ready.Cut()
 		p.mu.Unlock()
 		s.log.wait(t, 1, "plugin is down", "exit status 0")
 		s.Stop()
@@ -354,8 +354,8 @@ func TestLineProgramGetsAnEnvironmentOfItsOwn(t *testing.T) {
 // many as it could have had.
 func TestBrokenLineProgramGetsOneEvent(t *testing.T) {
 	s := newLines(t, func(c *Config) { c.Timeout = soon }, `read -r line; sleep 0.1; exit 1`, `,"max_in_flight":64`)
-	s.limits.settle = 10 * time.Millisecond
-	s.limits.backoffBase, s.limits.backoffMax = time.Hour, time.Hour
+	s.launch.Timings.Settle = 10 * time.Millisecond
+	s.timings.backoffBase, s.timings.backoffMax = time.Hour, time.Hour
 	s.start(t)
 	p := s.plugin(t, "lines")
 	lost := make(chan delivery.Attempt, 64)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // kindSetup is a host with one plugin of a kind.
@@ -29,24 +30,24 @@ type kindSetup struct {
 // kindStart makes a host with a plugin of a kind.
 type kindStart struct {
 	kind  catalog.Kind
-	start func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup
+	start func(t *testing.T, edit func(*Config), hurry func(*Host)) *kindSetup
 }
 
 // kinds make a host with a plugin that does what answers says, in each of the
 // ways to host one.
 var kinds = []kindStart{
-	{catalog.KindExec, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
-		return startKind(t, edit, limit, "good")
+	{catalog.KindExec, func(t *testing.T, edit func(*Config), hurry func(*Host)) *kindSetup {
+		return startKind(t, edit, hurry, "good")
 	}},
-	{catalog.KindJSONL, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
+	{catalog.KindJSONL, func(t *testing.T, edit func(*Config), hurry func(*Host)) *kindSetup {
 		return startKind(t, func(c *Config) {
 			writeManifest(t, c, "lines", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
 			if edit != nil {
 				edit(c)
 			}
-		}, limit, "lines")
+		}, hurry, "lines")
 	}},
-	{catalog.KindRemote, func(t *testing.T, edit func(*Config), limit func(*limits)) *kindSetup {
+	{catalog.KindRemote, func(t *testing.T, edit func(*Config), hurry func(*Host)) *kindSetup {
 		socket := filepath.Join(shortDir(t), "s")
 		begun := make(chan string, 100)
 		t.Cleanup(func() { close(begun) }) // after the servers are gone, whose cleanups come later and run earlier
@@ -56,7 +57,7 @@ var kinds = []kindStart{
 			if edit != nil {
 				edit(c)
 			}
-		}, limit)
+		}, hurry)
 		go func() {
 			for line := range begun {
 				k.log.add(line)
@@ -70,11 +71,11 @@ var kinds = []kindStart{
 	}},
 }
 
-func startKind(t *testing.T, edit func(*Config), limit func(*limits), names ...string) *kindSetup {
+func startKind(t *testing.T, edit func(*Config), hurry func(*Host), names ...string) *kindSetup {
 	t.Helper()
 	s := newSetup(t, edit, names...)
-	if limit != nil {
-		limit(&s.limits)
+	if hurry != nil {
+		hurry(s.Host)
 	}
 	s.start(t)
 	p := s.Plugins()[0]
@@ -109,7 +110,7 @@ func startFar(t testing.TB, lines chan<- string, env ...string) (kill func()) {
 		}
 	}
 	cmd := &exec.Cmd{Path: exe, Args: []string{"far"}, Stderr: os.Stderr,
-		Env: append(os.Environ(), append(env, cookieKey+"=x")...)}
+		Env: append(os.Environ(), append(env, process.CookieKey+"=x")...)}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -149,11 +150,13 @@ func TestOneContractForAllKinds(t *testing.T) {
 			t.Run("answers", func(t *testing.T) { testAnswers(t, k.start(t, nil, nil)) })
 			t.Run("timeouts", func(t *testing.T) {
 				testTimeouts(t, k.start(t, func(c *Config) { c.Timeout, c.DrainTimeout = 200*time.Millisecond, time.Millisecond },
-					func(l *limits) { l.grace, l.lifeline = 100*time.Millisecond, 100*time.Millisecond }))
+					func(h *Host) {
+						h.launch.Timings.Grace, h.launch.Timings.Lifeline = 100*time.Millisecond, 100*time.Millisecond
+					}))
 			})
 			t.Run("the caller gives up", func(t *testing.T) { testInterrupted(t, k.start(t, nil, nil)) })
 			t.Run("a crash", func(t *testing.T) {
-				testCrash(t, k.start(t, nil, func(l *limits) { l.backoffBase = 10 * time.Millisecond }))
+				testCrash(t, k.start(t, nil, func(h *Host) { h.timings.backoffBase = 10 * time.Millisecond }))
 			})
 			t.Run("the drain", func(t *testing.T) { testDrain(t, k.start(t, nil, nil)) })
 		})

@@ -5,6 +5,8 @@ package pluginhost
 import (
 	"os"
 	"path/filepath"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // lab is where a process works that is only tried.
@@ -17,9 +19,11 @@ type lab struct {
 // openLab makes the directories.
 func openLab(work string) (*lab, error) {
 	base, err := os.MkdirTemp("", "hookswitch")
-	if err == nil && len(base)+len("/run") > runDirMax() {
-		_ = os.Remove(base) // empty
-		base, err = os.MkdirTemp("/tmp", "hookswitch")
+	if err == nil {
+		if _, long := process.CheckRunDir(filepath.Join(base, "run")); long != nil {
+			_ = os.Remove(base) // empty
+			base, err = os.MkdirTemp("/tmp", "hookswitch")
+		}
 	}
 	if err != nil {
 		return nil, err

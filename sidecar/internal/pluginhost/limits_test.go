@@ -14,14 +14,15 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 func TestMemoryLimit(t *testing.T) {
 	for _, do := range []string{"hog", "child-hog"} {
 		t.Run(do, func(t *testing.T) {
 			s := newSetup(t, func(c *Config) { c.Memory = 192 << 20; c.Timeout = 2 * soon }, "good")
-			s.limits.memory = 100 * time.Millisecond
-			s.limits.backoffBase = time.Millisecond
+			s.launch.Timings.Memory = 100 * time.Millisecond
+			s.timings.backoffBase = time.Millisecond
 			s.start(t)
 			p := s.plugin(t, "good")
 			begun := time.Now()
@@ -53,13 +54,6 @@ func TestLimitsOfTheProcess(t *testing.T) {
 	s := startSetup(t, func(c *Config) { c.Memory, c.OpenFiles, c.WorkDir = 100<<20, 256, t.TempDir() }, "good")
 	deliver(t, s.plugin(t, "good"), task(1, "limits"))
 	s.log.wait(t, 1, "INFO limits", "files=256/256 many=true stopped=true core=0/0", want, "gomemlimit=94371840 ")
-}
-
-func TestOwnGOMEMLIMITWins(t *testing.T) {
-	got := resources{memory: 1000}.environment([]string{"A=b", "GOMEMLIMIT=1GiB"})
-	if len(got) != 0 {
-		t.Errorf("got %q", got)
-	}
 }
 
 // publicDir returns a directory that every user can reach, with this test's
@@ -124,16 +118,13 @@ func TestPluginsRunAsAnotherUser(t *testing.T) {
 	}
 
 	// Its socket is out of the reach of anybody else but root.
-	p.mu.Lock()
-	socket := p.ready.run.socket
-	p.mu.Unlock()
-	sockets := ls(t, socket)
-	if len(sockets) != 1 {
-		t.Fatalf("the directory of the socket has %q", sockets)
+	socket := socketOf(p)
+	if socket == "" {
+		t.Fatal("there is not one socket")
 	}
 	for uid, want := range map[uint32]string{65534: "<nil>", 65532: "permission denied"} {
 		cmd := &exec.Cmd{Path: filepath.Join(dir, "good"), Args: []string{"dialer"},
-			Env:         []string{cookieKey + "=x", "HS_TEST_SOCKET=" + filepath.Join(socket, sockets[0])},
+			Env:         []string{process.CookieKey + "=x", "HS_TEST_SOCKET=" + socket},
 			SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !bytes.Contains(out, []byte(want)) {
@@ -169,35 +160,5 @@ func TestRootIsRefusedUnlessAllowed(t *testing.T) {
 	writeManifest(t, &cfg, "far", `{"protocol":"remote","address":"127.0.0.1:1"}`)
 	if _, err := New(cfg); err != nil {
 		t.Errorf("a remote plugin: %v", err)
-	}
-}
-
-func TestAccounts(t *testing.T) {
-	root := os.Geteuid() == 0
-	tests := []struct {
-		text string
-		root bool   // only as root is that another user
-		want string // part of the error, or nothing
-	}{
-		{"", false, ""},
-		{"nobody-of-that-name", false, `unknown user nobody-of-that-name`},
-		{"1999999", false, `give the group as well, as in 1999999:1999999`},
-		{"1999999:no-such-group", false, `unknown group no-such-group`},
-		{"1999999:1999999", true, ""},
-		{"nobody", true, ""},
-		{"nobody:0", true, ""},
-	}
-	for _, tt := range tests {
-		a, err := lookUpAccount(tt.text)
-		want := tt.want
-		if tt.root && !root {
-			want = "only root may start processes of another user"
-		}
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%q: got %v, want %q", tt.text, err, want)
-		}
-		if err == nil && (a != nil) != tt.root {
-			t.Errorf("%q: got %+v", tt.text, a)
-		}
 	}
 }

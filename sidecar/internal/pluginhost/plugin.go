@@ -98,9 +98,9 @@ func (p *Plugin) Status() Status {
 	s.Suspects = p.suspects.count()
 	s.Meter = p.meter.read(time.Now())
 	if p.ready != nil {
-		s.Credit, s.InFlight = p.ready.link.Credit()
-		s.StrayResults = p.ready.link.Strays()
-		s.DroppedLines = p.ready.out.droppedLines()
+		s.Credit, s.InFlight = p.ready.Link.Credit()
+		s.StrayResults = p.ready.Link.Strays()
+		s.DroppedLines = p.ready.DroppedLines()
 	}
 	return s
 }
@@ -111,7 +111,7 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// While the end of a process is looked into it is still in its place.
-	return p.ready != nil && !p.ready.link.IsClosing(), p.changed
+	return p.ready != nil && !p.ready.Link.IsClosing(), p.changed
 }
 
 // Deliver sends the event of a task to the plugin and returns the record of the
@@ -128,13 +128,13 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 		if err != nil {
 			return delivery.Attempt{}, fmt.Errorf("pluginhost: deliver to %s: %w", p.Name(), err)
 		}
-		ended := p.host.cfg.Attempts.Begin(p.Name(), t.Event.ID, timeout+p.host.limits.grace)
-		unproven := !p.silence.proven(proc, p.host.limits.prove)
+		ended := p.host.cfg.Attempts.Begin(p.Name(), t.Event.ID, timeout+p.host.launch.Timings.Grace)
+		unproven := !p.silence.proven(proc, p.host.timings.prove)
 		if !unproven {
 			proc.tried.Store(true)
 		}
-		a, how := proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.file.Name, Traceparent: telemetry.Traceparent(ctx),
-			Crashes: crashes, Timeout: timeout, Grace: p.host.limits.grace})
+		a, how := proc.Link.Deliver(ctx, link.Request{Task: t, Plugin: p.file.Name, Traceparent: telemetry.Traceparent(ctx),
+			Crashes: crashes, Timeout: timeout, Grace: p.host.launch.Timings.Grace})
 		ended()
 		p.isolation.leave()
 		switch how {
@@ -156,21 +156,21 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 // unproven says that the process had not shown yet that it lives by itself when
 // it got the event.
 func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *running, unproven bool) {
-	cause := proc.end()
+	cause := proc.End()
 	if proc.retired.Load() {
 		a.Error = fmt.Sprintf("plugin was stopped before it was done with the event: %v", cause)
 		return
 	}
 	// It may never have begun with the event, or have died of another that it
 	// still had although nobody waits for it.
-	excusable := unproven && proc.silent() || proc.link.Holding()
+	excusable := unproven && proc.Silent() || proc.Link.Holding()
 	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
 	if crashes < suspectDead {
 		a.Error = died(cause)
 		return
 	}
 	a.RetryAfter = 0
-	if proc.run == nil {
+	if proc.Remote() {
 		// A connection that breaks is not always the event's doing, and others
 		// may use the server. The schedule ends what does not get through.
 		a.Outcome = delivery.OutcomeRetry
@@ -205,13 +205,13 @@ func (p *Plugin) acquire(ctx context.Context, suspect, excused bool) (*running, 
 		if proc != nil {
 			var err error
 			if excused {
-				err = p.silence.await(ctx, proc, p.host.limits.prove)
+				err = p.silence.await(ctx, proc, p.host.timings.prove)
 			}
 			if err == nil {
-				err = proc.link.Acquire(ctx)
+				err = proc.Link.Acquire(ctx)
 			}
-			if err == nil && !p.isolation.enter(ctx, proc.link.Closing(), suspect) {
-				proc.link.Release()
+			if err == nil && !p.isolation.enter(ctx, proc.Link.Closing(), suspect) {
+				proc.Link.Release()
 				err = cmp.Or(ctx.Err(), link.ErrMoved)
 			}
 			if !errors.Is(err, link.ErrMoved) {
@@ -226,7 +226,7 @@ func (p *Plugin) acquire(ctx context.Context, suspect, excused bool) (*running, 
 
 // await waits for another process to be ready.
 func (p *Plugin) await(ctx context.Context, changed <-chan struct{}) error {
-	patience := time.NewTimer(p.host.limits.hold)
+	patience := time.NewTimer(p.host.timings.hold)
 	defer patience.Stop()
 	select {
 	case <-changed:

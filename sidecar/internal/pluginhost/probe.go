@@ -10,15 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
-
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
@@ -86,31 +84,21 @@ type Probe struct {
 	Report Report
 
 	cfg     ProbeConfig
-	entry   catalog.Entry // by a manifest
-	host    *Host         // never started: it has what starts a plugin
-	proc    *process
+	entry   catalog.Entry
+	proc    *process.Process
 	witness *witness
 	lab     *lab
 	jobs    int64
-	until   stage // where the start ends
+	until   process.Stage // where the start ends
 }
-
-// stage is how far a start goes.
-type stage int
-
-const (
-	untilReady      stage = iota
-	untilConfigured       // what opens the way of the events is not the host's
-	untilDescribed
-)
 
 // StartProbe starts the plugin of a file in the way of a [Host], and returns it
 // ready for events, or with the problem in its report. Stop must be called.
 func StartProbe(ctx context.Context, path string, cfg ProbeConfig) *Probe {
-	return startProbe(ctx, path, cfg, untilReady)
+	return startProbe(ctx, path, cfg, process.Ready)
 }
 
-func startProbe(ctx context.Context, path string, cfg ProbeConfig, until stage) *Probe {
+func startProbe(ctx context.Context, path string, cfg ProbeConfig, until process.Stage) *Probe {
 	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, 10*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -146,34 +134,60 @@ func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {
 		return hostProblem(err)
 	}
 	p.witness = newWitness(p.cfg.Log)
-	p.host = &Host{
-		cfg:    Config{WorkDir: p.lab.work, Env: p.cfg.Env, Environ: p.cfg.Environ, Timeout: p.cfg.Timeout, StartTimeout: p.cfg.StartTimeout}.withDefaults(),
-		limits: defaultLimits(),
-		run:    &runDir{path: p.lab.run},
-	}
-	begin := p.startExec
+	look := p.lookAtProgram
 	if strings.HasSuffix(path, catalog.ManifestSuffix) {
-		begin = p.startManifest
+		look = p.lookAtManifest
+	}
+	if problem := look(path, &f); problem != nil {
+		return problem
+	}
+	var settings []byte
+	if p.until != process.Described {
+		var problem *catalog.Problem
+		if settings, problem = p.settings(f); problem != nil {
+			return problem
+		}
+	}
+	p.entry = f
+	return p.launch(ctx, &catalog.Build{Entry: f, Settings: settings})
+}
+
+// launch starts the plugin, and says why if it does not come up.
+func (p *Probe) launch(ctx context.Context, b *catalog.Build) *catalog.Problem {
+	launcher := process.Launcher{
+		Env: p.cfg.Env, Environ: p.cfg.Environ, WorkDir: p.lab.work, RunDir: p.lab.run,
+		StartTimeout: p.cfg.StartTimeout, Timings: process.DefaultTimings(), Until: p.until,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.StartTimeout, errTooSlow)
 	defer cancel()
 	begun := time.Now()
-	if problem := begin(ctx, path, f); problem != nil {
-		return problem
+	proc, err := launcher.Start(ctx, b, slog.New(p.witness))
+	if failed, ok := errors.AsType[*process.StartError](err); ok {
+		p.greeted(failed.Greeting)
+		return cause{ctx: ctx, witness: p.witness, cfg: p.cfg}.start(failed, b.Entry, p.Report.Settings)
 	}
-	p.describe(p.proc.about)
-	if p.proc.link != nil {
-		p.Report.InFlight, _ = p.proc.link.Credit()
+	p.proc = proc
+	p.greeted(proc.Greeting)
+	p.describe(proc.About)
+	if proc.Link != nil {
+		p.Report.InFlight, _ = proc.Link.Credit()
 	}
 	p.Report.StartTook = Millis(time.Since(begun))
 	return nil
 }
 
-// startExec takes the steps of a host's startExec, and says of each why it
-// failed. path is the file as it was named.
-func (p *Probe) startExec(ctx context.Context, path string, f catalog.Entry) *catalog.Problem {
-	env := environ(p.cfg.Environ, p.cfg.Env)
-	bad, _ := catalog.Inspect(path, env) // what is foreign may run all the same
+// greeted takes note of a handshake that succeeded.
+func (p *Probe) greeted(g process.Greeting) {
+	p.Report.HandshakeTook = Millis(g.Took)
+	if g.Took > 0 && len(g.Noise) > 0 {
+		p.Report.Warnings = append(p.Report.Warnings, "it prints to standard output before the handshake, which other hosts of go-plugin do not forgive: "+quoteSome(g.Noise))
+	}
+}
+
+// lookAtProgram says why a host would not run a program. path is the file as it
+// was named.
+func (p *Probe) lookAtProgram(path string, f *catalog.Entry) *catalog.Problem {
+	bad, _ := catalog.Inspect(path, process.Environ(p.cfg.Environ, p.cfg.Env)) // what is foreign may run all the same
 	if bad != nil {
 		return bad
 	}
@@ -185,45 +199,6 @@ func (p *Probe) startExec(ctx context.Context, path string, f catalog.Entry) *ca
 	}
 	if why := catalog.PassedOver(path); why != "" {
 		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would pass it over: its name is "+why)
-	}
-	begun := time.Now()
-	r := newRunner(f.Path, p.lab.work, env, slog.New(p.witness))
-	p.witness.runner = r
-	p.proc = newProcess(p.host, r)
-	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
-	defer unwatch()
-	c := cause{ctx: ctx, proc: p.proc, witness: p.witness, cfg: p.cfg}
-	addr, err := shakeHands(r, p.lab.run, 2*p.cfg.StartTimeout)
-	if err != nil {
-		return c.handshake(err)
-	}
-	p.Report.HandshakeTook = Millis(time.Since(begun))
-	p.proc.shutdown = true
-	if noise := p.witness.noise(); len(noise) > 0 {
-		p.Report.Warnings = append(p.Report.Warnings, "it prints to standard output before the handshake, which other hosts of go-plugin do not forgive: "+quoteSome(noise))
-	}
-	if p.proc.conn, err = dial(addr.Network(), addr.String(), insecure.NewCredentials()); err != nil {
-		return hostProblem(err)
-	}
-	if err := p.proc.describe(ctx); err != nil {
-		return c.call(catalog.ProblemDescribe, err)
-	}
-	p.proc.readStdio()
-	if p.until == untilDescribed {
-		return nil
-	}
-	settings, problem := p.settings(f)
-	if problem != nil {
-		return problem
-	}
-	if err := p.proc.configure(ctx, f.Name, settings); err != nil {
-		return c.configure(err, p.Report.Settings, f.SettingsPath())
-	}
-	if p.until == untilConfigured {
-		return nil
-	}
-	if err := p.proc.open(ctx); err != nil {
-		return c.call(catalog.ProblemDeliver, err)
 	}
 	return nil
 }
@@ -251,8 +226,8 @@ func (p *Probe) distrust(path string) *catalog.Problem {
 	return nil
 }
 
-// startManifest starts what a manifest declares.
-func (p *Probe) startManifest(ctx context.Context, path string, f catalog.Entry) *catalog.Problem {
+// lookAtManifest reads a manifest.
+func (p *Probe) lookAtManifest(path string, f *catalog.Entry) *catalog.Problem {
 	if _, err := os.Stat(path); err != nil {
 		return catalog.Missing(path)
 	}
@@ -264,34 +239,7 @@ func (p *Probe) startManifest(ctx context.Context, path string, f catalog.Entry)
 		return &catalog.Problem{Kind: catalog.ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "mend " + catalog.Quote(path)}
 	}
 	f.Kind, f.Manifest = m.Protocol, m
-	settings, problem := p.settings(f)
-	if problem != nil {
-		return problem
-	}
-	p.entry = f
-	begin := startProcess
-	switch {
-	case p.until == untilReady:
-	case f.Kind == catalog.KindJSONL:
-		begin = runJSONL
-	default:
-		begin = meetRemote
-	}
-	p.proc, err = begin(ctx, p.host, &catalog.Build{Entry: f, Settings: settings}, slog.New(p.witness))
-	if err == nil {
-		return nil
-	}
-	if e, ok := errors.AsType[*catalog.SpawnError](err); ok {
-		return e.Problem
-	}
-	problem = &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", f.Kind, err)}
-	if _, ok := errors.AsType[*refusal](err); ok {
-		return cause{}.configure(err, p.Report.Settings, f.SettingsPath())
-	}
-	if problem.Detail, _ = p.witness.lastWords(); problem.Detail != nil {
-		problem.Fix = cause{cfg: p.cfg}.missingVariable(strings.Join(problem.Detail, "\n"))
-	}
-	return problem
+	return nil
 }
 
 func hostProblem(err error) *catalog.Problem {
@@ -301,13 +249,13 @@ func hostProblem(err error) *catalog.Problem {
 func (p *Probe) describe(about *pluginpb.DescribeResponse) {
 	r := &p.Report
 	r.Described, r.Version, r.SDK, r.Language = about.GetName(), about.GetVersion(), about.GetSdk(), about.GetLanguage()
-	r.Protocol, r.Patterns = protocolVersion, about.GetPatterns()
+	r.Protocol, r.Patterns = process.ProtocolVersion, about.GetPatterns()
 	for _, pattern := range r.Patterns {
 		if hint := spelling.EventType(pattern); hint != "" {
 			r.Warnings = append(r.Warnings, "it asks for "+hint)
 		}
 	}
-	r.Stream = about.GetCapabilities().GetDeliverStream() || p.proc.conn == nil // lines are one
+	r.Stream = about.GetCapabilities().GetDeliverStream() || p.proc.Conn == nil // lines are one
 }
 
 // settings reads the plugin's settings, and notes where they are from.
@@ -328,15 +276,15 @@ func (p *Probe) settings(f catalog.Entry) ([]byte, *catalog.Problem) {
 // Deliver delivers an event to the plugin and returns what came of it. The
 // error is that of ctx.
 func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attempt, error) {
-	if err := p.proc.link.Acquire(ctx); err != nil && !errors.Is(err, link.ErrMoved) {
+	if err := p.proc.Link.Acquire(ctx); err != nil && !errors.Is(err, link.ErrMoved) {
 		return delivery.Attempt{}, err
 	}
 	p.jobs++
 	t := delivery.Task{Job: delivery.Job{ID: p.jobs, Target: delivery.Plugin.Target(p.Report.Name)}, Event: e}
-	a, how := p.proc.link.Deliver(ctx, link.Request{Task: t, Plugin: p.Report.Name, Timeout: p.cfg.Timeout, Grace: p.proc.limit.grace})
+	a, how := p.proc.Link.Deliver(ctx, link.Request{Task: t, Plugin: p.Report.Name, Timeout: p.cfg.Timeout, Grace: p.proc.Timings.Grace})
 	switch how {
 	case link.Lost, link.Moved:
-		a.Error = died(p.proc.end())
+		a.Error = died(p.proc.End())
 	case link.Unsent:
 		return a, ctx.Err()
 	}
@@ -361,10 +309,10 @@ func (p *Probe) Left() []string {
 // to be killed is an error.
 func (p *Probe) Stop() (err error) {
 	if p.proc != nil {
-		if p.proc.link != nil {
-			err = p.proc.stop(p.proc.limit.idle)
+		if p.proc.Link != nil {
+			err = p.proc.Stop(p.proc.Timings.Idle)
 		}
-		p.proc.kill()
+		p.proc.Kill()
 	}
 	if p.lab != nil {
 		p.lab.close()

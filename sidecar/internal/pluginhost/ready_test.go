@@ -43,7 +43,7 @@ func TestNotReady(t *testing.T) {
 	}
 	t.Run("it does not start", func(t *testing.T) {
 		s := newSetup(t, nil, "exits")
-		s.limits.hold, s.limits.backoffBase = hold, time.Hour
+		s.timings.hold, s.timings.backoffBase = hold, time.Hour
 		p := s.plugin(t, "exits")
 		if ok, _ := p.Ready(); ok {
 			t.Error("ready before it was started")
@@ -54,8 +54,8 @@ func TestNotReady(t *testing.T) {
 	})
 	t.Run("it crashes", func(t *testing.T) {
 		s := newSetup(t, nil, "good")
-		s.limits.hold, s.limits.backoffBase, s.limits.settled = hold, time.Hour, 0
-		s.limits.crashMax, s.limits.probe = 1, time.Hour
+		s.timings.hold, s.timings.backoffBase, s.timings.settled = hold, time.Hour, 0
+		s.timings.crashMax, s.timings.probe = 1, time.Hour
 		s.start(t)
 		p := s.plugin(t, "good")
 		awaitReady(t, p, true)
@@ -67,7 +67,7 @@ func TestNotReady(t *testing.T) {
 	})
 	t.Run("it is disabled while an event waits for credit", func(t *testing.T) {
 		s := newSetup(t, nil, "single")
-		s.limits.hold = hold
+		s.timings.hold = hold
 		s.start(t)
 		p := s.plugin(t, "single")
 		first, second := make(chan delivery.Attempt, 1), make(chan error, 1)
@@ -99,7 +99,7 @@ func TestNotReady(t *testing.T) {
 // leaves no gap in which the plugin is not ready.
 func TestStaysReady(t *testing.T) {
 	s := newSetup(t, nil, "good")
-	s.limits.hold = 20 * time.Millisecond
+	s.timings.hold = 20 * time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "good")
 	p.suspects.crashed("delivery-2", 0, false)

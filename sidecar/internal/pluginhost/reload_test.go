@@ -43,7 +43,7 @@ type reloadSetup struct {
 	events atomic.Int64 // that were delivered
 }
 
-func startReload(t *testing.T, limit func(*limits)) *reloadSetup {
+func startReload(t *testing.T, limit func(*timings)) *reloadSetup {
 	t.Helper()
 	r := new(reloadSetup)
 	r.setup = newSetup(t, func(c *Config) {
@@ -51,11 +51,11 @@ func startReload(t *testing.T, limit func(*limits)) *reloadSetup {
 		version(t, filepath.Join(c.Dir, "good"), "0")
 	})
 	r.path = filepath.Join(r.dir, "good")
-	r.limits.stable = 100 * time.Millisecond
-	r.limits.lookAgain = 20 * time.Millisecond
-	r.limits.changePause = time.Millisecond // tests change a plugin more often than people do
+	r.timings.stable = 100 * time.Millisecond
+	r.timings.lookAgain = 20 * time.Millisecond
+	r.timings.changePause = time.Millisecond // tests change a plugin more often than people do
 	if limit != nil {
-		limit(&r.limits)
+		limit(&r.timings)
 	}
 	r.start(t)
 	r.p = r.plugin(t, "good")
@@ -132,6 +132,7 @@ func TestTenSwapsUnderLoad(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	t.Logf("%d events through 10 swaps, none failed", r.events.Load())
+	r.Stop() // then what it remembers is written
 	kept := 0
 	for _, name := range ls(t, r.cfg.StateDir) {
 		if isDigest(name) {
@@ -216,7 +217,7 @@ func TestWaysToReplace(t *testing.T) {
 			}
 			check(t, os.Symlink("releases/1", filepath.Join(c.Dir, "good")))
 		})
-		r.limits.stable, r.limits.lookAgain = 100*time.Millisecond, 20*time.Millisecond
+		r.timings.stable, r.timings.lookAgain = 100*time.Millisecond, 20*time.Millisecond
 		r.start(t)
 		r.p = r.plugin(t, "good")
 		r.load(t)

@@ -15,7 +15,7 @@ func (s *supervisor) remember(out outcome) {
 	if out.build.StandIn {
 		return // the update that failed stays on record
 	}
-	if err := s.h.catalog.Ready(out.build, out.proc.about.GetVersion()); err != nil {
+	if err := s.h.catalog.Ready(out.build, out.proc.About.GetVersion()); err != nil {
 		s.log.Warn("what runs is not remembered: an update that fails, and a rollback, may not find it", "code", telemetry.CodePluginUnremembered, "error", err)
 	}
 }

@@ -107,7 +107,7 @@ func TestRemoteServerLivesByItself(t *testing.T) {
 		s := newSetup(t, func(c *Config) {
 			writeManifest(t, c, "far", `{"protocol":"remote","address":"unix:`+socket+`"}`)
 		})
-		s.limits.backoffBase, s.limits.backoffMax = 10*time.Millisecond, 10*time.Millisecond
+		s.timings.backoffBase, s.timings.backoffMax = 10*time.Millisecond, 10*time.Millisecond
 		s.start(t)
 		return s
 	}

@@ -34,7 +34,7 @@ func (s *silence) wait(base time.Duration) time.Duration {
 
 // proven reports whether a process has shown that it lives by itself.
 func (s *silence) proven(r *running, base time.Duration) bool {
-	return !r.silent() || time.Since(r.began) >= s.wait(base)
+	return !r.Silent() || time.Since(r.began) >= s.wait(base)
 }
 
 // await waits until a process is proven.
@@ -42,11 +42,11 @@ func (s *silence) await(ctx context.Context, r *running, base time.Duration) err
 	timer := time.NewTimer(s.wait(base) - time.Since(r.began))
 	defer timer.Stop()
 	select {
-	case <-r.heard():
+	case <-r.Heard():
 		return nil
 	case <-timer.C:
 		return nil
-	case <-r.link.Closing():
+	case <-r.Link.Closing():
 		return link.ErrMoved
 	case <-ctx.Done():
 		return ctx.Err()
@@ -55,7 +55,7 @@ func (s *silence) await(ctx context.Context, r *running, base time.Duration) err
 
 // ended takes note of the end of a process.
 func (s *silence) ended(r *running) {
-	if !r.silent() || r.tried.Load() || r.retired.Load() {
+	if !r.Silent() || r.tried.Load() || r.retired.Load() {
 		return
 	}
 	s.mu.Lock()

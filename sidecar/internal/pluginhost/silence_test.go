@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // silentProcess returns a process that reads lines, has just started and says nothing.
 func silentProcess() *running {
-	return &running{process: &process{lines: link.NewLines(nil, 1), link: link.OpenUnary(nil, 1, 0)}, began: time.Now()}
+	return &running{Process: &process.Process{Lines: link.NewLines(nil, 1), Link: link.OpenUnary(nil, 1, 0)}, began: time.Now()}
 }
 
 // greet makes a process that reads lines say a word.
-func greet(r *running) { r.lines.Read(strings.NewReader("{\"hello\":{}}\n")) }
+func greet(r *running) { r.Lines.Read(strings.NewReader("{\"hello\":{}}\n")) }
 
 // How long a silent process must live to be proven follows from those that ended
 // before it with nothing to do.
@@ -69,7 +70,7 @@ func TestSilence(t *testing.T) {
 			want error
 		}{
 			{"it speaks", func(r *running, _ context.CancelFunc) { greet(r) }, nil},
-			{"it takes no more", func(r *running, _ context.CancelFunc) { r.link.Close() }, link.ErrMoved},
+			{"it takes no more", func(r *running, _ context.CancelFunc) { r.Link.Close() }, link.ErrMoved},
 			{"nobody waits", func(_ *running, cancel context.CancelFunc) { cancel() }, context.Canceled},
 		} {
 			r, begun := silentProcess(), time.Now()

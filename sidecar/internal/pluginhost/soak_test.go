@@ -39,7 +39,7 @@ func persist(ctx context.Context, p *Plugin, work delivery.Task) (last delivery.
 // the next acknowledgement is soon there.
 func TestKilledAgainAndAgain(t *testing.T) {
 	s := newSetup(t, nil, "good")
-	s.limits.settled = 0 // each life counts as a long one
+	s.timings.settled = 0 // each life counts as a long one
 	s.start(t)
 	p := s.plugin(t, "good")
 	ctx, cancel := context.WithTimeout(t.Context(), 6*soon)
@@ -92,7 +92,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 // that are with it are delivered.
 func TestPoisonAmongOthers(t *testing.T) {
 	s := newSetup(t, nil, "good")
-	s.limits.backoffBase = time.Millisecond
+	s.timings.backoffBase = time.Millisecond
 	s.start(t)
 	p := s.plugin(t, "good")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*soon)
@@ -125,8 +125,8 @@ func TestRestartsLeaveNothing(t *testing.T) {
 		check(t, err)
 	}
 	s := newSetup(t, nil, "good")
-	s.limits.settled, s.limits.backoffBase = 0, time.Millisecond
-	s.limits.crashMax = 10 * restarts // none is one too many
+	s.timings.settled, s.timings.backoffBase = 0, time.Millisecond
+	s.timings.crashMax = 10 * restarts // none is one too many
 	s.start(t)
 	p := s.plugin(t, "good")
 	cycle := func(n int) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 func TestStop(t *testing.T) {
@@ -61,8 +62,8 @@ func TestStop(t *testing.T) {
 		alive, waitGone := lifetime(t)
 		t.Setenv("HS_TEST_ALIVE", alive)
 		s := newSetup(t, func(c *Config) { c.Env = append(c.Env, "HS_TEST_ALIVE") }, "good")
-		s.limits.idle = 100 * time.Millisecond
-		s.limits.shutdown = 100 * time.Millisecond
+		s.launch.Timings.Idle = 100 * time.Millisecond
+		s.launch.Timings.Shutdown = 100 * time.Millisecond
 		s.start(t)
 		pause(t, s.plugin(t, "good").Status().PID)
 		begun := time.Now()
@@ -111,7 +112,7 @@ func TestPluginEndsWithItsLifeline(t *testing.T) {
 	go func() { done <- deliver(t, p, task(1, "slow")) }()
 	s.log.wait(t, 1, "begun")
 	p.mu.Lock()
-	p.ready.run.cut()
+	p.ready.Cut()
 	p.mu.Unlock()
 	if a := <-done; a.Outcome != delivery.OutcomeDone {
 		t.Errorf("the event that it had: got %+v", a)
@@ -123,7 +124,7 @@ func TestPluginEndsWithItsLifeline(t *testing.T) {
 	go func() { done <- deliver(t, p, task(2, "hang")) }()
 	s.log.wait(t, 2, "begun")
 	p.mu.Lock()
-	p.ready.run.cut()
+	p.ready.Cut()
 	p.mu.Unlock()
 	if a := <-done; a.Outcome != delivery.OutcomeLost || a.FinishedAt.Sub(a.StartedAt) > 5*time.Second {
 		t.Errorf("the event that hung: got %+v", a)
@@ -163,11 +164,11 @@ func TestKilledHostLeavesNoProcess(t *testing.T) {
 	if left := ls(t, run); len(left) != 3 {
 		t.Errorf("the run directory has %q, want the lock and two sockets", left)
 	}
-	d, err := openRunDir(run, nil)
+	d, err := process.OpenRunDir(run, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.close()
+	d.Close()
 	if left := ls(t, run); !slices.Equal(left, []string{"lock"}) {
 		t.Errorf("after the sweep the run directory has %q", left)
 	}

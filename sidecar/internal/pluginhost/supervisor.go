@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -44,7 +45,7 @@ type supervisor struct {
 
 // running is a process that takes events, until it is retired.
 type running struct {
-	*process
+	*process.Process
 	build *catalog.Build
 	began time.Time // as ready
 
@@ -62,7 +63,7 @@ type startup struct {
 // outcome is how a startup ended.
 type outcome struct {
 	build *catalog.Build // as far as it is known
-	proc  *process
+	proc  *process.Process
 	same  bool // what the order wants runs already
 	err   error
 }
@@ -173,7 +174,7 @@ func (s *supervisor) begin(o order) {
 // shown that it can take events.
 func (s *supervisor) start(ctx context.Context, o order, current *running) (out outcome) {
 	again := o.force && !s.p.orders.isDecided(o.gen)
-	if err := s.h.res.permit(o.file); err != nil && o.file.Err == nil {
+	if err := s.h.launch.Resources.Permit(o.file); err != nil && o.file.Err == nil {
 		out.build, out.err = &catalog.Build{Entry: o.file}, catalog.Final(err)
 		return out
 	}
@@ -200,21 +201,21 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 	ctx, cancel := context.WithTimeoutCause(ctx, s.h.cfg.StartTimeout,
 		fmt.Errorf("plugin was not ready within %v", s.h.cfg.StartTimeout))
 	defer cancel()
-	proc, err := startProcess(ctx, s.h, out.build, s.log)
+	proc, err := s.h.launch.Start(ctx, out.build, s.log)
 	if err != nil {
 		out.err = fmt.Errorf("start: %w", err)
 		return out
 	}
 	if current != nil { // it takes over from one that works: it has to prove more
-		if err := proc.link.Ping(ctx); err != nil {
-			proc.kill()
-			out.err = fmt.Errorf("start: %w", proc.withTail(err))
+		if err := proc.Link.Ping(ctx); err != nil {
+			proc.Kill()
+			out.err = fmt.Errorf("start: %w", proc.WithTail(err))
 			return out
 		}
 	}
-	if err := s.h.claim(ctx, s.p, out.build, proc.about); err != nil {
-		proc.link.Close()
-		proc.kill()
+	if err := s.h.claim(ctx, s.p, out.build, proc.About); err != nil {
+		proc.Link.Close()
+		proc.Kill()
 		out.err = err
 		return out
 	}
@@ -229,8 +230,8 @@ func (s *supervisor) started(o order, out outcome) {
 	defer s.release(out.build)
 	if cancelled {
 		if out.proc != nil {
-			out.proc.link.Close()
-			out.proc.kill()
+			out.proc.Link.Close()
+			out.proc.Kill()
 			s.h.reclaim(s.p, s.current)
 		}
 		return
@@ -278,24 +279,24 @@ func (s *supervisor) standing(b *catalog.Build) *Update {
 // the old one takes no more, finishes and is stopped.
 func (s *supervisor) takeOver(o order, out outcome) {
 	old := s.current
-	r := &running{process: out.proc, build: out.build, began: time.Now(), retire: make(chan struct{})}
-	patterns := out.proc.about.GetPatterns()
+	r := &running{Process: out.proc, build: out.build, began: time.Now(), retire: make(chan struct{})}
+	patterns := out.proc.About.GetPatterns()
 	s.p.mu.Lock()
 	known := slices.Equal(patterns, s.p.patterns)
 	s.p.patterns = slices.Clone(patterns)
 	s.p.mu.Unlock()
 	s.p.setStatus(func(st *Status) {
-		st.State, st.PID, st.Up = StateReady, out.proc.pidNumber(), time.Now()
+		st.State, st.PID, st.Up = StateReady, out.proc.PID(), time.Now()
 		st.File = out.build.Path
-		st.Version, st.SDK = out.proc.about.GetVersion(), out.proc.about.GetSdk()
+		st.Version, st.SDK = out.proc.About.GetVersion(), out.proc.About.GetSdk()
 		st.Digest, st.Rollback = out.build.Digest, out.build.Rollback
 		st.Update = s.standing(out.build)
 		if old != nil {
 			st.Reloads++
 		}
 	})
-	s.log.Info("plugin is ready", "pid", out.proc.pidNumber(), "version", out.proc.about.GetVersion(),
-		"sdk", out.proc.about.GetSdk(), "patterns", patterns, "digest", short(out.build.Digest))
+	s.log.Info("plugin is ready", "pid", out.proc.PID(), "version", out.proc.About.GetVersion(),
+		"sdk", out.proc.About.GetSdk(), "patterns", patterns, "digest", short(out.build.Digest))
 	if !known && s.h.cfg.OnDescribe != nil {
 		s.h.cfg.OnDescribe(s.p.Name(), slices.Clone(patterns))
 	}
@@ -321,7 +322,7 @@ func (s *supervisor) ended(r *running, reason error) {
 	if s.halting() {
 		return
 	}
-	if time.Since(r.began) >= s.h.limits.settled {
+	if time.Since(r.began) >= s.h.timings.settled {
 		s.failures = 0
 	}
 	s.fell(r.build, reason)
@@ -329,7 +330,7 @@ func (s *supervisor) ended(r *running, reason error) {
 
 // fell decides what follows when there is no process because of err.
 func (s *supervisor) fell(b *catalog.Build, err error) {
-	l := s.h.limits
+	l := s.h.timings
 	now := time.Now()
 	s.crashes = append(slices.DeleteFunc(s.crashes, func(at time.Time) bool { return now.Sub(at) > l.crashWindow }), now)
 	state, wait := StateBackoff, l.backoff(s.failures, rand.Float64())
@@ -366,41 +367,41 @@ func (s *supervisor) retire() {
 func (p *Plugin) serve(r *running, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	unwell := make(chan error, 1)
-	go func() { unwell <- p.watchHealth(ctx, r.process, log) }()
+	go func() { unwell <- p.watchHealth(ctx, r.Process, log) }()
 	var reason error
 	select {
-	case <-r.dead:
+	case <-r.Dead():
 		// Results that it got out are still in the socket.
-		timer := time.NewTimer(p.host.limits.obituary)
+		timer := time.NewTimer(p.host.launch.Timings.Obituary)
 		select {
-		case <-r.link.Done():
+		case <-r.Link.Done():
 		case <-timer.C:
 		}
 		timer.Stop()
 		reason = errors.New(r.Diagnose(ctx))
-	case <-r.link.Done():
-		reason = r.end()
+	case <-r.Link.Done():
+		reason = r.End()
 	case reason = <-unwell:
 		// No event shall meet its end that it had no part in.
 		p.unready(r)
-		r.link.Close()
+		r.Link.Close()
 		// A Go program answers this signal with the stacks of all of its
 		// goroutines, and they reach the log.
-		r.signal(syscall.SIGQUIT)
-		r.waitDone(p.host.limits.dump)
+		r.Signal(syscall.SIGQUIT)
+		r.WaitDone(p.host.timings.dump)
 	case <-r.retire:
 		r.retired.Store(true)
-		if problem := r.stop(p.host.cfg.DrainTimeout); problem != nil {
-			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "pid", r.pidNumber(), "reason", problem)
+		if problem := r.Stop(p.host.cfg.DrainTimeout); problem != nil {
+			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "pid", r.PID(), "reason", problem)
 		} else {
-			log.Info("plugin stopped", "pid", r.pidNumber())
+			log.Info("plugin stopped", "pid", r.PID())
 		}
 		reason = ErrStopped
 	}
 	cancel()
 	p.unready(r)
 	p.silence.ended(r)
-	r.kill()
+	r.Kill()
 	return reason
 }
 

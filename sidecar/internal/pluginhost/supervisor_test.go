@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 func TestStart(t *testing.T) {
@@ -55,9 +56,9 @@ func TestStart(t *testing.T) {
 					c.StartTimeout = time.Second
 				}
 			}, tt.plugin)
-			s.limits.backoffBase = time.Hour // one start
-			s.limits.backoffMax = time.Hour
-			s.limits.lifeline = 10 * time.Millisecond
+			s.timings.backoffBase = time.Hour // one start
+			s.timings.backoffMax = time.Hour
+			s.launch.Timings.Lifeline = 10 * time.Millisecond
 			s.start(t)
 			var st Status
 			if tt.state != StateReady {
@@ -150,8 +151,9 @@ func TestPrintedLinesReachTheLog(t *testing.T) {
 }
 
 func TestEnvironmentIsTheAllowList(t *testing.T) {
-	for _, name := range passedAlways {
-		t.Setenv(name, os.Getenv(name)) // to be put back
+	for _, variable := range process.Environ(os.Environ(), nil) {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value) // to be put back
 		os.Unsetenv(name)
 	}
 	t.Setenv("PATH", "/bin:/usr/bin")
@@ -176,12 +178,12 @@ func TestEnvironmentIsTheAllowList(t *testing.T) {
 
 func TestHungPluginIsReplaced(t *testing.T) {
 	impatient := func(s *setup) {
-		s.limits.pingEvery = 20 * time.Millisecond
-		s.limits.pingWait = 50 * time.Millisecond
-		s.limits.dump = 100 * time.Millisecond
-		s.limits.stuck = 100 * time.Millisecond
-		s.limits.grace = 10 * time.Millisecond
-		s.limits.backoffBase = time.Millisecond
+		s.timings.pingEvery = 20 * time.Millisecond
+		s.timings.pingWait = 50 * time.Millisecond
+		s.timings.dump = 100 * time.Millisecond
+		s.timings.stuck = 100 * time.Millisecond
+		s.launch.Timings.Grace = 10 * time.Millisecond
+		s.timings.backoffBase = time.Millisecond
 	}
 	t.Run("stopped process", func(t *testing.T) {
 		s := newSetup(t, nil, "good")
@@ -200,7 +202,7 @@ func TestHungPluginIsReplaced(t *testing.T) {
 	t.Run("plugin that reads and does not answer; its stacks are logged", func(t *testing.T) {
 		s := newSetup(t, nil, "mute")
 		impatient(s)
-		s.limits.dump = soon
+		s.timings.dump = soon
 		s.start(t)
 		a := deliver(t, s.plugin(t, "mute"), task(1, "ack"))
 		if a.Outcome != delivery.OutcomeLost || !slices.Equal(a.ErrorCodes, []int{75002}) {
@@ -249,7 +251,7 @@ func TestProcessesOfThePluginDieWithIt(t *testing.T) {
 // open.
 func TestEscapedProcessHoldsNothingUp(t *testing.T) {
 	s := newSetup(t, nil, "good")
-	s.limits.reap = soon
+	s.launch.Timings.Reap = soon
 	s.start(t)
 	p := s.plugin(t, "good")
 	deliver(t, p, task(1, "escape"))
@@ -314,7 +316,7 @@ func TestPluginOutlivesThreads(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	l := defaultLimits()
+	l := defaultTimings()
 	var got []string
 	for _, n := range []int{0, 1, 2, 6, 7, 100} {
 		got = append(got, fmt.Sprint(l.backoff(n, 0), " ", l.backoff(n, 1)))

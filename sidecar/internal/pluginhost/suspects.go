@@ -23,7 +23,7 @@ const (
 // although it was there. Without it one event could keep the plugin down: a
 // process that nobody has to blame for its end is started again for ever, until
 // the plugin has failed. With the crashes that count it stays below
-// limits.crashMax.
+// timings.crashMax.
 const excusesMax = 4
 
 // suspect is what is known of an event with which a process died.

@@ -38,7 +38,7 @@ func TestManifestNeedsAPrivateDirectory(t *testing.T) {
 // up by the command of the refusal.
 func (s *setup) mendDirectory(t *testing.T, name string) {
 	t.Helper()
-	s.limits.stable, s.limits.lookAgain = 50*time.Millisecond, 20*time.Millisecond
+	s.timings.stable, s.timings.lookAgain = 50*time.Millisecond, 20*time.Millisecond
 	s.start(t)
 	p := s.plugin(t, name)
 	if st := p.Status(); st.State != StateFailed || !strings.Contains(st.LastError, "chmod go-w "+s.dir) {
@@ -59,7 +59,7 @@ func TestRefusedPluginStartsWhenItIsMended(t *testing.T) {
 
 func TestPluginsComeChangeSettingsAndGo(t *testing.T) {
 	s := newSetup(t, func(c *Config) { c.Watch = true })
-	s.limits.stable, s.limits.lookAgain, s.limits.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 200*time.Millisecond
+	s.timings.stable, s.timings.lookAgain, s.timings.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 200*time.Millisecond
 	s.start(t)
 	plugins.Put(t, filepath.Join(s.dir, "fussy"))
 	s.log.wait(t, 1, "plugin is down", "state=failed") // without settings

@@ -12,6 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // VerifyConfig says how [Verify] starts a plugin and what it sends.
@@ -166,7 +167,7 @@ func (s *session) check(name, want string, ask func() (string, error)) bool {
 // gone reports whether there was a process that has ended.
 func (s *session) gone() bool {
 	select {
-	case <-s.proc.dead: // nil for a remote plugin
+	case <-s.proc.Dead(): // nil for a remote plugin
 		return true
 	default:
 		return false
@@ -175,7 +176,7 @@ func (s *session) gone() bool {
 
 // begin starts a process, and returns nil if it cannot be worked with, which is
 // reported.
-func (v *verifier) begin(name string, until stage) *session {
+func (v *verifier) begin(name string, until process.Stage) *session {
 	s := &session{v: v, odd: make(map[string]bool)}
 	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
 		s.Probe = startProbe(v.ctx, v.path, v.cfg.ProbeConfig, until)
@@ -183,7 +184,7 @@ func (v *verifier) begin(name string, until stage) *session {
 			return "", asError(p)
 		}
 		got := fmt.Sprintf("%s, events %s", strings.TrimSpace(s.Report.Described+" "+s.Report.Version), strings.Join(s.Report.Patterns, " "))
-		if until != untilReady && len(s.Report.Warnings) > 0 {
+		if until != process.Ready && len(s.Report.Warnings) > 0 {
 			got += "; " + s.Report.Warnings[0]
 		}
 		return got, nil
@@ -208,7 +209,7 @@ func (v *verifier) startWant() string {
 // end leaves nothing of the process.
 func (s *session) end() {
 	if s.Probe != nil && s.proc != nil {
-		s.proc.kill()
+		s.proc.Kill()
 	}
 	if s.post != nil {
 		s.post.close()
@@ -222,13 +223,13 @@ func (s *session) end() {
 // whether the plugin takes events and answers: without that the rest is
 // only a matter of waiting.
 func (v *verifier) work() (answers bool) {
-	s := v.begin("start", untilConfigured)
+	s := v.begin("start", process.Configured)
 	if s == nil {
 		return false
 	}
 	defer s.end()
 	v.settings = s.Report.Settings != ""
-	if s.proc.conn != nil {
+	if s.proc.Conn != nil {
 		s.check("describe", "the same answer again, without side effects", s.describeAgain)
 		s.check("health", `SERVING for the service "plugin", or no health check at all`, s.health)
 	}
@@ -236,14 +237,14 @@ func (v *verifier) work() (answers bool) {
 		!s.check("event", "one result, with the seq of the event", s.firstEvent) {
 		return false
 	}
-	if s.proc.lines != nil {
+	if s.proc.Lines != nil {
 		s.check("hello", fmt.Sprintf("if there is one: max_in_flight up to %d, and what it can", link.WindowMax), s.hello)
 	}
 	s.contents()
 	switch {
-	case s.proc.lines != nil:
+	case s.proc.Lines != nil:
 		s.linesEnd()
-	case s.proc.run == nil:
+	case s.proc.Remote():
 		s.share()
 		s.drainAndRest()
 	default:
@@ -284,7 +285,7 @@ func (s *session) drainAndRest() {
 // broken gives a process settings that are no JSON. It reports whether the
 // plugin starts at all.
 func (v *verifier) broken() (starts bool) {
-	s := v.begin("start again", untilDescribed)
+	s := v.begin("start again", process.Described)
 	if s == nil {
 		return false
 	}
@@ -295,13 +296,13 @@ func (v *verifier) broken() (starts bool) {
 
 // signals sends a process what a terminal or a service manager does.
 func (v *verifier) signals() {
-	s := v.begin("start for signals", untilConfigured)
+	s := v.begin("start for signals", process.Configured)
 	if s == nil {
 		return
 	}
 	defer s.end()
 	want := "events that are under way at SIGTERM and SIGINT are finished, and later ones taken"
-	if s.proc.lines != nil {
+	if s.proc.Lines != nil {
 		want += "; or it ends"
 	}
 	v.check("signals", want, func() (string, error) {
@@ -314,7 +315,7 @@ func (v *verifier) signals() {
 
 // orphan takes the lifeline away.
 func (v *verifier) orphan() {
-	s := v.begin("start for the lifeline", untilConfigured)
+	s := v.begin("start for the lifeline", process.Configured)
 	if s == nil {
 		return
 	}

@@ -24,7 +24,7 @@ import (
 )
 
 func (s *session) client() pluginpb.PluginServiceClient {
-	return pluginpb.NewPluginServiceClient(s.proc.conn)
+	return pluginpb.NewPluginServiceClient(s.proc.Conn)
 }
 
 // within bounds a call that does not depend on handlers.
@@ -39,7 +39,7 @@ func (s *session) describeAgain() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(again.GetPatterns()) == 0 || again.GetCapabilities().GetDeliverStream() != s.proc.about.GetCapabilities().GetDeliverStream() {
+	if len(again.GetPatterns()) == 0 || again.GetCapabilities().GetDeliverStream() != s.proc.About.GetCapabilities().GetDeliverStream() {
 		return "", fmt.Errorf("another one: %v", again)
 	}
 	return "", nil
@@ -48,7 +48,7 @@ func (s *session) describeAgain() (string, error) {
 func (s *session) health() (string, error) {
 	ctx, cancel := s.within(verifyPing)
 	defer cancel()
-	resp, err := grpc_health_v1.NewHealthClient(s.proc.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: link.HealthService})
+	resp, err := grpc_health_v1.NewHealthClient(s.proc.Conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: link.HealthService})
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		return "", skip("it has none")
@@ -61,10 +61,10 @@ func (s *session) health() (string, error) {
 }
 
 func (s *session) openWant() string {
-	if s.proc.lines != nil {
+	if s.proc.Lines != nil {
 		return "it runs on, and takes an event"
 	}
-	if s.proc.about.GetCapabilities().GetDeliverStream() {
+	if s.proc.About.GetCapabilities().GetDeliverStream() {
 		return "the first frame of the stream is a Credit above 0"
 	}
 	return "the minimal profile: calls of Handle"
@@ -73,15 +73,15 @@ func (s *session) openWant() string {
 // open opens the way of the events, without the protections of a host.
 func (s *session) open() (string, error) {
 	odd := func(what string) { s.odd[what] = true }
-	if s.proc.lines != nil {
+	if s.proc.Lines != nil {
 		return s.openLines(odd)
 	}
 	limit := link.WindowMax
 	if m := s.entry.Manifest; m != nil && m.MaxInFlight > 0 {
 		limit = m.MaxInFlight
 	}
-	if !s.proc.about.GetCapabilities().GetDeliverStream() {
-		s.post = newCalls(s.v.ctx, s.client(), min(int(s.proc.about.GetMaxInFlight()), limit), odd)
+	if !s.proc.About.GetCapabilities().GetDeliverStream() {
+		s.post = newCalls(s.v.ctx, s.client(), min(int(s.proc.About.GetMaxInFlight()), limit), odd)
 		return fmt.Sprintf("calls at once: %d", s.post.most()), nil
 	}
 	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) { return s.client().Deliver(ctx) }, odd)
@@ -137,7 +137,7 @@ func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 }
 
 // patience is how long the result of an event may take.
-func (s *session) patience() time.Duration { return s.cfg.Timeout + s.proc.limit.grace }
+func (s *session) patience() time.Duration { return s.cfg.Timeout + s.proc.Timings.Grace }
 
 // tally says what became of events.
 func tally(results map[uint64]*pluginpb.Result) string {
@@ -170,13 +170,13 @@ func tally(results map[uint64]*pluginpb.Result) string {
 
 // lifeSign adds to an error how the process ended, if it did.
 func (s *session) lifeSign(err error) error {
-	if s.proc.run == nil || errors.Is(err, errUnread) {
+	if s.proc.Remote() || errors.Is(err, errUnread) {
 		return err
 	}
-	if !s.proc.waitDone(s.proc.limit.obituary) {
+	if !s.proc.WaitDone(s.proc.Timings.Obituary) {
 		return s.misreadings(err)
 	}
-	text := "the process has ended: " + s.proc.end().Error()
+	text := "the process has ended: " + s.proc.End().Error()
 	if lines, _ := s.witness.lastWords(); len(lines) > 0 {
 		text += ": " + strings.Join(lines[:min(len(lines), 3)], " | ")
 	}
@@ -244,7 +244,7 @@ func (s *session) unknownFields() (string, error) {
 	const later = 1999 // the number of a field
 	unknown := protowire.AppendString(protowire.AppendTag(nil, later, protowire.BytesType), "from the future")
 	events[0].ProtoReflect().SetUnknown(unknown)
-	if s.proc.lines != nil {
+	if s.proc.Lines != nil {
 		return s.unknownKeys(events[0])
 	}
 	if w, ok := s.post.(*wire); ok {
@@ -287,7 +287,7 @@ func (s *session) cancel(w *wire) (string, error) {
 			return "", err
 		}
 	}
-	if _, err := w.results(s.proc.limit.grace, events...); err != nil {
+	if _, err := w.results(s.proc.Timings.Grace, events...); err != nil {
 		return "", s.lifeSign(err)
 	}
 	if err := w.pong(1); err != nil {

@@ -17,13 +17,14 @@ import (
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // lineFrames are the lines of a program, whose input it must read in time. A
 // host has pings to find out that it does not.
 type lineFrames struct {
 	*link.Lines
-	run    *runner
+	proc   *process.Process
 	within time.Duration
 }
 
@@ -34,13 +35,13 @@ func (l lineFrames) Send(req *pluginpb.DeliverRequest) error {
 }
 
 func (l lineFrames) write(send func() error) error {
-	if err := l.run.lifeline.SetWriteDeadline(time.Now().Add(l.within)); err != nil {
+	if err := l.proc.Input().SetWriteDeadline(time.Now().Add(l.within)); err != nil {
 		return err
 	}
 	err := send()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		l.run.signal(syscall.SIGKILL) // what it reads next would be half a line
-		l.run.waitDone(verifyEnd)
+		l.proc.Signal(syscall.SIGKILL) // what it reads next would be half a line
+		l.proc.WaitDone(verifyEnd)
 		return fmt.Errorf("%w for %v", errUnread, l.within)
 	}
 	return err
@@ -49,14 +50,14 @@ func (l lineFrames) write(send func() error) error {
 // openLines lets the events of a program through.
 func (s *session) openLines(odd func(string)) (string, error) {
 	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) {
-		context.AfterFunc(ctx, func() { s.proc.signal(syscall.SIGKILL) }) // gets all that waits for it unstuck
-		return lineFrames{s.proc.lines, s.proc.run, s.patience()}, nil
+		context.AfterFunc(ctx, func() { s.proc.Signal(syscall.SIGKILL) }) // gets all that waits for it unstuck
+		return lineFrames{s.proc.Lines, s.proc, s.patience()}, nil
 	}, odd)
 	if err != nil {
 		return "", err
 	}
 	s.post, w.judge = w, judgeLine
-	s.proc.lines.Begin()
+	s.proc.Lines.Begin()
 	return s.openWire(w)
 }
 
@@ -94,7 +95,7 @@ func (w *witness) stdout() (other, misread []string) {
 
 // misreadings adds to an error what a program may have meant for an answer.
 func (s *session) misreadings(err error) error {
-	if s.proc.lines == nil {
+	if s.proc.Lines == nil {
 		return err
 	}
 	if _, misread := s.witness.stdout(); len(misread) > 0 {
@@ -108,7 +109,7 @@ func (s *session) misreadings(err error) error {
 func (s *session) firstEvent() (string, error) {
 	got, err := s.oneEvent()
 	w, ok := s.post.(*wire)
-	if err == nil || s.proc.lines == nil || !ok || s.gone() {
+	if err == nil || s.proc.Lines == nil || !ok || s.gone() {
 		return got, err
 	}
 	_ = w.rpc.CloseSend()
@@ -122,11 +123,11 @@ func (s *session) firstEvent() (string, error) {
 // hello looks at what a program has said of itself.
 func (s *session) hello() (string, error) {
 	select {
-	case <-s.proc.lines.Greeted():
+	case <-s.proc.Lines.Greeted():
 	default:
-		return "", skip("it has none, and is taken to be ready when it has run for " + s.proc.limit.settle.String())
+		return "", skip("it has none, and is taken to be ready when it has run for " + s.proc.Timings.Settle.String())
 	}
-	about := s.proc.lines.Hello()
+	about := s.proc.Lines.Hello()
 	if about.MaxInFlight < 0 || about.MaxInFlight > link.WindowMax {
 		return "", fmt.Errorf("its max_in_flight is %d", about.MaxInFlight)
 	}
@@ -143,14 +144,14 @@ func (s *session) hello() (string, error) {
 
 // ifItCan skips a check of what a program does not say that it understands.
 func (s *session) ifItCan(what string, ask func() (string, error)) func() (string, error) {
-	if s.proc.lines == nil || s.proc.lines.Hello().Understands(what) {
+	if s.proc.Lines == nil || s.proc.Lines.Hello().Understands(what) {
 		return ask
 	}
 	return func() (string, error) { return "", skip("it does not say that it can") }
 }
 
 func (s *session) unknownWant() string {
-	if s.proc.lines != nil {
+	if s.proc.Lines != nil {
 		return "keys of an event that are not known are ignored"
 	}
 	return "they are ignored, and frames too"
@@ -167,7 +168,7 @@ func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
 	w.known[e.GetSeq()] = true
 	lines := w.rpc.(lineFrames)
 	err = lines.write(func() error {
-		_, err := lines.run.lifeline.Write(line)
+		_, err := lines.proc.Input().Write(line)
 		return err
 	})
 	if err != nil {
@@ -188,11 +189,11 @@ func (s *session) linesEnd() {
 		if s.gone() {
 			return "", skip("it had ended by itself")
 		}
-		s.proc.signal(syscall.SIGTERM)
+		s.proc.Signal(syscall.SIGTERM)
 		return s.endsBy(time.Now())
 	})
-	s.proc.kill()
-	_ = w.until(s.proc.limit.reap, func(*pluginpb.DeliverResponse) (bool, error) { return false, nil }) // what it said last
+	s.proc.Kill()
+	_ = w.until(s.proc.Timings.Reap, func(*pluginpb.DeliverResponse) (bool, error) { return false, nil }) // what it said last
 	s.v.check("nothing else", "no answer that nobody waits for, that cannot be read, or that says nothing or several things", s.nothingOnStdout)
 	s.v.check("nothing left", "when it has ended, and its process group was killed, nothing of it runs", s.nothingLeft)
 }
@@ -242,7 +243,7 @@ func (s *session) nothingLeft() (string, error) {
 	}
 	var left []string
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // the dying take a moment
-		if left = processesIn(work); len(left) == 0 || time.Since(begun) > s.proc.limit.reap {
+		if left = processesIn(work); len(left) == 0 || time.Since(begun) > s.proc.Timings.Reap {
 			break
 		}
 	}
@@ -282,7 +283,7 @@ func (v *verifier) strangeSettings() {
 		}
 		cfg := v.cfg.ProbeConfig
 		cfg.Settings = file.Name()
-		s := &session{v: v, Probe: startProbe(v.ctx, v.path, cfg, untilConfigured)}
+		s := &session{v: v, Probe: startProbe(v.ctx, v.path, cfg, process.Configured)}
 		defer s.end()
 		switch p := s.Report.Problem; {
 		case p == nil:

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // byHand runs the program as a person would, without a host.
@@ -35,7 +36,7 @@ func (v *verifier) byHand() {
 		ctx, cancel := context.WithTimeout(v.ctx, verifyByHand)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, path)
-		cmd.Dir, cmd.Env = lab.work, environ(v.cfg.Environ, v.cfg.Env)
+		cmd.Dir, cmd.Env = lab.work, process.Environ(v.cfg.Environ, v.cfg.Env)
 		cmd.WaitDelay = time.Second
 		text, err := cmd.CombinedOutput()
 		switch _, exited := errors.AsType[*exec.ExitError](err); {
@@ -45,7 +46,7 @@ func (v *verifier) byHand() {
 			return "", skip("it cannot be run: " + err.Error())
 		}
 		for line := range bytes.Lines(text) {
-			if handshakeLine.Match(line) {
+			if process.IsHandshake(line) {
 				return "", errors.New("it prints a handshake to whoever runs it")
 			}
 		}
@@ -61,7 +62,7 @@ func (s *session) shutdown() (string, error) {
 	ctx, cancel := s.within(verifyEnd)
 	defer cancel()
 	begun := time.Now()
-	err := s.proc.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+	err := s.proc.Conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
 	if status.Code(err) == codes.Unimplemented {
 		return "", skip("it does not have it, and ends by the lifeline")
 	}
@@ -71,7 +72,7 @@ func (s *session) shutdown() (string, error) {
 // endsBy waits until the process has ended by itself.
 func (s *session) endsBy(begun time.Time) (string, error) {
 	select {
-	case <-s.proc.dead:
+	case <-s.proc.Dead():
 		return "after " + time.Since(begun).Round(time.Millisecond).String(), nil
 	case <-time.After(verifyEnd):
 		return "", fmt.Errorf("it was still running after %v", time.Since(begun).Round(time.Millisecond))
@@ -111,13 +112,13 @@ func (s *session) surviveSignals() (string, error) {
 		got, err := s.deliver(events, nil)
 		answered <- answer{got, err}
 	}()
-	s.proc.signal(syscall.SIGTERM)
-	s.proc.signal(syscall.SIGINT)
+	s.proc.Signal(syscall.SIGTERM)
+	s.proc.Signal(syscall.SIGINT)
 	a := <-answered
 	if a.err == nil {
 		a.got, a.err = s.goOn()
 	}
-	if a.err != nil && s.proc.lines != nil && s.proc.waitDone(verifyEnd) {
+	if a.err != nil && s.proc.Lines != nil && s.proc.WaitDone(verifyEnd) {
 		return "", skip("it ends then: what it has comes again")
 	}
 	return a.got, a.err
@@ -133,7 +134,7 @@ func (s *session) goOn() (got string, err error) {
 			return got, err
 		}
 		select {
-		case <-s.proc.dead:
+		case <-s.proc.Dead():
 			return "", s.lifeSign(errors.New("it ended"))
 		case <-s.v.ctx.Done():
 			return "", s.v.ctx.Err()
@@ -152,6 +153,6 @@ func (s *session) loseHost() (string, error) {
 		return "", err
 	}
 	begun := time.Now()
-	s.proc.run.cut()
+	s.proc.Cut()
 	return s.endsBy(begun)
 }

@@ -4,6 +4,8 @@ package pluginhost
 
 import (
 	"fmt"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
 // share puts to the test what a server must bear that several hosts use.
@@ -15,13 +17,13 @@ func (s *session) share() {
 		if err != nil {
 			return "", skip(err.Error())
 		}
-		if err := s.proc.configure(ctx, s.Report.Name, settings); err != nil {
+		if err := s.proc.Configure(ctx, s.Report.Name, settings); err != nil {
 			return "", err
 		}
 		return s.oneEvent()
 	})
 	s.check("two hosts", "each has a stream of its own, and gets the results of its events", func() (string, error) {
-		other := &session{v: s.v, odd: s.odd, Probe: startProbe(s.v.ctx, s.v.path, s.v.cfg.ProbeConfig, untilConfigured)}
+		other := &session{v: s.v, odd: s.odd, Probe: startProbe(s.v.ctx, s.v.path, s.v.cfg.ProbeConfig, process.Configured)}
 		defer other.end()
 		if p := other.Report.Problem; p != nil {
 			return "", fmt.Errorf("a second connection: %w", asError(p))
@@ -54,7 +56,7 @@ func (v *verifier) connectAgain() {
 
 func (v *verifier) comeBack(name, when string, leave func(*session) error) {
 	v.check(name, when+", another one is taken, and events on it", func() (string, error) {
-		s := &session{v: v, odd: make(map[string]bool), Probe: startProbe(v.ctx, v.path, v.cfg.ProbeConfig, untilConfigured)}
+		s := &session{v: v, odd: make(map[string]bool), Probe: startProbe(v.ctx, v.path, v.cfg.ProbeConfig, process.Configured)}
 		defer s.end()
 		if p := s.Report.Problem; p != nil {
 			return "", asError(p)

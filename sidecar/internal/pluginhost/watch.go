@@ -52,7 +52,7 @@ func (h *Host) watch() {
 		w.subscribe()
 		wait := w.look(time.Now())
 		if slices.ContainsFunc(w.dirs(), func(dir string) bool { return !slices.Contains(w.asked, dir) }) {
-			wait = min(wait, w.h.limits.lookAgain) // a link leads to another directory
+			wait = min(wait, w.h.timings.lookAgain) // a link leads to another directory
 		}
 		if !w.sleep(wait) {
 			return
@@ -76,10 +76,10 @@ func (w *watcher) sleep(wait time.Duration) bool {
 		case e := <-events:
 			if !prompted && w.concerns(e.Name) {
 				prompted = true
-				timer.Reset(w.h.limits.lookAgain / 2)
+				timer.Reset(w.h.timings.lookAgain / 2)
 			}
 		case <-errs: // such as an overflow: something has happened
-			timer.Reset(w.h.limits.lookAgain / 2)
+			timer.Reset(w.h.timings.lookAgain / 2)
 		case <-timer.C:
 			return true
 		case <-w.h.stopping:
@@ -132,7 +132,7 @@ func (w *watcher) subscribe() {
 // look compares the directory with what is known and tells plugins what is new.
 // It returns when to look again.
 func (w *watcher) look(now time.Time) time.Duration {
-	l := w.h.limits
+	l := w.h.timings
 	list, err := w.h.catalog.Scan(w.paths())
 	if err != nil {
 		if text := err.Error(); text != w.told {
@@ -190,7 +190,7 @@ func (w *watcher) paths() map[string]string {
 // found takes note of a plugin that is there. If it is in the middle of a change,
 // it returns when to look again, and 0 otherwise.
 func (w *watcher) found(f catalog.Entry, now time.Time) time.Duration {
-	l := w.h.limits
+	l := w.h.timings
 	k := w.known[f.Name]
 	if k == nil {
 		k = new(sighting)

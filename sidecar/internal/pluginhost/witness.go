@@ -14,8 +14,7 @@ import (
 // failure, and passes it on. It is the slog.Handler of the plugin's output, and
 // safe for concurrent use.
 type witness struct {
-	next   slog.Handler
-	runner *runner // set before the process starts; nil if there is no handshake
+	next slog.Handler
 	*testimony
 }
 
@@ -29,7 +28,6 @@ type said struct {
 	text   string
 	level  slog.Level
 	stdout bool // on standard output
-	early  bool // and before the handshake
 }
 
 // saidMax bounds what is kept. It is more than a plugin may print at once.
@@ -58,10 +56,7 @@ func (w *witness) Handle(ctx context.Context, rec slog.Record) error {
 	var attrs strings.Builder
 	rec.Attrs(func(a slog.Attr) bool {
 		if a.Key == "stream" {
-			// The line of the handshake is not logged, and whoever reads
-			// standard output logs each line before it reads the next.
 			s.stdout = a.Value.String() == "stdout"
-			s.early = s.stdout && w.runner != nil && !w.runner.hasShaken()
 		} else {
 			fmt.Fprintf(&attrs, " %s=%v", a.Key, a.Value)
 		}
@@ -78,19 +73,6 @@ func (w *witness) Handle(ctx context.Context, rec slog.Record) error {
 		return nil
 	}
 	return w.next.Handle(ctx, rec)
-}
-
-// noise returns what was printed to standard output before the handshake.
-func (w *witness) noise() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var lines []string
-	for _, s := range w.said {
-		if s.early {
-			lines = append(lines, s.text)
-		}
-	}
-	return lines
 }
 
 // detailMax is how many lines of a plugin's output an explanation shows.

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"fmt"
@@ -16,10 +16,10 @@ var passedAlways = []string{
 	"http_proxy", "https_proxy", "all_proxy", "no_proxy",
 }
 
-// environ returns the environment of a plugin, but for what go-plugin adds:
+// Environ returns the environment of a plugin, but for what go-plugin adds:
 // those variables of the host's environment that are allowed. A plugin
 // inherits nothing else, so that it does not learn the sidecar's keys.
-func environ(host, extra []string) []string {
+func Environ(host, extra []string) []string {
 	var env []string
 	for _, variable := range host {
 		name, _, _ := strings.Cut(variable, "=")
@@ -30,13 +30,13 @@ func environ(host, extra []string) []string {
 	return env
 }
 
-// CheckEnv checks Config.Env.
+// CheckEnv checks the names of variables that plugins are to get.
 func CheckEnv(names []string) error {
 	for _, name := range names {
 		switch {
 		case name == "" || strings.ContainsAny(name, "= \t,"):
 			return fmt.Errorf("%q is not the name of an environment variable: give names only, without values", name)
-		case strings.HasPrefix(name, "PLUGIN_") || name == cookieKey:
+		case strings.HasPrefix(name, "PLUGIN_") || name == CookieKey:
 			return fmt.Errorf("the environment variable %s cannot be passed to plugins: it is part of the handshake", name)
 		case name == "NOTIFY_SOCKET" || name == "WATCHDOG_USEC" || name == "WATCHDOG_PID":
 			return fmt.Errorf("the environment variable %s cannot be passed to plugins: what they told systemd would pass for the sidecar's own word", name)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"errors"
@@ -15,31 +15,23 @@ import (
 	"syscall"
 )
 
-// UserError says why plugins cannot run as Config.User wants it.
-type UserError struct{ err error }
-
-func (e *UserError) Error() string { return "pluginhost: " + e.err.Error() }
-
-// Unwrap returns the cause.
-func (e *UserError) Unwrap() error { return e.err }
-
-// account is the user that plugins run as when that is not the host's own.
-type account struct {
+// Account is the user that plugins run as when that is not the host's own.
+type Account struct {
 	name     string
 	uid, gid uint32
 	groups   []uint32 // all of them, gid included
 	home     string   // empty if the system knows none
 }
 
-// lookUpAccount understands "user", "user:group", and numbers in the place of
+// LookUpAccount understands "user", "user:group", and numbers in the place of
 // either. It returns nil for the empty text and for the user that the host
 // runs as.
-func lookUpAccount(text string) (*account, error) {
+func LookUpAccount(text string) (*Account, error) {
 	if text == "" {
 		return nil, nil
 	}
 	who, group, hasGroup := strings.Cut(text, ":")
-	a := &account{name: who}
+	a := &Account{name: who}
 	found, err := lookUpUser(who)
 	switch {
 	case err == nil:
@@ -86,7 +78,7 @@ func lookUpGroup(group string) (uint32, error) {
 	return number(g.Gid), nil
 }
 
-func (a *account) fill(u *user.User) error {
+func (a *Account) fill(u *user.User) error {
 	a.uid, a.gid, a.home = number(u.Uid), number(u.Gid), u.HomeDir
 	ids, err := u.GroupIds()
 	if err != nil {
@@ -109,15 +101,15 @@ func number(text string) uint32 {
 }
 
 // credential is for the start of a process. Nil leaves it the host's own.
-func (a *account) credential() *syscall.Credential {
+func (a *Account) credential() *syscall.Credential {
 	if a == nil {
 		return nil
 	}
 	return &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: a.groups}
 }
 
-// own gives a directory to the account.
-func (a *account) own(dir string) error {
+// Own gives a directory to the account.
+func (a *Account) Own(dir string) error {
 	if a == nil || dir == "" {
 		return nil
 	}
@@ -127,9 +119,9 @@ func (a *account) own(dir string) error {
 	return nil
 }
 
-// reaches returns an error if the account may not pass through one of the
+// Reaches returns an error if the account may not pass through one of the
 // directories above path, with the command that lets it.
-func (a *account) reaches(path string) error {
+func (a *Account) Reaches(path string) error {
 	if a == nil || path == "" {
 		return nil
 	}
@@ -154,7 +146,7 @@ func (a *account) reaches(path string) error {
 	}
 }
 
-func (a *account) enters(dir fs.FileInfo) bool {
+func (a *Account) enters(dir fs.FileInfo) bool {
 	execute := fs.FileMode(0o001)
 	if stat, ok := dir.Sys().(*syscall.Stat_t); ok {
 		switch {

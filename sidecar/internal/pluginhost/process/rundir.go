@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"syscall"
 )
 
-// runDir is the directory in which the plugins' sockets are made. Only this
+// RunDir is the directory in which the plugins' sockets are made. Only this
 // user may enter it, and only one host at a time uses it.
-type runDir struct {
+type RunDir struct {
 	path string
 	lock *os.File // flock held while open
 }
@@ -28,7 +28,7 @@ const (
 	socketTail = 1 + len(socketDirPrefix) + 10 + 1 + len("plugin") + 10
 )
 
-// runDirMax returns how long the path of a runDir may be: the kernel cuts the
+// runDirMax returns how long the path of a RunDir may be: the kernel cuts the
 // path of a socket at the size of sun_path, the final zero included.
 func runDirMax() int {
 	sunPath := 104
@@ -38,8 +38,8 @@ func runDirMax() int {
 	return sunPath - 1 - socketTail
 }
 
-// checkRunDir returns the absolute path of dir, or why no socket can be there.
-func checkRunDir(dir string) (string, error) {
+// CheckRunDir returns the absolute path of dir, or why no socket can be there.
+func CheckRunDir(dir string) (string, error) {
 	if dir == "" {
 		return "", errors.New("no directory for the sockets of plugins: set RunDir")
 	}
@@ -53,12 +53,12 @@ func checkRunDir(dir string) (string, error) {
 	return abs, nil
 }
 
-// openRunDir makes the directory if it is not there, locks it and removes what
+// OpenRunDir makes the directory if it is not there, locks it and removes what
 // a host that was killed has left in it.
 //
 // If plugins run as another user, that user may pass through it, to a directory
 // that is its own.
-func openRunDir(path string, a *account) (*runDir, error) {
+func OpenRunDir(path string, a *Account) (*RunDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("make the run directory: %w", err)
 	}
@@ -87,9 +87,9 @@ func openRunDir(path string, a *account) (*runDir, error) {
 		lock.Close()
 		return nil, fmt.Errorf("lock the run directory: %w: is another sidecar using %s?", err, path)
 	}
-	d := &runDir{path: path, lock: lock}
+	d := &RunDir{path: path, lock: lock}
 	if err := d.sweep(); err != nil {
-		d.close()
+		d.Close()
 		return nil, err
 	}
 	return d, nil
@@ -97,7 +97,7 @@ func openRunDir(path string, a *account) (*runDir, error) {
 
 // sweep removes the socket directories of plugins. With the lock held and no
 // plugin started, all that are there are stale.
-func (d *runDir) sweep() error {
+func (d *RunDir) sweep() error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return fmt.Errorf("sweep the run directory: %w", err)
@@ -113,5 +113,5 @@ func (d *runDir) sweep() error {
 	return nil
 }
 
-// close gives the directory free.
-func (d *runDir) close() { d.lock.Close() }
+// Close lets another host use the directory.
+func (d *RunDir) Close() { d.lock.Close() }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"cmp"
@@ -21,6 +21,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // runner runs one plugin process on behalf of go-plugin, in place of
@@ -43,7 +45,10 @@ type runner struct {
 	env    []string // complete environment; go-plugin's part is added by prepare
 	socket string   // the directory for the plugin's socket, set by prepare
 	out    *output  // where the lines that the plugin writes end up
-	res    resources
+
+	res     Resources
+	groups  *groups       // measures memory
+	measure time.Duration // how often
 
 	// readOut reads stdout until its end. By default it looks for the
 	// handshake of go-plugin.
@@ -56,18 +61,27 @@ type runner struct {
 	dead chan struct{} // closed when the process has ended and its group was killed
 	done chan struct{} // closed when, besides, all output has been read
 
-	mu       sync.Mutex
-	pid      int    // 0 before the start
-	doomed   bool   // to be killed as soon as it has started
-	reaped   bool   // the pid may belong to somebody else now
-	exit     error  // how it ended; valid once dead is closed
-	verdict  error  // why the host killed it, if it did so for a reason
-	greeting string // the line of the handshake, once it was seen
+	mu      sync.Mutex
+	pid     int   // 0 before the start
+	doomed  bool  // to be killed as soon as it has started
+	reaped  bool  // the pid may belong to somebody else now
+	exit    error // how it ended; valid once dead is closed
+	verdict error // why the host killed it, if it did so for a reason
+	greeted Greeting
 }
 
+// Greeting is what was seen of the handshake of an executable.
+type Greeting struct {
+	Line  string        // empty if there was none
+	Noise []string      // lines on stdout before it
+	Took  time.Duration // from the start; 0 if it failed
+}
+
+// NoiseLines is how many lines are tolerated on stdout before the handshake.
+const NoiseLines = 64
+
 const (
-	noiseLines = 64       // lines tolerated on stdout before the handshake
-	noiseBytes = 64 << 10 // and bytes
+	noiseBytes = 64 << 10 // tolerated on stdout before the handshake
 
 	busyTries = 5 // starts tried while the executable is open for writing
 	busyWait  = 200 * time.Millisecond
@@ -96,7 +110,7 @@ func newRunner(path, dir string, env []string, log *slog.Logger) *runner {
 func (r *runner) prepare(cmd *exec.Cmd, socketDir string) error {
 	r.env = append(r.env, cmd.Env...)
 	r.socket = socketDir
-	return r.res.account.own(socketDir)
+	return r.res.Account.Own(socketDir)
 }
 
 // Start starts the process. ctx bounds only that, not the life of the process.
@@ -128,14 +142,14 @@ func (r *runner) Start(ctx context.Context) error {
 			in.w.Close()
 			out.r.Close()
 			errs.r.Close()
-			started <- r.unspawned(err)
+			started <- r.explainSpawn(err)
 			return
 		}
 		r.lifeline = in.w
 		r.mu.Lock()
 		r.pid = cmd.Process.Pid
 		if r.doomed {
-			_ = syscall.Kill(-r.pid, syscall.SIGKILL)
+			r.signalGroup(syscall.SIGKILL)
 		}
 		r.mu.Unlock()
 		r.out.log = r.out.log.With("pid", cmd.Process.Pid) // nobody writes to it yet
@@ -159,7 +173,7 @@ func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*ex
 			Stdin:       stdin,
 			Stdout:      stdout,
 			Stderr:      stderr,
-			SysProcAttr: processAttr(r.res.account),
+			SysProcAttr: processAttr(r.res.Account),
 		}
 		err := cmd.Start()
 		if err == nil || !errors.Is(err, syscall.ETXTBSY) || try == busyTries {
@@ -171,6 +185,18 @@ func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*ex
 			return nil, err
 		}
 	}
+}
+
+// explainSpawn explains an error of the start of a process.
+func (r *runner) explainSpawn(err error) error {
+	s := catalog.Spawn{Path: r.path, Shown: r.path, Dir: r.dir, Environ: r.env}
+	if filepath.IsAbs(r.args[0]) {
+		s.Shown = r.args[0] // as people know it, not its private copy
+	}
+	if r.res.Account != nil {
+		s.User = r.res.Account.name
+	}
+	return s.Explain(err)
 }
 
 // own sees the process through to its end.
@@ -212,7 +238,7 @@ func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 func (r *runner) endGroup() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_ = syscall.Kill(-r.pid, syscall.SIGKILL)
+	r.signalGroup(syscall.SIGKILL)
 	r.reaped = true
 }
 
@@ -224,8 +250,14 @@ func (r *runner) signal(sig syscall.Signal) {
 	if r.pid == 0 && sig == syscall.SIGKILL {
 		r.doomed = true
 	}
+	r.signalGroup(sig)
+}
+
+// signalGroup sends sig to the process group while its number is its own. The
+// caller holds the lock.
+func (r *runner) signalGroup(sig syscall.Signal) {
 	if r.pid != 0 && !r.reaped {
-		_ = syscall.Kill(-r.pid, sig)
+		_ = syscall.Kill(-r.pid, sig) // an error means that nobody is left
 	}
 }
 
@@ -272,6 +304,9 @@ func (r *runner) waitDone(d time.Duration) bool {
 // it is taken for ordinary output, which programs like to print at start.
 var handshakeLine = regexp.MustCompile(`^\d+\|\d+\|(unix|tcp)\|`)
 
+// IsHandshake reports whether a line that a program printed is a handshake.
+func IsHandshake(line []byte) bool { return handshakeLine.Match(line) }
+
 // readStdout passes the line of the handshake on to go-plugin and everything
 // else to the log, until the end.
 func (r *runner) readStdout(f *os.File) {
@@ -283,7 +318,7 @@ func (r *runner) readStdout(f *os.File) {
 		}
 		if !truncated && handshakeLine.Match(line) {
 			r.mu.Lock()
-			r.greeting = cutFields(string(line))
+			r.greeted.Line = cutFields(string(line))
 			r.mu.Unlock()
 			_, _ = io.WriteString(r.toPlugin, cutFields(string(line))+"\n")
 			r.toPlugin.Close()
@@ -291,8 +326,11 @@ func (r *runner) readStdout(f *os.File) {
 			return
 		}
 		r.out.stdout(line, truncated)
+		r.mu.Lock()
+		r.greeted.Noise = append(r.greeted.Noise, strings.ToValidUTF8(string(line), "\uFFFD"))
+		r.mu.Unlock()
 		lines, size = lines+1, size+len(line)
-		if lines >= noiseLines || size >= noiseBytes {
+		if lines >= NoiseLines || size >= noiseBytes {
 			r.out.note(fmt.Sprintf("%d lines on stdout and no handshake among them", lines))
 			r.toPlugin.Close()
 			r.toPlugin = nil
@@ -328,39 +366,11 @@ func (r *runner) Diagnose(context.Context) string {
 	return b.String()
 }
 
-// hasShaken reports whether the line of the handshake was seen.
-func (r *runner) hasShaken() bool {
+// greeting returns what was seen of the handshake so far.
+func (r *runner) greeting() Greeting {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.greeting != ""
-}
-
-// startError explains a failure of go-plugin's Start in terms of the process.
-func (r *runner) startError(ctx context.Context, err error) error {
-	r.mu.Lock()
-	started, shook := r.pid != 0, r.greeting != ""
-	r.mu.Unlock()
-	switch {
-	case !started:
-		return err
-	case shook:
-		return r.withTail(err) // it was killed for that, which explains nothing
-	case context.Cause(ctx) != nil:
-		return fmt.Errorf("no handshake: %w (%s)", context.Cause(ctx), r.Diagnose(ctx))
-	}
-	return fmt.Errorf("no handshake (%s)", r.Diagnose(ctx))
-}
-
-// explain adds to an error of the start, if there is one, why the start was given
-// up, and how the process ended.
-func (r *runner) explain(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = fmt.Errorf("%w: %w", cause, err)
-	}
-	return fmt.Errorf("%w (%s)", err, r.Diagnose(ctx))
+	return r.greeted
 }
 
 // withTail adds the last words of the process to an error.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"context"
@@ -16,68 +16,54 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
-// jsonlCookie is the value of cookieKey for programs that read lines. It is
+// jsonlCookie is the value of CookieKey for programs that read lines. It is
 // another one than that of executables, so that a plugin made with the SDK does
 // not print a handshake to where results belong.
 const jsonlCookie = "hookswitch.jsonl.v1"
 
 // startJSONL starts a command and sees it through until it can take events.
-func startJSONL(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (*process, error) {
-	p, err := runJSONL(ctx, h, b, log)
-	if err != nil {
-		return nil, err
-	}
-	p.lines.Begin()
-	if p.link, err = link.OpenStream(ctx, p.lines); err != nil {
-		p.kill()
-		return nil, p.run.withTail(err)
-	}
-	return p, nil
-}
-
-// runJSONL starts a command and gives it its settings.
-func runJSONL(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (_ *process, err error) {
-	env := append(environ(h.cfg.Environ, h.cfg.Env), cookieKey+"="+jsonlCookie,
+func (l *Launcher) startJSONL(ctx context.Context, p *Process, b *catalog.Build, log *slog.Logger) (Step, error) {
+	env := append(Environ(l.Environ, l.Env), CookieKey+"="+jsonlCookie,
 		// Or each answer waits in the program's memory until there are 8 KiB.
 		"PYTHONUNBUFFERED=1")
 	path, err := findProgram(b.Manifest.Command[0], env)
 	if err != nil {
-		return nil, err
+		return StepSpawn, err
 	}
-	r := h.newRunner(path, env, log)
+	r := l.newRunner(path, env, log)
 	r.args = b.Manifest.Command
 	lines := link.NewLines(r, b.Manifest.MaxInFlight)
 	r.readOut = func(stdout *os.File) { lines.Read(stdout) }
-	p := newProcess(h, r)
-	defer func() {
-		if err != nil {
-			p.kill()
-		}
-	}()
+	p.run = r
 	if err := r.Start(ctx); err != nil {
-		return nil, fmt.Errorf("start %s: %w", path, err)
+		return StepSpawn, fmt.Errorf("start %s: %w", path, err)
 	}
 	unwatch := context.AfterFunc(ctx, func() {
 		r.signal(syscall.SIGKILL)
 		r.cut() // who writes to it would wait for a process that escaped the group
 	})
 	defer unwatch()
-	if err := h.configureLines(ctx, r, lines, b); err != nil {
-		return nil, err
+	if err := l.configureLines(ctx, lines, b); err != nil {
+		return StepConfigure, err
 	}
 	about := lines.Hello()
-	p.about = &pluginpb.DescribeResponse{
+	p.About = &pluginpb.DescribeResponse{
 		Name: b.Name, Version: about.Version, Language: about.Language, Sdk: string(catalog.KindJSONL), Patterns: b.Manifest.Events,
 	}
-	p.lines = lines
-	return p, nil
+	p.Lines = lines
+	if l.Until != Ready {
+		return 0, nil
+	}
+	lines.Begin()
+	p.Link, err = link.OpenStream(ctx, lines)
+	return StepOpen, err
 }
 
 // configureLines gives a program that reads lines its settings or, if there are
 // none, waits until it has settled.
-func (h *Host) configureLines(ctx context.Context, r *runner, lines *link.Lines, b *catalog.Build) error {
+func (l *Launcher) configureLines(ctx context.Context, lines *link.Lines, b *catalog.Build) error {
 	if len(b.Settings) == 0 {
-		return r.explain(ctx, lines.Settle(ctx, h.limits.settle))
+		return lines.Settle(ctx, l.Timings.Settle)
 	}
 	line, err := link.ConfigureLine(b.Name, b.Settings)
 	if err != nil {
@@ -85,9 +71,9 @@ func (h *Host) configureLines(ctx context.Context, r *runner, lines *link.Lines,
 	}
 	refused, err := lines.Configure(ctx, line)
 	if err == nil && len(refused) > 0 {
-		return &refusal{refused}
+		return &Refusal{refused}
 	}
-	return r.explain(ctx, err)
+	return err
 }
 
 // findProgram looks for a program without a slash in its name in the PATH that

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"cmp"
@@ -10,9 +10,7 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/status"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
 	"github.com/hookswitch/hookswitch/middleware/event"
@@ -22,31 +20,35 @@ import (
 
 // introduce makes the calls that come before the first event, and opens the way
 // by which events go.
-func (p *process) introduce(ctx context.Context, h *Host, b *catalog.Build) error {
-	if err := p.meet(ctx, h, b); err != nil {
-		return err
-	}
-	return p.open(ctx)
-}
-
-// meet asks the plugin what it is, and gives it its settings.
-func (p *process) meet(ctx context.Context, h *Host, b *catalog.Build) error {
+func (p *Process) introduce(ctx context.Context, b *catalog.Build, until Stage) (Step, error) {
 	if err := p.describe(ctx); err != nil {
-		return err
+		return StepDescribe, err
 	}
-	return p.configure(ctx, b.Name, b.Settings)
+	if p.run != nil {
+		p.readStdio()
+	}
+	if until == Described {
+		return 0, nil
+	}
+	if err := p.Configure(ctx, b.Name, b.Settings); err != nil {
+		return StepConfigure, err
+	}
+	if until == Configured {
+		return 0, nil
+	}
+	return StepOpen, p.open(ctx)
 }
 
 // describe asks the plugin what it is, and checks what it says.
-func (p *process) describe(ctx context.Context) error {
-	about, err := pluginpb.NewPluginServiceClient(p.conn).Describe(ctx, &pluginpb.DescribeRequest{})
+func (p *Process) describe(ctx context.Context) error {
+	about, err := pluginpb.NewPluginServiceClient(p.Conn).Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
 		return fmt.Errorf("describe: %w", err)
 	}
 	if err := checkPatterns(about.GetPatterns()); err != nil {
 		return catalog.Final(fmt.Errorf("describe: %w", err))
 	}
-	p.about = about
+	p.About = about
 	return nil
 }
 
@@ -62,61 +64,49 @@ func checkPatterns(patterns []string) error {
 	return nil
 }
 
-// refusal is what a plugin has against its settings.
-type refusal struct{ errors []*pluginpb.ConfigError }
+// Refusal is what a plugin has against its settings.
+type Refusal struct{ Errors []*pluginpb.ConfigError }
 
-func (r *refusal) Error() string {
+func (r *Refusal) Error() string {
 	var texts []string
-	for _, e := range r.errors {
+	for _, e := range r.Errors {
 		texts = append(texts, strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "))
 	}
 	return "configure: the plugin refuses its settings: " + strings.Join(texts, "; ")
 }
 
-// configure gives the plugin its settings, or none, by which it may want other
+// Configure gives the plugin its settings, or none, by which it may want other
 // events than it has described.
-func (p *process) configure(ctx context.Context, name string, settings []byte) error {
-	resp, err := pluginpb.NewPluginServiceClient(p.conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
+func (p *Process) Configure(ctx context.Context, name string, settings []byte) error {
+	resp, err := pluginpb.NewPluginServiceClient(p.Conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
 	if err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
 	if len(resp.GetErrors()) > 0 {
-		return &refusal{resp.GetErrors()}
+		return &Refusal{resp.GetErrors()}
 	}
 	if patterns := resp.GetPatterns(); len(patterns) > 0 {
 		if err := checkPatterns(patterns); err != nil {
 			return fmt.Errorf("configure: %w", err)
 		}
-		p.about.Patterns = patterns
+		p.About.Patterns = patterns
 	}
-	p.about.MaxInFlight = cmp.Or(resp.GetMaxInFlight(), p.about.GetMaxInFlight())
+	p.About.MaxInFlight = cmp.Or(resp.GetMaxInFlight(), p.About.GetMaxInFlight())
 	return nil
 }
 
 // open opens the way by which events go, as the plugin has described it.
-func (p *process) open(ctx context.Context) error {
-	if !p.about.GetCapabilities().GetDeliverStream() {
-		p.link = link.OpenUnary(p.conn, int(p.about.GetMaxInFlight()), p.limit.grace)
+func (p *Process) open(ctx context.Context) error {
+	if !p.About.GetCapabilities().GetDeliverStream() {
+		p.Link = link.OpenUnary(p.Conn, int(p.About.GetMaxInFlight()), p.Timings.Grace)
 		return nil
 	}
-	rpc, err := pluginpb.NewPluginServiceClient(p.conn).Deliver(context.Background())
+	rpc, err := pluginpb.NewPluginServiceClient(p.Conn).Deliver(context.Background())
 	if err != nil {
 		return fmt.Errorf("open the stream: %w", err)
 	}
-	p.link, err = link.OpenStream(ctx, rpc)
+	p.Link, err = link.OpenStream(ctx, rpc)
 	return err
-}
-
-// callError adds to the error of a call during the start what the process has
-// to do with it.
-func (p *process) callError(ctx context.Context, err error) error {
-	switch {
-	case context.Cause(ctx) != nil:
-		return p.withTail(fmt.Errorf("%w: %w", context.Cause(ctx), err))
-	case status.Code(err) == codes.Unavailable && p.run != nil: // it has died, or is about to
-		return fmt.Errorf("%w (%s)", err, p.Diagnose(ctx))
-	}
-	return p.withTail(err)
 }
 
 func dial(network, address string, creds credentials.TransportCredentials, more ...grpc.DialOption) (*grpc.ClientConn, error) {

@@ -1,12 +1,12 @@
 //go:build unix && !linux
 
-package pluginhost
+package process
 
 import "syscall"
 
 // processAttr has no parent-death signal: only Linux and FreeBSD know it. The
 // lifeline is what ends plugins here.
-func processAttr(a *account) *syscall.SysProcAttr {
+func processAttr(a *Account) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: a.credential()}
 }
 

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package pluginhost
+package process
 
 // Limits on another process can be set, and its memory read, on Linux only.
 // GOMEMLIMIT works everywhere.

@@ -1,12 +1,10 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,42 +16,18 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// resources are what a plugin may use of the machine. The zero value leaves it
+// Resources are what a plugin may use of the machine. The zero value leaves it
 // all but core dumps, which would hold what events say.
-type resources struct {
-	memory  int64    // bytes of all processes of its group together; 0 for no limit
-	files   uint64   // open files of each process; 0 for those of the host
-	account *account // whose processes they are; nil for the host's own
-	noRoot  bool     // they must not be root's
-
-	groups *groups       // measures memory
-	every  time.Duration // how often
+type Resources struct {
+	Memory    int64    // bytes of all processes of its group together; 0 for no limit
+	OpenFiles uint64   // of each process; 0 for as many as the host
+	Account   *Account // whose processes they are; nil for the host's own
+	NoRoot    bool     // they must not be root's
 }
 
-// resources returns what the configuration says of them, or why it cannot be.
-func (c Config) resources() (resources, error) {
-	a, err := lookUpAccount(c.User)
-	if err != nil {
-		return resources{}, err
-	}
-	for _, path := range []string{c.RunDir, c.WorkDir, filepath.Join(c.StateDir, "copy", "program")} {
-		// Of the directory itself the host makes what it has to be.
-		if err := a.reaches(path); err != nil {
-			return resources{}, err
-		}
-	}
-	return resources{
-		memory:  c.Memory,
-		files:   uint64(max(c.OpenFiles, 0)),
-		account: a,
-		noRoot:  c.RefuseRoot && c.User == "" && os.Geteuid() == 0,
-		groups:  new(groups),
-	}, nil
-}
-
-// permit returns an error if a plugin would run as root and must not.
-func (r resources) permit(f catalog.Entry) error {
-	if r.noRoot && f.Kind != catalog.KindRemote {
+// Permit returns an error if a plugin would run as root and must not.
+func (r Resources) Permit(f catalog.Entry) error {
+	if r.NoRoot && f.Kind != catalog.KindRemote {
 		return fmt.Errorf("the sidecar runs as root, and so would the plugin %s: set HOOKSWITCH_PLUGIN_USER to a user that owns nothing else, or to root to allow it", f.Name)
 	}
 	return nil
@@ -65,22 +39,22 @@ func (r resources) permit(f catalog.Entry) error {
 // Go programs collect garbage more eagerly when they come near to GOMEMLIMIT,
 // instead of growing until they are killed. A limit on address space
 // (RLIMIT_AS) is no use to them: an idle one has reserved more than a gigabyte.
-func (r resources) environment(has []string) (add []string) {
+func (r Resources) environment(has []string) (add []string) {
 	set := func(name, value string) {
 		if !slices.ContainsFunc(has, func(v string) bool { return strings.HasPrefix(v, name+"=") }) {
 			add = append(add, name+"="+value)
 		}
 	}
-	if r.memory > 0 {
-		set("GOMEMLIMIT", strconv.FormatInt(r.memory/10*9, 10))
+	if r.Memory > 0 {
+		set("GOMEMLIMIT", strconv.FormatInt(r.Memory/10*9, 10))
 	}
 	return add
 }
 
 // limit applies the limits to a process that has just been started. What the
 // system does not permit is logged, and left.
-func (r resources) limit(pid int, log *slog.Logger) {
-	if err := setLimits(pid, r.files); err != nil {
+func (r Resources) limit(pid int, log *slog.Logger) {
+	if err := setLimits(pid, r.OpenFiles); err != nil {
 		log.Warn("limits of a plugin could not be set", "code", telemetry.CodePluginLimits, "error", err)
 	}
 	if err := offerToOOM(pid); err != nil {
@@ -91,10 +65,10 @@ func (r resources) limit(pid int, log *slog.Logger) {
 // watchMemory kills the process group when it has too much, until the process
 // has ended.
 func (r *runner) watchMemory() {
-	if r.res.memory <= 0 || r.res.groups == nil {
+	if r.res.Memory <= 0 {
 		return
 	}
-	ticker := time.NewTicker(r.res.every)
+	ticker := time.NewTicker(r.measure)
 	defer ticker.Stop()
 	for {
 		select {
@@ -102,8 +76,8 @@ func (r *runner) watchMemory() {
 			return
 		case <-ticker.C:
 		}
-		if used := r.res.groups.memory(r.pid); used > r.res.memory {
-			r.condemn(fmt.Errorf("killed by the host: memory: it had %d MiB, and plugins may have %d MiB", used>>20, r.res.memory>>20))
+		if used := r.groups.memory(r.pid); used > r.res.Memory {
+			r.condemn(fmt.Errorf("killed by the host: memory: it had %d MiB, and plugins may have %d MiB", used>>20, r.res.Memory>>20))
 			return
 		}
 	}

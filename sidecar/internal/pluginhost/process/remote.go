@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"bytes"
@@ -28,36 +28,24 @@ const tokenMax = 16 << 10
 // loss of the connection for the death of a process: it connects again, with
 // the same pauses, and events that had no answer come again. Certificates and
 // token are read anew each time, as they are rotated.
-func startRemote(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (*process, error) {
-	p, err := meetRemote(ctx, h, b, log)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.open(ctx); err != nil {
-		err = p.callError(ctx, err)
-		p.kill()
-		return nil, fmt.Errorf("remote plugin at %s: %w", b.Manifest.Address, err)
-	}
-	if limit := b.Manifest.MaxInFlight; limit > 0 {
-		p.link.Cap(limit)
-	}
-	return p, nil
-}
-
-// meetRemote connects to a server and gives it its settings.
-func meetRemote(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (_ *process, err error) {
+func (l *Launcher) startRemote(ctx context.Context, p *Process, b *catalog.Build, log *slog.Logger) (step Step, err error) {
 	m := b.Manifest
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("remote plugin at %s: %w", m.Address, err)
+		}
+	}()
 	network, address := "tcp", m.Address
 	if path, ok := strings.CutPrefix(m.Address, "unix:"); ok {
 		network, address = "unix", path
 	}
 	creds, err := transport(m)
 	if err != nil {
-		return nil, err
+		return StepConnect, err
 	}
 	token, err := readToken(m)
 	if err != nil {
-		return nil, err
+		return StepConnect, err
 	}
 	if m.InClear() {
 		log.Warn(`events travel to a remote plugin in the clear: add "tls": true to its manifest`, "code", telemetry.CodePluginInClear, "address", m.Address)
@@ -66,20 +54,14 @@ func meetRemote(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger
 	if token != "" {
 		opts = append(opts, grpc.WithPerRPCCredentials(token))
 	}
-	p := &process{limit: h.limits, out: newOutput(log)}
-	defer func() {
-		if err != nil {
-			p.kill()
-			err = fmt.Errorf("remote plugin at %s: %w", m.Address, err)
-		}
-	}()
-	if p.conn, err = dial(network, address, creds, opts...); err != nil {
-		return nil, err
+	if p.Conn, err = dial(network, address, creds, opts...); err != nil {
+		return StepConnect, err
 	}
-	if err := p.meet(ctx, h, b); err != nil {
-		return nil, p.callError(ctx, err)
+	step, err = p.introduce(ctx, b, l.Until)
+	if err == nil && p.Link != nil && m.MaxInFlight > 0 {
+		p.Link.Cap(m.MaxInFlight)
 	}
-	return p, nil
+	return step, err
 }
 
 // transport returns how the connection is protected.

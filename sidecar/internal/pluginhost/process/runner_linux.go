@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func processAttr(a *account) *syscall.SysProcAttr {
+func processAttr(a *Account) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
 		Setpgid:    true,
 		Pdeathsig:  syscall.SIGKILL,

@@ -2,20 +2,11 @@ package pluginhost
 
 import "time"
 
-// limits are the times that the supervisor allows. They are not configuration:
+// timings are the times that the supervisor allows. They are not configuration:
 // tests shorten them.
-type limits struct {
-	grace    time.Duration // for a result after Cancel
-	idle     time.Duration // for Drained when there is nothing left to do
-	shutdown time.Duration // for the answer to Shutdown
-	lifeline time.Duration // to end after the lifeline is cut
-	term     time.Duration // to end after SIGTERM
-	reap     time.Duration // for the kernel to end it after SIGKILL
-	dump     time.Duration // for the goroutine dump after SIGQUIT
-	obituary time.Duration // for the exit status after the stream broke
-	memory   time.Duration // between measurements of its memory
-	settle   time.Duration // without a hello, until a program that reads lines is taken to have started
-	prove    time.Duration // without a word, until its end is held against the event that it has
+type timings struct {
+	dump  time.Duration // for the goroutine dump after SIGQUIT
+	prove time.Duration // without a word, until its end is held against the event that it has
 
 	pingEvery  time.Duration
 	pingWait   time.Duration
@@ -44,18 +35,9 @@ type limits struct {
 	goneGrace   time.Duration // a file is not there for so long, and its plugin is removed
 }
 
-func defaultLimits() limits {
-	return limits{
-		grace:       2 * time.Second,
-		idle:        2 * time.Second,
-		shutdown:    time.Second,
-		lifeline:    2 * time.Second,
-		term:        2 * time.Second,
-		reap:        2 * time.Second,
+func defaultTimings() timings {
+	return timings{
 		dump:        time.Second,
-		obituary:    200 * time.Millisecond,
-		memory:      time.Second,
-		settle:      500 * time.Millisecond,
 		prove:       time.Second,
 		pingEvery:   5 * time.Second,
 		pingWait:    2 * time.Second,
@@ -79,10 +61,10 @@ func defaultLimits() limits {
 // backoff returns how long to wait before the start that follows n failures:
 // a random part of backoffBase·2ⁿ, so that plugins that fell together do not
 // rise together.
-func (l limits) backoff(n int, jitter float64) time.Duration {
-	most := l.backoffMax
+func (t timings) backoff(n int, jitter float64) time.Duration {
+	most := t.backoffMax
 	if n < 30 { // beyond, the shift overflows
-		most = min(most, l.backoffBase<<n)
+		most = min(most, t.backoffBase<<n)
 	}
 	return time.Duration(jitter * float64(most))
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package process
 
 import (
 	"context"
@@ -26,41 +26,37 @@ import (
 // go-plugin does the handshake and no more. Its client would open streams for
 // a broker that is not used, make calls without deadlines, and lose the
 // connection when the process dies at the wrong moment.
-func startExec(ctx context.Context, h *Host, b *catalog.Build, log *slog.Logger) (_ *process, err error) {
-	r := h.newRunner(b.Program(), environ(h.cfg.Environ, h.cfg.Env), log)
+func (l *Launcher) startExec(ctx context.Context, p *Process, b *catalog.Build, log *slog.Logger) (Step, error) {
+	r := l.newRunner(b.Program(), Environ(l.Environ, l.Env), log)
 	r.args[0] = b.Path // as people know it; some programs look at what they are called
-	p := newProcess(h, r)
-	defer func() {
-		if err != nil {
-			p.kill()
-		}
-	}()
+	p.run = r
 	// However far the start has come, killing the group gets it unstuck.
 	unwatch := context.AfterFunc(ctx, func() { r.signal(syscall.SIGKILL) })
 	defer unwatch()
-
-	addr, err := shakeHands(r, h.run.path, 2*h.cfg.StartTimeout) // ctx ends before that
-	if err != nil {
-		return nil, r.startError(ctx, err)
+	begun := time.Now()
+	addr, err := shakeHands(r, l.RunDir, 2*l.StartTimeout) // ctx ends before that
+	switch {
+	case err != nil && r.ID() == "":
+		return StepSpawn, err
+	case err != nil:
+		return StepHandshake, err
 	}
+	p.Greeting = r.greeting()
+	p.Greeting.Took = time.Since(begun)
 	p.shutdown = true
 	// The run directory is the protection.
-	if p.conn, err = dial(addr.Network(), addr.String(), insecure.NewCredentials()); err != nil {
-		return nil, err
+	if p.Conn, err = dial(addr.Network(), addr.String(), insecure.NewCredentials()); err != nil {
+		return StepConnect, err
 	}
-	if err := p.introduce(ctx, h, b); err != nil {
-		return nil, p.callError(ctx, err)
-	}
-	p.readStdio()
-	return p, nil
+	return p.introduce(ctx, b, l.Until)
 }
 
 // shakeHands starts the process of a runner, its socket in a directory below
 // runPath, and returns where the plugin listens.
 func shakeHands(r *runner, runPath string, timeout time.Duration) (net.Addr, error) {
 	return plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: cookieKey, MagicCookieValue: cookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{protocolVersion: {}},
+		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: CookieKey, MagicCookieValue: CookieValue},
+		VersionedPlugins: map[int]plugin.PluginSet{ProtocolVersion: {}},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, socketDir string) (goplugin.Runner, error) {
 			return r, r.prepare(cmd, socketDir)
 		},
@@ -76,16 +72,16 @@ func shakeHands(r *runner, runPath string, timeout time.Duration) (net.Addr, err
 // handshake, its standard output and error come by a gRPC stream, and if
 // nobody reads that, the plugin blocks. It is not known to plugins that
 // were made without go-plugin.
-func (p *process) readStdio() {
-	stdout, endStdout := p.out.copyTo(p.out.stdout)
-	stderr, endStderr := p.out.copyTo(p.out.stderr)
+func (p *Process) readStdio() {
+	stdout, endStdout := p.run.out.copyTo(p.run.out.stdout)
+	stderr, endStderr := p.run.out.copyTo(p.run.out.stderr)
 	finished := make(chan struct{})
 	p.endStdio = func() { <-finished }
 	go func() {
 		defer close(finished)
 		defer endStdout()
 		defer endStderr()
-		stream, err := p.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")
+		stream, err := p.Conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true}, "/plugin.GRPCStdio/StreamStdio")
 		if err != nil || stream.SendMsg(&emptypb.Empty{}) != nil || stream.CloseSend() != nil {
 			return
 		}

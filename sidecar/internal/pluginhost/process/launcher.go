@@ -1,0 +1,199 @@
+//go:build unix
+
+// Package process starts a plugin and ends it.
+//
+// [Launcher.Start] takes what the catalog says of a plugin and returns a
+// [Process] that can take events, whichever way its kind is started: an
+// executable that speaks go-plugin's handshake, a command that reads lines, or a
+// server that runs elsewhere, which is only connected to. A start that fails
+// leaves nothing behind and says why in a [StartError], which has what there is
+// to explain it.
+//
+// The package promises that no process can hurt the host: not by what it prints
+// or how much, by what it claims in the handshake, by how it ends, or by the
+// processes that it leaves in its group. It does not decide when a process is
+// started or whether it is well: that is for whoever has it.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+)
+
+// What the host and every plugin must agree on before they can speak;
+// plugins/PROTOCOL.md has it for authors.
+const (
+	CookieKey       = "HOOKSWITCH_PLUGIN"
+	CookieValue     = "hookswitch.plugin.v1"
+	ProtocolVersion = 1
+)
+
+// messageMax is how many bytes one gRPC message may have.
+const messageMax = 16 << 20
+
+// Launcher starts processes of plugins. It must not be changed or copied once it
+// has started one, and is safe for concurrent use.
+type Launcher struct {
+	Env     []string // names of variables that plugins get, besides a few such as PATH
+	Environ []string // where they are taken from, in the form of os.Environ
+	WorkDir string   // empty for the host's
+	RunDir  string   // for sockets
+
+	// StartTimeout is the longest that a start may take, and is what ctx of
+	// Start ends by.
+	StartTimeout time.Duration
+
+	Timings   Timings
+	Resources Resources
+
+	// Until is where a start ends.
+	Until Stage
+
+	groups groups // measures memory
+}
+
+// Stage is how far a start goes.
+type Stage int
+
+// The stages of a start, the farthest first.
+const (
+	Ready      Stage = iota // the process takes events by its Link
+	Configured              // it has its settings; what opens the way of events is the caller's
+	Described               // it has said what it is
+)
+
+// Step is a part of a start that can fail.
+type Step int
+
+// The steps of a start. Not every kind of plugin has all of them.
+const (
+	StepSpawn     Step = iota // the system runs the program
+	StepHandshake             // it says where it listens
+	StepConnect               // a connection to it can be tried
+	StepDescribe              // it says what it is
+	StepConfigure             // it takes its settings, or settles if there are none
+	StepOpen                  // it takes events
+)
+
+// StartError says in which step a start failed, and what was left of the process.
+type StartError struct {
+	Step     Step
+	Greeting Greeting // what was seen of the handshake
+	Exit     error    // how the process ended, if it did by itself
+	Output   string   // the last that it printed
+	Err      error
+}
+
+// Error says what the host has to say of it: in its log, and in the status of
+// the plugin.
+func (e *StartError) Error() string {
+	switch {
+	case e.Exit != nil && e.Output != "":
+		return fmt.Sprintf("%v (the process ended: %v; its last output: %s)", e.Err, e.Exit, e.Output)
+	case e.Exit != nil:
+		return fmt.Sprintf("%v (the process ended: %v)", e.Err, e.Exit)
+	case e.Output != "":
+		return fmt.Sprintf("%v; its last output: %s", e.Err, e.Output)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the error of the step.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// Final reports whether the start fails again, however often it is tried, until
+// the program or its settings change.
+func (e *StartError) Final() bool {
+	if _, refused := errors.AsType[*Refusal](e.Err); refused || catalog.IsFinal(e.Err) {
+		return true
+	}
+	if errors.Is(e.Err, syscall.ENOEXEC) || errors.Is(e.Err, syscall.EACCES) {
+		return true
+	}
+	text := e.Err.Error() // go-plugin has no other way to tell
+	return strings.Contains(text, "incompatible API version") || strings.Contains(text, "unsupported plugin protocol") ||
+		strings.Contains(text, "Unsupported plugin protocol")
+}
+
+// Start starts a plugin and sees it through until it can take events, or as far
+// as Until says. log gets what it prints. Of a process that failed nothing is
+// left. Its errors are of type [*StartError].
+func (l *Launcher) Start(ctx context.Context, b *catalog.Build, log *slog.Logger) (*Process, error) {
+	p := &Process{Timings: l.Timings}
+	start := l.startExec
+	switch b.Kind {
+	case catalog.KindJSONL:
+		start = l.startJSONL
+	case catalog.KindRemote:
+		start = l.startRemote
+	}
+	step, err := StepSpawn, l.Resources.Permit(b.Entry)
+	if err == nil {
+		step, err = start(ctx, p, b, log)
+	}
+	if err != nil {
+		failed := p.failed(ctx, step, err)
+		p.Kill()
+		return nil, failed
+	}
+	if p.run != nil {
+		// Again: a Go program raises its limit of files as it begins, and may
+		// have read the old one.
+		p.run.res.limit(p.PID(), log)
+	}
+	return p, nil
+}
+
+// failed explains the failure of a step.
+func (p *Process) failed(ctx context.Context, step Step, err error) *StartError {
+	e := &StartError{Step: step, Err: err}
+	if cause := context.Cause(ctx); cause != nil && step != StepSpawn {
+		e.Err = fmt.Errorf("%w: %w", cause, err)
+	}
+	if p.run == nil || step == StepSpawn {
+		return e
+	}
+	if e.Greeting = p.Greeting; e.Greeting.Took == 0 {
+		e.Greeting = p.run.greeting()
+	}
+	wait := p.Timings.Obituary // it may have died, or be about to
+	if _, refused := errors.AsType[*Refusal](err); refused {
+		wait = 0
+	}
+	if step == StepHandshake {
+		wait = p.Timings.Reap // go-plugin has killed it
+		switch cause := context.Cause(ctx); {
+		case e.Greeting.Line != "": // for which it was killed: how it ended explains nothing
+			wait = 0
+		case cause != nil:
+			e.Err = fmt.Errorf("no handshake: %w", cause)
+		default:
+			e.Err = errors.New("no handshake")
+		}
+	} else if ctx.Err() != nil { // likewise
+		wait = 0
+	}
+	if wait > 0 && p.run.waitDone(wait) {
+		e.Exit = p.run.Wait(ctx)
+	}
+	e.Output = p.run.out.tail()
+	return e
+}
+
+// newRunner returns a runner with what all plugins of the host have in common.
+func (l *Launcher) newRunner(path string, env []string, log *slog.Logger) *runner {
+	if a := l.Resources.Account; a != nil && a.home != "" {
+		env = append(slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOME=") }), "HOME="+a.home)
+	}
+	r := newRunner(path, l.WorkDir, append(env, l.Resources.environment(env)...), log)
+	r.res, r.groups, r.measure = l.Resources, &l.groups, l.Timings.Memory
+	return r
+}
