@@ -27,7 +27,7 @@ type admin struct {
 
 // openAdmin makes what the admin listeners serve.
 func (s *Sidecar) openAdmin(context.Context) (err error) {
-	a, most := &s.admin, s.listeners.most
+	a, allowed := &s.admin, s.listeners.allowed
 	a.records, err = deliveryapi.New(deliveryapi.Config{
 		Store: s.store, UserID: s.cfg.UserID, Token: string(s.cfg.AdminToken), Log: s.log,
 	})
@@ -51,10 +51,10 @@ func (s *Sidecar) openAdmin(context.Context) (err error) {
 	network.Handle("/v2/", a.records.Handler())
 	network.Handle("/api/v1/", a.api.Handler())
 	local.Handle("/api/v1/", a.api.LocalHandler())
-	s.serveMetrics(network, local, most.metrics)
+	s.serveMetrics(network, local, allowed.metrics)
 	s.servePprof(network, local)
-	a.network = s.server("admin", most.admin, s.listeners.admin, a.guard.Handler(network))
-	a.socket = s.server("socket", most.socket, s.upkeep.Socket(), listen.Proven(local))
+	a.network = s.server("admin", allowed.admin, s.listeners.admin, a.guard.Handler(network))
+	a.socket = s.server("socket", allowed.socket, s.upkeep.Socket(), listen.Proven(local))
 	return nil
 }
 
@@ -71,7 +71,7 @@ func (s *Sidecar) explain(at time.Time, h http.Header, body []byte) webhook.Expl
 // serveMetrics adds /metrics to the admin listeners. On the network it wants
 // the token, as everything there does; HOOKSWITCH_METRICS_LISTEN is for
 // scrapers that have none.
-func (s *Sidecar) serveMetrics(network, local *http.ServeMux, most int) {
+func (s *Sidecar) serveMetrics(network, local *http.ServeMux, limit int) {
 	page := s.observe.metrics.Handler(s.log)
 	network.Handle("GET /metrics", s.admin.api.Protect(page))
 	local.Handle("GET /metrics", page)
@@ -79,7 +79,7 @@ func (s *Sidecar) serveMetrics(network, local *http.ServeMux, most int) {
 		mux := http.NewServeMux()
 		mux.Handle("GET /metrics", page)
 		s.observe.health.Register(mux)
-		s.admin.metrics = s.server("metrics", most, s.listeners.metrics, listen.Proven(mux))
+		s.admin.metrics = s.server("metrics", limit, s.listeners.metrics, listen.Proven(mux))
 	}
 }
 

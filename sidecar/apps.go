@@ -2,11 +2,9 @@ package sidecar
 
 import (
 	"context"
-	"crypto/ed25519"
 	"fmt"
 	"reflect"
 	"slices"
-	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
@@ -19,10 +17,6 @@ import (
 
 // defaultForward is the target of events that no route takes.
 var defaultForward = delivery.Forward.Target("default")
-
-// syncTimeout is how long an app may take to answer for itself if neither the
-// route nor Config.Timeout says less: somebody is on the line.
-const syncTimeout = 10 * time.Second
 
 // apps are the HTTP apps that events are forwarded to. They are replaced as a
 // whole when the configuration is reloaded, so that every event is routed by one
@@ -43,8 +37,12 @@ type syncRoute struct {
 // makeApps makes the targets of routes and of HOOKSWITCH_FORWARD_TO. Those of
 // old that would be the same are used again, with their connections.
 func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
+	list, err := cfg.Apps()
+	if err != nil {
+		return nil, err
+	}
 	a := &apps{configs: make(map[string]forward.Config)}
-	if cfg.ForwardTo == "" && len(cfg.Routes) == 0 {
+	if len(list) == 0 {
 		return a, nil
 	}
 	key, err := cfg.LoadForwardKey(s.dir)
@@ -52,63 +50,23 @@ func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
 		return nil, fmt.Errorf("sidecar: %w", err)
 	}
 	a.key = keyfile.PublicText(key)
-	if cfg.ForwardTo != "" {
-		if _, err := s.addApp(a, old, cfg, key, "HOOKSWITCH_FORWARD_TO", config.Route{Name: "default", To: cfg.ForwardTo}); err != nil {
-			return nil, err
+	for _, app := range list {
+		to := app.Forward
+		to.Key, to.UserAgent, to.Attempts, to.Log = key, "hookswitch/"+s.opts.Version, s.observe.attempts, s.log
+		f := old.same(to)
+		if f == nil {
+			if f, err = forward.New(to); err != nil {
+				return nil, config.NewError(app.Variable, err.Error())
+			}
 		}
-	}
-	for _, r := range cfg.Routes {
-		r.Name = r.Target()
-		if r.Mode == "sync" && r.Timeout == 0 {
-			r.Timeout = min(cfg.Timeout, config.Duration(syncTimeout))
-		}
-		f, err := s.addApp(a, old, cfg, key, r.Prefix()+"TO", r)
-		if err != nil {
-			return nil, err
-		}
+		a.configs[f.Name()] = to
+		a.forwards = append(a.forwards, f)
 		// It is a target all the same: an event can be replayed to it.
-		if r.Mode == "sync" {
-			a.sync = append(a.sync, syncRoute{patterns: r.Match, target: f})
+		if app.Sync {
+			a.sync = append(a.sync, syncRoute{patterns: to.Patterns, target: f})
 		}
 	}
 	return a, nil
-}
-
-func (s *Sidecar) addApp(a, old *apps, cfg *Config, key ed25519.PrivateKey, variable string, r config.Route) (*forward.Forward, error) {
-	sign, err := cfg.SignMode()
-	if err != nil {
-		return nil, config.NewError("HOOKSWITCH_FORWARD_SIGN", err.Error())
-	}
-	retryOn, err := forward.ParseRetryOn(cfg.RetryOn)
-	if err != nil {
-		return nil, config.NewError("HOOKSWITCH_RETRY_ON", err.Error())
-	}
-	timeout := time.Duration(r.Timeout)
-	if timeout == 0 {
-		timeout = time.Duration(cfg.Timeout)
-	}
-	to := forward.Config{
-		Name:      r.Name,
-		URL:       r.To,
-		Patterns:  r.Match,
-		Key:       key,
-		Sign:      sign,
-		RetryOn:   retryOn,
-		Header:    cfg.ForwardHeaders.Header(),
-		Timeout:   timeout,
-		UserAgent: "hookswitch/" + s.opts.Version,
-		Attempts:  s.observe.attempts,
-		Log:       s.log,
-	}
-	f := old.same(to)
-	if f == nil {
-		if f, err = forward.New(to); err != nil {
-			return nil, config.NewError(variable, err.Error())
-		}
-	}
-	a.configs[f.Name()] = to
-	a.forwards = append(a.forwards, f)
-	return f, nil
 }
 
 // same returns the forward of a that has this configuration, or nil.

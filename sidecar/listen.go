@@ -26,7 +26,7 @@ type listeners struct {
 	admin       net.Listener
 	metrics     net.Listener // nil without Config.MetricsListen
 	files       listen.Files // that they share
-	most        connections  // that each may have
+	allowed     connections  // for each of them
 }
 
 // openListeners opens them before anything is started, so that a port in use is
@@ -105,7 +105,7 @@ func (l *listeners) close() {
 // keyInFile returns the public half of the key in the data directory that signs
 // forwarded requests, or "" if that key is not in use.
 func (s *Sidecar) keyInFile() string {
-	if c := s.Config(); c.ForwardKey != "" {
+	if c := s.config(); c.ForwardKey != "" {
 		return ""
 	}
 	return s.ForwardKey()
@@ -154,9 +154,9 @@ type server struct {
 	listener net.Listener
 }
 
-// server returns the server of an admin listener, which takes so many
-// connections. It has no WriteTimeout: an export takes as long as it takes.
-func (s *Sidecar) server(name string, most int, l net.Listener, h http.Handler) *server {
+// server returns the server of an admin listener, which takes at most
+// limit connections. It has no WriteTimeout: an export takes as long as it takes.
+func (s *Sidecar) server(name string, limit int, l net.Listener, h http.Handler) *server {
 	v := &server{
 		http: &http.Server{
 			Handler:           h,
@@ -165,7 +165,7 @@ func (s *Sidecar) server(name string, most int, l net.Listener, h http.Handler) 
 			IdleTimeout:       2 * time.Minute,
 			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		},
-		pool: listen.New(listen.Config{Name: name, Max: most, Log: s.log, Files: &s.listeners.files}),
+		pool: listen.New(listen.Config{Name: name, Max: limit, Log: s.log, Files: &s.listeners.files}),
 	}
 	v.pool.Bind(v.http)
 	v.listener = v.pool.Listener(l)

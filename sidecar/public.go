@@ -14,7 +14,7 @@ import (
 
 // openPublic makes the way in of webhooks.
 func (s *Sidecar) openPublic(context.Context) error {
-	s.listeners.most = s.boundConnections()
+	s.listeners.allowed = s.boundConnections()
 	verifier, err := s.makeVerifier(&s.cfg)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (s *Sidecar) openPublic(context.Context) error {
 		Tracer:   s.observe.tracer,
 
 		AckBudget: time.Duration(s.cfg.AckBudget),
-		MaxConns:  s.listeners.most.webhooks,
+		MaxConns:  s.listeners.allowed.webhooks,
 		Files:     &s.listeners.files,
 	})
 	if err != nil {

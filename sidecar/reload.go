@@ -10,50 +10,48 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/certificate"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// reloaded is what came of reading the configuration again.
+// reloaded is the result of reading the configuration again.
 type reloaded struct {
-	At      time.Time // zero if that has not happened yet
-	Err     error     // it was refused, and all is as it was
-	Changed []string  // names of variables whose new values are in effect
-	Restart []string  // names of variables whose new values take a restart
+	At      time.Time
+	Err     error    // it was refused, and nothing has changed
+	Changed []string // names of variables whose new values are in effect
+	Restart []string // names of variables whose new values take a restart
 }
 
 // reload is the state of reloading.
 type reload struct {
-	mu sync.Mutex // held while the configuration is reloaded
-
-	state   sync.Mutex
-	current *Config // in effect; guarded by state
-
-	settled  atomic.Pointer[[]string] // warnings about the configuration in effect
+	mu       sync.Mutex // held while the configuration is reloaded
 	stopping atomic.Bool
+
+	current atomic.Pointer[Config]   // in effect; nil before the first reload
+	settled atomic.Pointer[[]string] // warnings about the configuration in effect
 }
 
 // Reload reads the configuration again, by Options.Load, and puts into effect
-// what can change while the sidecar runs. A configuration that is not good is
-// refused as a whole, with a [*config.Error] that says all that is wrong with it.
-// What takes a restart stays as it is, and is named in the log.
+// what can change while the sidecar runs. A bad configuration is refused as a
+// whole, with a [*config.Error] that lists its problems. Settings that take a
+// restart stay as they are, and are named in the log.
 //
 // It may be called at any time, also concurrently.
 func (s *Sidecar) Reload(ctx context.Context) error {
 	return s.reloadConfig(ctx).Err
 }
 
-// Config returns the configuration in effect.
-func (s *Sidecar) Config() Config {
-	s.reload.state.Lock()
-	defer s.reload.state.Unlock()
-	if s.reload.current == nil {
-		return s.cfg
+// config returns the configuration in effect.
+func (s *Sidecar) config() Config {
+	if c := s.reload.current.Load(); c != nil {
+		return *c
 	}
-	return *s.reload.current
+	return s.cfg
 }
 
 func (s *Sidecar) reloadConfig(ctx context.Context) reloaded {
@@ -64,7 +62,7 @@ func (s *Sidecar) reloadConfig(ctx context.Context) reloaded {
 	}
 	s.notify.Reloading()
 	defer func() { s.notify.Ready(s.status()) }()
-	r := s.tryReload(ctx)
+	r := s.tryReload()
 	r.At = time.Now()
 	s.observe.metrics.Reloaded(r.Err)
 	s.logReload(ctx, r)
@@ -73,9 +71,7 @@ func (s *Sidecar) reloadConfig(ctx context.Context) reloaded {
 
 var errStopping = errors.New("sidecar: reload: the sidecar is stopping")
 
-// tryReload makes all that a new configuration needs, which may fail, and then
-// puts it into effect, which may not.
-func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
+func (s *Sidecar) tryReload() (r reloaded) {
 	if s.opts.Load == nil {
 		r.Err = errors.New("sidecar: reload: this program cannot read its configuration again")
 		return r
@@ -85,7 +81,7 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 		r.Err = err
 		return r
 	}
-	now := s.Config()
+	now := s.config()
 	next, changed, restart := now.Merge(&read)
 	if (next.TLSCertFile != "") != (s.listeners.certificate != nil) {
 		// A listener that speaks plain HTTP goes on to do so.
@@ -93,50 +89,14 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 		isTLS := func(name string) bool { return strings.HasPrefix(name, "HOOKSWITCH_TLS_") }
 		changed, restart = slices.DeleteFunc(changed, isTLS), append(restart, "HOOKSWITCH_TLS_CERT_FILE")
 	}
-	// What the sidecar would run with is not what was read: a token may be left
-	// out only if the address that stays does not need it.
-	if r.Err = next.Recheck(s.opts.Dev); r.Err != nil {
-		return r
-	}
-	a, err := s.makeApps(&next, s.apps.Load())
-	if err != nil {
-		r.Err = err
-		return r
-	}
-	v, err := s.makeVerifier(&next)
-	if err != nil {
-		r.Err = err
-		return r
-	}
-	pair, err := next.ReadCertificate()
-	if err == nil && s.listeners.certificate != nil {
-		if why := s.listeners.certificate.Refuses(pair, time.Now()); why != "" {
-			err = config.NewError("HOOKSWITCH_TLS_CERT_FILE", "cannot take the place of the one in use: "+why)
-		}
+	p, err := s.prepare(&next)
+	if err == nil {
+		err = s.apply(p)
 	}
 	if err != nil {
 		r.Err = err
 		return r
 	}
-	var alertKey ed25519.PrivateKey
-	if s.observe.alerts != nil {
-		if alertKey, r.Err = next.LoadForwardKey(s.dir); r.Err != nil {
-			return r
-		}
-	}
-	if r.Err = s.setApps(a); r.Err != nil {
-		return r
-	}
-	s.observe.alerts.SetKey(alertKey)
-	s.accept.SetVerifier(v)
-	s.apply(&next)
-	if s.listeners.certificate != nil {
-		s.listeners.certificate.Use(pair, next.ReadCertificate)
-	}
-	s.settle(&next)
-	s.reload.state.Lock()
-	s.reload.current = &next
-	s.reload.state.Unlock()
 	r.Changed, r.Restart = changed, restart
 	for _, text := range s.warnings() {
 		s.log.Warn("configuration: "+text, "code", telemetry.CodeConfigWarning)
@@ -144,8 +104,51 @@ func (s *Sidecar) tryReload(ctx context.Context) (r reloaded) {
 	return r
 }
 
-// apply puts into effect what cannot fail.
-func (s *Sidecar) apply(c *Config) {
+// prepared is a configuration with all that it needs, not yet in effect.
+type prepared struct {
+	cfg      *Config
+	apps     *apps
+	verifier *webhook.Verifier
+	pair     certificate.Pair
+	alertKey ed25519.PrivateKey // nil unless somebody is told of alerts
+}
+
+// prepare makes all that a new configuration needs, which may fail.
+func (s *Sidecar) prepare(c *Config) (p prepared, err error) {
+	p.cfg = c
+	// What the sidecar would run with is not what was read: a token may be left
+	// out only if the address that stays does not need it.
+	if err = c.Recheck(s.opts.Dev); err != nil {
+		return p, err
+	}
+	if p.apps, err = s.makeApps(c, s.apps.Load()); err != nil {
+		return p, err
+	}
+	if p.verifier, err = s.makeVerifier(c); err != nil {
+		return p, err
+	}
+	if p.pair, err = c.ReadCertificate(); err != nil {
+		return p, err
+	}
+	if s.listeners.certificate != nil {
+		if why := s.listeners.certificate.Refuses(p.pair, time.Now()); why != "" {
+			return p, config.NewError("HOOKSWITCH_TLS_CERT_FILE", "cannot take the place of the one in use: "+why)
+		}
+	}
+	if s.observe.alerts != nil {
+		p.alertKey, err = c.LoadForwardKey(s.dir)
+	}
+	return p, err
+}
+
+// apply puts a configuration into effect. Only its first step can fail.
+func (s *Sidecar) apply(p prepared) error {
+	if err := s.setApps(p.apps); err != nil {
+		return err
+	}
+	c := p.cfg
+	s.observe.alerts.SetKey(p.alertKey)
+	s.accept.SetVerifier(p.verifier)
 	s.dispatch.SetPolicy(dispatch.Policy{
 		Schedule:    delivery.Schedule(c.RetrySchedule),
 		MaxAge:      time.Duration(c.RetryMaxAge),
@@ -158,8 +161,15 @@ func (s *Sidecar) apply(c *Config) {
 	if s.opts.Level != nil {
 		s.opts.Level.Set(c.LogLevel)
 	}
+	if s.listeners.certificate != nil {
+		s.listeners.certificate.Use(p.pair, c.ReadCertificate)
+	}
+	s.settle(c)
+	s.reload.current.Store(c)
+	return nil
 }
 
+// logReload says whether the new configuration is in effect, and what it takes.
 func (s *Sidecar) logReload(ctx context.Context, r reloaded) {
 	if r.Err != nil {
 		if ce, ok := errors.AsType[*config.Error](r.Err); ok {
@@ -183,7 +193,7 @@ func (s *Sidecar) logReload(ctx context.Context, r reloaded) {
 	s.logLeft(ctx)
 }
 
-// logLeft says what waits for targets that are not there, or not any more.
+// logLeft names the events that wait for targets that are not configured.
 func (s *Sidecar) logLeft(ctx context.Context) {
 	backlog, err := s.store.Backlog(ctx)
 	if err != nil {
@@ -200,9 +210,9 @@ func (s *Sidecar) logLeft(ctx context.Context) {
 	}
 }
 
-// settings are those of the admin API.
+// settings returns the settings in effect, for the admin API.
 func (s *Sidecar) settings() []adminapi.Setting {
-	c := s.Config()
+	c := s.config()
 	return c.Settings()
 }
 

@@ -165,7 +165,7 @@ func TestReloadChecksWhatStays(t *testing.T) {
 	if _, ok := errors.AsType[*config.Error](err); !ok || !strings.Contains(err.Error(), `HOOKSWITCH_ADMIN_LISTEN=":0" can be reached`) {
 		t.Errorf("the token was given up: %v", err)
 	}
-	if c := r.Config(); c.AdminToken != "t0ken" || c.Timeout.String() != "30s" {
+	if c := r.config(); c.AdminToken != "t0ken" || c.Timeout.String() != "30s" {
 		t.Errorf("in effect after a refusal: %s", c)
 	}
 	if last.At.IsZero() {

@@ -96,7 +96,7 @@ func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 // warnings is Config.Advice of the configuration in effect, at the addresses
 // that are listened on, with the plugins that there are.
 func (s *Sidecar) warnings() (list []string) {
-	c := s.Config()
+	c := s.config()
 	list = append(slices.Clone(c.Warnings()), *s.reload.settled.Load()...)
 	list = append(list, s.listeners.certificate.Warnings()...)
 	plugins := s.Plugins()

@@ -70,7 +70,7 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 	if err != nil {
 		return nil, err
 	}
-	if s.cfg.ForwardKey == "" && s.signs() {
+	if s.cfg.ForwardKey == "" && s.cfg.Resigns() && len(s.cfg.Forwards()) > 0 {
 		s.log.Warn("sidecars that share a database should sign with one key: set HOOKSWITCH_FORWARD_KEY, or the app has to trust the key of each", "code", telemetry.CodeForwardKeys, "data", s.dir)
 	}
 	db, err := postgres.Open(ctx, postgres.Config{URL: url, Instance: name, Log: s.log, OnCommit: s.observe.metrics.Commit})
@@ -78,11 +78,6 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 		return nil, err
 	}
 	return db, nil
-}
-
-// signs reports whether requests are forwarded with a signature of our own.
-func (s *Sidecar) signs() bool {
-	return len(s.cfg.Forwards()) > 0 && s.cfg.ForwardSign != "none" && s.cfg.ForwardSign != "passthrough"
 }
 
 // openLoops makes what works on the store by itself.

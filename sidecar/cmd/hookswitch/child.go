@@ -179,7 +179,7 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 		}
 	}
 	key := ""
-	if cfg.ForwardSign == "" || cfg.ForwardSign == "resign" {
+	if cfg.Resigns() {
 		key = s.ForwardKey()
 	}
 	begun := false

@@ -35,7 +35,7 @@ func (c *Config) targets() []target {
 		list = append(list, target{"HOOKSWITCH_FORWARD_TO", c.ForwardTo})
 	}
 	for _, r := range c.Routes {
-		list = append(list, target{r.Prefix() + "TO", r.To})
+		list = append(list, target{r.prefix() + "TO", r.To})
 	}
 	if c.AlertURL != "" {
 		list = append(list, target{"HOOKSWITCH_ALERT_URL", string(c.AlertURL)})

@@ -51,7 +51,7 @@ func (c *Config) Standing(listeners []Listener) (list []string) {
 	}
 	list = append(list, c.tooMuchDisk()...)
 	for _, r := range c.Routes {
-		list = append(list, spelling.Strange(r.Prefix()+"MATCH", r.Match)...)
+		list = append(list, spelling.Strange(r.prefix()+"MATCH", r.Match)...)
 	}
 	return list
 }

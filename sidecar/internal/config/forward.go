@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
@@ -87,11 +88,11 @@ type Route struct {
 	Timeout Duration `env:"TIMEOUT" desc:"how long one attempt may take; by default HOOKSWITCH_TIMEOUT, at most 10s in sync mode" example:"5s" reload:"true"`
 }
 
-// Prefix returns what the variables of the route begin with.
-func (r *Route) Prefix() string { return fmt.Sprintf("HOOKSWITCH_ROUTE_%d_", r.Number) }
+// prefix returns the beginning of the route's variables.
+func (r *Route) prefix() string { return fmt.Sprintf("HOOKSWITCH_ROUTE_%d_", r.Number) }
 
-// Target returns the name of the route's target.
-func (r *Route) Target() string {
+// name returns the name of the route's target.
+func (r *Route) name() string {
 	if r.Name != "" {
 		return r.Name
 	}
@@ -107,7 +108,7 @@ func (c *Config) validateForward(problem *Error) {
 	}
 	names := map[string]bool{"default": true}
 	for _, r := range c.Routes {
-		prefix := r.Prefix()
+		prefix := r.prefix()
 		if r.To == "" {
 			problem.add(prefix+"TO", "is not set: give the URL of the app, such as http://127.0.0.1:5000/sms")
 		} else if err := checkURL(r.To, "http://127.0.0.1:5000/sms"); err != nil {
@@ -124,7 +125,7 @@ func (c *Config) validateForward(problem *Error) {
 		if r.Mode != "" && r.Mode != "async" && r.Mode != "sync" {
 			problem.add(prefix+"MODE", "is none of async and sync")
 		}
-		name := r.Target()
+		name := r.name()
 		if strings.ContainsAny(name, " ,:/") {
 			problem.add(prefix+"NAME", "has a space, comma, colon or slash: use letters, digits and dashes")
 		}
@@ -133,7 +134,7 @@ func (c *Config) validateForward(problem *Error) {
 		}
 		names[name] = true
 	}
-	if _, err := c.SignMode(); err != nil {
+	if _, err := c.signMode(); err != nil {
 		problem.add("HOOKSWITCH_FORWARD_SIGN", err.Error())
 	}
 	if _, err := forward.ParseRetryOn(c.RetryOn); err != nil {
@@ -146,8 +147,8 @@ func (c *Config) validateForward(problem *Error) {
 	}
 }
 
-// SignMode returns what ForwardSign means.
-func (c *Config) SignMode() (forward.Sign, error) {
+// signMode returns the meaning of ForwardSign.
+func (c *Config) signMode() (forward.Sign, error) {
 	switch c.ForwardSign {
 	case "", "resign":
 		return forward.Resign, nil
@@ -157,6 +158,60 @@ func (c *Config) SignMode() (forward.Sign, error) {
 		return forward.Unsigned, nil
 	}
 	return 0, errors.New("is none of resign, passthrough and none")
+}
+
+// Resigns reports whether requests are forwarded with a signature of the
+// sidecar's own.
+func (c *Config) Resigns() bool {
+	mode, err := c.signMode()
+	return mode == forward.Resign && err == nil
+}
+
+// App is an HTTP app that events are forwarded to.
+type App struct {
+	Variable string         // that has its URL
+	Sync     bool           // it answers events itself
+	Forward  forward.Config // without what the settings do not know: key, log, …
+}
+
+// syncTimeout is how long an app may take to answer for itself if neither the
+// route nor Timeout says less: somebody is on the line.
+const syncTimeout = 10 * time.Second
+
+// Apps returns the app of ForwardTo, which is called "default", and those of the
+// routes. Its error is an [*Error].
+func (c *Config) Apps() ([]App, error) {
+	sign, err := c.signMode()
+	if err != nil {
+		return nil, NewError("HOOKSWITCH_FORWARD_SIGN", err.Error())
+	}
+	retryOn, err := forward.ParseRetryOn(c.RetryOn)
+	if err != nil {
+		return nil, NewError("HOOKSWITCH_RETRY_ON", err.Error())
+	}
+	app := func(variable string, sync bool, name, url string, patterns []string, timeout Duration) App {
+		return App{variable, sync, forward.Config{
+			Name: name, URL: url, Patterns: patterns, Sign: sign, RetryOn: retryOn,
+			Header: c.ForwardHeaders.header, Timeout: time.Duration(timeout),
+		}}
+	}
+	var apps []App
+	if c.ForwardTo != "" {
+		apps = append(apps, app("HOOKSWITCH_FORWARD_TO", false, "default", c.ForwardTo, nil, c.Timeout))
+	}
+	for _, r := range c.Routes {
+		sync := r.Mode == "sync"
+		timeout := r.Timeout
+		switch {
+		case timeout != 0:
+		case sync:
+			timeout = min(c.Timeout, Duration(syncTimeout))
+		default:
+			timeout = c.Timeout
+		}
+		apps = append(apps, app(r.prefix()+"TO", sync, r.name(), r.To, r.Match, timeout))
+	}
+	return apps, nil
 }
 
 // LoadForwardKey returns the key that signs forwarded requests: that of

@@ -106,7 +106,7 @@ func From(environ []string, files ...string) (Config, error) {
 	quoted := quotes(&c, l.values)
 	parse(&c, "", l.values, problem)
 	for i := range c.Routes {
-		parse(&c.Routes[i], c.Routes[i].Prefix(), l.values, problem)
+		parse(&c.Routes[i], c.Routes[i].prefix(), l.values, problem)
 	}
 	l.warnings = append(quotesLeft(quoted, problem), unknown(&c, l.values)...)
 	err := problem.result(&c)

@@ -25,7 +25,7 @@ func (c *Config) settings() []setting {
 		if f.Name == "Routes" {
 			for i := range c.Routes {
 				r := reflect.ValueOf(&c.Routes[i]).Elem()
-				list = append(list, fields(r, c.Routes[i].Prefix())...)
+				list = append(list, fields(r, c.Routes[i].prefix())...)
 			}
 			continue
 		}

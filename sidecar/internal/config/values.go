@@ -259,9 +259,6 @@ func isHeaderName(s string) bool {
 	return s != "" && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
-// Header returns the headers.
-func (h Headers) Header() http.Header { return h.header }
-
 // Redacted returns the names of the headers.
 func (h Headers) Redacted() string {
 	var items []string
