@@ -97,8 +97,8 @@ func TestProbeSaysWhy(t *testing.T) {
 		{name: "half", content: self[:len(self)/2], mode: 0o600, kind: catalog.ProblemFormat, what: "is not complete"},
 		{name: "stub", content: self[:100], kind: catalog.ProblemFormat, what: "is not complete"},
 		{name: "wasm", content: []byte("\x00asm\x01\x00\x00\x00"), kind: catalog.ProblemPlatform, what: "WebAssembly"},
-		{name: "none", content: script("#!/no/such/program"), kind: catalog.ProblemInterpreter, what: "/no/such/program, which is not there (no such file"},
-		{name: "env", content: script("#!/usr/bin/env -S pyton3 -u"), kind: catalog.ProblemInterpreter, what: `run by "pyton3", which is in no directory of PATH`, fix: "install pyton3"},
+		{name: "none", content: script("#!/no/such/program"), kind: catalog.ProblemInterpreter, what: "its interpreter /no/such/program does not exist (no such file"},
+		{name: "env", content: script("#!/usr/bin/env -S pyton3 -u"), kind: catalog.ProblemInterpreter, what: `its interpreter "pyton3" is in no directory of PATH`, fix: "install pyton3"},
 		{name: "crlf", content: script("#!/bin/sh\r"), kind: catalog.ProblemInterpreter, what: "carriage return", fix: "sed -i"},
 		{name: "blank", content: script("#!"), kind: catalog.ProblemInterpreter, what: "nothing follows the #!"},
 		{name: "quits", content: script("#!/bin/sh", "exit 0"), kind: catalog.ProblemHandshake, what: "ended before the handshake, as if all were well", fix: "sdk.Serve"},
@@ -142,7 +142,7 @@ func TestProbeSaysWhy(t *testing.T) {
 		"/no/such":                             "its directory cannot be read",
 		filepath.Join(t.TempDir(), "nothing"):  "there is no such file",
 		t.TempDir():                            "it is a directory",
-		os.DevNull:                             "it is no regular file",
+		os.DevNull:                             "it is not a regular file",
 		probeFile(t, "x.bin", nil, 0) + ".bin": "there is no such file",
 	} {
 		if r := probe(t, path, probeConfig()); r.Problem == nil || !strings.Contains(r.Problem.What, want) {

@@ -40,8 +40,8 @@ func TestProgramThatIsNotRunIsExplained(t *testing.T) {
 	}{
 		{"a text", []byte("print('hi')\n"), []string{"it is a text file that does not begin with #!", "begin it with a line such as #!/usr/bin/env python3"}},
 		{"of another machine", foreignProgram(t), []string{"it was built for linux/", "build it with GOOS=" + runtime.GOOS + " GOARCH=" + runtime.GOARCH + " go build"}},
-		{"without its interpreter", []byte("#!/does/not/exist\n"), []string{"it is run by /does/not/exist, which is not there", "install exist"}},
-		{"from Windows", []byte("#!/bin/sh\r\nexit\r\n"), []string{"its lines end as on Windows", "sed -i"}},
+		{"without its interpreter", []byte("#!/does/not/exist\n"), []string{"its interpreter /does/not/exist does not exist", "install exist"}},
+		{"from Windows", []byte("#!/bin/sh\r\nexit\r\n"), []string{"it has Windows line endings", "sed -i"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

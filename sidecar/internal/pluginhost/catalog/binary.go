@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// platform is a system and a processor, in Go's words where Go has them.
+// platform is an operating system and a processor, named as Go names them.
 type platform struct{ os, arch string }
 
 func (p platform) String() string { return p.os + "/" + p.arch }
 
 func here() platform { return platform{runtime.GOOS, runtime.GOARCH} }
 
-// buildFor is the advice for whoever built for another machine.
+// buildFor is the advice for a program that was built for another machine.
 func buildFor() string {
 	return fmt.Sprintf("build it with GOOS=%s GOARCH=%s go build", runtime.GOOS, runtime.GOARCH)
 }
@@ -31,7 +31,7 @@ func isMachO(head []byte) bool {
 	switch binary.BigEndian.Uint32(head) {
 	case macho.Magic32, macho.Magic64, 0xcefaedfe, 0xcffaedfe:
 		return true
-	case macho.MagicFat: // also that of Java's classes, which have a version above any number of architectures there
+	case macho.MagicFat: // Java classes have it too, followed by a version that is higher than any number of architectures
 		return binary.BigEndian.Uint32(head[4:]) < 32
 	}
 	return false
@@ -62,13 +62,13 @@ func mismatch(built platform) *Problem {
 	return &Problem{Kind: ProblemPlatform, What: fmt.Sprintf("it was built for %v, and this machine is %v", built, here()), Fix: buildFor()}
 }
 
-// cutShort is the problem of a binary whose headers do not fit it.
+// cutShort is the problem of a binary that is shorter than its headers say.
 func cutShort(size int64, why string) *Problem {
 	return &Problem{Kind: ProblemFormat, What: fmt.Sprintf("the file is not complete: it has %d bytes, but %s", size, why),
-		Fix: "copy it again; copy to a name that ends in .tmp first, then rename it, so that the sidecar never sees a part"}
+		Fix: "copy it again; copy to a name that ends in .tmp first, then rename it, so that the sidecar never sees half of it"}
 }
 
-// The processors of ELF files, in Go's words.
+// The processors of ELF files, by Go's names.
 var elfMachines = map[elf.Machine]string{
 	elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm",
 	elf.EM_RISCV: "riscv64", elf.EM_S390: "s390x", elf.EM_LOONGARCH: "loong64",
@@ -91,7 +91,7 @@ func inspectELF(path string, size int64) (bad, foreign *Problem) {
 	loader := ""
 	for _, p := range f.Progs {
 		if end := int64(p.Off + p.Filesz); p.Filesz > 0 && (end > size || end < 0) {
-			return cutShort(size, fmt.Sprintf("its headers speak of %d", end)), nil
+			return cutShort(size, fmt.Sprintf("its headers say %d", end)), nil
 		}
 		if p.Type == elf.PT_INTERP {
 			b := make([]byte, min(p.Filesz, headSize))
@@ -102,7 +102,7 @@ func inspectELF(path string, size int64) (bad, foreign *Problem) {
 	}
 	for _, s := range f.Sections {
 		if end := int64(s.Offset + s.FileSize); s.Type != elf.SHT_NOBITS && s.Type != elf.SHT_NULL && (end > size || end < 0) {
-			return cutShort(size, fmt.Sprintf("its headers speak of %d", end)), nil
+			return cutShort(size, fmt.Sprintf("its headers say %d", end)), nil
 		}
 	}
 	built := platform{"linux", elfMachines[f.Machine]}
@@ -123,13 +123,13 @@ func inspectELF(path string, size int64) (bad, foreign *Problem) {
 	if loader != "" {
 		if _, err := os.Stat(loader); err != nil {
 			return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it needs the loader %s, which is not on this machine: it was built for another C library", loader),
-				Fix: "build it static: CGO_ENABLED=0 go build"}, nil
+				Fix: "link it statically: CGO_ENABLED=0 go build"}, nil
 		}
 	}
 	return nil, nil
 }
 
-// noteSystem finds the system in a note, where most BSDs put it.
+// noteSystem finds the system in a note section, where most BSDs put it.
 func noteSystem(f *elf.File) string {
 	for section, system := range map[string]string{
 		".note.openbsd.ident": "openbsd", ".note.netbsd.ident": "netbsd",

@@ -13,34 +13,33 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Build is what a process is made of: a program and its settings, checked and
-// out of reach of whoever writes to the plugin directory.
+// Build is what a process is started from: a program and its settings, checked, and
+// out of reach of anybody who can write to the plugin directory.
 type Build struct {
 	Entry
-	Digest         string // of the program, or of all the files of a manifest
+	Digest         string // of the program, or of all files of a manifest
 	Settings       []byte
 	SettingsDigest string // empty if there are none
-	Rollback       bool   // an operator has chosen it instead of the file
-	StandIn        bool   // it stands in for an update that failed
-	Held           string // digest of the file, whose copy is held until Release; empty if there is none
+	Rollback       bool   // an operator chose it over the file
+	StandIn        bool   // it replaces an update that failed
+	Held           string // digest of the file whose copy is held until Release; empty if none is
 
-	private string // path of the copy of an executable; empty for other kinds
+	private string // path of an executable's copy; empty for other kinds
 }
 
-// Program returns the path of what is executed.
+// Program returns the path of the file to execute.
 func (b *Build) Program() string { return cmp.Or(b.private, b.Path) }
 
-// Same reports whether two builds are of the same bytes.
+// Same reports whether two builds are the same bytes.
 func (b *Build) Same(other *Build) bool { return b.record() == other.record() }
 
 func (b *Build) record() buildRecord {
 	return buildRecord{Digest: b.Digest, Settings: b.SettingsDigest}
 }
 
-// Build checks what is in the plugin directory and makes a build of it. If that
-// is what failed when it was tried before, it returns what was good before
-// instead, unless again is set. With an error it returns as much of a build as
-// is known.
+// Build checks a plugin's files and makes a build of them. If they are the update
+// that failed before, it returns the last good build instead, unless again is
+// set. With an error it returns as much of the build as is known.
 func (c *Catalog) Build(e Entry, again bool) (*Build, error) {
 	b := &Build{Entry: e}
 	if e.Err != nil {
@@ -53,16 +52,16 @@ func (c *Catalog) Build(e Entry, again bool) (*Build, error) {
 		return b, Final(err)
 	}
 	if e.Kind != KindExec {
-		return b, nil // its files have no copies to go back to
+		return b, nil // there are no copies of its files to go back to
 	}
 	rec := c.state.get(e.Name)
 	if rec.Rollback != nil {
 		if rec.Rollback.From == b.Digest {
 			return b, c.rollTo(b, rec.Rollback.To)
 		}
-		// The file has changed: it is what people want now.
+		// The file has changed: it is what the operator wants now.
 		if err := c.EndRollback(e.Name); err != nil {
-			c.Log.Warn("the end of a rollback is not remembered", "code", telemetry.CodePluginUnremembered, "plugin", e.Name, "error", err)
+			c.Log.Warn("the end of a rollback could not be saved", "code", telemetry.CodePluginUnremembered, "plugin", e.Name, "error", err)
 		}
 	}
 	if rec.Failed != nil && rec.Failed.buildRecord == b.record() && !again {
@@ -74,8 +73,7 @@ func (c *Catalog) Build(e Entry, again bool) (*Build, error) {
 	return b, nil
 }
 
-// Fallback returns what was good before an update that failed, and still stands
-// in for it.
+// Fallback returns the last good build of a plugin whose update failed.
 func (c *Catalog) Fallback(e Entry) (*Build, bool) {
 	rec := c.state.get(e.Name)
 	if e.Kind != KindExec || rec.Failed == nil || rec.Good == nil {
@@ -83,20 +81,20 @@ func (c *Catalog) Fallback(e Entry) (*Build, bool) {
 	}
 	good, problem := c.goodBuild(e, *rec.Good)
 	if problem != nil {
-		c.Log.Warn("what ran before the update that failed is not there any more", "code", telemetry.CodePluginUnremembered, "plugin", e.Name, "error", problem)
+		c.Log.Warn("the program that ran before the failed update is gone", "code", telemetry.CodePluginUnremembered, "plugin", e.Name, "error", problem)
 		return nil, false
 	}
 	good.StandIn = true
 	return good, true
 }
 
-// readProgram checks the program and takes a copy of it, or of a manifest the
+// readProgram checks the program and copies it. For a manifest it only computes the
 // digest.
 func (c *Catalog) readProgram(b *Build) error {
 	files := []string{b.Path}
 	if b.Manifest != nil {
 		for _, path := range b.Manifest.files() {
-			if c.inDir(path) { // python3 is the system's affair
+			if c.inDir(path) { // python3 is the system's business
 				files = append(files, path)
 			}
 		}
@@ -113,8 +111,8 @@ func (c *Catalog) readProgram(b *Build) error {
 		}
 		return Final(err)
 	}
-	// What runs is in the plugin directory, not a copy of it: a digest says what
-	// it was, and the directory must see to it that it stays so.
+	// A manifest's files run from the plugin directory, not from a copy. The digest
+	// says what they were; only the directory's modes keep them that way.
 	for _, path := range files {
 		if real, err := filepath.EvalSymlinks(path); err == nil && c.Trust.byDigest() {
 			if _, err := c.Trust.private(real); err != nil {
@@ -126,7 +124,7 @@ func (c *Catalog) readProgram(b *Build) error {
 	for i, path := range files {
 		f, err := os.Open(path)
 		if i > 0 && errors.Is(err, fs.ErrNotExist) {
-			continue // an argument that only looks like a file
+			continue // an argument that merely looks like a file
 		}
 		if err != nil {
 			return Final(fmt.Errorf("read the plugin: %w", err))
@@ -157,8 +155,7 @@ func (c *Catalog) checkFile(name, path string) error {
 	return err
 }
 
-// readSettings reads the settings, which are as much a part of a plugin as its
-// program.
+// readSettings reads the settings, which need the same protection as the program.
 func (c *Catalog) readSettings(b *Build) error {
 	settings, err := b.ReadSettings()
 	if err != nil || len(settings) == 0 {
@@ -175,9 +172,9 @@ func (c *Catalog) readSettings(b *Build) error {
 	return nil
 }
 
-// keepSettings keeps a copy of the settings of a build, so that it can be started
-// again when the file has others that do not work. The copy is held until letGo
-// is called.
+// keepSettings keeps a copy of a build's settings, so that it can be started again
+// after the file has been changed to settings that do not work. The copy is held
+// until letGo is called.
 func (c *Catalog) keepSettings(b *Build) (letGo func(), err error) {
 	if b.Kind != KindExec || len(b.Settings) == 0 {
 		return func() {}, nil
@@ -186,7 +183,7 @@ func (c *Catalog) keepSettings(b *Build) (letGo func(), err error) {
 	return func() { c.copies.letGo(digest) }, err
 }
 
-// rollTo makes a build of the program that an operator has gone back to.
+// rollTo makes b the program that an operator rolled back to.
 func (c *Catalog) rollTo(b *Build, digest string) error {
 	path, err := c.copies.find(digest)
 	if err != nil {
@@ -199,7 +196,7 @@ func (c *Catalog) rollTo(b *Build, digest string) error {
 	return nil
 }
 
-// goodBuild returns what was last ready, program and settings.
+// goodBuild returns the program and settings that were last ready.
 func (c *Catalog) goodBuild(e Entry, r buildRecord) (*Build, error) {
 	b := &Build{Entry: e, Digest: r.Digest, SettingsDigest: r.Settings}
 	var err error

@@ -1,15 +1,15 @@
-// Package catalog knows the plugins of a directory: what is there, whether it may
-// run, and which copy of each runs.
+// Package catalog finds the plugins in a directory and decides which of them may
+// run, and which copy of each one runs.
 //
-// [New] makes a [Catalog]; [Catalog.Scan] lists the directory, and
-// [Catalog.Build] turns one [Entry] of the list into a [Build], the bytes that a
-// process is made from. They were checked, and nobody who writes to the
-// directory can change them any more. What ran before, and what operators have
-// chosen, is remembered in a state directory, so that there is something to go
-// back to.
+// [New] makes a [Catalog]. [Catalog.Scan] lists the directory, and
+// [Catalog.Build] turns an [Entry] of the list into a [Build]: the exact bytes
+// that a process is started from. They have been checked, and writing to the
+// directory can no longer change them. The catalog also keeps the programs that
+// ran before and the operators' choices in a state directory, so that a bad
+// update can be undone.
 //
-// It starts nothing: a program that the system has refused to run it explains
-// ([Spawn.Explain]), and [Inspect] looks at one without running it.
+// The package starts no processes. [Inspect] examines a program without running
+// it, and [Spawn.Explain] explains why the system refused to run one.
 package catalog
 
 import (
@@ -20,20 +20,20 @@ import (
 	"time"
 )
 
-// Catalog knows the plugins of a directory: which there are, which may run, and
-// which copy of each runs. It starts none. It is safe for concurrent use.
+// Catalog is the plugins of one directory: which ones there are, which may run, and
+// which copy of each runs. It is safe for concurrent use.
 type Catalog struct {
-	Dir   string // the plugin directory, absolute; empty: there are no plugins
-	Trust Trust  // says which programs may run
+	Dir   string // the plugin directory, absolute; empty means no plugins
+	Trust Trust  // the rule for programs that may run
 	Log   *slog.Logger
 
 	copies copies
 	state  *state // empty until Open
 }
 
-// New returns the catalog of a plugin directory. It reads nothing.
-// stateDir is where private copies are kept, and what is remembered of plugins;
-// it belongs to one host. Empty: there is no such directory, and Open fails.
+// New returns the catalog of a plugin directory, without reading it. stateDir
+// holds private copies and the saved state of the plugins, and belongs to one
+// host. If it is empty, Open fails.
 func New(dir, stateDir string, trust Trust, log *slog.Logger) (*Catalog, error) {
 	if err := trust.check(); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func New(dir, stateDir string, trust Trust, log *slog.Logger) (*Catalog, error) 
 	return c, nil
 }
 
-// Open reads what is remembered of plugins.
+// Open reads the saved state of the plugins.
 func (c *Catalog) Open() (err error) {
 	if c.copies.dir == "" {
 		return errors.New("no directory for private copies of plugins: set StateDir")
@@ -63,25 +63,24 @@ func (c *Catalog) Open() (err error) {
 	return err
 }
 
-// Share makes private copies readable for other users, as those are whose
-// processes plugins are.
+// Share makes private copies readable for other users, for plugins that run as
+// another user.
 func (c *Catalog) Share() { c.copies.shared = true }
 
-// Prepare makes the directory of private copies.
+// Prepare creates the directory of private copies.
 func (c *Catalog) Prepare() error { return c.copies.prepare() }
 
-// Scan lists what is in the plugin directory. Of two files for one plugin the
-// one in prefer, by the plugin's name, is it.
+// Scan lists the plugin directory. prefer maps names of plugins to paths: of two
+// files for one plugin, the one in prefer wins.
 func (c *Catalog) Scan(prefer map[string]string) (Listing, error) { return scan(c.Dir, prefer, c.Log) }
 
-// LastFiles returns the files of plugins that were last ready, by the names of
-// the plugins.
+// LastFiles returns the path of the file that was last ready for each plugin.
 func (c *Catalog) LastFiles() map[string]string { return c.state.files(c.Dir) }
 
-// Disabled reports whether an operator does not want a plugin to run.
+// Disabled reports whether an operator has disabled a plugin.
 func (c *Catalog) Disabled(name string) bool { return c.state.get(name).Disabled }
 
-// Disable remembers whether an operator does not want a plugin to run.
+// Disable records whether an operator has disabled a plugin.
 func (c *Catalog) Disable(name string, disabled bool) error {
 	return c.state.update(name, func(r *record) { r.Disabled = disabled })
 }
@@ -89,13 +88,13 @@ func (c *Catalog) Disable(name string, disabled bool) error {
 // HasRun reports whether a plugin has been ready before.
 func (c *Catalog) HasRun(name string) bool { return len(c.state.get(name).Versions) > 0 }
 
-// Forget removes all that is remembered of a plugin.
+// Forget removes the saved state of a plugin.
 func (c *Catalog) Forget(name string) error {
 	return errors.Join(c.state.forget(name), c.Sweep())
 }
 
-// Ready remembers a build that is ready, and sweeps. version is what the plugin
-// calls itself.
+// Ready records that a build is ready, and sweeps. version is the version that the
+// plugin reports.
 func (c *Catalog) Ready(b *Build, version string) error {
 	letGo, err := c.keepSettings(b)
 	defer letGo()
@@ -105,7 +104,7 @@ func (c *Catalog) Ready(b *Build, version string) error {
 	}), c.Sweep())
 }
 
-// Renamed remembers that what runs is in another file now.
+// Renamed records that the running plugin is now in another file.
 func (c *Catalog) Renamed(b *Build) error {
 	name := filepath.Base(b.Path)
 	if c.state.get(b.Name).File == name {
@@ -121,12 +120,12 @@ type Failure struct {
 	At     time.Time
 }
 
-// Failed remembers that an update of a plugin did not become ready, so that Build
-// keeps to what was there before. b is nil if there was no build.
+// Failed records that an update of a plugin did not become ready, so that Build
+// keeps returning the previous one. b is nil if there was no build.
 func (c *Catalog) Failed(name string, b *Build, f Failure) error {
 	return c.state.update(name, func(r *record) {
 		if r.Rollback != nil && b != nil && b.Rollback {
-			r.Rollback = nil // there is no way back
+			r.Rollback = nil // the older program does not start either
 			return
 		}
 		r.Failed = &failedRecord{Reason: f.Reason, At: f.At}
@@ -147,11 +146,11 @@ func (c *Catalog) Failure(name string) (Failure, bool) {
 // ErrNoVersion is returned by RollBack when there is nothing to go back to.
 var ErrNoVersion = errors.New("there is no older program to go back to")
 
-// RollBack makes Build return the program that ran before another one, until
-// the file changes. running is the digest of that other one.
+// RollBack makes Build return the program that ran before the running one, whose
+// digest is given, until the file changes.
 func (c *Catalog) RollBack(e Entry, running string) error {
 	if e.Kind != KindExec {
-		return fmt.Errorf("%w: only of executables copies are kept: put the files back", ErrNoVersion)
+		return fmt.Errorf("%w: copies are kept of executables only: put the files back", ErrNoVersion)
 	}
 	rec := c.state.get(e.Name)
 	to, ok := rec.before(running)
@@ -168,14 +167,13 @@ func (c *Catalog) RollBack(e Entry, running string) error {
 	})
 }
 
-// EndRollback makes Build return the file of a plugin again.
+// EndRollback makes Build return the file in the directory again.
 func (c *Catalog) EndRollback(name string) error {
 	return c.state.update(name, func(r *record) { r.Rollback = nil })
 }
 
-// Release lets go of the copy of a file that a build holds. It may be one of
-// nothing.
+// Release releases the copy that a build holds. held may be empty.
 func (c *Catalog) Release(held string) { c.copies.letGo(held) }
 
-// Sweep removes the private copies that nobody needs.
+// Sweep removes private copies that nothing refers to.
 func (c *Catalog) Sweep() error { return c.copies.sweep(c.state.needed) }

@@ -18,35 +18,35 @@ import (
 	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
-// copies keeps what plugins run from: private copies of their programs, and of
-// their settings, named by their SHA-256. So a file can be replaced, half
-// written or deleted while its plugin runs, what was checked is what runs, and
-// there is something to go back to.
+// copies keeps what plugins run from: private copies of their programs and
+// settings, named by their SHA-256. A file can be replaced, half written or
+// deleted while its plugin runs; the bytes that were checked are the bytes that
+// run; and there is something to go back to.
 //
 //	DIR/<sha256>/<file>   directory 0700, file 0500
 //
-// It is safe for concurrent use: what is there does not change, and what is
-// added appears whole.
+// It is safe for concurrent use: a copy never changes, and a new one appears
+// complete.
 type copies struct {
 	dir    string
-	shared bool // plugins are another user's processes, which have to get there
+	shared bool // plugins run as another user, who must be able to read them
 	held   *held
 }
 
-// held counts those who are about to use a copy that no record refers to yet.
+// held counts the uses of copies that no record refers to yet.
 type held struct {
 	mu   sync.Mutex
 	uses map[string]int // by digest
 }
 
-// hold keeps a copy, which may not be there yet, until it is let go.
+// hold keeps a copy, which need not exist yet, until letGo.
 func (c copies) hold(digest string) {
 	c.held.mu.Lock()
 	defer c.held.mu.Unlock()
 	c.held.uses[digest]++
 }
 
-// letGo ends a hold. It may be one of nothing.
+// letGo ends a hold, if there is one.
 func (c copies) letGo(digest string) {
 	c.held.mu.Lock()
 	defer c.held.mu.Unlock()
@@ -59,15 +59,15 @@ func newCopies(dir string) copies {
 	return copies{dir: dir, held: &held{uses: make(map[string]int)}}
 }
 
-// modes returns those of directories and files.
+// modes returns the modes of directories and files.
 func (c copies) modes() (dir, file os.FileMode) {
 	if c.shared {
-		return 0o711, 0o555 // pass, but do not look around
+		return 0o711, 0o555 // enter, but not list
 	}
 	return 0o700, 0o500
 }
 
-// errChanging says that a file is not yet, or not any more, what it was.
+// errChanging means that a file is not yet, or no longer, what it was.
 var errChanging = errors.New("the file is being written")
 
 const (
@@ -77,7 +77,7 @@ const (
 
 var digestName = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// prepare makes the directory and removes what a crash has left in it.
+// prepare creates the directory and removes what a crash left in it.
 func (c copies) prepare() error {
 	mode, _ := c.modes()
 	if err := errors.Join(os.MkdirAll(c.dir, mode), os.Chmod(c.dir, mode)); err != nil {
@@ -94,8 +94,8 @@ func (c copies) prepare() error {
 }
 
 // adopt makes sure that there is a copy of a file, and returns its digest and
-// path. check is asked about the bytes before they are kept. If there is a path
-// the copy is held.
+// path. It calls check before it keeps the bytes. If it returns a path, the copy
+// is held.
 func (c copies) adopt(path string, check func(digest string) error) (digest, private string, err error) {
 	src, err := os.Open(path)
 	if err != nil {
@@ -145,8 +145,8 @@ func (c copies) adopt(path string, check func(digest string) error) (digest, pri
 	return digest, private, err
 }
 
-// keep makes sure that there is a copy of some bytes, which is held, and returns
-// its digest.
+// keep makes sure that there is a copy of some bytes, holds it, and returns its
+// digest.
 func (c copies) keep(name string, data []byte) (digest string, err error) {
 	sum := sha256.Sum256(data)
 	digest = hex.EncodeToString(sum[:])
@@ -158,8 +158,7 @@ func (c copies) keep(name string, data []byte) (digest string, err error) {
 	return digest, err
 }
 
-// find returns the path of a copy, after looking whether it still is what it
-// was.
+// find returns the path of a copy, after checking that it is intact.
 func (c copies) find(digest string) (string, error) {
 	if !digestName.MatchString(digest) {
 		return "", fmt.Errorf("%q is not a digest", digest)
@@ -172,7 +171,7 @@ func (c copies) find(digest string) (string, error) {
 		return "", fmt.Errorf("the private copy %.12s has %d files", digest, len(entries))
 	}
 	path := filepath.Join(c.dir, digest, entries[0].Name())
-	if dir, file := c.modes(); c.shared { // it may be from a time when it was not
+	if dir, file := c.modes(); c.shared { // it may date from before copies were shared
 		if err := errors.Join(os.Chmod(filepath.Dir(path), dir), os.Chmod(path, file)); err != nil {
 			return "", fmt.Errorf("find the private copy: %w", err)
 		}
@@ -198,8 +197,8 @@ func (c copies) read(digest string) ([]byte, error) {
 }
 
 // add writes a copy. The order of effects: the file is written and synced in a
-// directory of a passing name; that is renamed. Safe point. What reaches the
-// disk of the name afterwards does not matter: a copy that is missing is made
+// directory with a temporary name, which is then renamed. That is the safe point.
+// Whether the new name reaches the disk does not matter: a missing copy is made
 // again.
 func (c copies) add(digest, name string, src io.Reader) (string, error) {
 	temp, err := os.MkdirTemp(c.dir, copyTemp) // mode 0700
@@ -227,10 +226,10 @@ func (c copies) add(digest, name string, src io.Reader) (string, error) {
 	path := filepath.Join(final, name)
 	err = os.Rename(temp, final)
 	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
-		if whole, err := c.find(digest); err == nil { // made by somebody else meanwhile
+		if whole, err := c.find(digest); err == nil { // somebody else has made it
 			return whole, nil
 		}
-		// A damaged one. A process that runs from it keeps its file.
+		// It is damaged. A process that runs from it keeps its file.
 		err = errors.Join(os.RemoveAll(final), os.Rename(temp, final))
 	}
 	if err != nil {
@@ -240,8 +239,8 @@ func (c copies) add(digest, name string, src io.Reader) (string, error) {
 	return path, nil
 }
 
-// sweep removes the copies that nobody needs. needed is asked when none can be
-// added to the held ones.
+// sweep removes the copies that are neither needed nor held. It calls needed while
+// nothing can be held.
 func (c copies) sweep(needed func() []string) error {
 	c.held.mu.Lock()
 	defer c.held.mu.Unlock()
@@ -258,7 +257,7 @@ func (c copies) sweep(needed func() []string) error {
 	return err
 }
 
-// hashFile copies src to dst and returns the SHA-256 of it.
+// hashFile copies src to dst and returns its SHA-256.
 func hashFile(src io.Reader, dst io.Writer) (string, error) {
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(dst, h), io.LimitReader(src, copyMax+1))
@@ -268,7 +267,7 @@ func hashFile(src io.Reader, dst io.Writer) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// changed reports whether an open file is not what it was.
+// changed reports whether an open file has changed.
 func changed(f *os.File, before os.FileInfo) bool {
 	after, err := f.Stat()
 	return err != nil || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())

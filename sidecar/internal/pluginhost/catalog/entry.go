@@ -19,8 +19,8 @@ const (
 	KindRemote Kind = "remote" // a server that runs elsewhere
 )
 
-// KindOf says what a file is. Of a manifest with a mistake it is not known, but
-// it does not start either.
+// KindOf returns the kind of the plugin in a file. For a manifest with a mistake it
+// is a guess, but such a plugin does not start either.
 func KindOf(path string) Kind {
 	if strings.HasSuffix(path, ManifestSuffix) {
 		if m, err := ReadManifest(path); err == nil {
@@ -31,16 +31,16 @@ func KindOf(path string) Kind {
 	return KindExec
 }
 
-// Entry is a plugin in the plugin directory: an executable, or a manifest.
+// Entry is one plugin of the plugin directory: an executable or a manifest.
 type Entry struct {
 	Name string // of the plugin
 	Path string // of the file, absolute
 	Kind Kind
 
-	Manifest     *Manifest // of those that have one
-	SettingsFile string    // settings that count in place of all others; usually empty
+	Manifest     *Manifest // nil for an executable
+	SettingsFile string    // overrides all other settings; usually empty
 
-	// Err says why the plugin cannot run until its file changes. The others
+	// Err says why the plugin cannot run until its file changes. Other plugins
 	// are not affected.
 	Err error
 }
@@ -48,8 +48,7 @@ type Entry struct {
 // settingsMax bounds the settings of a plugin, in bytes.
 const settingsMax = 1 << 20
 
-// SettingsPath returns where the settings of a plugin are, if it has any and they
-// are not in its manifest.
+// SettingsPath returns the path of the plugin's settings file, which need not exist.
 func (e *Entry) SettingsPath() string {
 	if e.SettingsFile != "" {
 		return e.SettingsFile
@@ -57,8 +56,8 @@ func (e *Entry) SettingsPath() string {
 	return filepath.Join(filepath.Dir(e.Path), e.Name+".json")
 }
 
-// ReadSettings returns the settings of a plugin, or nil if there are none: those
-// in its manifest, or the file beside it.
+// ReadSettings returns the settings of a plugin, from its manifest or from the file
+// beside it, or nil if it has none.
 func (e *Entry) ReadSettings() ([]byte, error) {
 	path := e.SettingsPath()
 	settings, err := readSettings(path)
@@ -71,8 +70,8 @@ func (e *Entry) ReadSettings() ([]byte, error) {
 	return e.Manifest.Settings, nil
 }
 
-// readSettings returns the content of a plugin's settings file, or nil if
-// there is none. Only the plugin knows what it means.
+// readSettings returns the content of a settings file, or nil if there is none.
+// Only the plugin knows what it means.
 func readSettings(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {

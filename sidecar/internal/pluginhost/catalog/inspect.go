@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// headSize is how much of a file is read to tell what it is. A kernel reads no
-// more than 256 bytes of a script's first line.
+// headSize is how much of a file is read to tell what it is. Kernels read no more
+// than 256 bytes of a script's first line.
 const headSize = 4 << 10
 
-// Inspect looks at a file without running it, and returns why it cannot be a
-// plugin. What the system says about another processor or system comes as
-// foreign, which is a reason only if it does not run: machines can be told to
-// run the programs of others. environ is that of the plugin.
+// Inspect examines a file without running it, and returns why it cannot be a plugin.
+// A program for another system or processor is returned as foreign. That matters
+// only if it does not run: some machines are set up to run such programs. environ
+// is the plugin's environment.
 func Inspect(path string, environ []string) (bad, foreign *Problem) {
 	info, err := os.Stat(path)
 	switch {
@@ -31,7 +31,7 @@ func Inspect(path string, environ []string) (bad, foreign *Problem) {
 		return &Problem{Kind: ProblemNotFile, What: "it is a directory",
 			Fix: "name the plugin's file, such as " + filepath.Join(path, "hookswitch-plugin-NAME")}, nil
 	case !info.Mode().IsRegular():
-		return &Problem{Kind: ProblemNotFile, What: "it is no regular file (mode " + info.Mode().String() + ")"}, nil
+		return &Problem{Kind: ProblemNotFile, What: "it is not a regular file (mode " + info.Mode().String() + ")"}, nil
 	case info.Size() == 0:
 		return &Problem{Kind: ProblemFormat, What: "the file is empty",
 			Fix: "build or copy it again; copy to a name that ends in .tmp first, then rename it"}, nil
@@ -49,7 +49,7 @@ func Inspect(path string, environ []string) (bad, foreign *Problem) {
 	}
 	if info.Mode().Perm()&0o111 == 0 {
 		return &Problem{Kind: ProblemMode, Fix: "chmod +x " + Quote(path),
-			What: fmt.Sprintf("it is not executable (mode %#o), so the sidecar passes it over", info.Mode().Perm())}, nil
+			What: fmt.Sprintf("it is not executable (mode %#o), so the sidecar skips it", info.Mode().Perm())}, nil
 	}
 	if bad == nil {
 		bad = NameProblem(path, false)
@@ -57,8 +57,8 @@ func Inspect(path string, environ []string) (bad, foreign *Problem) {
 	return bad, foreign
 }
 
-// Missing tells a file that is not there from a link that leads nowhere, and
-// says what there is instead.
+// Missing explains a file that does not exist: a link may lead nowhere, or a file of
+// a similar name be meant.
 func Missing(path string) *Problem {
 	if to, err := os.Readlink(path); err == nil {
 		return &Problem{Kind: ProblemMissing, What: fmt.Sprintf("it is a link to %s, which does not exist", to),
@@ -83,9 +83,8 @@ func Missing(path string) *Problem {
 	return p
 }
 
-// NameProblem says why the host would not load a plugin of this name. A name by
-// which it would only be passed over is a warning, not a problem: see
-// PassedOver.
+// NameProblem returns the problem with the name of a plugin's file, or nil. A file
+// that the host would merely skip has no problem: see PassedOver.
 func NameProblem(path string, ofManifest bool) *Problem {
 	if !ofManifest && strings.Contains(filepath.Base(path), ".") && manifestName.MatchString(NameOf(path)) {
 		return nil
@@ -98,7 +97,7 @@ func NameProblem(path string, ofManifest bool) *Problem {
 	return &Problem{Kind: ProblemName, What: what, Fix: fix}
 }
 
-// PassedOver says why the host would not look at a file of the plugin directory, or
+// PassedOver says why the host would skip a file in the plugin directory, or
 // returns "".
 func PassedOver(path string) string {
 	why := notPlugin(path)
@@ -128,13 +127,13 @@ func inspectFormat(path string, head []byte, size int64, environ []string) (bad,
 	case bytes.HasPrefix(head, []byte("#!")):
 		return inspectScript(path, head, environ), nil
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf#!")):
-		return &Problem{Kind: ProblemFormat, What: "it begins with a byte order mark, so the system does not see the #! behind it",
+		return &Problem{Kind: ProblemFormat, What: "it begins with a byte order mark, so the system does not see the #! after it",
 			Fix: `sed -i '1s/^\xef\xbb\xbf//' ` + Quote(path)}, nil
 	case !bytes.ContainsRune(head, 0):
-		return &Problem{Kind: ProblemFormat, What: "it is a text file that does not begin with #!, so the system does not know what runs it",
+		return &Problem{Kind: ProblemFormat, What: "it is a text file that does not begin with #!, so the system does not know how to run it",
 			Fix: "begin it with a line such as #!" + interpreterFor(path)}, nil
 	}
-	return &Problem{Kind: ProblemFormat, What: fmt.Sprintf("it is no program that the system knows (it begins with %q)", head[:min(len(head), 8)]),
+	return &Problem{Kind: ProblemFormat, What: fmt.Sprintf("it is not a program that the system knows (it begins with %q)", head[:min(len(head), 8)]),
 		Fix: "build it again: " + strings.TrimPrefix(buildFor(), "build it with ")}, nil
 }
 
@@ -146,14 +145,14 @@ func interpreterFor(path string) string {
 	return "/usr/bin/env " + name
 }
 
-// inspectScript looks for what runs a script.
+// inspectScript looks for a script's interpreter.
 func inspectScript(path string, head []byte, environ []string) *Problem {
 	line, _, whole := bytes.Cut(head[2:], []byte("\n"))
 	if !whole && len(head) == headSize {
 		return &Problem{Kind: ProblemFormat, What: "its first line is too long", Fix: "shorten the #! line"}
 	}
 	if bytes.HasSuffix(line, []byte("\r")) {
-		return &Problem{Kind: ProblemInterpreter, What: "its lines end as on Windows, so the system looks for an interpreter whose name ends in a carriage return",
+		return &Problem{Kind: ProblemInterpreter, What: "it has Windows line endings, so the system looks for an interpreter whose name ends in a carriage return",
 			Fix: `sed -i 's/\r$//' ` + Quote(path)}
 	}
 	words := strings.Fields(string(line))
@@ -164,10 +163,10 @@ func inspectScript(path string, head []byte, environ []string) *Problem {
 	info, err := os.Stat(interpreter)
 	switch {
 	case err != nil:
-		return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it is run by %s, which is not there (%v)", interpreter, errors.Unwrap(err)),
+		return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("its interpreter %s does not exist (%v)", interpreter, errors.Unwrap(err)),
 			Fix: "install " + filepath.Base(interpreter) + ", or name another in its first line"}
 	case !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0:
-		return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it is run by %s, which is no program", interpreter), Fix: "name another in its first line"}
+		return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("its interpreter %s is not a program", interpreter), Fix: "name another in its first line"}
 	case filepath.Base(interpreter) != "env":
 		return nil
 	}
@@ -176,7 +175,7 @@ func inspectScript(path string, head []byte, environ []string) *Problem {
 			continue // an option of env, or a variable
 		}
 		if lookPath(word, environ) == "" {
-			return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("it is run by %q, which is in no directory of PATH (%s)", word, variable(environ, "PATH")),
+			return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("its interpreter %q is in no directory of PATH (%s)", word, variable(environ, "PATH")),
 				Fix: "install " + word + ", or name its full path in the first line"}
 		}
 		return nil
@@ -184,7 +183,7 @@ func inspectScript(path string, head []byte, environ []string) *Problem {
 	return nil
 }
 
-// lookPath finds a program in the PATH of the plugin, not in our own.
+// lookPath finds a program in the plugin's PATH, not the host's.
 func lookPath(name string, environ []string) string {
 	if strings.Contains(name, "/") {
 		return name

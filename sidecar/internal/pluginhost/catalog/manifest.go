@@ -16,7 +16,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
-// ManifestSuffix ends the names of the files that are manifests.
+// ManifestSuffix ends the names of manifests.
 const ManifestSuffix = ".plugin.json"
 
 const (
@@ -27,8 +27,8 @@ const (
 	MaxPatterns = 1000
 )
 
-// Manifest declares a plugin that is not an executable by itself: the content
-// of NAME.plugin.json. plugins/PROTOCOL.md has it for authors.
+// Manifest is the content of NAME.plugin.json, which declares a plugin that is not
+// an executable. plugins/PROTOCOL.md describes it for authors.
 type Manifest struct {
 	Protocol    Kind            `json:"protocol"`
 	Settings    json.RawMessage `json:"settings"`
@@ -45,14 +45,14 @@ type Manifest struct {
 	TokenFile string `json:"token_file"`
 }
 
-// keysOf are the keys that a protocol has, besides those of all.
+// keysOf are the keys of one protocol, besides those that all have.
 var keysOf = map[Kind][]string{
 	KindJSONL:  {"command", "events"},
 	KindRemote: {"address", "tls", "ca_file", "token_file"},
 }
 
-// ReadManifest reads a manifest and checks it. Its errors name the file and the
-// key. What may be relative in it is made absolute by the directory it is in.
+// ReadManifest reads and checks a manifest. Errors name the file and the key. Paths
+// relative to the manifest become absolute.
 func ReadManifest(path string) (*Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -74,7 +74,7 @@ func ReadManifest(path string) (*Manifest, error) {
 	return m, nil
 }
 
-// parse reads key by key, so that every error can say which.
+// parse reads key by key, so that every error can name the key.
 func (m *Manifest) parse(text []byte) error {
 	var keys map[string]json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -82,7 +82,7 @@ func (m *Manifest) parse(text []byte) error {
 		return fmt.Errorf("is not a JSON object: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("has text behind the JSON object")
+		return errors.New("has text after the JSON object")
 	}
 	if raw, ok := keys["protocol"]; !ok || json.Unmarshal(raw, &m.Protocol) != nil || keysOf[m.Protocol] == nil {
 		return errors.New(`key "protocol": must be "jsonl" or "remote"`)
@@ -148,7 +148,7 @@ func (m *Manifest) checkRemote() error {
 			return fmt.Errorf(`key "address": %q: the path of a socket must be absolute, as in unix:/run/crm.sock`, m.Address)
 		}
 		if m.TLS {
-			return errors.New(`key "tls": is for HOST:PORT only; who may use a socket is decided by the modes of its directory`)
+			return errors.New(`key "tls": is for HOST:PORT only; the modes of its directory decide who may use a socket`)
 		}
 	default:
 		host, port, err := net.SplitHostPort(m.Address)
@@ -177,9 +177,9 @@ func (m *Manifest) InClear() bool {
 	return err == nil && !m.TLS && !strings.HasPrefix(m.Address, "unix:") && !isLoopback(host)
 }
 
-// resolve makes paths absolute: those of files that are named, and in a
-// command whatever names a file in the directory. A program that is not there
-// is looked for in PATH when it is started.
+// resolve makes paths absolute, including every argument of a command that names a
+// file in the directory. A program that is not there is looked up in PATH when it
+// is started.
 func (m *Manifest) resolve(dir string) {
 	for _, path := range []*string{&m.CAFile, &m.TokenFile} {
 		if *path != "" && !filepath.IsAbs(*path) {
@@ -198,7 +198,7 @@ func (m *Manifest) resolve(dir string) {
 }
 
 // files returns the files beside the manifest that make up the plugin, as far as
-// can be known: those of a changed plugin change.
+// the command names them.
 func (m *Manifest) files() []string {
 	var files []string
 	for _, arg := range m.Command {

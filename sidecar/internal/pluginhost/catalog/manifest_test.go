@@ -58,7 +58,7 @@ func TestManifest(t *testing.T) {
 	bad := []struct{ name, text, want string }{
 		{"no JSON", `protocol: jsonl`, "is not a JSON object"},
 		{"no object", `[]`, "is not a JSON object"},
-		{"more than an object", `{"protocol":"remote","address":"127.0.0.1:1"} x`, "behind the JSON object"},
+		{"more than an object", `{"protocol":"remote","address":"127.0.0.1:1"} x`, "after the JSON object"},
 		{"no protocol", `{"command":["x"]}`, `key "protocol": must be`},
 		{"another protocol", `{"protocol":"exec"}`, `key "protocol": must be`},
 		{"a misspelt key", `{"protocol":"jsonl","comand":["x"],"events":["*"]}`, `key "comand": is unknown`},

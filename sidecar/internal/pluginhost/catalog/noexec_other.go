@@ -2,5 +2,5 @@
 
 package catalog
 
-// isNoexec is known on Linux only.
+// isNoexec can tell on Linux only.
 func isNoexec(string) bool { return false }

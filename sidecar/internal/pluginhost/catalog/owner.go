@@ -9,18 +9,18 @@ import (
 	"strconv"
 )
 
-// users are those that the process can tell apart. In a user namespace the
-// files of all that it does not map seem to belong to one and the same user.
+// users are the users that this process can tell apart. In a user namespace, files
+// of unmapped users all seem to belong to the same one.
 type users struct {
 	mapped   [][2]int64 // ranges, from and up to; nil if all are
-	overflow int        // whose the files of others seem to be
+	overflow int        // the apparent owner of files of unmapped users
 }
 
-// everybody is what a process outside of any user namespace knows, and one on a
-// system that has none.
+// everybody is for a process outside any user namespace, and for systems without
+// them.
 var everybody = users{overflow: -1}
 
-// readUsers reads them from the system.
+// readUsers asks the system.
 func readUsers() users {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
@@ -34,8 +34,8 @@ func readUsers() users {
 	return parseUsers(text, n)
 }
 
-// parseUsers reads the text of uid_map: lines of first user inside, first
-// outside, and how many.
+// parseUsers parses uid_map: lines with the first user inside, the first outside,
+// and their number.
 func parseUsers(text []byte, overflow int) users {
 	u := users{mapped: [][2]int64{}, overflow: overflow}
 	for line := range bytes.Lines(text) {
@@ -51,9 +51,9 @@ func parseUsers(text []byte, overflow int) users {
 	return u
 }
 
-// identify returns an error if it cannot be known who owns a file although it
-// seems to be a user. mine reports whether the file is the process's own; it is
-// asked if the user could be that of strangers too.
+// identify returns an error if the owner that a file seems to have may not be its
+// owner. mine reports whether the file belongs to this process; it is called only
+// if an unmapped user would look the same.
 func (u users) identify(owner int, mine func() bool) error {
 	if u.mapped == nil {
 		return nil
@@ -71,12 +71,12 @@ func (u users) identify(owner int, mine func() bool) error {
 	return errors.New("its owner is not mapped in this user namespace (/proc/self/uid_map)")
 }
 
-// strangers is the error about a file whose owner is not known. A chown from
-// inside cannot give such a file to anybody.
+// strangers returns the error for a file whose owner is unknown. A chown from inside
+// the namespace cannot change that.
 func (t *Trust) strangers(path string, err error) error {
 	hint := "or set HOOKSWITCH_PLUGIN_TRUST=signed, which trusts programs wherever they are"
 	if t.Mode == TrustSigned {
-		hint = "or use an executable in place of a manifest, which a signed list vouches for wherever it is"
+		hint = "or use an executable in place of a manifest, which the signed list covers wherever it is"
 	}
-	return fmt.Errorf("it cannot be known who could replace %s, since %w: chown does not help inside; map the owners of the file and of its directories (newuidmap, or the user mapping of the container), %s", path, err, hint)
+	return fmt.Errorf("it is unknown who could replace %s, since %w: chown does not help inside; map the owners of the file and of its directories (newuidmap, or the user mapping of the container), %s", path, err, hint)
 }

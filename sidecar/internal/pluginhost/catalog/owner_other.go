@@ -2,5 +2,5 @@
 
 package catalog
 
-// isOwn is asked in user namespaces only, which there are not.
+// isOwn is called in user namespaces only, which exist on Linux only.
 func isOwn(string) bool { return false }

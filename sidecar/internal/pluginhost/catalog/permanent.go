@@ -2,15 +2,13 @@ package catalog
 
 import "errors"
 
-// finalError is an error that trying again cannot fix: the file, its settings or
-// what the operator allows has to change.
 type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
-// Final marks an error as one that trying again cannot fix: the file, its settings
-// or what the operator allows has to change. A file that is being written is not
-// such an error.
+// Final marks an error that retrying cannot fix: the file, its settings or the
+// operator's rules must change first. It does not mark the error about a file
+// that is still being written.
 func Final(err error) error {
 	if err == nil || errors.Is(err, errChanging) {
 		return err

@@ -6,14 +6,14 @@ type Problem struct {
 	// Kind is one of the Problem constants, for programs.
 	Kind string `json:"kind"`
 
-	// What is wrong, in a sentence without a capital letter.
+	// What is wrong, as a sentence that begins in lower case.
 	What string `json:"what"`
 
-	// Detail is what there is to see: the last lines that the plugin wrote,
-	// the stack of a panic, the fields of its settings that it refuses.
+	// Detail is the evidence: the last lines that the plugin wrote, the stack of
+	// a panic, the settings that it refuses.
 	Detail []string `json:"detail,omitempty"`
 
-	// Fix is what to do: a command where there is one. It may be empty.
+	// Fix is what to do about it, a command where there is one. It may be empty.
 	Fix string `json:"fix,omitempty"`
 }
 
@@ -23,18 +23,18 @@ const (
 	ProblemNotFile     = "not_a_file" // a directory, a device
 	ProblemUntrusted   = "untrusted"  // others could change it
 	ProblemMode        = "not_executable"
-	ProblemName        = "name"        // the host would not know the plugin by it
-	ProblemFormat      = "format"      // not a program at all, or a piece of one
+	ProblemName        = "name"        // it cannot be the name of a plugin
+	ProblemFormat      = "format"      // not a program, or part of one
 	ProblemPlatform    = "platform"    // a program for another system or processor
-	ProblemInterpreter = "interpreter" // what it is run by is not there
-	ProblemStart       = "start"       // the system does not run it
+	ProblemInterpreter = "interpreter" // the program that runs it is missing
+	ProblemStart       = "start"       // the system refuses to run it
 	ProblemCrash       = "crash"       // it ended before it was ready
 	ProblemSlow        = "slow"        // it was not ready in time
-	ProblemHandshake   = "handshake"   // it runs, but is no plugin
-	ProblemProtocol    = "protocol"    // it is one of another version
-	ProblemDescribe    = "describe"    // what it says of itself is not in order
+	ProblemHandshake   = "handshake"   // it runs, but is not a plugin
+	ProblemProtocol    = "protocol"    // it speaks another version
+	ProblemDescribe    = "describe"    // its description is invalid
 	ProblemSettings    = "settings"    // it refuses its settings
-	ProblemDeliver     = "deliver"     // it takes no events
+	ProblemDeliver     = "deliver"     // it does not take events
 	ProblemManifest    = "manifest"    // the file that declares it has a mistake
 	ProblemHost        = "host"        // it is not the plugin's fault
 )

@@ -12,39 +12,38 @@ import (
 	"strings"
 )
 
-// filePrefix may begin the name of a plugin's file; it is not part of the
-// plugin's name.
+// filePrefix may begin the name of a plugin's file. It is not part of the plugin's
+// name.
 const filePrefix = "hookswitch-plugin-"
 
 var (
-	// programName is the form of an executable's name. It is what Debian's
-	// run-parts asks for: so all that packagers, editors and people leave
-	// beside a program is passed over, whatever they call it.
+	// programName is the form of an executable's name. Debian's run-parts has
+	// the same rule: it skips whatever packagers, editors and people leave
+	// beside a program.
 	programName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-	// manifestName is that of a manifest, which nobody leaves by accident.
+	// manifestName is the form of a manifest's name. Nobody leaves a manifest by accident.
 	manifestName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 )
 
-// Misfit is a file of the plugin directory that looks like a plugin and cannot
-// be one. The others are not affected.
+// Misfit is a file of the plugin directory that looks like a plugin but cannot be
+// one. Other plugins are not affected.
 type Misfit struct {
 	Path   string
-	Reason string // with what to do, at the end
+	Reason string // ends with what to do
 }
 
 func (m Misfit) String() string { return m.Path + ": " + m.Reason }
 
-// Listing is what there is in a plugin directory.
+// Listing is the content of a plugin directory.
 type Listing struct {
-	Plugins []Entry  // by the names of their files
+	Plugins []Entry  // sorted by file name
 	Misfits []Misfit // likewise
-	Left    []Misfit // what somebody has left beside plugins, and nobody misses
+	Left    []Misfit // files left beside plugins, such as backups
 }
 
-// scan lists the plugins of dir. A directory that does not exist has none. Files
-// that are no plugins are passed over. Of two files for one plugin the one in
-// prefer, by the plugin's name, is it, or else the one with the prefix.
+// scan lists the plugins in dir. A directory that does not exist has none. Of two
+// files for one plugin, the one in prefer wins, or else the one with the prefix.
 func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, err error) {
 	if dir == "" {
 		return l, nil
@@ -76,7 +75,7 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 				why = "settings"
 			}
 			if why != "" {
-				log.Debug("file in the plugin directory is no plugin", "path", path, "reason", why)
+				log.Debug("file in the plugin directory is not a plugin", "path", path, "reason", why)
 				continue
 			}
 		}
@@ -103,22 +102,22 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 	return l, nil
 }
 
-// CheckDir returns what is wrong with single files of a plugin directory. The
-// other plugins run. What keeps the directory from being read is not told.
+// CheckDir returns what is wrong with individual files of a plugin directory. It
+// does not report a directory that cannot be read.
 func CheckDir(dir string) (problems []string) {
-	l, _ := scan(dir, nil, slog.New(slog.DiscardHandler)) // a start says it
+	l, _ := scan(dir, nil, slog.New(slog.DiscardHandler)) // starting the host reports the error
 	for _, m := range l.Misfits {
 		problems = append(problems, m.String())
 	}
 	return problems
 }
 
-// NameOf returns the name of the plugin of a file.
+// NameOf returns the name of the plugin in a file.
 func NameOf(path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), filePrefix), ManifestSuffix)
 }
 
-// badName says why a plugin cannot have a name, and what to do.
+// badName says why a name cannot be that of a plugin, and what to do.
 func badName(name string, ofManifest bool) string {
 	switch {
 	case ofManifest && !manifestName.MatchString(name):
@@ -126,19 +125,18 @@ func badName(name string, ofManifest bool) string {
 	case ofManifest || programName.MatchString(name):
 		return ""
 	case strings.Trim(name, "~") != name && programName.MatchString(strings.Trim(name, "~")):
-		return "it looks like a copy that an editor has left: remove it, or take away its executable bit (chmod -x)"
+		return "it looks like a copy left by an editor: remove it, or clear its executable bit (chmod -x)"
 	}
-	return fmt.Sprintf("its name %q may have letters, digits, '_' and '-' only: rename it, or take away its executable bit (chmod -x)", name)
+	return fmt.Sprintf("its name %q may have letters, digits, '_' and '-' only: rename it, or clear its executable bit (chmod -x)", name)
 }
 
-// leftovers are the ends of names that package managers, editors and people give
-// to what they put aside.
+// leftovers are the suffixes that package managers, editors and people give to
+// files they put aside.
 var leftovers = regexp.MustCompile(`(?i)\.(bak|backup|old|orig|save[0-9]*|rej|prev|disabled|off|inactive|unused|copy|new|part|partial|crdownload|swp|swo|swx|un~|dist|sample|example|` +
 	`dpkg-[a-z]+|ucf-[a-z]+|rpm(new|save|orig|moved)|pac(new|save|orig)|apk-new|cfsaved|lock|md5|sha256|sig|asc|[0-9][0-9._:T-]*)[~0-9]*$`)
 
-// leftBehind says why an executable is one that somebody has put aside, or
-// returns "": its name has one of the usual ends, or is that of the plugin beside
-// it and more behind a dot.
+// leftBehind says why an executable was put aside, or returns "". Its name has one
+// of the usual suffixes, or is the name of a plugin beside it plus a dot and more.
 func leftBehind(path string) string {
 	base := filepath.Base(path)
 	stem, _, dotted := strings.Cut(base, ".")
@@ -153,9 +151,8 @@ func leftBehind(path string) string {
 	return ""
 }
 
-// scanManifests reads the manifests among the entries, by path, and lists the
-// files that their commands name: a script may be executable without being a
-// plugin by itself.
+// scanManifests reads the manifests among the entries, by path, and lists the files
+// that their commands name: an executable script is not always a plugin itself.
 func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]Entry, parts []string) {
 	manifests = make(map[string]Entry)
 	for _, entry := range entries {
@@ -174,7 +171,7 @@ func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]Entr
 	return manifests, parts
 }
 
-// notPlugin says why a file is passed over, or returns "".
+// notPlugin says why a file is skipped, or returns "".
 func notPlugin(path string) string {
 	base := filepath.Base(path)
 	if strings.HasPrefix(base, ".") {
@@ -195,8 +192,8 @@ func notPlugin(path string) string {
 	return ""
 }
 
-// List returns the names of the plugins in a directory, without starting any,
-// and the event types that those with a manifest declare in it.
+// List returns the plugins in a directory by name, without starting any. The values
+// are the event types that manifests declare.
 func List(dir string) (map[string][]string, error) {
 	list, err := scan(dir, nil, slog.New(slog.DiscardHandler))
 	plugins := make(map[string][]string)

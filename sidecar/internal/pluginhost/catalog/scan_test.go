@@ -93,10 +93,10 @@ func TestScan(t *testing.T) {
 		}
 	}
 	for _, m := range list.Misfits {
-		want := "rename it, or take away its executable bit (chmod -x)"
+		want := "rename it, or clear its executable bit (chmod -x)"
 		switch filepath.Base(m.Path) {
 		case "optouts~":
-			want = "a copy that an editor has left: remove it"
+			want = "a copy left by an editor: remove it"
 		case "b":
 			want = "it is a second plugin b, which is there as " + filepath.Join(dir, "hookswitch-plugin-b") + ": rename or remove one"
 		case "x y.plugin.json":

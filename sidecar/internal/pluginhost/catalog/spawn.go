@@ -10,17 +10,17 @@ import (
 	"syscall"
 )
 
-// Spawn is a program that the system was asked to run.
+// Spawn is an attempt to run a program.
 type Spawn struct {
 	Path    string // of the program
-	Shown   string // as people know it: Path may be a private copy
-	Dir     string // where it was to work
-	User    string // as whom, if that is not the host's own user
+	Shown   string // the path that people know: Path may be a private copy
+	Dir     string // its working directory
+	User    string // the user it runs as; empty for the host's own
 	Environ []string
 }
 
-// SpawnError says why the system did not run a program, and what to do: in the
-// log and the status of a host as in what "plugins check" prints.
+// SpawnError says why the system did not run a program, and what to do about it. The
+// host logs it, and "plugins check" prints it.
 type SpawnError struct {
 	Problem *Problem
 	cause   error
@@ -43,11 +43,11 @@ func (e *SpawnError) Unwrap() error { return e.cause }
 
 // Explain explains the system's error.
 func (s Spawn) Explain(err error) *SpawnError {
-	p := &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system does not run %s", s.Shown)}
+	p := &Problem{Kind: ProblemStart, What: fmt.Sprintf("the system refuses to run %s", s.Shown)}
 	switch {
 	case errors.Is(err, syscall.ETXTBSY):
 		p.What = "the file is still open for writing"
-		p.Fix = "wait for the copy to end; copy to a name that ends in .tmp first, then rename it"
+		p.Fix = "wait until it is copied; copy to a name that ends in .tmp first, then rename it"
 	case errors.Is(err, fs.ErrPermission) && isNoexec(s.Path):
 		p = noexecProblem(filepath.Dir(s.Path), s.Path != s.Shown)
 	case errors.Is(err, fs.ErrPermission) && s.User != "":
@@ -62,28 +62,28 @@ func (s Spawn) Explain(err error) *SpawnError {
 		case errors.Is(err, syscall.ENOEXEC):
 			p.Fix = buildFor()
 		case errors.Is(err, fs.ErrPermission):
-			p.Fix = "see whether this user may enter its directory"
+			p.Fix = "check that this user may enter its directory"
 		case errors.Is(err, fs.ErrNotExist):
-			p.Fix = "check that what runs it (its #! line, or its loader) is on this machine"
+			p.Fix = "check that its interpreter (the #! line) or its loader is on this machine"
 		}
 	}
 	return &SpawnError{p, err}
 }
 
-// noexecProblem is that of a directory where nothing can be run. copies says that
-// it is where the sidecar keeps its copies of plugins.
+// noexecProblem is the problem of a file system where nothing can run. copies says
+// that the sidecar keeps its copies of plugins there.
 func noexecProblem(dir string, copies bool) *Problem {
-	p := &Problem{Kind: ProblemHost, What: fmt.Sprintf("the file system of %s is mounted noexec, so that nothing in it can be run", dir),
+	p := &Problem{Kind: ProblemHost, What: fmt.Sprintf("the file system of %s is mounted noexec, so nothing in it can run", dir),
 		Fix: "mount it without noexec (findmnt -T " + Quote(dir) + " shows it), or put the program elsewhere"}
 	if copies {
-		p.What = fmt.Sprintf("plugins are run from copies in the data directory, and the file system of %s is mounted noexec", dir)
-		p.Fix = "mount it without noexec (findmnt -T " + Quote(dir) + " shows it), or have HOOKSWITCH_DATA_DIR name a directory elsewhere"
+		p.What = fmt.Sprintf("plugins run from copies in the data directory, and the file system of %s is mounted noexec", dir)
+		p.Fix = "mount it without noexec (findmnt -T " + Quote(dir) + " shows it), or set HOOKSWITCH_DATA_DIR to a directory elsewhere"
 	}
 	return p
 }
 
-// NoexecCopies says that no copy can be run in a directory, which need not be
-// there yet.
+// NoexecCopies returns the problem of a state directory where copies cannot run, or
+// nil. The directory need not exist yet.
 func NoexecCopies(dir string) *Problem {
 	abs, err := filepath.Abs(dir)
 	if dir == "" || err != nil {

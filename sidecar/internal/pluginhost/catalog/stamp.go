@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Stamp identifies the state of all that a plugin is made of.
+// Stamp identifies the state of all files of a plugin.
 func (c *Catalog) Stamp(e Entry) string {
 	parts := []string{e.Path, stampOf(e.Path), stampOf(e.SettingsPath())}
-	for dir := c.Dir; ; dir = filepath.Dir(dir) { // whose modes may be fixed
+	for dir := c.Dir; ; dir = filepath.Dir(dir) { // somebody may fix its modes
 		if info, err := os.Stat(dir); err == nil {
 			parts = append(parts, info.Mode().String())
 		}
@@ -29,9 +29,8 @@ func (c *Catalog) Stamp(e Entry) string {
 // TrustStamp identifies the state of the list of trusted programs.
 func (c *Catalog) TrustStamp() string { return stampOf(c.Trust.Sums) }
 
-// stampOf identifies the state of a file, wherever links lead. It changes when
-// the file does, and when it becomes one that can be checked after all: owner
-// and modes of the file are part of it.
+// stampOf identifies the state of a file, following links. Owner and modes are part
+// of it, so that a file that was refused for them is looked at again.
 func stampOf(path string) string {
 	if path == "" {
 		return ""
@@ -47,12 +46,12 @@ func stampOf(path string) string {
 	return stamp
 }
 
-// IsOpenForWriting reports whether a process has a file open for writing, as far as
-// the system can tell.
+// IsOpenForWriting reports whether a process has a file open for writing, if the
+// system can tell.
 func IsOpenForWriting(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
-		return false // whoever reads it will say so
+		return false // reading it will report the error
 	}
 	defer f.Close()
 	return openForWriting(f)

@@ -20,9 +20,8 @@ const (
 	versionsKept = 3 // programs of each plugin
 )
 
-// state is what a host remembers of its plugins, beyond its own end: what
-// operators have chosen, which programs ran, and which update did not come up.
-// It is safe for concurrent use.
+// state is what outlives the host: the operators' choices, the programs that ran,
+// and the update that did not start. It is safe for concurrent use.
 type state struct {
 	path string
 
@@ -42,10 +41,10 @@ type record struct {
 	// Good is what was last ready.
 	Good *buildRecord `json:"good,omitempty"`
 
-	// Failed is what did not come up while Good was there.
+	// Failed is an update that did not start while Good was there.
 	Failed *failedRecord `json:"failed,omitempty"`
 
-	// Rollback holds as long as the file is what it was.
+	// Rollback applies until the file changes.
 	Rollback *rollbackRecord `json:"rollback,omitempty"`
 }
 
@@ -72,7 +71,7 @@ type rollbackRecord struct {
 	From string `json:"from"` // digest of the file
 }
 
-// openState reads the records of a directory, which may have none.
+// openState reads the records in a directory, if there are any.
 func openState(dir string) (*state, error) {
 	s := &state{path: filepath.Join(dir, stateFile), data: make(map[string]*record)}
 	text, err := os.ReadFile(s.path)
@@ -83,7 +82,7 @@ func openState(dir string) (*state, error) {
 		err = json.Unmarshal(text, &s.data)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what is remembered of plugins: %w: mend or remove %s", err, s.path)
+		return nil, fmt.Errorf("read the saved state of plugins: %w: fix or remove %s", err, s.path)
 	}
 	for name, p := range s.data {
 		if p == nil {
@@ -99,14 +98,14 @@ func (s *state) get(name string) record {
 	defer s.mu.Unlock()
 	if p := s.data[name]; p != nil {
 		c := *p
-		c.Versions = slices.Clone(p.Versions) // what the pointers lead to is replaced, never changed
+		c.Versions = slices.Clone(p.Versions) // the pointers' targets are replaced, never changed
 		return c
 	}
 	return record{}
 }
 
-// update changes the record of a plugin and writes it all. If that fails the
-// change holds until the end of the process.
+// update changes the record of a plugin and writes the file. If that fails, the
+// change lasts until the process ends.
 func (s *state) update(name string, change func(*record)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,8 +126,7 @@ func (s *state) forget(name string) error {
 	return s.write()
 }
 
-// files returns the paths of the files that were last ready, by the names of the
-// plugins.
+// files returns the path of the file that was last ready for each plugin.
 func (s *state) files(dir string) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +139,7 @@ func (s *state) files(dir string) map[string]string {
 	return paths
 }
 
-// needed returns the digests of all copies that a record refers to.
+// needed returns the digests of all copies that records refer to.
 func (s *state) needed() (digests []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,13 +164,13 @@ func (s *state) write() error {
 		return err
 	}
 	if err := durable.WriteFile(s.path, append(text, '\n')); err != nil {
-		return fmt.Errorf("remember what becomes of plugins: %w", err)
+		return fmt.Errorf("save the state of plugins: %w", err)
 	}
 	return nil
 }
 
-// ran notes that a program has been ready. After a rollback the programs stay in
-// the order of their coming.
+// ran records that a program was ready. After a rollback the programs stay in the
+// order in which they came.
 func (p *record) ran(b buildRecord, version string, at time.Time) {
 	p.Good, p.Failed = &b, nil
 	i := slices.IndexFunc(p.Versions, func(v versionRecord) bool { return v.Digest == b.Digest })

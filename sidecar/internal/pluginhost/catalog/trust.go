@@ -17,34 +17,34 @@ import (
 	"strings"
 )
 
-// Trust says which programs a host runs.
+// Trust is the rule that decides which programs may run.
 type Trust struct {
-	// Mode is how a program earns it. Empty means TrustDir.
+	// Mode is what makes a program trusted. Empty means TrustDir.
 	Mode TrustMode
 
-	// Sums is the path of a list of digests as sha256sum writes it, for
+	// Sums is the path of a list of digests in the format of sha256sum, for
 	// TrustPinned and TrustSigned.
 	Sums string
 
-	// Key verifies the signature of Sums, in the file beside it whose name
-	// ends in .sig, for TrustSigned.
+	// Key verifies the signature of Sums, which is in the file of the same name
+	// plus ".sig", for TrustSigned.
 	Key ed25519.PublicKey
 
-	// GroupWrite lets the group of files and directories write to them, with
-	// a warning: a umask of 002 is common where people develop.
+	// GroupWrite accepts files and directories that their group may write to,
+	// with a warning: a umask of 002 is common on developers' machines.
 	GroupWrite bool
 }
 
-// TrustMode is a rule for programs.
+// TrustMode is a way for a program to be trusted.
 type TrustMode string
 
-// The rules. What they look at is what is run: the bytes of an executable that
-// are checked are the ones that are copied. What a manifest runs is not copied:
-// it has to be in place as TrustDir asks for, whatever the rule.
+// The modes. The bytes of an executable that are checked are the bytes that are
+// copied and run. The files of a manifest are not copied, so they must meet
+// TrustDir's conditions in every mode.
 const (
-	// TrustDir trusts what nobody but root and this user can have put there:
+	// TrustDir trusts files that only root and this user can have put there:
 	// the file, its directory and all directories above belong to them and
-	// are not writable by others. It is what sshd asks of a home directory.
+	// are not writable by others. sshd demands the same of a home directory.
 	TrustDir TrustMode = "dir"
 
 	// TrustPinned trusts programs whose digest is in Trust.Sums.
@@ -55,14 +55,14 @@ const (
 	TrustSigned TrustMode = "signed"
 )
 
-// check returns why no program can be trusted by this rule.
+// check returns an error if the rule is incomplete.
 func (t *Trust) check() error {
 	switch t.Mode {
 	case "", TrustDir:
 		return nil
 	case TrustPinned, TrustSigned:
 	default:
-		return fmt.Errorf("trust %q is none of dir, pinned and signed", t.Mode)
+		return fmt.Errorf("trust %q: must be dir, pinned or signed", t.Mode)
 	}
 	if t.Sums == "" {
 		return fmt.Errorf("trust %q needs the path of a SHA256SUMS file", t.Mode)
@@ -73,12 +73,12 @@ func (t *Trust) check() error {
 	return nil
 }
 
-// byDigest reports whether programs are known by what they are, wherever they
-// come from.
+// byDigest reports whether programs are trusted by their digest, wherever they come
+// from.
 func (t *Trust) byDigest() bool { return t.Mode == TrustPinned || t.Mode == TrustSigned }
 
-// file checks what can be known of a plugin's file before it is read. root is
-// the plugin directory, which a link must not leave.
+// file checks a plugin's file before it is read. root is the plugin directory; links
+// must not lead out of it.
 func (t *Trust) file(path, root string) (warning, err error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -89,14 +89,14 @@ func (t *Trust) file(path, root string) (warning, err error) {
 	}
 	if realRoot, err := filepath.EvalSymlinks(root); err == nil {
 		if rel, err := filepath.Rel(realRoot, real); err != nil || !filepath.IsLocal(rel) {
-			return nil, fmt.Errorf("%s is a link to %s, which is outside of the plugin directory: copy the file, for example by: install -m 755 %s %s",
+			return nil, fmt.Errorf("%s is a link to %s, which is outside the plugin directory: copy the file, for example with: install -m 755 %s %s",
 				path, real, Quote(real), Quote(path))
 		}
 	}
 	return t.private(real)
 }
 
-// private checks that only root and this user can have written a file.
+// private checks that only root and this user can write to a file.
 func (t *Trust) private(path string) (warning, err error) {
 	me, users := os.Geteuid(), readUsers()
 	for at := path; ; at = filepath.Dir(at) {
@@ -116,16 +116,16 @@ func (t *Trust) private(path string) (warning, err error) {
 			return nil, fmt.Errorf("%s belongs to user %d, who could replace the plugin: chown %d %s", at, owner, me, Quote(at))
 		}
 		perm := info.Mode().Perm()
-		// Entries of a sticky directory can be replaced by their owner only,
-		// who has just been checked.
+		// Only their owner, who has just been checked, can replace entries of a
+		// sticky directory.
 		if at != path && info.Mode()&fs.ModeSticky != 0 {
 			perm &^= 0o022
 		}
 		switch {
 		case perm&0o002 != 0:
-			return nil, fmt.Errorf("%s may be written to by everybody (mode %#o), who could replace the plugin: chmod go-w %s", at, info.Mode().Perm(), Quote(at))
+			return nil, fmt.Errorf("%s is writable by everybody (mode %#o), who could replace the plugin: chmod go-w %s", at, info.Mode().Perm(), Quote(at))
 		case perm&0o020 != 0:
-			err := fmt.Errorf("%s may be written to by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.gid, info.Mode().Perm(), Quote(at))
+			err := fmt.Errorf("%s is writable by group %d (mode %#o), who could replace the plugin: chmod g-w %s", at, stat.gid, info.Mode().Perm(), Quote(at))
 			if !t.GroupWrite {
 				return nil, err
 			}
@@ -137,8 +137,8 @@ func (t *Trust) private(path string) (warning, err error) {
 	}
 }
 
-// Examine checks a file as if it were to run. inside says that it is in the plugin
-// directory. Elsewhere links may lead anywhere.
+// Examine checks a file as if it were about to run. inside says that it is in the
+// plugin directory; for other files, links may lead anywhere.
 func (t *Trust) Examine(path string, inside bool) (warning, err error) {
 	if real, linkErr := filepath.EvalSymlinks(path); inside || linkErr != nil {
 		warning, err = t.file(path, filepath.Dir(path))
@@ -186,7 +186,7 @@ func (t *Trust) digest(digest string) error {
 		return fmt.Errorf("read the list of trusted programs %s: %w", t.Sums, err)
 	}
 	if !listed {
-		return fmt.Errorf("SHA-256 %s is not in %s: if the program is what it should be, add the line that sha256sum prints for it", digest, t.Sums)
+		return fmt.Errorf("SHA-256 %s is not in %s: if this is the program you expect, add the line that sha256sum prints for it", digest, t.Sums)
 	}
 	return nil
 }
@@ -208,24 +208,23 @@ func (t *Trust) signed(sums []byte) error {
 	if err != nil {
 		return fmt.Errorf("read the signature of the list of trusted programs: %w", err)
 	}
-	if len(sig) != ed25519.SignatureSize { // as openssl writes it; else base64
+	if len(sig) != ed25519.SignatureSize { // not raw, as openssl writes it: base64
 		sig, err = base64.StdEncoding.DecodeString(string(bytes.TrimSpace(sig)))
 		if err != nil || len(sig) != ed25519.SignatureSize {
-			return fmt.Errorf("%s.sig is no Ed25519 signature: it must be 64 bytes, or the base64 of them", t.Sums)
+			return fmt.Errorf("%s.sig is not an Ed25519 signature: it must be 64 bytes, or their base64", t.Sums)
 		}
 	}
 	if !ed25519.Verify(t.Key, sums, sig) {
-		return fmt.Errorf("%s.sig does not sign %s with the key of HOOKSWITCH_PLUGIN_SIGN_KEY: sign it again: openssl pkeyutl -sign -rawin -inkey KEY.pem -in %s -out %s.sig",
+		return fmt.Errorf("%s.sig does not sign %s with the key in HOOKSWITCH_PLUGIN_SIGN_KEY: sign it again: openssl pkeyutl -sign -rawin -inkey KEY.pem -in %s -out %s.sig",
 			t.Sums, t.Sums, Quote(t.Sums), Quote(t.Sums))
 	}
 	return nil
 }
 
-// sumLine is a line of sha256sum; a backslash begins one whose name is escaped.
+// sumLine is a line of sha256sum. It begins with a backslash if the name is escaped.
 var sumLine = regexp.MustCompile(`^\\?([0-9A-Fa-f]{64}) [ *].`)
 
-// listsDigest looks a digest up. The names of the files do not matter: a plugin
-// is what it contains.
+// listsDigest looks up a digest. File names do not matter, only content.
 func listsDigest(sums []byte, digest string) (bool, error) {
 	lines := bufio.NewScanner(bytes.NewReader(sums))
 	for n := 1; lines.Scan(); n++ {
@@ -235,7 +234,7 @@ func listsDigest(sums []byte, digest string) (bool, error) {
 		}
 		m := sumLine.FindStringSubmatch(line)
 		if m == nil {
-			return false, fmt.Errorf("line %d is not as sha256sum writes it", n)
+			return false, fmt.Errorf("line %d is not in the format of sha256sum", n)
 		}
 		if strings.EqualFold(m[1], digest) {
 			return true, nil
@@ -244,8 +243,8 @@ func listsDigest(sums []byte, digest string) (bool, error) {
 	return false, lines.Err()
 }
 
-// ParseSignKey reads an Ed25519 public key: PEM, or the base64 of its 32 bytes
-// or of its SPKI.
+// ParseSignKey parses an Ed25519 public key: PEM, or the base64 of its 32 bytes or
+// of its SPKI.
 func ParseSignKey(text string) (ed25519.PublicKey, error) {
 	text = strings.TrimSpace(text)
 	var der []byte
@@ -263,16 +262,16 @@ func ParseSignKey(text string) (ed25519.PublicKey, error) {
 	}
 	key, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {
-		return nil, errors.New("is no public key: openssl pkey -in KEY.pem -pubout prints it")
+		return nil, errors.New("is not a public key: openssl pkey -in KEY.pem -pubout prints it")
 	}
 	public, ok := key.(ed25519.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("is a key of another kind (%T) than Ed25519", key)
+		return nil, fmt.Errorf("is not an Ed25519 key (but %T)", key)
 	}
 	return public, nil
 }
 
-// Quote writes a path for the shell.
+// Quote quotes a path for the shell.
 func Quote(path string) string {
 	if plainPath.MatchString(path) {
 		return path

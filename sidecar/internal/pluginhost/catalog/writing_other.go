@@ -4,6 +4,6 @@ package catalog
 
 import "os"
 
-// openForWriting is not known here: a file counts as written when it has not
-// changed for a while.
+// openForWriting cannot tell here: a file is complete when it has not changed for a
+// while.
 func openForWriting(*os.File) bool { return false }
