@@ -19,7 +19,7 @@ func backupCommand(stdout io.Writer) *cli.Command {
 		ArgsUsage: "DIR",
 		Description: "DIR must not exist; when it does, the backup in it is complete. It holds every\n" +
 			"event that was acknowledged before the command began, and the keys of the data\n" +
-			"directory, so keep it as safe as those. The sidecar may run or not.\n\n" +
+			"directory, so keep it as safe as those. The sidecar may be running or not.\n\n" +
 			"With PostgreSQL in HOOKSWITCH_STORE, the tables are written by pg_dump.\n\n" +
 			"Never copy events.db by other means while the sidecar runs: the copy would be\n" +
 			"damaged, or lack what was acknowledged last.",
@@ -52,11 +52,11 @@ func backupCommand(stdout io.Writer) *cli.Command {
 	}
 }
 
-// notInBackup names what the configuration keeps outside of the data directory.
+// notInBackup lists what the configuration keeps outside the data directory.
 func notInBackup(cfg config.Config) []string {
 	missing := []string{"the configuration, with TELNYX_PUBLIC_KEY and other secrets"}
 	if cfg.ForwardKey != "" {
-		missing = append(missing, "HOOKSWITCH_FORWARD_KEY, which signs forwarded requests: it is a part of the configuration here")
+		missing = append(missing, "HOOKSWITCH_FORWARD_KEY, which signs forwarded requests: it is part of the configuration here")
 	}
 	return append(missing, "plugin programs, and which of them are disabled or rolled back")
 }
@@ -74,8 +74,8 @@ func printFiles(w io.Writer, m *backup.Manifest) {
 	}
 }
 
-// oneArgument returns the only argument of a command with an --output, which is
-// checked here: before something is done, not when its result is to be shown.
+// oneArgument returns the only argument of a command with an --output. It checks
+// that flag too: before the work, not when the result is shown.
 func oneArgument(c *cli.Command, what string) (string, error) {
 	if c.Args().Len() != 1 || c.Args().First() == "" {
 		return "", usageError("%s: give %s", c.FullName(), what)
@@ -83,7 +83,7 @@ func oneArgument(c *cli.Command, what string) (string, error) {
 	return c.Args().First(), checkOutput(c)
 }
 
-// interrupted is err, unless Ctrl-C is behind it.
+// interrupted returns err, unless Ctrl-C is its cause.
 func interrupted(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return errInterrupted

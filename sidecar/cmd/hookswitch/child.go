@@ -22,18 +22,18 @@ import (
 )
 
 // child is the app that "hookswitch run -- CMD" starts when the sidecar is
-// ready, and stops when the sidecar has delivered what was under way:
+// ready, and stops when the sidecar has delivered the events under way:
 //
 //  1. told to stop, the sidecar drains; the app is still up,
-//  2. the app and all that it has started get SIGTERM,
+//  2. the app and all it has started get SIGTERM,
 //  3. and SIGKILL if they have not ended within the limit.
 //
-// An app that ends by itself ends the sidecar, which drains (what the app has
-// not taken stays on disk) and exits with the app's code. What the app leaves
-// behind is stopped at once: once nothing is left its number may become
-// another group's.
+// An app that ends by itself ends the sidecar, which drains (events not taken
+// stay on disk) and exits with the app's code. Processes that the app leaves
+// behind are stopped at once: when none is left, the group's number may be
+// reused.
 //
-// It is in a process group of its own, or Ctrl-C would reach it before the
+// The app has a process group of its own, or Ctrl-C would reach it before the
 // drain; so it cannot read from the terminal, and its standard input is empty.
 type child struct {
 	cmd   *exec.Cmd
@@ -43,13 +43,13 @@ type child struct {
 	begin   func() // starts it when the sidecar is ready; nil before runWith
 	started bool
 	done    chan struct{} // closed when the process has ended, or did not start
-	err     error         // how it ended; read after done
+	err     error         // of the process; read after done
 
 	stop func() error  // ends the app and what it has started, once
 	gone chan struct{} // closed when stop is done
 }
 
-// newChild returns the app that the arguments name, not started yet.
+// newChild returns the app named by the arguments, not yet started.
 func newChild(c *cli.Command) (*child, error) {
 	args := c.Args().Slice()
 	path, err := exec.LookPath(args[0])
@@ -58,7 +58,7 @@ func newChild(c *cli.Command) (*child, error) {
 	}
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Args[0] = args[0]
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // the files themselves: nothing is between
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // the files themselves, without a pipe
 	ownGroup(cmd)
 	a := &child{cmd: cmd, limit: c.Duration("app-stop-timeout"), done: make(chan struct{}), gone: make(chan struct{})}
 	a.stop = sync.OnceValue(a.end)
@@ -70,8 +70,8 @@ func (a *child) start(environ []string, ended func()) {
 	a.cmd.Env = environ
 	begun := make(chan struct{})
 	go func() {
-		// Its death signal, where there is one, is sent when the thread ends
-		// that started it.
+		// Its death signal, where there is one, is sent when the thread that
+		// started it ends.
 		runtime.LockOSThread()
 		a.err = a.cmd.Start()
 		a.started = a.err == nil
@@ -83,7 +83,7 @@ func (a *child) start(environ []string, ended func()) {
 		}
 		close(a.done)
 		ended()
-		_ = a.stop() // runWith asks again how that went
+		_ = a.stop() // runWith asks for the result again
 	}()
 	<-begun
 }
@@ -98,7 +98,7 @@ func (a *child) ended() bool {
 	}
 }
 
-// result returns how an app that ended by itself did, as the exit code of the
+// result returns the end of an app that ended by itself, as the exit code of the
 // sidecar.
 func (a *child) result() error {
 	if !a.started {
@@ -110,11 +110,11 @@ func (a *child) result() error {
 	return nil
 }
 
-// end ends the app, which has nothing to do any more, and what it has started.
+// end ends the app, which has nothing left to do, and what it has started.
 func (a *child) end() error {
 	defer close(a.gone)
 	if !a.left() {
-		return nil // nobody may be told: the number may be another's
+		return nil // nothing may be signalled: the number may be another's
 	}
 	if err := endGroup(a.cmd, false); err != nil {
 		a.log.Warn("the app cannot be told to stop", "code", telemetry.CodeAppSignal, "error", err)
@@ -137,10 +137,10 @@ func (a *child) end() error {
 		<-a.done
 		return fmt.Errorf("%s had not stopped within %s of SIGTERM and was killed: give it more time with --app-stop-timeout", who, a.limit)
 	}
-	return nil // with whatever code: it did what it was told
+	return nil // with whatever code: it was told to stop
 }
 
-// stopLimit is how long stop may take, which without an app is no time at all.
+// stopLimit returns how long stop may take: 0 without an app.
 func (a *child) stopLimit() time.Duration {
 	if a == nil {
 		return 0
@@ -166,8 +166,8 @@ func (a *child) kill() {
 // appStopTimeout is how long an app may take to stop, unless a flag says so.
 const appStopTimeout = 5 * time.Second
 
-// runWith runs a sidecar and the app beside it, which is started when what is
-// left of the last one has been swept away.
+// runWith runs a sidecar and the app beside it, which is started when the
+// remains of the last one have been ended.
 func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidecar, log *slog.Logger, swept <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -175,7 +175,7 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 	mark, file := newMark(), filepath.Join(s.Dir(), appFile)
 	note := func(r appRun) {
 		if err := r.write(s.Dir()); err != nil {
-			log.Warn("the app is not written down: if the sidecar is killed, the next start cannot end what is left of it", "code", telemetry.CodeAppLeft, "file", file, "error", err)
+			log.Warn("the app is not recorded: if the sidecar is killed, the next start cannot end what is left of the app", "code", telemetry.CodeAppLeft, "file", file, "error", err)
 		}
 	}
 	key := ""
@@ -187,7 +187,7 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 		select {
 		case <-swept:
 		case <-ctx.Done():
-			return // it is to stop, and need not start what it would stop at once
+			return // the sidecar is stopping, and would stop the app at once
 		}
 		begun = true
 		note(appRun{Mark: mark, Command: a.cmd.Args[0]})
@@ -208,7 +208,7 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 	}
 	err = errors.Join(err, a.stop())
 	if !a.left() {
-		_ = os.Remove(file) // else the next start looks again
+		_ = os.Remove(file) // if that fails the next start looks again
 	}
 	return err
 }
@@ -220,8 +220,8 @@ func (a *child) ready() {
 	}
 }
 
-// childEnv is the environment of the app: that of the sidecar, without what is
-// the sidecar's own business. With a key, the app finds it where it looks for
+// childEnv returns the environment of the app: that of the sidecar, without the
+// sidecar's own variables. With a key, the app finds it where it looks for
 // Telnyx's.
 func childEnv(environ []string, key string) []string {
 	own := []string{"HOOKSWITCH_", appMark + "=", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="}
@@ -237,7 +237,7 @@ func childEnv(environ []string, key string) []string {
 	return env
 }
 
-// lastWords is what is still done when a second signal ends the process.
+// lastWords is the work still done when a second signal ends the process.
 type lastWords struct {
 	mu sync.Mutex
 	do func()
@@ -253,7 +253,7 @@ func (l *lastWords) say() {
 
 type lastWordsKey struct{}
 
-// onAbort has do called when a second signal ends the process.
+// onAbort calls do when a second signal ends the process.
 func onAbort(ctx context.Context, do func()) {
 	if l, ok := ctx.Value(lastWordsKey{}).(*lastWords); ok {
 		l.mu.Lock()

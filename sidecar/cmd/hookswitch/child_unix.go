@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// ownGroup makes the app the head of a process group of its own.
+// ownGroup makes the app the leader of a process group of its own.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	endWithParent(cmd.SysProcAttr)
@@ -37,9 +37,9 @@ func signalGroup(pgid int, kill bool) error {
 	return err
 }
 
-// passSignals passes on the signals that mean something to an app and nothing
-// to the sidecar, until the app has ended. SIGHUP is not among them: it makes
-// the sidecar read its configuration again, and ends many an app.
+// passSignals passes on the signals that mean something to an app but nothing to
+// the sidecar, until the app has ended. SIGHUP is not among them: it makes the
+// sidecar read its configuration again, and would end many apps.
 func passSignals(cmd *exec.Cmd, ended <-chan struct{}) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -56,7 +56,8 @@ func passSignals(cmd *exec.Cmd, ended <-chan struct{}) {
 	}()
 }
 
-// exitCode is that of a shell: 128 and the signal for an app that was killed.
+// exitCode returns the code as a shell does: 128 plus the signal for an app that
+// was killed.
 func exitCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal())

@@ -25,25 +25,25 @@ import (
 
 // client talks to the admin API of a running sidecar.
 type client struct {
-	name  string // where it is, for people
+	name  string // its address, for people
 	http  *http.Client
 	base  string
 	token string
 }
 
-// globalFlags are those of every command: which sidecar is meant, and how its
-// answers look.
+// globalFlags returns the flags of every command: which sidecar is meant, and how
+// its answers look.
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one that runs on HOOKSWITCH_STORE"},
+		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one running on HOOKSWITCH_STORE"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the admin token, for http addresses", DefaultText: "HOOKSWITCH_ADMIN_TOKEN"},
 		envFileFlag(),
-		&cli.BoolFlag{Name: "no-color", Usage: "no colours; NO_COLOR=1 and FORCE_COLOR=1 are heeded too"},
+		&cli.BoolFlag{Name: "no-color", Usage: "no colours; also honours NO_COLOR and FORCE_COLOR"},
 	}
 }
 
 // connect returns a client of the sidecar that the flags name, or of the one
-// that runs on this data directory.
+// running on this data directory.
 func connect(c *cli.Command) (*client, error) {
 	cfg, dir, err := dataDir(c)
 	if err != nil {
@@ -87,8 +87,8 @@ func connect(c *cli.Command) (*client, error) {
 	return &client{name: u.Redacted(), http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
 }
 
-// notFound says that no sidecar is found by its data directory. One whose
-// directory was moved away may well run.
+// notFound returns the error that no sidecar is found by its data directory. One
+// whose directory was moved away may well be running.
 func notFound(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the data directory %s does not exist: start a sidecar, move the directory back if it was moved away, set HOOKSWITCH_STORE as the sidecar does, or give --addr", dir)
@@ -100,8 +100,8 @@ func notFound(dir string) error {
 const serviceSocket = "/run/hookswitch/admin.sock"
 
 // serviceAddr returns the address of a sidecar that does not run on this data
-// directory: where HOOKSWITCH_ADMIN_SOCKET says, or the service of this machine.
-// Both are open to their own user and to root only.
+// directory: that in HOOKSWITCH_ADMIN_SOCKET, or the service of this machine. Both
+// are only open to their own user and to root.
 func serviceAddr(cfg *config.Config) string {
 	for _, path := range []string{cfg.AdminSocket, serviceSocket} {
 		if _, err := os.Stat(path); path != "" && err == nil {
@@ -154,7 +154,7 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	defer res.Body.Close()
 	var p adminapi.Problem
 	if json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&p) != nil || p.Detail == "" {
-		return nil, fmt.Errorf("the sidecar answered %s: is it hookswitch that answers there?", res.Status)
+		return nil, fmt.Errorf("the sidecar answered %s: is this really hookswitch?", res.Status)
 	}
 	if res.StatusCode == http.StatusNotFound {
 		return nil, &exitError{exitNothing, &p}
@@ -175,12 +175,12 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	}
 	defer res.Body.Close()
 	if err := json.NewDecoder(res.Body).Decode(v); err != nil {
-		return fmt.Errorf("the answer of the sidecar cannot be read: %w", err)
+		return fmt.Errorf("the sidecar's answer cannot be read: %w", err)
 	}
 	return nil
 }
 
-// filterFlags are those that select events.
+// filterFlags returns the flags that select events.
 func filterFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "filter", Usage: "`WORDS` such as 'status=dead type=message.* since=2h'"},
@@ -194,7 +194,7 @@ func filterFlags() []cli.Flag {
 	}
 }
 
-// readFilter returns what the flags, and the arguments as ids, select.
+// readFilter returns the filter given by the flags, and the arguments as ids.
 func readFilter(c *cli.Command) (adminapi.Filter, error) {
 	f, err := adminapi.ParseFilter(c.String("filter"))
 	if err != nil {
@@ -215,7 +215,7 @@ func readFilter(c *cli.Command) (adminapi.Filter, error) {
 	return f, nil
 }
 
-// values returns a filter as a query string has it.
+// values returns a filter as a query string.
 func values(f adminapi.Filter) url.Values {
 	q := make(url.Values)
 	for name, list := range map[string][]string{
@@ -249,7 +249,7 @@ func noArguments(c *cli.Command) error {
 	return nil
 }
 
-// command makes a command whose action has a client.
+// command returns a command whose action has a client.
 func command(name, usage, args string, flags []cli.Flag, action func(context.Context, *cli.Command, *client) error) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, ArgsUsage: args, OnUsageError: onUsageError,

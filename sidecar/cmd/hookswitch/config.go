@@ -15,16 +15,16 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
-// configCommand looks at the configuration, without starting anything.
+// configCommand checks and shows the configuration, without starting anything.
 func configCommand(stdout io.Writer) *cli.Command {
 	dev := &cli.BoolFlag{Name: "dev", Usage: "as for \"hookswitch dev\", which needs no key"}
-	running := &cli.BoolFlag{Name: "running", Usage: "of the sidecar that runs, not of the one that would start here"}
+	running := &cli.BoolFlag{Name: "running", Usage: "of the running sidecar, not of the one that would start here"}
 	format := &cli.StringFlag{Name: "format", Value: "md", Usage: "`FORMAT`: md, env or jsonschema"}
 	return &cli.Command{
 		Name: "config", Usage: "check, show and describe the configuration", OnUsageError: onUsageError,
 		Commands: []*cli.Command{
 			{
-				Name: "check", Usage: "say all that is wrong with the configuration; exit 78 if anything is",
+				Name: "check", Usage: "list all mistakes in the configuration; exit 78 if there are any",
 				Flags: []cli.Flag{dev, outputFlag()}, OnUsageError: onUsageError,
 				Action: func(_ context.Context, c *cli.Command) error {
 					if err := noArguments(c); err != nil {
@@ -47,7 +47,7 @@ func configCommand(stdout io.Writer) *cli.Command {
 					return errors.Join(showConfig(c, stdout, cfg.Settings()), err)
 				},
 			},
-			command("reload", "have the running sidecar read its files of variables and secrets again", "", []cli.Flag{outputFlag()},
+			command("reload", "make the running sidecar read its files of variables and secrets again", "", []cli.Flag{outputFlag()},
 				func(ctx context.Context, c *cli.Command, api *client) error {
 					return reloadConfig(ctx, c, api, stdout)
 				}),
@@ -70,7 +70,7 @@ func configCommand(stdout io.Writer) *cli.Command {
 	}
 }
 
-// reloadConfig has a running sidecar read its configuration again.
+// reloadConfig makes a running sidecar read its configuration again.
 func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
 	if err := noArguments(c); err != nil {
 		return err
@@ -95,9 +95,9 @@ func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Wr
 	})
 }
 
-// checkConfig prints what is wrong and what is strange.
+// checkConfig prints the mistakes and the warnings.
 func checkConfig(c *cli.Command, stdout io.Writer) error {
-	cfg, _ := loadConfig(c) // what is wrong is said by Validate, with all the rest
+	cfg, _ := loadConfig(c) // Validate reports what is wrong, with all the rest
 	validate := cfg.Validate
 	if c.Bool("dev") {
 		validate = cfg.ValidateDev
@@ -108,7 +108,7 @@ func checkConfig(c *cli.Command, stdout io.Writer) error {
 	}
 	warnings := cfg.Advice
 	if len(bad.Problems) > 0 {
-		warnings = cfg.Warnings // what it would do is not known yet
+		warnings = cfg.Warnings // the effect of the settings is not known yet
 	}
 	report := struct {
 		Problems []config.Problem `json:"problems"`
@@ -135,7 +135,7 @@ func checkConfig(c *cli.Command, stdout io.Writer) error {
 	return err
 }
 
-// errSaid ends a command that has printed what is wrong.
+// errSaid is the error of a command that has printed what is wrong.
 var errSaid = errors.New("")
 
 func count(n int, what string) string {
@@ -160,7 +160,7 @@ func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 	return showConfig(c, stdout, list.Data)
 }
 
-// showConfig prints settings. -o json has them whole.
+// showConfig prints settings. -o json does not shorten them.
 func showConfig(c *cli.Command, stdout io.Writer, settings []config.Setting) error {
 	return show(stdout, c, map[string]any{"data": settings}, func(w io.Writer) {
 		fmt.Fprintln(w, "VARIABLE\tVALUE\tSOURCE")
@@ -182,10 +182,10 @@ func cut(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// envFileFlag is a flag of every command.
+// envFileFlag returns a flag of every command.
 func envFileFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "env-file", TakesFile: true,
-		Usage: "read variables that are not set from `FILE`: lines of NAME=VALUE"}
+		Usage: "read unset variables from `FILE`: lines of NAME=VALUE"}
 }
 
 // loadConfig reads the configuration of a command, with its --env-file.
@@ -203,7 +203,7 @@ func dataDir(c *cli.Command) (config.Config, string, error) {
 	return cfg, dir, err
 }
 
-// printProblems prints a line for each, with the texts in one column.
+// printProblems prints one line per problem, with the texts in one column.
 func printProblems(w io.Writer, e *config.Error) {
 	width := 0
 	for _, p := range e.Problems {

@@ -13,15 +13,14 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 )
 
-// console prints what happens, a line for each event, rejection and attempt.
-// It shows no phone numbers and no text of messages, so that a screen can be
-// shared.
+// console prints a line for each event, rejection and attempt. It shows no phone
+// numbers and no text of messages, so that a screen can be shared.
 type console struct {
 	mu      sync.Mutex // keeps lines whole
 	out     io.Writer
 	palette palette
 	form    string // pretty, compact or json
-	retries int    // waits in the retry schedule; 0 if it is not known
+	retries int    // waits in the retry schedule; 0 if unknown
 }
 
 // print prints one message.
@@ -48,7 +47,7 @@ func (c *console) print(m live.Message) error {
 	return err
 }
 
-// follow prints what v sees until the end of its feed, or of the output.
+// follow prints the messages of v until the end of its feed, or of the output.
 func (c *console) follow(v *live.Viewer) {
 	for {
 		messages, lost, err := v.Next(context.Background())
@@ -66,7 +65,7 @@ func (c *console) follow(v *live.Viewer) {
 	}
 }
 
-// pretty shows all there is to know, over two lines if need be.
+// pretty shows everything, on two lines if needed.
 func (c *console) pretty(m live.Message) string {
 	p := &c.palette
 	pieces := []piece{{m.At.Local().Format("15:04:05.000") + "  ", p.faint, false}}
@@ -82,12 +81,12 @@ func (c *console) pretty(m live.Message) string {
 		case m.Kind == live.Duplicate:
 			add(p.yellow, "duplicate, not delivered again")
 		case len(m.Targets) == 0:
-			add(p.yellow, "nobody handles it: kept")
+			add(p.yellow, "unhandled: kept")
 		}
 	case live.Rejected:
 		add(p.red, "✗ rejected %d", m.Status)
 		add(nil, " %s", m.Error)
-		if m.ID != "" && m.Reason != accept.UnknownPath { // whose signature was not looked at
+		if m.ID != "" && m.Reason != accept.UnknownPath { // whose signature was not checked
 			add(nil, "  ")
 			pieces = append(pieces, piece{"hookswitch verify --event " + m.ID, p.faint, true})
 		}
@@ -102,7 +101,7 @@ func (c *console) pretty(m live.Message) string {
 	return fold(screenWidth, strings.Repeat(" ", 18), pieces...)
 }
 
-// result says how an attempt ended.
+// result shows how an attempt ended.
 func (c *console) result(m live.Message) []piece {
 	p := &c.palette
 	status := ""

@@ -14,8 +14,8 @@ import (
 )
 
 func deadCommand(stdout, stderr io.Writer) *cli.Command {
-	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show `N` events at most"}
-	dry := &cli.BoolFlag{Name: "dry-run", Usage: "only say what would happen"}
+	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
+	dry := &cli.BoolFlag{Name: "dry-run", Usage: "only show what would happen"}
 	return &cli.Command{
 		Name: "dead", Usage: "list dead letters, try them again or discard them", OnUsageError: onUsageError,
 		Commands: []*cli.Command{
@@ -32,7 +32,7 @@ func deadCommand(stdout, stderr io.Writer) *cli.Command {
 			}), func(ctx context.Context, c *cli.Command, api *client) error {
 				return startReplay(ctx, c, api, stdout, stderr, "/dead-letters/requeue")
 			}),
-			command("discard", "give dead letters up; a replay can bring them back", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
+			command("discard", "give up dead letters; a replay can bring them back", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
 				allFlag("discard"), dry, outputFlag(),
 			}), func(ctx context.Context, c *cli.Command, api *client) error { return discard(ctx, c, api, stdout) }),
 		},

@@ -27,8 +27,8 @@ func devCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:  "dev",
 		Usage: "run a sidecar for development; needs no configuration",
-		Description: "Accepts events signed with a development key, which it makes and keeps, so that\n" +
-			"\"hookswitch trigger\" works at once. Real Telnyx events are accepted too if\n" +
+		Description: "Accepts events signed with a development key, which it creates and keeps, so\n" +
+			"that \"hookswitch trigger\" works at once. Real Telnyx events are accepted too if\n" +
 			"TELNYX_PUBLIC_KEY is set. The variables of \"hookswitch run\" apply.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "forward-to", Usage: "POST every event to this `URL`", DefaultText: "HOOKSWITCH_FORWARD_TO"},
@@ -79,14 +79,14 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	}
 	printed := neverWait(stdout, "standard output")
 	output := neverWait(stderr, "standard error")
-	// The end of its terminal ends it, too, but not before what is under way.
+	// The end of its terminal ends it too, but not before attempts under way.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
 	defer stop()
 	for _, text := range cfg.Advice() {
 		fmt.Fprintf(stderr, "hookswitch: warning: %s\n", text)
 	}
-	// The screen belongs to the events; of the log it shows what goes wrong,
-	// and what plugins have to say.
+	// The screen belongs to the events; of the log it shows warnings, errors and
+	// the lines of plugins.
 	log, err := telemetry.NewLogger(stderr, "text", max(cfg.LogLevel, slog.LevelWarn))
 	if err != nil {
 		return err
@@ -117,20 +117,20 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	err = s.Run(ctx)
 	select {
 	case <-shown:
-	case <-time.After(time.Second): // a terminal that takes nothing holds up nobody
+	case <-time.After(time.Second): // a stopped terminal holds up nothing
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, "\nstopped; what was not delivered is kept for the next start")
+	fmt.Fprintln(stdout, "\nstopped; undelivered events are kept for the next start")
 	return nil
 }
 
-// printBanner says where everything is and what to do next.
+// printBanner prints the addresses and what to do next.
 func printBanner(w io.Writer, s *sidecar.Sidecar, cfg config.Config, program string) {
 	here := s.Addresses()
 	if len(os.Args) > 0 {
-		program = os.Args[0] // as it was typed, so that it can be typed again
+		program = os.Args[0] // as typed, so that it can be typed again
 	}
 	fmt.Fprintf(w, "hookswitch %s · dev mode · data in %s (safe to delete)\n\n", version, s.Dir())
 	fmt.Fprintf(w, "  receives   %s\n", here.Webhooks)
@@ -156,13 +156,13 @@ func printBanner(w io.Writer, s *sidecar.Sidecar, cfg config.Config, program str
 	if key := s.ForwardKey(); key != "" {
 		fmt.Fprintf(w, "  Your app verifies with this key:  export TELNYX_PUBLIC_KEY=%s\n", key)
 	} else if len(plugins) == 0 {
-		fmt.Fprintf(w, "  Nothing handles events yet: add --forward-to URL, or put a plugin into %s.\n", cfg.PluginDir)
+		fmt.Fprintf(w, "  Nothing handles events yet: add --forward-to URL, or put a plugin in %s.\n", cfg.PluginDir)
 	}
 	fmt.Fprintf(w, "  Try it, in another terminal:      %s trigger message.received\n", program)
 	fmt.Fprintf(w, "  Stop:                             Ctrl-C\n\n")
 }
 
-// running returns the sidecar that runs on the data directory of cfg, if one
+// running returns the sidecar running on the data directory of cfg, if one
 // answers.
 func running(ctx context.Context, cfg config.Config) (instance.Info, bool) {
 	dir, err := cfg.Dir()
@@ -177,16 +177,16 @@ func running(ctx context.Context, cfg config.Config) (instance.Info, bool) {
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", here.Socket)
 	if err != nil {
-		return here, false // it was killed, and left its file behind
+		return here, false // it was killed, and its file was left behind
 	}
 	_ = conn.Close()
 	return here, true
 }
 
-// attach shows what a sidecar does that runs already, in place of a second one
-// on its data directory.
+// attach shows what a running sidecar does, instead of starting a second one on
+// its data directory.
 func attach(ctx context.Context, c *cli.Command, here instance.Info, stdout, stderr io.Writer) error {
-	fmt.Fprintf(stdout, "hookswitch runs here already (pid %d): showing what it does\n\n", here.PID)
+	fmt.Fprintf(stdout, "hookswitch is already running here (pid %d): showing what it does\n\n", here.PID)
 	fmt.Fprintf(stdout, "  receives   %s\n  records    %s/v2/webhook_deliveries\n\n", here.Webhooks, here.Admin)
 	for _, flag := range []string{"forward-to", "plugins", "listen", "admin-listen"} {
 		if c.IsSet(flag) {
@@ -200,8 +200,8 @@ func attach(ctx context.Context, c *cli.Command, here instance.Info, stdout, std
 	return t.run(ctx)
 }
 
-// offScreen passes on the lines of a log that the screen of "hookswitch dev"
-// does not show in its own way: all but rejected requests.
+// offScreen passes on the log lines that the screen of "hookswitch dev" does not
+// show in its own way: all except rejected requests.
 type offScreen struct{ slog.Handler }
 
 func (h offScreen) Handle(ctx context.Context, r slog.Record) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
-// goNames are words of event types that Go code spells in its own way.
+// goNames are words of event types that Go code spells differently.
 var goNames = map[string]string{
 	"10dlc": "TenDLC", "ai": "AI", "amd": "AMD", "detectintent": "DetectIntent", "dkim": "DKIM", "dtmf": "DTMF", "foc": "FOC",
 	"loa": "LOA", "sim": "SIM", "sip": "SIP", "siprec": "SIPREC", "texml": "TeXML", "whatsapp": "WhatsApp",
@@ -30,8 +30,8 @@ var goIrregular = map[string]string{
 	"whatsapp.phone_number.quality_changed":                                "WhatsAppQualityChanged",
 }
 
-// goName returns the name that package event has for an event type. A test
-// compares it with the source for every type.
+// goName returns the name of an event type in package event. A test compares it
+// with the source for every type.
 func goName(eventType string) string {
 	if name := goIrregular[eventType]; name != "" {
 		return name
@@ -51,7 +51,7 @@ func camelCase(eventType string) string {
 }
 
 // goPayload returns the type of an event type's payload, such as
-// "event.Message", or "" if the event type is not known.
+// "event.Message", or "" if the event type is unknown.
 func goPayload(eventType string) string {
 	payload := event.NewPayload(eventType)
 	if payload == nil {

@@ -18,7 +18,7 @@ import (
 )
 
 func eventsCommand(stdout, stderr io.Writer) *cli.Command {
-	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show `N` events at most"}
+	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
 	return &cli.Command{
 		Name: "events", Usage: "list, show and export events", OnUsageError: onUsageError,
 		Commands: []*cli.Command{
@@ -36,7 +36,7 @@ func eventsCommand(stdout, stderr io.Writer) *cli.Command {
 				}),
 			command("types", "count events by type", "[TYPE...]", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}),
 				func(ctx context.Context, c *cli.Command, api *client) error { return eventTypes(ctx, c, api, stdout) }),
-			command("export", "print whole events, one JSON object a line, newest first", "[ID...]", filterFlags(),
+			command("export", "print whole events, one JSON object per line, newest first", "[ID...]", filterFlags(),
 				func(ctx context.Context, c *cli.Command, api *client) error {
 					return exportEvents(ctx, c, api, stdout, stderr)
 				}),
@@ -50,7 +50,7 @@ type typeCount struct {
 	Count int    `json:"count"`
 }
 
-// eventTypes counts what a filter selects; its arguments are types.
+// eventTypes counts the events that a filter selects; its arguments are types.
 func eventTypes(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
 	f, err := readFilter(c)
 	if err != nil {
@@ -77,7 +77,7 @@ func eventTypes(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 	})
 }
 
-// copyOne prints what the API says of the event that is the only argument.
+// copyOne prints the API's answer about the event that is the only argument.
 func copyOne(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, what string) error {
 	if c.Args().Len() != 1 {
 		return usageError("%s: give the id of one event or delivery", c.Name)
@@ -99,12 +99,12 @@ func copyTo(ctx context.Context, api *client, stdout io.Writer, path string, que
 	}
 	defer res.Body.Close()
 	if _, err := io.Copy(stdout, res.Body); err != nil {
-		return fmt.Errorf("the answer of the sidecar broke off: %w", err)
+		return fmt.Errorf("the sidecar's answer broke off: %w", err)
 	}
 	return nil
 }
 
-// exportEvents prints whole events, and says how far it is where that does not
+// exportEvents prints whole events, and shows its progress where that does not
 // mix with them.
 func exportEvents(ctx context.Context, c *cli.Command, api *client, stdout, stderr io.Writer) error {
 	f, err := eventFilter(ctx, c, api)
@@ -135,11 +135,11 @@ func exportEvents(ctx context.Context, c *cli.Command, api *client, stdout, stde
 	return nil
 }
 
-// lineCounter counts the lines that are written.
+// lineCounter counts the lines written.
 type lineCounter struct {
 	w    io.Writer
 	n    int
-	each func(n int) // nil: nobody wants to know
+	each func(n int) // may be nil
 }
 
 func (l *lineCounter) Write(p []byte) (int, error) {
@@ -158,7 +158,7 @@ func listEvents(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 	}
 	most := c.Int("limit")
 	if most < 1 {
-		return usageError("--limit: give a number from 1 on")
+		return usageError("--limit: give a number of 1 or more")
 	}
 	query, events, more := values(f), []adminapi.Event{}, true
 	for more && len(events) < most {

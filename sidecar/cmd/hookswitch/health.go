@@ -15,12 +15,12 @@ import (
 func healthCommand() *cli.Command {
 	return &cli.Command{
 		Name: "health", Usage: "exit 0 if the sidecar is ready, and 1 if not",
-		Description: "For health checks in images without a shell. It asks the sidecar that other\n" +
-			"commands would, and says nothing unless something is wrong.",
+		Description: "For health checks in images without a shell. It asks the same sidecar as other\n" +
+			"commands do, and prints nothing unless something is wrong.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "live", Usage: "ask whether it is alive (/livez) instead of ready (/readyz)"},
 			&cli.StringFlag{Name: "url", Usage: "ask this `URL`, such as http://127.0.0.1:8080/readyz"},
-			&cli.DurationFlag{Name: "timeout", Value: 3 * time.Second, Usage: "take no answer within `TIME` for no"},
+			&cli.DurationFlag{Name: "timeout", Value: 3 * time.Second, Usage: "fail without an answer within `TIME`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := noArguments(c); err != nil {
@@ -33,15 +33,15 @@ func healthCommand() *cli.Command {
 	}
 }
 
-// health asks over the socket unless told otherwise: it is there whatever the
-// ports are. It knows no exit code but 1 for a sidecar that is not well, since
-// that is what health checks expect.
+// health asks over the socket unless told otherwise: that does not depend on the
+// ports. Its only exit code for an unhealthy sidecar is 1, as health checks
+// expect.
 func health(ctx context.Context, c *cli.Command) error {
 	target, httpClient := c.String("url"), new(http.Client)
 	if target == "" {
 		client, err := connect(c)
 		if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUnreachable {
-			_, dir, _ := dataDir(c) // connect has read it
+			_, dir, _ := dataDir(c) // connect has read it without an error
 			return fmt.Errorf("not running on %s", dir)
 		}
 		if err != nil {

@@ -14,17 +14,17 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// exitCodes is what "hookswitch help" says of the exit codes, for scripts and
+// exitCodes is the part of "hookswitch help" about exit codes, for scripts and
 // service managers.
-const exitCodes = `  0    it has worked
-  1    it has failed
+const exitCodes = `  0    success
+  1    failure
   2    the command line is wrong
-  3    nothing matches, or there is nothing with this id
+  3    nothing matches, or nothing has this id
   4    the signature is invalid (verify)
   69   the sidecar, or the receiver, does not answer
   78   the configuration is wrong
-  130  interrupted: run and dev by the second Ctrl-C; replay, trigger and others
-       that wait for something by the first
+  130  interrupted: run and dev by the second Ctrl-C; replay, trigger and other
+       commands that wait by the first
 `
 
 // examples are shown in the help of a command, by its name. They are run, or
@@ -99,11 +99,11 @@ var examples = map[string][]string{
 	"help": {"hookswitch help dead-letter"},
 }
 
-// helpCommand takes the place of the library's, which knows commands only.
+// helpCommand replaces the library's, which only knows commands.
 func helpCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name: "help", Aliases: []string{"h"}, HideHelpCommand: true, ArgsUsage: "[COMMAND | CODE | codes]",
-		Usage: "show the help of a command, or explain a code of the log",
+		Usage: "show the help of a command, or explain a log code",
 		Action: func(_ context.Context, c *cli.Command) error {
 			topic := c.Args().First()
 			codes := telemetry.Codes()
@@ -134,7 +134,7 @@ func helpCommand(stdout io.Writer) *cli.Command {
 			for _, sub := range c.Root().VisibleCommands() {
 				fmt.Fprintf(stdout, "%s:%s\n", sub.Name, sub.Usage)
 			}
-			fmt.Fprintln(stdout, "codes:list the codes of the log")
+			fmt.Fprintln(stdout, "codes:list the log codes")
 			for _, info := range telemetry.Codes() {
 				fmt.Fprintf(stdout, "%s:%s\n", info.Code, info.What)
 			}
@@ -155,13 +155,14 @@ func listCodes(h helpText, codes []telemetry.CodeInfo) {
 }
 
 func explainCode(h helpText, info telemetry.CodeInfo) {
-	h.line("%s - a code of the log", info.Code)
+	h.line("%s - a log code", info.Code)
 	for _, part := range [][2]string{{"WHAT", info.What}, {"WHY", info.Why}, {"FIX", info.Fix}} {
 		h.line("\n%s\n%s", part[0], fold(screenWidth, "  ", piece{"  ", nil, true}, piece{text: part[1]}))
 	}
 }
 
-// unknownTopic says what may have been meant: a command, or at the root a code.
+// unknownTopic suggests what may have been meant: a command, or at the root a
+// code.
 func unknownTopic(c *cli.Command, name string, codes []telemetry.CodeInfo) error {
 	if c != c.Root() {
 		return unknownCommand(c, name)
@@ -173,15 +174,15 @@ func unknownTopic(c *cli.Command, name string, codes []telemetry.CodeInfo) error
 	for _, info := range codes {
 		names = append(names, string(info.Code))
 	}
-	hint := "\"hookswitch help\" lists the commands, \"hookswitch help codes\" the codes of the log"
+	hint := "\"hookswitch help\" lists the commands, \"hookswitch help codes\" the log codes"
 	if near := nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	return usageError("there is no command and no code %q: %s", name, hint)
 }
 
-// printHelp writes the help of a command. It takes the place of the template
-// of the library, which knows no 80 columns.
+// printHelp writes the help of a command. It replaces the library's template,
+// which does not keep to 80 columns.
 func printHelp(w io.Writer, _ string, data any) {
 	c, ok := data.(*cli.Command)
 	if !ok {
@@ -211,8 +212,8 @@ func printHelp(w io.Writer, _ string, data any) {
 	}
 	h.line("\nEXIT CODES")
 	fmt.Fprint(w, exitCodes)
-	h.line("\nhookswitch help COMMAND tells more about one, hookswitch help CODE about a code")
-	h.line("of the log; hookswitch help codes lists those.")
+	h.line("\nhookswitch help COMMAND explains a command, hookswitch help CODE a log code;")
+	h.line("hookswitch help codes lists those.")
 }
 
 func helpKey(c *cli.Command, name string) string {
@@ -222,7 +223,7 @@ func helpKey(c *cli.Command, name string) string {
 	return name
 }
 
-// usageLine is how a command is written.
+// usageLine returns how a command is written.
 func usageLine(c *cli.Command) string {
 	line := c.FullName()
 	if len(c.VisibleFlags()) > 0 || c != c.Root() {
@@ -241,7 +242,7 @@ type helpText struct{ w io.Writer }
 
 func (h helpText) line(format string, args ...any) { fmt.Fprintf(h.w, format+"\n", args...) }
 
-// section prints a text, whose lines are broken where they are too long.
+// section prints a text, breaking lines that are too long.
 func (h helpText) section(title, text string) {
 	h.line("\n%s", title)
 	for line := range strings.SplitSeq(text, "\n") {
@@ -249,7 +250,7 @@ func (h helpText) section(title, text string) {
 	}
 }
 
-// columns prints names and what they mean.
+// columns prints names and their meanings.
 func (h helpText) columns(title string, rows [][2]string) {
 	if len(rows) == 0 {
 		return
@@ -272,8 +273,8 @@ func (h helpText) columns(title string, rows [][2]string) {
 	}
 }
 
-// flagLines returns flags and what they mean. Those of the root are global:
-// they are shown once.
+// flagLines returns flags and their meanings. Those of the root are global: they
+// are shown once.
 func flagLines(flags []cli.Flag, c *cli.Command) (rows [][2]string) {
 	for _, f := range flags {
 		if c != nil && c != c.Root() && slices.Contains(c.VisiblePersistentFlags(), f) || f.Names()[0] == "help" {
@@ -287,8 +288,8 @@ func flagLines(flags []cli.Flag, c *cli.Command) (rows [][2]string) {
 	return rows
 }
 
-// finish gives every command of a tree what they have in common: errors of
-// usage that name the way out, and suggestions.
+// finish sets up what all commands of a tree share: usage errors that name a way
+// out, and suggestions.
 func finish(c *cli.Command, notFound func(error)) {
 	c.OnUsageError = onUsageError
 	c.CommandNotFound = func(_ context.Context, c *cli.Command, name string) { notFound(unknownCommand(c, name)) }
@@ -305,7 +306,7 @@ func finish(c *cli.Command, notFound func(error)) {
 	}
 }
 
-// unknownCommand says what may have been meant.
+// unknownCommand suggests what may have been meant.
 func unknownCommand(c *cli.Command, name string) error {
 	var names []string
 	for _, sub := range c.VisibleCommands() {
@@ -318,8 +319,7 @@ func unknownCommand(c *cli.Command, name string) error {
 	return usageError("there is no command %q: %s", c.FullName()+" "+name, hint)
 }
 
-// nearest returns the name that a misspelt word is closest to, and "" if none
-// is close.
+// nearest returns the name closest to a misspelt word, or "" if none is close.
 func nearest(word string, names []string) string {
 	best, distance := "", 1+max(1, len(word)/3)
 	for _, name := range names {

@@ -162,8 +162,8 @@ func TestInterrupted(t *testing.T) {
 		"status --addr":                           "hookswitch: interrupted\n",
 		"trigger message.received --to":           "hookswitch: interrupted\n",
 		"trigger message.received --count 2 --to": "interrupted before the first answer",
-		"replay --filter status=dead --addr":      "the sidecar goes on with replay 01a2132d",
-		"dead requeue --type call.* --addr":       "the sidecar goes on with replay 01a2132d",
+		"replay --filter status=dead --addr":      "the sidecar continues replay 01a2132d",
+		"dead requeue --type call.* --addr":       "the sidecar continues replay 01a2132d",
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -49,7 +49,7 @@ func keysCommand(stdout io.Writer) *cli.Command {
 	}
 	return &cli.Command{
 		Name:  "keys",
-		Usage: "print the public keys of this data directory, which are made if need be",
+		Usage: "print this data directory's public keys, creating them if needed",
 		Commands: []*cli.Command{
 			show("forward", "the key that the app behind the sidecar verifies with", (*config.Config).LoadForwardKey),
 			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",

@@ -18,8 +18,8 @@ type groupMember struct {
 	started string // in ticks of the clock since the system was started
 }
 
-// groupMembers returns the processes of a group, those that have ended and not been
-// waited for among them. ok is false if the system does not tell.
+// groupMembers returns the processes of a group, including those that have ended
+// but were not waited for. ok is false if the system does not provide them.
 func groupMembers(pgid int) (list []groupMember, ok bool) {
 	files, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well-formed
 	for _, name := range files {
@@ -37,8 +37,8 @@ func groupMembers(pgid int) (list []groupMember, ok bool) {
 	return list, len(files) > 0
 }
 
-// startOf returns when a process that leads its group was started, in a form in
-// which no two starts of one number are the same.
+// startOf returns when a process that leads its group was started, in a form
+// that differs between two starts with one number.
 func startOf(pid int) string {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it a reboot may go unnoticed
 	list, _ := groupMembers(pid)
@@ -53,7 +53,7 @@ func startOf(pid int) string {
 // isLeftover reports whether a process of the group is the app's.
 func isLeftover(last appRun) bool {
 	if last.Group == syscall.Getpgrp() {
-		return false // a sidecar within an app does not end itself
+		return false // a sidecar inside an app does not end itself
 	}
 	list, _ := groupMembers(last.Group)
 	return slices.ContainsFunc(list, func(m groupMember) bool {

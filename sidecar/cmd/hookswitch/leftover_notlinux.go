@@ -17,12 +17,12 @@ func startOf(pid int) string {
 	return strings.TrimSpace(string(out))
 }
 
-// isLeftover reports whether the process that was started is still there. Of
-// what it has started, where the environment of others is not to be read,
-// nobody can tell whose it is once that has gone.
+// isLeftover reports whether the started process is still there. Once it has
+// gone nobody can tell whose its children are, since the environment of others
+// cannot be read here.
 func isLeftover(last appRun) bool {
 	return last.Started != "" && startOf(last.Group) == last.Started && groupAlive(last.Group)
 }
 
-// groupOf returns 0: the environment of others is not to be read.
+// groupOf returns 0: the environment of others cannot be read here.
 func groupOf(string) int { return 0 }

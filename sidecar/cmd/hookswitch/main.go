@@ -1,8 +1,8 @@
 // Command hookswitch receives Telnyx webhooks: it verifies and stores them,
 // answers, and delivers them to plugins and to an HTTP app with retries.
 //
-// This package has only what a command line needs: flags, signals, output and
-// exit codes. The daemon is package sidecar.
+// This package only has the command line: flags, signals, output and exit codes.
+// The daemon is package sidecar.
 package main
 
 import (
@@ -28,7 +28,7 @@ const (
 	exitOK          = 0
 	exitFailed      = 1
 	exitUsage       = 2
-	exitNothing     = 3  // a command that works on events has found none
+	exitNothing     = 3  // a command on events found none
 	exitInvalid     = 4  // verify: the signature is not valid
 	exitUnreachable = 69 // EX_UNAVAILABLE: no sidecar answers
 	exitConfig      = 78 // EX_CONFIG: systemd should not restart it (RestartPreventExitStatus)
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		err = *unknown
 	}
-	// A reader that has had enough, such as head, has ended this by SIGPIPE.
+	// A reader that has had enough, such as head, has ended this process by SIGPIPE.
 	if written := out.end(); written != nil && (err == nil || errors.Is(err, written)) {
 		err = fmt.Errorf("print the result: %w", written)
 	}
@@ -61,8 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// conclude prints the error that a command has ended with, and returns its exit
-// code.
+// conclude prints the error of a command, and returns its exit code.
 func conclude(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
@@ -92,7 +91,7 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// errInterrupted is the end of a command that Ctrl-C has kept from its answer.
+// errInterrupted is the error of a command that Ctrl-C ended before its answer.
 var errInterrupted = &exitError{exitInterrupted, errors.New("interrupted")}
 
 func usageError(format string, args ...any) error {
@@ -104,9 +103,9 @@ func usageError(format string, args ...any) error {
 // make that passes it on.
 const sameSignal = 500 * time.Millisecond
 
-// signalContext returns a context that the first SIGINT or SIGTERM ends. A
-// later one ends the process: whoever asks twice does not want to wait, and
-// nothing that was acknowledged depends on a clean end.
+// signalContext returns a context that the first SIGINT or SIGTERM ends. A later
+// one ends the process: a user who asks twice does not want to wait, and nothing
+// that was acknowledged depends on a clean end.
 func signalContext(ctx context.Context) (context.Context, func()) {
 	last := new(lastWords)
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, lastWordsKey{}, last))
@@ -138,9 +137,8 @@ func signalContext(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// newCommand returns the command line, and where it leaves an error of asking
-// for help on a command that there is not, for which the library has no other
-// way out.
+// newCommand returns the command line, and the place for the error of asking for
+// help on an unknown command, which the library cannot return.
 func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 	root = &cli.Command{
 		Name:      "hookswitch",
@@ -158,7 +156,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		HideVersion:           true,
 		EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
-			c.Hidden, c.Usage = false, "print a script for the shell that completes commands"
+			c.Hidden, c.Usage = false, "print a shell script that completes commands"
 		},
 		// Errors are printed, and exit codes chosen, in run alone.
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},

@@ -14,23 +14,23 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// outlet is standard output or standard error: everything that this program
-// prints goes through one of the two.
+// outlet is standard output or standard error: everything this program prints
+// goes through one of the two.
 //
-// What it prints is often the words of others, such as the id of an event or
-// the answer of an app. They must not reach the operator's terminal as commands:
-// an outlet shows control characters as \u001b, in the notation of JSON, so that
-// JSON stays what it was. Line feeds and tabs pass, and the colours of this
-// program, which carry a seal that nobody else knows.
+// It often prints the words of others, such as the id of an event or the answer
+// of an app. They must not reach the operator's terminal as commands: an outlet
+// shows control characters as \u001b, in the notation of JSON, so that JSON keeps
+// its meaning. Line feeds and tabs pass, and so do this program's colours, which
+// carry a secret seal.
 type outlet struct {
 	seal string // begins with an escape character
 	tty  bool   // it is a terminal
 
 	mu   sync.Mutex
 	to   io.Writer            // guarded by mu
-	log  *telemetry.LogWriter // guarded by mu: to, if nobody may wait for it
+	log  *telemetry.LogWriter // guarded by mu: wraps to if nothing may wait for it
 	rest []byte               // guarded by mu: the beginning of a character or of a colour
-	err  error                // guarded by mu: the first of writing
+	err  error                // guarded by mu: the first write error
 }
 
 func newOutlet(w io.Writer) *outlet {
@@ -40,11 +40,10 @@ func newOutlet(w io.Writer) *outlet {
 	return &outlet{seal: "\x1b" + rand.Text(), tty: isTerminal(w), to: w}
 }
 
-// The ends of sealed sequences, and what becomes of them. A colour ends with
-// sealReset.
+// The ends of sealed sequences, and their effects. A colour ends with sealReset.
 const (
 	sealReset = '0'
-	sealErase = 'E' // the line, and go to its beginning
+	sealErase = 'E' // erases the line, and goes to its beginning
 )
 
 var sealed = map[byte]string{
@@ -52,14 +51,14 @@ var sealed = map[byte]string{
 	sealReset: "\x1b[0m", sealErase: "\r\x1b[K",
 }
 
-// paint returns what colours a text for this outlet.
+// paint returns a function that colours a text for this outlet.
 func (o *outlet) paint(color byte) paint {
 	return func(text ...any) string {
 		return o.seal + string(color) + fmt.Sprint(text...) + o.seal + string(sealReset)
 	}
 }
 
-// erase returns what takes the current line away.
+// erase returns the sequence that erases the current line.
 func (o *outlet) erase() string { return o.seal + string(sealErase) }
 
 // Write implements [io.Writer]. A character may be written in pieces.
@@ -79,7 +78,7 @@ func (o *outlet) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// clean returns p as it may be printed, and keeps what is not complete.
+// clean returns p in printable form, and keeps an incomplete end.
 func (o *outlet) clean(p []byte) []byte {
 	o.rest = nil
 	out := make([]byte, 0, len(p)+32)
@@ -107,13 +106,13 @@ func (o *outlet) clean(p []byte) []byte {
 	return out
 }
 
-// appendShown appends a character as a terminal may be shown it.
+// appendShown appends a character in a form that is safe for a terminal.
 func appendShown(out []byte, r rune) []byte {
 	switch {
 	case !risky(r):
 		return utf8.AppendRune(out, r)
 	case r == utf8.RuneError:
-		return append(out, "\uFFFD"...) // a byte that is none of UTF-8, such as C1 of one byte
+		return append(out, "\uFFFD"...) // a byte that is not UTF-8, such as C1 of one byte
 	case r > 0xFFFF:
 		high, low := utf16.EncodeRune(r)
 		return fmt.Appendf(out, `\u%04x\u%04x`, high, low)
@@ -121,9 +120,9 @@ func appendShown(out []byte, r rune) []byte {
 	return fmt.Appendf(out, `\u%04x`, r)
 }
 
-// risky reports whether a terminal may take a character for a command, or
-// shows what follows it in another order or not at all. utf8.RuneError may
-// stand for a byte that is.
+// risky reports whether a terminal may take a character for a command, or show
+// the text after it in another order or not at all. utf8.RuneError may replace
+// such a byte.
 func risky(r rune) bool {
 	switch {
 	case r == '\n' || r == '\t' || r >= ' ' && r < 0x7f:
@@ -132,18 +131,18 @@ func risky(r rune) bool {
 		return true
 	case r == 0x061c || r == 0x200e || r == 0x200f, // marks of direction
 		r >= 0x2028 && r <= 0x202e,   // ends of lines and paragraphs; embeddings and overrides
-		r >= 0x2066 && r <= 0x206f,   // isolates, and shapes that are not used any more
+		r >= 0x2066 && r <= 0x206f,   // isolates, and deprecated shapes
 		r >= 0xfff9 && r <= 0xfffb,   // annotations
-		r >= 0xe0000 && r <= 0xe007f, // tags, which nobody sees
+		r >= 0xe0000 && r <= 0xe007f, // tags, which are invisible
 		r == utf8.RuneError:
 		return true
 	}
 	return false
 }
 
-// oneLine returns a text of others as it may stand within a line of ours: a line
-// feed in it must not begin a line that looks like one. It is what an outlet
-// shows, so that columns are as wide as they look.
+// oneLine returns a stranger's text in a form for use within a line of ours: a
+// line feed in it must not begin a line that looks like ours. It equals the
+// outlet's output, so that columns are as wide as they look.
 func oneLine(s string) string {
 	s = breaks.Replace(s)
 	if !strings.ContainsFunc(s, risky) {
@@ -158,8 +157,8 @@ func oneLine(s string) string {
 
 var breaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ")
 
-// exact returns where bytes can be written as they are: to a file or another
-// program, but not to a terminal.
+// exact returns a writer that changes nothing, if the output is a file or another
+// program and not a terminal.
 func (o *outlet) exact() io.Writer {
 	if o.tty {
 		return o
@@ -179,7 +178,7 @@ func (o *exactOutlet) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// detach makes printing wait for nobody: lines are lost if they are not read.
+// detach makes printing never wait: lines are lost if they are not read.
 func (o *outlet) detach(name string) *telemetry.LogWriter {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -194,8 +193,8 @@ func (o *outlet) detach(name string) *telemetry.LogWriter {
 // nothing.
 const lastLines = 250 * time.Millisecond
 
-// end writes what is left, and returns the first error of writing. A reader that
-// has stopped is not waited for.
+// end writes what is left, and returns the first write error. It does not wait
+// for a reader that has stopped.
 func (o *outlet) end() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -15,15 +15,15 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
-// asInit does what the first process of a container has to do besides its work:
-// processes whose parents have ended become its children, and stay in the table
-// as zombies until it looks at them. To wait for whatever child comes would take
-// from os/exec the ends of the children that it waits for itself. So the first
-// process does nothing else: it starts the program once more, passes signals
-// on to that, reaps, and ends as it did.
+// asInit does the duty of the first process of a container: processes whose
+// parents have ended become its children, and stay in the table as zombies until
+// it waits for them. Waiting for any child would take from os/exec the ends of
+// the children that it waits for itself. So the first process does nothing else:
+// it starts the program once more, passes signals on to it, reaps, and ends as it
+// ended.
 //
-// It returns false if the program is not the first process, or cannot be
-// started once more; it goes on by itself then.
+// It returns false if the program is not the first process, or cannot be started
+// once more; then it continues by itself.
 func asInit(args []string, stderr io.Writer) (code int, done bool) {
 	if os.Getpid() != 1 {
 		return 0, false
@@ -33,7 +33,7 @@ func asInit(args []string, stderr io.Writer) (code int, done bool) {
 	defer signal.Stop(signals)
 	pid, err := again(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "hookswitch: as the first process of a container it could not start itself once more (%v): it goes on, and processes that plugins leave behind stay as zombies; docker run --init helps\n", err)
+		fmt.Fprintf(stderr, "hookswitch: as the first process of a container it could not start itself once more (%v): it continues, and processes that plugins leave behind stay as zombies; docker run --init helps\n", err)
 		return 0, false
 	}
 	ended := make(chan syscall.WaitStatus, 1)
@@ -65,16 +65,15 @@ func again(args []string) (pid int, err error) {
 	return syscall.ForkExec(program, args, &syscall.ProcAttr{Env: standIn(config.Environ()), Files: []uintptr{0, 1, 2}})
 }
 
-// standIn returns the environment of the process that takes the place of the
-// first one: a watchdog that is meant for that is meant for it. With the number
-// of the first in WATCHDOG_PID it would take it for somebody else's, give no
+// standIn returns the environment of the process that stands in for the first:
+// the first one's watchdog is meant for it. With the number of the first in
+// WATCHDOG_PID it would think that the watchdog is for another process, give no
 // sign of life, and be restarted again and again.
 func standIn(environ []string) []string {
 	return slices.DeleteFunc(slices.Clone(environ), func(entry string) bool { return entry == "WATCHDOG_PID=1" })
 }
 
-// reapUntil looks at every child that has ended, and returns how a certain one
-// did.
+// reapUntil reaps every child that ends, and returns the status of one of them.
 func reapUntil(pid int) (status syscall.WaitStatus) {
 	for {
 		switch found, err := syscall.Wait4(-1, &status, 0, nil); {
@@ -86,8 +85,8 @@ func reapUntil(pid int) (status syscall.WaitStatus) {
 	}
 }
 
-// passedOn reports whether a signal is for the program: not those by which the
-// kernel and the runtime talk to this process.
+// passedOn reports whether a signal is for the program, rather than from the
+// kernel or the runtime for this process.
 func passedOn(sig syscall.Signal) bool {
 	switch sig {
 	case syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGPROF, syscall.SIGALRM, syscall.SIGVTALRM:

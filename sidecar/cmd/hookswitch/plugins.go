@@ -16,11 +16,11 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-// pluginsCommand has what people do with plugins: those of a running sidecar,
-// and files.
+// pluginsCommand has the commands on plugins: those of a running sidecar, and
+// files.
 func pluginsCommand(stdout, stderr io.Writer) *cli.Command {
 	return &cli.Command{
-		Name: "plugins", Usage: "see and steer the plugins of a sidecar; make, check and try one", OnUsageError: onUsageError,
+		Name: "plugins", Usage: "inspect and manage plugins; create, check and test one", OnUsageError: onUsageError,
 		Commands: slices.Concat(
 			operatePlugins(stdout, stderr),
 			authorPlugins(stdout),
@@ -28,7 +28,7 @@ func pluginsCommand(stdout, stderr io.Writer) *cli.Command {
 	}
 }
 
-// operatePlugins are the commands about the plugins of a running sidecar.
+// operatePlugins returns the commands on the plugins of a running sidecar.
 func operatePlugins(stdout, _ io.Writer) []*cli.Command {
 	return []*cli.Command{
 		command("list", "list the plugins and what they are doing", "", []cli.Flag{outputFlag()},
@@ -40,9 +40,9 @@ func operatePlugins(stdout, _ io.Writer) []*cli.Command {
 				return pluginInfo(ctx, c, api, stdout)
 			}),
 		logsOfPlugin(stdout),
-		steer("reload", "look at the file and the settings again, and start a new process beside the old", stdout),
+		steer("reload", "read the file and the settings again, and start a new process beside the old", stdout),
 		steer("enable", "start a plugin that was disabled", stdout),
-		steer("disable", "stop a plugin, also after a restart; its events are kept for it", stdout),
+		steer("disable", "stop a plugin, even after a restart; its events wait for it", stdout),
 		steer("rollback", "go back to the program that ran before, until the file changes", stdout),
 	}
 }
@@ -102,7 +102,7 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 		row("file", p.File)
 		row("digest", p.Digest)
 		if p.Rollback {
-			row("", "an older program than the file; a new file ends that")
+			row("", "an older program than the file, until the file changes")
 		}
 		row("version", strings.TrimSpace(p.Version+" "+p.SDK))
 		row("events", strings.Join(p.Events, " "))
@@ -116,7 +116,7 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 		row("handled", fmt.Sprintf("%d done, %d to be retried, %d dead, %d lost in crashes", p.Done, p.Retried, p.Dead, p.Crashed))
 		row("rate", fmt.Sprintf("%.1f/s, p50 %s, p99 %s", p.Rate, took(p.P50MS), took(p.P99MS)))
 		if p.Suspects > 0 {
-			row("suspects", fmt.Sprintf("%d events were there when a process died", p.Suspects))
+			row("suspects", fmt.Sprintf("%d events were in a process that died", p.Suspects))
 		}
 		if p.LastError != "" {
 			when := ""
@@ -131,8 +131,8 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 	})
 }
 
-// trouble returns what keeps a plugin from being well, in one line; it takes the
-// place of the events in the list.
+// trouble returns a plugin's problem in one line; the list shows it instead of
+// the events.
 func trouble(p adminapi.Plugin) string {
 	text := ""
 	switch {
@@ -184,8 +184,7 @@ func dash(text string) string {
 	return text
 }
 
-// steer makes a command that does something to a plugin and says what came of
-// it.
+// steer returns a command that does something to a plugin and shows the result.
 func steer(verb, usage string, stdout io.Writer) *cli.Command {
 	return command(verb, usage, "NAME", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
 		name, err := onePlugin(c)

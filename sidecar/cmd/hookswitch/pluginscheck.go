@@ -12,16 +12,16 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 )
 
-// authorPlugins are the commands about files that are, or will be, plugins.
-// They need no sidecar.
+// authorPlugins returns the commands on files that are, or will be, plugins. They
+// need no sidecar.
 func authorPlugins(stdout io.Writer) []*cli.Command {
 	return []*cli.Command{checkPluginCommand(stdout), testPluginCommand(stdout), newPluginCommand(stdout), verifyPluginCommand(stdout)}
 }
 
-// probeFlags are those of commands that start a plugin themselves.
+// probeFlags returns the flags of commands that start a plugin themselves.
 func probeFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "settings", Usage: "give the plugin the settings in `FILE`", DefaultText: "NAME.json beside the plugin, if it is there"},
+		&cli.StringFlag{Name: "settings", Usage: "give the plugin the settings in `FILE`", DefaultText: "NAME.json beside the plugin, if it exists"},
 		&cli.DurationFlag{Name: "start-timeout", Value: 10 * time.Second, Usage: "how long it may take to start"},
 		outputFlag(),
 	}
@@ -44,7 +44,7 @@ func probeConfig(c *cli.Command) (pluginhost.ProbeConfig, error) {
 
 func checkPluginCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
-		Name: "check", Usage: "say whether a file can be loaded as a plugin, and if not, why", ArgsUsage: "FILE...",
+		Name: "check", Usage: "check whether a file can be loaded as a plugin, and if not, why", ArgsUsage: "FILE...",
 		Description: "Looks at the file, starts it as the sidecar would, asks it what it is, gives it\n" +
 			"its settings and stops it. It gets no event. Exits 1 if it cannot be loaded.",
 		Flags: probeFlags(), OnUsageError: onUsageError,
@@ -79,7 +79,7 @@ func checkPlugin(ctx context.Context, file string, cfg pluginhost.ProbeConfig) p
 	report := probe.Report
 	begun := time.Now()
 	if err := probe.Stop(); err != nil {
-		report.Warnings = append(report.Warnings, fmt.Sprintf("when it was stopped: %v (after %s); sdk.Serve ends by itself, and so must a plugin without it: see plugins/PROTOCOL.md",
+		report.Warnings = append(report.Warnings, fmt.Sprintf("when it was stopped: %v (after %s); sdk.Serve ends by itself, and a plugin without it must too: see plugins/PROTOCOL.md",
 			err, roundDuration(time.Since(begun))))
 	}
 	return report
@@ -109,7 +109,7 @@ func printReport(w io.Writer, p palette, r pluginhost.Report) {
 	}
 }
 
-// pluginTitle is the name under which the sidecar would know a plugin, and what
+// pluginTitle returns the name that the sidecar would give a plugin, and the one
 // it calls itself.
 func pluginTitle(r pluginhost.Report) string {
 	title := strings.TrimSpace(r.Name + " " + r.Version)
@@ -119,7 +119,7 @@ func pluginTitle(r pluginhost.Report) string {
 	return title
 }
 
-// pluginSpeech says how a plugin talks to the sidecar.
+// pluginSpeech describes how a plugin talks to the sidecar.
 func pluginSpeech(r pluginhost.Report) string {
 	how := fmt.Sprintf("protocol %d, minimal profile, calls at once: %d", r.Protocol, r.InFlight)
 	if r.Stream {

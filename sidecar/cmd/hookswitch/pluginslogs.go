@@ -21,17 +21,17 @@ import (
 func logsOfPlugin(stdout io.Writer) *cli.Command {
 	flags := []cli.Flag{
 		&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "begin with the last `N` lines"},
-		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with the lines that come"},
+		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "then print new lines as they come"},
 		outputFlag(),
 	}
-	return command("logs", "print what a plugin has printed, and what the sidecar has to say of it", "NAME", flags,
+	return command("logs", "print a plugin's output, and the sidecar's log about it", "NAME", flags,
 		func(ctx context.Context, c *cli.Command, api *client) error {
 			name, err := onePlugin(c)
 			if err != nil {
 				return err
 			}
 			if c.Int("lines") < 0 {
-				return usageError("--lines: give a number from 0 on")
+				return usageError("--lines: give a number of 0 or more")
 			}
 			query := url.Values{"lines": {strconv.Itoa(c.Int("lines"))}}
 			if c.Bool("follow") {
@@ -60,7 +60,7 @@ func logsOfPlugin(stdout io.Writer) *cli.Command {
 				case err == io.EOF, err != nil && ctx.Err() != nil:
 					return nil
 				case err != nil:
-					return fmt.Errorf("the answer of the sidecar broke off: %w", err)
+					return fmt.Errorf("the sidecar's answer broke off: %w", err)
 				}
 			}
 		})
@@ -70,7 +70,7 @@ func logsOfPlugin(stdout io.Writer) *cli.Command {
 func logText(text []byte) string {
 	var l pluginhost.LogLine
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber() // ids of 19 digits are no floats
+	dec.UseNumber() // ids of 19 digits are not floats
 	if dec.Decode(&l) != nil {
 		return strings.TrimSpace(string(text))
 	}

@@ -29,11 +29,11 @@ var scaffoldFiles embed.FS
 const (
 	sdkModule = "github.com/hookswitch/hookswitch"
 
-	// sdkGo is the version of Go that the SDK asks for: that of our go.mod.
+	// sdkGo is the version of Go that the SDK requires: that of our go.mod.
 	sdkGo = "1.26.0"
 )
 
-// scaffold is what the templates of a new plugin are filled with.
+// scaffold is the data for the templates of a new plugin.
 type scaffold struct {
 	Name     string // of the plugin
 	Module   string
@@ -57,10 +57,10 @@ type scaffoldHandler struct {
 
 func newPluginCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
-		Name: "new", Usage: "make the source of a plugin: a Go module that builds and tests", ArgsUsage: "NAME",
+		Name: "new", Usage: "create the source of a plugin: a Go module that builds and tests", ArgsUsage: "NAME",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "event", Usage: "it handles this `TYPE`: exact, message.* or *; repeatable"},
-			&cli.StringFlag{Name: "dir", Usage: "make it in `DIR`", DefaultText: "NAME"},
+			&cli.StringFlag{Name: "dir", Usage: "create it in `DIR`", DefaultText: "NAME"},
 			&cli.StringFlag{Name: "module", Usage: "`PATH` of the Go module", DefaultText: "example.com/NAME"},
 			&cli.StringFlag{Name: "sdk-version", Usage: "build with this `VERSION` of hookswitch", DefaultText: "that of this program"},
 			&cli.StringFlag{Name: "local", Usage: "build with the source of hookswitch in `DIR`, without the network"},
@@ -94,7 +94,7 @@ func newPluginCommand(stdout io.Writer) *cli.Command {
 	}
 }
 
-// pluginName is what a plugin may be called: a file, a binary and the end of a
+// pluginName matches the names of plugins: a file, a binary and the end of a
 // module's path have this name.
 var pluginName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
@@ -104,13 +104,13 @@ func readScaffold(c *cli.Command) (*scaffold, error) {
 	}
 	s := &scaffold{Name: strings.TrimPrefix(c.Args().First(), "hookswitch-plugin-"), Module: c.String("module"), Go: sdkGo, SDK: sdkModule}
 	if !pluginName.MatchString(s.Name) {
-		return nil, usageError("plugins new: %q cannot be a name: use letters, digits, '-' and '_'; --dir says where it is made", s.Name)
+		return nil, usageError("plugins new: %q cannot be a name: use letters, digits, '-' and '_'; --dir sets the directory", s.Name)
 	}
 	if s.Module == "" {
 		s.Module = "example.com/" + s.Name
 	}
 	if len(c.StringSlice("event")) == 0 {
-		return nil, usageError("plugins new: say what it handles: --event message.received; \"hookswitch trigger --list\" lists what there is")
+		return nil, usageError("plugins new: name the events it handles: --event message.received; \"hookswitch trigger --list\" lists the types")
 	}
 	for _, name := range c.StringSlice("event") {
 		if err := s.handle(name); err != nil {
@@ -140,7 +140,7 @@ func (s *scaffold) handle(name string) error {
 	}
 	sample := anEventFor([]string{name})
 	if sample == "" {
-		return usageError("--event %s: no event that is known fits it; \"hookswitch trigger --list\" lists them", name)
+		return usageError("--event %s matches no known event type; \"hookswitch trigger --list\" lists them", name)
 	}
 	s.Samples = append(s.Samples, sample)
 	s.Sample = s.Samples[0]
@@ -152,7 +152,8 @@ func (s *scaffold) handle(name string) error {
 	return nil
 }
 
-// A version that others can fetch, and one that only describes a commit.
+// The forms of a version that others can fetch, and of one that only describes a
+// commit.
 var (
 	released  = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
 	described = regexp.MustCompile(`-[0-9]+-g[0-9a-f]+$|-dirty$`)
@@ -167,7 +168,7 @@ func (s *scaffold) chooseSDK(local, asked string) (err error) {
 		return s.useLocal(local)
 	case asked != "":
 		if s.Version = "v" + strings.TrimPrefix(asked, "v"); !released.MatchString(s.Version) {
-			return usageError("--sdk-version %q is no version: write it like v0.1.0", asked)
+			return usageError("--sdk-version %q is not a version: write it like v0.1.0", asked)
 		}
 		return nil
 	}
@@ -179,10 +180,10 @@ func (s *scaffold) chooseSDK(local, asked string) (err error) {
 		s.Version = version
 		return nil
 	}
-	return usageError("plugins new: this hookswitch (%s) was built from source, so the plugin cannot ask for its version: give --local with the directory of that source, or --sdk-version", version)
+	return usageError("plugins new: this hookswitch (%s) was built from source, so the plugin cannot require its version: give --local with the directory of that source, or --sdk-version", version)
 }
 
-// useLocal takes the SDK, and the versions of all that it needs, from a checkout,
+// useLocal takes the SDK, and the versions of its dependencies, from a checkout,
 // so that nothing has to be fetched.
 func (s *scaffold) useLocal(dir string) (err error) {
 	if s.Local, err = filepath.Abs(dir); err != nil {
@@ -242,7 +243,7 @@ func (s *scaffold) render() (map[string][]byte, error) {
 	return files, nil
 }
 
-// writeNew writes files to a directory, and none if one of them is there.
+// writeNew writes files to a directory, or none if one of them exists.
 func writeNew(dir string, files map[string][]byte) error {
 	for name := range files {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
@@ -267,8 +268,8 @@ func writeNew(dir string, files map[string][]byte) error {
 	return nil
 }
 
-// tidy makes go.sum where it could not be copied, and returns why it is not
-// there. That is for the next steps: the source is complete without it.
+// tidy creates go.sum where it could not be copied, and returns why it could not.
+// That is for the next steps: the source is complete without it.
 func (s *scaffold) tidy(ctx context.Context, dir string) error {
 	if s.Local != "" {
 		return nil
@@ -283,7 +284,7 @@ func (s *scaffold) tidy(ctx context.Context, dir string) error {
 	return nil
 }
 
-// nextSteps says what to do now.
+// nextSteps prints what to do next.
 func (s *scaffold) nextSteps(w io.Writer, dir string, untidy error) {
 	step := func(command, what string) { fmt.Fprintf(w, "  %-42s # %s\n", command, what) }
 	fmt.Fprint(w, "\nNext:\n\n")
@@ -292,7 +293,7 @@ func (s *scaffold) nextSteps(w io.Writer, dir string, untidy error) {
 		step("go mod tidy", fmt.Sprintf("fetches %s %s; it failed just now", sdkModule, s.Version))
 	}
 	step("go test ./...", "the handler, over the plugin protocol")
-	step("go build -o "+s.Name+" .", "run it to see what it says of itself")
+	step("go build -o "+s.Name+" .", "run it to see its description")
 	step("hookswitch plugins check ./"+s.Name, "can the sidecar load it?")
 	step("hookswitch plugins test ./"+s.Name, "an event through the real binary")
 	step("make install PLUGINS=DIR", "into the HOOKSWITCH_PLUGIN_DIR of a sidecar")

@@ -22,17 +22,17 @@ import (
 
 func testPluginCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
-		Name: "test", Usage: "send an event through a plugin and say what became of it", ArgsUsage: "FILE",
+		Name: "test", Usage: "send an event through a plugin and show the result", ArgsUsage: "FILE",
 		Description: "Starts the plugin as the sidecar would, without one: the event is neither signed\n" +
-			"nor stored, but the plugin does with it all that it does. Exits 0 only if it says\n" +
+			"nor stored, but the plugin handles it for real. Exits 0 only if the plugin says\n" +
 			"that the event is done. Without --event it gets one that it asks for.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
 			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
 			&cli.IntFlag{Name: "count", Value: 1, Usage: "send `N` events, one after the other"},
-			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take for one", DefaultText: "HOOKSWITCH_TIMEOUT"},
-			&cli.StringFlag{Name: "work", Usage: "let it work in `DIR`, and keep what it leaves there", DefaultText: "one that is removed"},
+			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take per event", DefaultText: "HOOKSWITCH_TIMEOUT"},
+			&cli.StringFlag{Name: "work", Usage: "let it work in `DIR`, and keep the files it leaves", DefaultText: "one that is removed"},
 		}, probeFlags()),
 		// Values may contain commas.
 		DisableSliceFlagSeparator: true,
@@ -65,16 +65,16 @@ type pluginTest struct {
 	json    bool
 
 	mu    sync.Mutex // keeps lines whole
-	early []string   // what the plugin says until it is known that it can be loaded
+	early []string   // the plugin's lines until it is known to load
 	ready bool
 
 	Plugin pluginhost.Report `json:"plugin"`
 	Events []tried           `json:"events"`
 	Log    []logged          `json:"log"`
-	Left   []string          `json:"left,omitempty"` // files, in a directory that is removed
+	Left   []string          `json:"left,omitempty"` // files in the removed directory
 }
 
-// tried is an event and what came of it.
+// tried is an event and its result.
 type tried struct {
 	ID     string            `json:"id"`
 	Type   string            `json:"type"`
@@ -123,7 +123,7 @@ func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *pluginh
 	name := c.String("event")
 	if name == "" && c.String("from") == "" {
 		if name = anEventFor(t.Plugin.Patterns); name == "" {
-			return false, usageError("plugins test: there is no sample of what it asks for (%s): give --from FILE", strings.Join(t.Plugin.Patterns, " "))
+			return false, usageError("plugins test: there is no sample of the events it asks for (%s): give --from FILE", strings.Join(t.Plugin.Patterns, " "))
 		}
 	}
 	ok := true
@@ -145,7 +145,7 @@ func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *pluginh
 	return ok, nil
 }
 
-// note records what became of an event.
+// note records the result of an event.
 func (t *pluginTest) note(e *delivery.Event, a delivery.Attempt) {
 	took := a.FinishedAt.Sub(a.StartedAt)
 	r := tried{ID: e.ID, Type: e.Type, Reason: a.Error, After: pluginhost.Millis(a.RetryAfter), Took: pluginhost.Millis(took)}
@@ -178,7 +178,7 @@ func (t *pluginTest) note(e *delivery.Event, a delivery.Attempt) {
 	}
 }
 
-// conclude prints what there is to say in the end.
+// conclude prints the summary.
 func (t *pluginTest) conclude(c *cli.Command) error {
 	if t.json {
 		return show(t.out, c, t, nil)
@@ -201,7 +201,7 @@ func (t *pluginTest) conclude(c *cli.Command) error {
 			roundDuration(times[(len(times)-1)/2]), roundDuration(times[(len(times)-1)*99/100]))
 	}
 	if len(t.Left) > 0 {
-		t.line("  it left %s in its working directory; --work DIR keeps what it leaves", strings.Join(t.Left, ", "))
+		t.line("  it left %s in its working directory; --work DIR keeps these files", strings.Join(t.Left, ", "))
 	}
 	return nil
 }
@@ -215,8 +215,8 @@ func (t *pluginTest) line(format string, args ...any) {
 	fmt.Fprintf(t.out, format+"\n", args...)
 }
 
-// say prints what the plugin has said so far, and from now on at once. Of one
-// that cannot be loaded the report has it.
+// say prints the plugin's lines so far, and later ones at once. If the plugin
+// cannot be loaded, the report has them.
 func (t *pluginTest) say() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -230,7 +230,7 @@ func (t *pluginTest) say() {
 // sample, or "".
 func anEventFor(patterns []string) string {
 	samples := event.Samples()
-	// What most people have, before what is first in the alphabet.
+	// The most common types, before the first in the alphabet.
 	for _, name := range slices.Concat([]string{"message.received", "call.initiated", "call.hangup"}, samples) {
 		if slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, name) }) {
 			return name
@@ -266,7 +266,7 @@ type pluginLog struct {
 	attrs []slog.Attr
 }
 
-// Enabled is true: whoever tests a plugin wants to see what it says.
+// Enabled is true: a person who tests a plugin wants to see all its lines.
 func (l *pluginLog) Enabled(context.Context, slog.Level) bool { return true }
 
 func (l *pluginLog) WithGroup(string) slog.Handler { return l }
@@ -275,7 +275,7 @@ func (l *pluginLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &pluginLog{test: l.test, attrs: slices.Concat(l.attrs, attrs)}
 }
 
-// logHides are attributes that say nothing new where there is one plugin.
+// logHides are attributes that add nothing when there is one plugin.
 var logHides = []string{"pid", "stream", "event_id", "event_type", "attempt"}
 
 func (l *pluginLog) Handle(_ context.Context, rec slog.Record) error {

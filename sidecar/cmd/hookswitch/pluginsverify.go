@@ -19,19 +19,19 @@ import (
 
 func verifyPluginCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "run a plugin, in any language, through the rules of the protocol", ArgsUsage: "FILE",
+		Name: "verify", Usage: "test a plugin, in any language, against the rules of the protocol", ArgsUsage: "FILE",
 		Description: "FILE is a program that speaks gRPC, or a NAME.plugin.json, which declares a\n" +
 			"command that reads JSON lines or a remote server. The server is not stopped.\n" +
 			"\n" +
-			"Starts the plugin several times and sends it real events of a type that it\n" +
-			"asks for, some hundred of them: more than one at a time, large, repeated,\n" +
+			"Starts the plugin several times and sends it a few hundred real events of a type\n" +
+			"that it asks for: more than one at a time, large, repeated,\n" +
 			"cancelled, with a body that cannot be read. Each rule of plugins/PROTOCOL.md\n" +
-			"that it breaks is shown with what was expected. Exits 1 then.",
+			"that it breaks is shown with the expected behaviour. Exits 1 then.",
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
 			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`"},
-			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take for one event", DefaultText: "HOOKSWITCH_TIMEOUT"},
+			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take per event", DefaultText: "HOOKSWITCH_TIMEOUT"},
 		}, probeFlags()),
 		DisableSliceFlagSeparator: true,
 		OnUsageError:              onUsageError,
@@ -104,7 +104,7 @@ func printCheck(w io.Writer, p palette, c pluginhost.Check) {
 	}
 }
 
-// inventEvent makes an event that fits a pattern of which there is no sample.
+// inventEvent makes an event that fits a pattern without a sample.
 func inventEvent(pattern string) *delivery.Event {
 	name, now, id := strings.Replace(pattern, "*", "verify", 1), time.Now(), uuid.NewString()
 	body := fmt.Appendf(nil, `{"data":{"record_type":"event","event_type":%q,"id":%q,"occurred_at":%q,"payload":{}},"meta":{"attempt":1}}`,

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// progress says how far long work is: in one line that changes on a terminal,
-// else in a line now and then. Short work is not commented on.
+// progress shows the progress of long work: in one changing line on a terminal,
+// otherwise in a line now and then. Short work shows none.
 type progress struct {
 	w     io.Writer
 	tty   bool
 	verb  string // "replayed"
-	total int    // 0: it is not known
+	total int    // 0: unknown
 	start time.Time
 	shown time.Time
-	drawn bool // a line is on the terminal that has to be taken away
+	drawn bool // a line on the terminal has to be erased
 }
 
 func newProgress(w io.Writer, verb string, total int) *progress {
@@ -23,7 +23,7 @@ func newProgress(w io.Writer, verb string, total int) *progress {
 	return &progress{w: w, tty: isTerminal(w), verb: verb, total: total, start: now, shown: now}
 }
 
-// at shows that n are done, if there is reason to show it again.
+// at shows that n are done, if it is time to show it.
 func (p *progress) at(n int) {
 	now, pause := time.Now(), 5*time.Second
 	if p.tty {
@@ -42,7 +42,7 @@ func (p *progress) at(n int) {
 	p.drawn = true
 }
 
-// text is such as "replayed 120 of 5000 (2%)  40/s  2m02s left".
+// text returns a line such as "replayed 120 of 5000 (2%)  40/s  2m02s left".
 func (p *progress) text(n int, took time.Duration) string {
 	text := fmt.Sprintf("%s %d", p.verb, n)
 	if p.total > 0 {
@@ -59,7 +59,7 @@ func (p *progress) text(n int, took time.Duration) string {
 	return text
 }
 
-// erase returns what takes the line of a terminal away.
+// erase returns the sequence that erases the line on a terminal.
 func (p *progress) erase() string {
 	if o, ok := p.w.(*outlet); ok {
 		return o.erase()
@@ -67,7 +67,7 @@ func (p *progress) erase() string {
 	return "\n"
 }
 
-// end takes the line away, so that what follows stands alone.
+// end erases the line, so that the next output stands alone.
 func (p *progress) end() {
 	if p.drawn {
 		fmt.Fprint(p.w, p.erase())

@@ -23,10 +23,10 @@ func allFlag(what string) cli.Flag {
 func replayCommand(stdout, stderr io.Writer) *cli.Command {
 	flags := slices.Concat(filterFlags(), []cli.Flag{
 		allFlag("replay"), outputFlag(),
-		&cli.StringSliceFlag{Name: "to", Usage: "deliver to `TARGET`, also if it has not had the event; repeatable"},
+		&cli.StringSliceFlag{Name: "to", Usage: "deliver to `TARGET`, even if it has not had the event; repeatable"},
 		&cli.StringFlag{Name: "rate", Usage: "at most `N/s`"},
-		&cli.BoolFlag{Name: "dry-run", Usage: "only say what would be replayed"},
-		&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end; the sidecar goes on by itself"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "only show what would be replayed"},
+		&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end; the sidecar continues by itself"},
 	})
 	replay := command("replay", "deliver events again", "[ID...]", flags, func(ctx context.Context, c *cli.Command, api *client) error {
 		return startReplay(ctx, c, api, stdout, stderr, "/replays")
@@ -55,8 +55,8 @@ func replayCommand(stdout, stderr io.Writer) *cli.Command {
 			}
 			return showReplays(stdout, c, list.Data...)
 		}),
-		one("status", "say how far a replay is", http.MethodGet),
-		one("cancel", "stop a replay; what is due already is still delivered", http.MethodDelete),
+		one("status", "show the progress of a replay", http.MethodGet),
+		one("cancel", "stop a replay; events already due are still delivered", http.MethodDelete),
 	}
 	return replay
 }
@@ -82,7 +82,7 @@ func showReplays(stdout io.Writer, c *cli.Command, list ...adminapi.Replay) erro
 	return nil
 }
 
-// replayRequest reads what is to be replayed from the flags.
+// replayRequest reads the flags of a replay.
 func replayRequest(ctx context.Context, c *cli.Command, api *client) (adminapi.ReplayRequest, error) {
 	f, err := eventFilter(ctx, c, api)
 	if err != nil {
@@ -97,7 +97,7 @@ func replayRequest(ctx context.Context, c *cli.Command, api *client) (adminapi.R
 	return req, nil
 }
 
-// startReplay orders a replay, and waits for its end.
+// startReplay creates a replay, and waits for its end.
 func startReplay(ctx context.Context, c *cli.Command, api *client, stdout, stderr io.Writer, path string) error {
 	req, err := replayRequest(ctx, c, api)
 	if err != nil {
@@ -119,7 +119,7 @@ func startReplay(ctx context.Context, c *cli.Command, api *client, stdout, stder
 		p.at(r.Seen)
 		select {
 		case <-ctx.Done():
-			return &exitError{exitInterrupted, fmt.Errorf("the sidecar goes on with replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
+			return &exitError{exitInterrupted, fmt.Errorf("the sidecar continues replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
 		case <-time.After(time.Second / 2):
 		}
 		if err := api.get(ctx, "/replays/"+r.ID, nil, &r); err != nil && ctx.Err() == nil {
@@ -130,7 +130,7 @@ func startReplay(ctx context.Context, c *cli.Command, api *client, stdout, stder
 	return showReplays(stdout, c, r)
 }
 
-// dryRun says what a request would do.
+// dryRun shows what a request would do.
 func dryRun(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string, req any, verb string) error {
 	var p adminapi.Preview
 	if err := api.call(ctx, http.MethodPost, path, nil, req, &p); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-// An id may be given by its beginning, which is what tables show. It is looked
-// for among the latest events.
+// An id may be given by its beginning, as tables show it. It is looked up among
+// the latest events.
 const (
 	resolvePages = 10 // of 200 events
 	resolveMin   = 4  // characters
@@ -34,8 +34,8 @@ func eventFilter(ctx context.Context, c *cli.Command, api *client) (adminapi.Fil
 	return f, nil
 }
 
-// wholeID returns the id of the event or delivery that id, or only its
-// beginning, names.
+// wholeID returns the whole id of the event or delivery that id, or its beginning,
+// names.
 func wholeID(ctx context.Context, api *client, id string) (string, error) {
 	if len(id) >= 36 || len(id) < resolveMin { // a whole UUID, or hardly anything
 		return id, nil
@@ -96,5 +96,5 @@ func wholeReplay(ctx context.Context, api *client, id string) (string, error) {
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	return id, nil // the API says that there is none
+	return id, nil // the API will say that there is none
 }

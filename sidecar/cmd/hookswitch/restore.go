@@ -13,16 +13,16 @@ import (
 func restoreCommand(stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name:      "restore",
-		Usage:     "put a backup back into the data directory of a stopped sidecar",
+		Usage:     "restore a backup to the data directory of a stopped sidecar",
 		ArgsUsage: "DIR",
 		Description: "Checks the backup, every page of its database included, before it changes\n" +
-			"anything. What was pending when the backup was made is delivered again at the\n" +
-			"next start; what arrived later is not in it.\n\n" +
-			"With PostgreSQL in HOOKSWITCH_STORE, the tables are made by pg_restore in a\n" +
+			"anything. Events pending when the backup was made are delivered again at the\n" +
+			"next start; later events are not in it.\n\n" +
+			"With PostgreSQL in HOOKSWITCH_STORE, the tables are created by pg_restore in a\n" +
 			"database that has none yet.",
 		OnUsageError: onUsageError,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "replace", Usage: "move what is there to before-restore-TIME in the data directory"},
+			&cli.BoolFlag{Name: "replace", Usage: "move existing files to before-restore-TIME in the data directory"},
 			outputFlag(),
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -42,7 +42,7 @@ func restoreCommand(stdout io.Writer) *cli.Command {
 				fmt.Fprintf(w, "restored to %s: %s, of %s\n", dir, contents(r.Manifest), r.Manifest.CreatedAt.Local().Format("2006-01-02 15:04:05"))
 				printFiles(w, r.Manifest)
 				if r.Aside != "" {
-					fmt.Fprintf(w, "what was there before is in %s\n", r.Aside)
+					fmt.Fprintf(w, "the files from before are in %s\n", r.Aside)
 				}
 				for _, text := range r.Manifest.Missing {
 					fmt.Fprintf(w, "not in it: %s\n", text)

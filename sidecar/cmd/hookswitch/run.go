@@ -26,14 +26,14 @@ func runCommand(stderr io.Writer) *cli.Command {
 			"docs\" lists them. Stops cleanly on SIGTERM and SIGINT; exits 78 if the\n" +
 			"configuration is bad.\n\n" +
 			"CMD is the app: it is started when the sidecar is ready, with the key that it\n" +
-			"verifies with in TELNYX_PUBLIC_KEY (unless requests are not signed anew) and\n" +
+			"verifies with in TELNYX_PUBLIC_KEY (unless requests are not re-signed) and\n" +
 			"without the variables HOOKSWITCH_*. When the sidecar is told to stop, the app\n" +
-			"stays up until what is under way is delivered, and then gets SIGTERM. SIGUSR1\n" +
+			"stays up until attempts under way end, and then gets SIGTERM. SIGUSR1\n" +
 			"and SIGUSR2 are passed on. If the app ends, so does the sidecar, with its\n" +
 			"exit code. What the app has started is stopped with it, or by the next start\n" +
 			"if the sidecar is killed.",
 		Flags: []cli.Flag{
-			&cli.DurationFlag{Name: "app-stop-timeout", Value: appStopTimeout, Usage: "kill the app, and what it has started, if they have not ended so long (`TIME`) after SIGTERM"},
+			&cli.DurationFlag{Name: "app-stop-timeout", Value: appStopTimeout, Usage: "kill the app, and what it has started, if it has not ended within `TIME` of SIGTERM"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			output := neverWait(stderr, "standard error")
@@ -100,25 +100,25 @@ func logFormat(cfg config.Config, w io.Writer) string {
 	return "json"
 }
 
-// neverWait makes an output one that a sidecar can have: it waits for no reader,
-// and goes on when the reader goes away. It returns where the output is counted.
+// neverWait makes an output fit for a sidecar: it waits for no reader, and
+// continues when the reader goes away. It returns the writer that counts losses.
 func neverWait(w io.Writer, name string) *telemetry.LogWriter {
-	// Of a signal that is caught, a write to a broken pipe is no more than an
-	// error. Ignored it would stay ignored in plugins and in the app.
+	// With the signal caught, a write to a broken pipe is only an error. If it
+	// were ignored it would stay ignored in plugins and in the app.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return newOutlet(w).detach(name)
 }
 
-// takeLogs has what libraries would print to standard error by themselves
-// logged: net/http says there what an app has sent without being asked.
+// takeLogs logs the lines that libraries would print to standard error: net/http
+// reports there what an app has sent unasked.
 func takeLogs(log *slog.Logger) {
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelInfo).Writer())
 	pluginhost.TakeLogs(log)
 }
 
-// reloadOn reloads the configuration for each signal, until ctx ends. What
-// comes of it is in the log.
+// reloadOn reloads the configuration for each signal, until ctx ends. The result
+// is in the log.
 func reloadOn(ctx context.Context, signals <-chan os.Signal, s *sidecar.Sidecar) {
 	for {
 		select {

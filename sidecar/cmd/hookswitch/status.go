@@ -13,7 +13,7 @@ import (
 )
 
 func statusCommand(stdout io.Writer) *cli.Command {
-	c := command("status", "say on one screen how a sidecar is doing", "", []cli.Flag{outputFlag()},
+	c := command("status", "show the state of a sidecar on one screen", "", []cli.Flag{outputFlag()},
 		func(ctx context.Context, c *cli.Command, api *client) error {
 			if err := noArguments(c); err != nil {
 				return err
@@ -28,8 +28,8 @@ func statusCommand(stdout io.Writer) *cli.Command {
 			}
 			return show(stdout, c, s, nil)
 		})
-	c.Description = "Whether it is ready, what waits where, what is dead, how fast webhooks are\n" +
-		"acknowledged, and how large the store is. Fields of its JSON are only added."
+	c.Description = "Whether it is ready, what is waiting where, what is dead, how fast webhooks are\n" +
+		"acknowledged, and how large the store is. JSON fields are only ever added."
 	return c
 }
 
@@ -63,7 +63,7 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 	}
 	if s.Store.Error != "" {
 		fmt.Fprintf(w, "  store      %s%s\n\n", p.red(s.Store.Error), disk)
-		fmt.Fprintln(w, "  what waits and what is dead is not known until it does")
+		fmt.Fprintln(w, "  until it does, waiting and dead events are unknown")
 		printPlugins(w, p, s.Plugins)
 		return
 	}
@@ -96,7 +96,7 @@ func printStatus(w io.Writer, p palette, s adminapi.Status) {
 		fmt.Fprintln(w)
 	}
 	if !handled {
-		fmt.Fprintln(w, p.yellow("  nobody handles events yet"))
+		fmt.Fprintln(w, p.yellow("  nothing handles events yet"))
 	}
 	printPlugins(w, p, s.Plugins)
 }
@@ -130,7 +130,7 @@ func age(d time.Duration) string {
 	}
 }
 
-// millis shows seconds as a time, and nothing measured as a dash.
+// millis shows seconds as a time, and 0, for nothing measured, as a dash.
 func millis(seconds float64) string {
 	if seconds == 0 {
 		return "–"

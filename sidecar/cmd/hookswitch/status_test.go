@@ -14,12 +14,12 @@ func TestStatusOfUnknown(t *testing.T) {
 	s := adminapi.Status{Unready: "store", Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}}}
 	s.Store.Error = "does not answer: the log of the sidecar says why"
 	printStatus(&out, newPalette(nil, &out), s)
-	for _, want := range []string{"not ready: store", "store      does not answer: the log", "what waits and what is dead is not known", "crm"} {
+	for _, want := range []string{"not ready: store", "store      does not answer: the log", "waiting and dead events are unknown", "crm"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}
 	}
-	for _, not := range []string{"TARGET", "0 B", "nobody handles"} {
+	for _, not := range []string{"TARGET", "0 B", "nothing handles"} {
 		if strings.Contains(out.String(), not) {
 			t.Errorf("%q in:\n%s", not, &out)
 		}

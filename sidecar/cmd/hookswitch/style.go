@@ -14,7 +14,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
-// screenWidth is what every output fits into.
+// screenWidth is the width that every output fits into.
 const screenWidth = 80
 
 // paint colours a text, or does not.
@@ -25,7 +25,7 @@ type palette struct {
 	green, red, yellow, bold, faint paint
 }
 
-// newPalette returns the colours for w: those of a terminal, unless NO_COLOR,
+// newPalette returns the colours for w: on a terminal, unless NO_COLOR,
 // FORCE_COLOR or --no-color say otherwise.
 func newPalette(c *cli.Command, w io.Writer) palette {
 	on := wantsColor(w, variables(config.Environ()))
@@ -39,8 +39,8 @@ func newPalette(c *cli.Command, w io.Writer) palette {
 	return palette{green: o.paint('g'), red: o.paint('r'), yellow: o.paint('y'), bold: o.paint('b'), faint: o.paint('f')}
 }
 
-// wantsColor decides by no-color.org and force-color.org, and then by what w
-// is.
+// wantsColor decides by no-color.org and force-color.org, and then by whether w
+// is a terminal.
 func wantsColor(w io.Writer, env map[string]string) bool {
 	if env["NO_COLOR"] != "" {
 		return false
@@ -75,10 +75,10 @@ func variables(environ []string) map[string]string {
 type piece struct {
 	text  string
 	paint paint // nil: plain
-	whole bool  // not to be broken: a command that can be copied
+	whole bool  // never broken: a command that can be copied
 }
 
-// fold sets pieces one behind the other in lines of at most width columns.
+// fold sets pieces one after the other in lines of at most width columns.
 // Further lines begin with an indent. Words are kept whole: an id or a URL can
 // be copied. A line feed in a piece is a space.
 func fold(width int, indent string, pieces ...piece) string {
@@ -116,8 +116,8 @@ func pad(s string, n int) string {
 	return s + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(s)))
 }
 
-// roundDuration makes a duration readable: three digits of less than a
-// minute, and else whole seconds.
+// roundDuration makes a duration readable: three digits below a minute, otherwise
+// whole seconds.
 func roundDuration(d time.Duration) time.Duration {
 	for unit := time.Microsecond; unit < time.Second; unit *= 10 {
 		if d < 1000*unit {

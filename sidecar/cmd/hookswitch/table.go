@@ -13,15 +13,15 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// newTabs aligns what is separated by tabs.
+// newTabs aligns columns separated by tabs.
 func newTabs(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
 
 func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORM`: table, json or jsonl (a line for each)"}
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORM`: table, json or jsonl (one per line)"}
 }
 
-// show prints v as JSON if that is asked for, and otherwise by table. Fields of
-// the JSON are those of the API, and only ever added.
+// show prints v as JSON if requested, and otherwise by table. Fields of the JSON
+// are those of the API, and only ever added.
 func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error {
 	e := json.NewEncoder(stdout)
 	switch c.String("output") {
@@ -47,7 +47,7 @@ func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error 
 	return checkOutput(c)
 }
 
-// checkOutput refuses an --output that there is not.
+// checkOutput refuses an unknown --output.
 func checkOutput(c *cli.Command) error {
 	switch c.String("output") {
 	case "table", "json", "jsonl":
@@ -57,8 +57,8 @@ func checkOutput(c *cli.Command) error {
 }
 
 // rows is a table of 80 columns. The last column is text: where it does not fit
-// it goes to a line of its own. Wide columns before it are cut; the JSON forms
-// have all.
+// it goes on a line of its own. Wide columns before it are cut; the JSON forms are
+// complete.
 type rows [][]string
 
 // print prints the rows, the first of which is the header.

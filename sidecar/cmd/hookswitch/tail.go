@@ -25,14 +25,14 @@ func tailCommand(stdout, stderr io.Writer) *cli.Command {
 	})
 	flags = append(flags,
 		&cli.StringFlag{Name: "status", Usage: "only `STATUS`: accepted, duplicate, rejected, pending, retrying, failed, done, dead or unhandled"},
-		&cli.StringFlag{Name: "since", Usage: "begin with what happened since `TIME`, such as 10m, as far as the sidecar remembers it"},
+		&cli.StringFlag{Name: "since", Usage: "begin with events since `TIME`, such as 10m, as far as the sidecar remembers"},
 		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "pretty", Usage: "`FORM`: pretty, compact or json"},
 	)
 	return &cli.Command{
-		Name: "tail", Usage: "watch what happens, live", ArgsUsage: "[ID...]",
+		Name: "tail", Usage: "watch events live", ArgsUsage: "[ID...]",
 		Description: "Shows every event, rejected request and attempt of a running sidecar until\n" +
-			"Ctrl-C. It never slows the sidecar down: when it cannot keep up it says how\n" +
-			"much it has lost. If the connection breaks it connects again.\n\n" +
+			"Ctrl-C. It never slows the sidecar down: when it cannot keep up it shows how\n" +
+			"much it has lost. If the connection breaks it reconnects.\n\n" +
 			"Examples:\n" +
 			"  hookswitch tail --type 'call.*' --status failed\n" +
 			"  hookswitch tail -o json | jq .type\n" +
@@ -68,8 +68,8 @@ type tail struct {
 // retryTail is how long it waits before it connects again.
 const retryTail = time.Second
 
-// run follows until ctx ends, which is no error. Without a first connection
-// it gives up at once: then something is wrong that waiting does not mend.
+// run follows until ctx ends, which is not an error. Without a first connection
+// it gives up at once: waiting would not help.
 func (t *tail) run(ctx context.Context) error {
 	for connected, lost := false, false; ; {
 		err := t.follow(ctx, func(where string) {
@@ -102,8 +102,7 @@ func (t *tail) run(ctx context.Context) error {
 	}
 }
 
-// retryable reports whether it may be otherwise in a moment: the sidecar is not
-// there, or busy.
+// retryable reports whether a retry may help: the sidecar is not there, or busy.
 func retryable(err error) bool {
 	if ee, ok := errors.AsType[*exitError](err); ok {
 		return ee.code == exitUnreachable
@@ -143,7 +142,7 @@ func (t *tail) follow(ctx context.Context, connected func(string)) error {
 	}
 	defer res.Body.Close()
 	connected(api.name)
-	// A server that says nothing for three heartbeats has gone without a word.
+	// A server that is silent for three heartbeats has gone.
 	silence := time.AfterFunc(silent, func() { _ = res.Body.Close() })
 	defer silence.Stop()
 	return t.read(res.Body, func() { silence.Reset(silent) })

@@ -28,18 +28,18 @@ func triggerCommand(stdout, stderr io.Writer) *cli.Command {
 		Name:      "trigger",
 		Usage:     "sign a sample event with the development key and send it",
 		ArgsUsage: "EVENT",
-		Description: "Sends it to the sidecar that runs on this data directory (\"hookswitch dev\").\n" +
-			"Each event has a new id and the present time, unless they are set.\n" +
+		Description: "Sends it to the sidecar running on this data directory (\"hookswitch dev\").\n" +
+			"Each event has a new id and the current time, unless they are set.\n" +
 			"A path is relative to \"data\": --set payload.text=hi --set id=…",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "list", Usage: "list the events that there are samples of"},
+			&cli.BoolFlag{Name: "list", Usage: "list the events that have samples"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
 			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
 			&cli.StringFlag{Name: "to", Usage: "send it to `URL`, such as a receiver of your own"},
-			&cli.IntFlag{Name: "count", Value: 1, Usage: "send `N` events, each with an id of its own unless the body is fixed"},
+			&cli.IntFlag{Name: "count", Value: 1, Usage: "send `N` events, each with its own id unless the body is fixed"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"},
 			&cli.StringFlag{Name: "rate", Usage: "send at most `N/s`"},
-			&cli.StringFlag{Name: "tamper", Usage: "spoil one `PART` (body, signature, timestamp or key) and expect that it is refused"},
+			&cli.StringFlag{Name: "tamper", Usage: "break one `PART` (body, signature, timestamp or key) and expect a refusal"},
 		},
 		// Values may contain commas.
 		DisableSliceFlagSeparator: true,
@@ -70,11 +70,11 @@ func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) erro
 	}
 	switch {
 	case v.count < 1:
-		return usageError("--count: give a number from 1 on")
+		return usageError("--count: give a number of 1 or more")
 	case v.tamper != "" && !slices.Contains(tampers, v.tamper):
 		return usageError("--tamper: use %s", strings.Join(tampers, ", "))
 	}
-	// Each event is made anew: with an id of its own.
+	// Each event is new, with its own id.
 	v.next = func() ([]byte, *webhook.Event, string, error) {
 		body, contentType, err := triggerBody(c)
 		if err != nil {
@@ -115,7 +115,7 @@ func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) erro
 	return nil
 }
 
-// triggerBody returns what to send: a file, or a sample that is made new.
+// triggerBody returns the body to send: a file, or a fresh sample.
 func triggerBody(c *cli.Command) (body []byte, contentType string, err error) {
 	name := ""
 	switch {
@@ -131,7 +131,7 @@ func triggerBody(c *cli.Command) (body []byte, contentType string, err error) {
 }
 
 // eventBody returns the body of an event: a file, byte for byte unless there are
-// settings, or the sample of that name, made new.
+// settings, or a fresh sample of that name.
 func eventBody(name, file string, settings []string) (body []byte, contentType string, err error) {
 	changes, err := parseChanges(settings)
 	if err != nil {
@@ -174,8 +174,8 @@ func parseChanges(settings []string) ([]event.Change, error) {
 	return changes, nil
 }
 
-// fresh makes a sample a new event: with an id of its own, or it would be a
-// duplicate, and the present time, where it has such fields.
+// fresh makes a sample a new event: with its own id, or it would be a duplicate,
+// and the current time, where it has such fields.
 func fresh(contentType string, body []byte) []event.Change {
 	id, now := uuid.NewString(), time.Now().UTC().Format("2006-01-02T15:04:05.000000Z")
 	if contentType != "application/json" {
@@ -198,7 +198,7 @@ func fresh(contentType string, body []byte) []event.Change {
 	return changes
 }
 
-// noSample says what else there is.
+// noSample suggests other events.
 func noSample(name string) error {
 	if use, wrong := event.Misnomer(name); wrong {
 		return usageError("Telnyx never sends %q: use %q", name, use)

@@ -25,8 +25,8 @@ import (
 func verifyCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "explain a signature, step by step",
-		Description: "Says why a request is genuine or not, and what happened to its body on the\n" +
-			"way if that can be found out. Exits 0 if the signature is valid, 4 if not.\n\n" +
+		Description: "Shows why a request is genuine or not, and what happened to its body in transit\n" +
+			"if that can be found out. Exits 0 if the signature is valid, 4 if not.\n\n" +
 			"A saved request has its headers, an empty line, and then the body byte for\n" +
 			"byte; a request line before is fine, and so are CRLF line ends of headers.\n" +
 			"Without --event it needs no sidecar. The keys are those of --key, or else\n" +
@@ -39,7 +39,7 @@ func verifyCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "event", Usage: "a rejected request (r_…), or an event or delivery, by its `ID`"},
 			&cli.StringFlag{Name: "request", Usage: "a saved request in `FILE`; - or nothing: standard input", TakesFile: true},
-			&cli.StringFlag{Name: "header-file", Usage: "the headers in `FILE`, a line each", TakesFile: true},
+			&cli.StringFlag{Name: "header-file", Usage: "the headers in `FILE`, one per line", TakesFile: true},
 			&cli.StringFlag{Name: "body-file", Usage: "the body in `FILE`, byte for byte", TakesFile: true},
 			&cli.StringFlag{Name: "key", Usage: "public `KEY`, or several as in TELNYX_PUBLIC_KEY"},
 			&cli.StringFlag{Name: "at", Usage: "check as if it were `TIME`: RFC 3339, seconds, or how long ago"},
@@ -66,7 +66,7 @@ func verifyCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
 	}
 }
 
-// errInvalid is the result of verify, which is on the screen already.
+// errInvalid is the result of verify, which has already printed it.
 var errInvalid = &exitError{exitInvalid, errSaid}
 
 func verify(ctx context.Context, c *cli.Command, stdin io.Reader) (adminapi.Verification, error) {
@@ -126,10 +126,10 @@ func checkTime(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, usageError("--at: %q is no time: write it like 2026-11-24T14:00:00Z, 1795269791, or how long ago it was, like 2h", text)
+	return time.Time{}, usageError("--at: %q is not a time: write it like 2026-11-24T14:00:00Z, 1795269791, or how long ago it was, like 2h", text)
 }
 
-// explainHere explains with keys of this side.
+// explainHere explains with local keys.
 func explainHere(c *cli.Command, at time.Time, h http.Header, body []byte) (adminapi.Verification, error) {
 	cfg, ring, err := verifyKeys(c)
 	if err != nil {
@@ -142,14 +142,14 @@ func explainHere(c *cli.Command, at time.Time, h http.Header, body []byte) (admi
 	v := adminapi.ViewExplanation(verifier.ExplainAt(at, h, body), at)
 	if n := h.Get("Content-Length"); n != "" && n != strconv.Itoa(len(body)) && !v.Valid {
 		v.Steps = append(v.Steps, adminapi.VerificationStep{
-			Name: "content-length", Detail: fmt.Sprintf("says %s bytes, and there are %d: the body was not saved as it was received", cut(n, 20), len(body)),
+			Name: "content-length", Detail: fmt.Sprintf("says %s bytes, but there are %d: the body was not saved as received", cut(n, 20), len(body)),
 		})
 	}
 	return v, nil
 }
 
-// verifyKeys returns the keys of --key, or those of the configuration and the
-// ones that a sidecar has made in the data directory.
+// verifyKeys returns the keys of --key, or those of the configuration and those
+// that a sidecar has created in the data directory.
 func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
 	if text := c.String("key"); text != "" {
 		ring, err := webhook.ParseKeys(text)
@@ -166,7 +166,7 @@ func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
 	for _, own := range [][2]string{{"dev", keyfile.Dev}, {"forward", keyfile.Forward}} {
 		label, file := own[0], own[1]
 		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
-			continue // it is not made for this
+			continue // it is not created for this
 		}
 		key, err := keyfile.Load(dir, file)
 		if err != nil {
@@ -186,7 +186,7 @@ func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
 	return cfg, ring, err
 }
 
-// storedRequest returns what a sidecar has of a request.
+// storedRequest returns a request that a sidecar has.
 func storedRequest(ctx context.Context, api *client, id string) (h http.Header, body []byte, received time.Time, err error) {
 	var pairs [][2]string
 	if strings.HasPrefix(strings.ToLower(id), "r_") {
@@ -245,8 +245,8 @@ func savedRequest(c *cli.Command, stdin io.Reader) (http.Header, []byte, error) 
 	return h, body, err
 }
 
-// readInput reads a file, or standard input if that is no terminal: nobody is
-// asked for anything.
+// readInput reads a file, or standard input if that is not a terminal: it never
+// waits for a person.
 func readInput(file string, stdin io.Reader) ([]byte, error) {
 	if file != "" && file != "-" {
 		return os.ReadFile(file)
@@ -280,12 +280,12 @@ func parseRequest(text []byte) (http.Header, []byte, error) {
 			h.Add(name, strings.TrimSpace(value))
 		case first: // the request line
 		default:
-			return nil, nil, usageError("verify: %q is no header: write it like Name: value", cut(string(line), 40))
+			return nil, nil, usageError("verify: %q is not a header: write it like Name: value", cut(string(line), 40))
 		}
 	}
 }
 
-// printVerification shows a check a line, and the conclusion.
+// printVerification shows one check per line, and the conclusion.
 func printVerification(w io.Writer, p palette, v adminapi.Verification) {
 	const marks = 9
 	names := 0

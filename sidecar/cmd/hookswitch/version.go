@@ -11,7 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// build is what "hookswitch version -o json" prints.
+// build is the output of "hookswitch version -o json".
 type build struct {
 	Version  string `json:"version"`
 	Commit   string `json:"commit,omitempty"`

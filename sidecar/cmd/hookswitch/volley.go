@@ -21,8 +21,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-// tampers are what --tamper does to a request, each of which a receiver has to
-// refuse.
+// tampers are the values of --tamper, each of which a receiver has to refuse.
 var tampers = []string{"body", "signature", "timestamp", "key"}
 
 // volley is a number of events that "hookswitch trigger" sends.
@@ -87,12 +86,12 @@ func (v *volley) client() *http.Client {
 		Timeout:   30 * time.Second,
 		Transport: &http.Transport{MaxIdleConnsPerHost: volleyClients},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse // Telnyx takes a redirect for a failure
+			return http.ErrUseLastResponse // to Telnyx a redirect is a failure
 		},
 	}
 }
 
-// unreachable says what to do when nobody answers.
+// unreachable adds what to do when nothing answers.
 func (v *volley) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return errInterrupted
@@ -103,8 +102,8 @@ func (v *volley) unreachable(err error) error {
 	return &exitError{exitUnreachable, err}
 }
 
-// one sends one event and shows what became of it. It returns the event if it
-// was accepted.
+// one sends one event and shows the result. It returns the event if it was
+// accepted.
 func (v *volley) one(ctx context.Context) (*webhook.Event, error) {
 	body, e, contentType, err := v.next()
 	if err != nil {
@@ -133,7 +132,7 @@ func (v *volley) one(ctx context.Context) (*webhook.Event, error) {
 	fmt.Fprintf(v.out, "← %d in %s   event %s\n", res.StatusCode, roundDuration(time.Since(start)), id)
 	switch accepted := res.StatusCode == http.StatusOK; {
 	case v.tamper != "" && accepted:
-		return nil, fmt.Errorf("the receiver has accepted a request with a wrong %s: it does not verify signatures", v.tamper)
+		return nil, fmt.Errorf("the receiver accepted a request with a wrong %s: it does not verify signatures", v.tamper)
 	case v.tamper != "":
 		fmt.Fprintln(v.out, "  refused, as it should be")
 		return nil, nil
@@ -181,7 +180,7 @@ func (v *volley) many(ctx context.Context) error {
 	return v.sum(ctx, time.Since(start))
 }
 
-// pace gives a turn for each event, no faster than the rate.
+// pace hands out a turn for each event, no faster than the rate.
 func (v *volley) pace(ctx context.Context, turns chan<- struct{}, between func()) {
 	start := time.Now()
 	for i := range v.count {
@@ -228,7 +227,7 @@ func (v *volley) send(ctx context.Context, client *http.Client) error {
 	return nil
 }
 
-// sum says what became of all of them.
+// sum prints the summary.
 func (v *volley) sum(ctx context.Context, took time.Duration) error {
 	slices.Sort(v.took)
 	quantile := func(q float64) time.Duration { return roundDuration(v.took[int(q*float64(len(v.took)-1))]) }
@@ -255,8 +254,8 @@ func (v *volley) sum(ctx context.Context, took time.Duration) error {
 	return v.judge(ctx)
 }
 
-// volleyResult is what "hookswitch trigger -o json" prints. Fields are only
-// ever added.
+// volleyResult is the output of "hookswitch trigger -o json". Fields are only ever
+// added.
 type volleyResult struct {
 	URL      string      `json:"url"`
 	Sent     int         `json:"sent"`
@@ -267,14 +266,14 @@ type volleyResult struct {
 	Accepted []string    `json:"accepted"` // ids of events
 }
 
-// judge says whether the answers are those that were to be expected.
+// judge returns an error if the answers are not the expected ones.
 func (v *volley) judge(ctx context.Context) error {
 	accepted := v.codes[http.StatusOK]
 	switch {
 	case ctx.Err() != nil:
 		return &exitError{exitInterrupted, fmt.Errorf("interrupted: %d were not sent", v.count-len(v.took))}
 	case v.tamper != "" && accepted > 0:
-		return fmt.Errorf("the receiver has accepted %d requests with a wrong %s: it does not verify signatures", accepted, v.tamper)
+		return fmt.Errorf("the receiver accepted %d requests with a wrong %s: it does not verify signatures", accepted, v.tamper)
 	case v.tamper == "" && accepted < len(v.took):
 		return fmt.Errorf("%d were not accepted", len(v.took)-accepted)
 	}
