@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
 
-	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
@@ -141,7 +139,7 @@ func (a *apps) route(eventType string) (names []string) {
 		switch {
 		case f.Name() == defaultForward:
 			fallback = true
-		case matches(f.Patterns(), eventType):
+		case delivery.Wanted(f.Patterns(), eventType):
 			names = append(names, f.Name())
 		}
 	}
@@ -154,13 +152,9 @@ func (a *apps) route(eventType string) (names []string) {
 // passer returns the app that answers events of this type itself, or nil.
 func (a *apps) passer(eventType string) accept.Passer {
 	for _, r := range a.sync {
-		if matches(r.patterns, eventType) {
+		if delivery.Wanted(r.patterns, eventType) {
 			return r.target
 		}
 	}
 	return nil
-}
-
-func matches(patterns []string, eventType string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) })
 }

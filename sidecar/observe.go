@@ -16,6 +16,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // observer is told of all that happens, and passes it on to whoever looks:
@@ -107,12 +108,12 @@ func (o *observer) rejected(r *http.Request, why accept.Rejection) {
 	}
 	m := live.Message{
 		Kind: live.Rejected, At: now, Status: why.Status, Reason: why.Reason,
-		Error: strings.TrimPrefix(why.Err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr, Path: shorten(r.URL.Path, maxPath),
+		Error: strings.TrimPrefix(why.Err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr, Path: untrusted.Prefix(r.URL.Path, maxPath),
 	}
 	if o.rejects.Admit(now) {
 		q := live.Request{
 			At: now, Status: why.Status, Reason: why.Reason, Detail: m.Error, Method: r.Method,
-			URI: shorten(r.RequestURI, maxURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
+			URI: untrusted.Prefix(r.RequestURI, maxURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
 		}
 		q.Body, q.Whole = bodyOf(r, why.Status)
 		m.ID = o.rejects.Add(q)
@@ -152,14 +153,7 @@ func bodyOf(r *http.Request, status int) (body []byte, whole bool) {
 // headerOf lists the header of a request by name. net/http keeps the host
 // apart.
 func headerOf(r *http.Request) [][2]string {
-	pairs := [][2]string{{"Host", r.Host}}
-	for name, values := range r.Header {
-		for _, v := range values {
-			pairs = append(pairs, [2]string{name, v})
-		}
-	}
-	slices.SortStableFunc(pairs[1:], func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
-	return pairs
+	return slices.Concat([][2]string{{"Host", r.Host}}, delivery.ListHeader(r.Header))
 }
 
 // What is kept of the text of strangers.
@@ -167,14 +161,6 @@ const (
 	maxURI  = 2048
 	maxPath = 200
 )
-
-// shorten cuts a text off between two letters.
-func shorten(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "")
-}
 
 // strays are the requests that looked like webhooks and came to a path on which
 // none are received: how many, and where the latest went.
@@ -186,7 +172,7 @@ type strays struct {
 func (s *strays) note(path string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.seen = adminapi.StrayStatus{Count: s.seen.Count + 1, Path: shorten(path, maxPath), At: &at}
+	s.seen = adminapi.StrayStatus{Count: s.seen.Count + 1, Path: untrusted.Prefix(path, maxPath), At: &at}
 }
 
 func (s *strays) status() adminapi.StrayStatus {

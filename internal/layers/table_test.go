@@ -92,6 +92,7 @@ var table = []row{
 	{pattern: "sidecar/internal/rolling", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/sdnotify", layer: aside},
 	{pattern: "sidecar/internal/spelling", layer: aside, stdOnly: true},
+	{pattern: "sidecar/internal/untrusted", layer: aside, stdOnly: true},
 	{pattern: "internal/durable", layer: aside, stdOnly: true},
 	{pattern: "internal/testkit/...", layer: testOnly},
 	{pattern: "internal/layers", layer: testOnly, stdOnly: true},

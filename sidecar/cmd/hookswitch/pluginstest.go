@@ -132,7 +132,7 @@ func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *pluginh
 		if err != nil {
 			return false, err
 		}
-		if !slices.ContainsFunc(t.Plugin.Patterns, func(p string) bool { return event.Match(p, e.Type) }) {
+		if !delivery.Wanted(t.Plugin.Patterns, e.Type) {
 			return false, fmt.Errorf("the plugin does not ask for %s, so the sidecar would not send it: it asks for %s", typeName(e.Type), strings.Join(t.Plugin.Patterns, " "))
 		}
 		a, err := probe.Deliver(ctx, e)
@@ -232,7 +232,7 @@ func anEventFor(patterns []string) string {
 	samples := event.Samples()
 	// The most common types, before the first in the alphabet.
 	for _, name := range slices.Concat([]string{"message.received", "call.initiated", "call.hangup"}, samples) {
-		if slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, name) }) {
+		if delivery.Wanted(patterns, name) {
 			return name
 		}
 	}

@@ -4,15 +4,12 @@ package accept
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +18,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // Limits of the public listener. Telnyx waits two seconds for an answer, so
@@ -30,6 +28,8 @@ const (
 	readTimeout   = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 32 << 10
+
+	maxPath = 200 // of a rejected request, in the log
 )
 
 // DefaultAckBudget is how long storing may take. Telnyx gives up after two
@@ -257,7 +257,7 @@ func (s *Server) event(r *http.Request, received *webhook.Event) *delivery.Event
 		Method:     r.Method,
 		Path:       r.URL.Path,
 		RemoteAddr: r.RemoteAddr,
-		Header:     headerPairs(r.Header),
+		Header:     delivery.ListHeader(r.Header),
 		Body:       received.Raw,
 		PayloadLen: -1,
 		KeyLabel:   received.Signature.KeyLabel,
@@ -278,18 +278,6 @@ func (s *Server) event(r *http.Request, received *webhook.Event) *delivery.Event
 	return e
 }
 
-// headerPairs lists a header by name, the values of one name in their order.
-func headerPairs(h http.Header) [][2]string {
-	pairs := make([][2]string, 0, len(h))
-	for name, values := range h {
-		for _, v := range values {
-			pairs = append(pairs, [2]string{name, v})
-		}
-	}
-	slices.SortStableFunc(pairs, func(a, b [2]string) int { return cmp.Compare(a[0], b[0]) })
-	return pairs
-}
-
 // reject tells why the Verifier refused a request. The sender learns the reason
 // word only; the answer is the Verifier's own.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
@@ -306,18 +294,9 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 // rejected logs a request that is not let in, whatever the reason is.
 func (s *Server) rejected(r *http.Request, why Rejection) {
 	s.cfg.Log.WarnContext(r.Context(), "request rejected", "code", telemetry.CodeRequestRejected, "reason", why.Reason, "status", why.Status,
-		"remote", r.RemoteAddr, "path", clip(r.URL.Path), "error", why.Err)
+		"remote", r.RemoteAddr, "path", untrusted.Clip(r.URL.Path, maxPath), "error", why.Err)
 	if s.cfg.OnReject != nil {
 		s.cfg.OnReject(r, why)
 	}
 	of(r).result, of(r).status = telemetry.Rejected, why.Status
-}
-
-// clip shortens a text that a stranger has sent, for the log.
-func clip(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }

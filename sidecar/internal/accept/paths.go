@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // UnknownPath is the reason of requests to a path that is not one of
@@ -115,7 +116,7 @@ func signed(h http.Header) bool {
 // received. The paths that there are go to the log only: a stranger need not
 // know them.
 func (s *Server) rejectPath(w http.ResponseWriter, r *http.Request) {
-	err := fmt.Errorf("no webhooks are received on %q, only on %s: correct the URL at Telnyx, or add the path to HOOKSWITCH_PATHS", clip(r.URL.Path), strings.Join(s.cfg.Paths, " and "))
+	err := fmt.Errorf("no webhooks are received on %q, only on %s: correct the URL at Telnyx, or add the path to HOOKSWITCH_PATHS", untrusted.Clip(r.URL.Path, maxPath), strings.Join(s.cfg.Paths, " and "))
 	s.rejected(r, Rejection{Reason: UnknownPath, Status: http.StatusNotFound, Err: err})
 	body, _ := json.Marshal(struct { // strings and an int: cannot fail
 		Type   string `json:"type"`

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 )
 
@@ -191,7 +192,7 @@ func (f Filter) live() (func(*live.Message) bool, error) {
 		return status(m) && f.liveID(m) && f.liveTarget(m) &&
 			(f.Error == "" || m.Error == f.Error) &&
 			(len(f.Types) == 0 || m.Kind != live.Rejected &&
-				slices.ContainsFunc(f.Types, func(p string) bool { return event.Match(p, m.Type) }))
+				delivery.Wanted(f.Types, m.Type))
 	}, nil
 }
 

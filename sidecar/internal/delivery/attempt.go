@@ -71,27 +71,6 @@ const (
 	CausePanic   = "panic"
 )
 
-// RecordLimit caps the headers and the body kept of a request or response of
-// an attempt (Telnyx API v2, webhook_deliveries: 10 kB each).
-const RecordLimit = 10_000
-
-// ClipHeader returns the beginning of a header, cut off at RecordLimit bytes of
-// names and values. It returns h itself if that is all of it.
-func ClipHeader(h [][2]string) [][2]string {
-	left := RecordLimit
-	for i, pair := range h {
-		if left -= len(pair[0]) + len(pair[1]); left >= 0 {
-			continue
-		}
-		clipped := append([][2]string(nil), h[:i]...)
-		if room := left + len(pair[1]); room > 0 {
-			clipped = append(clipped, [2]string{pair[0], pair[1][:room]})
-		}
-		return clipped
-	}
-	return h
-}
-
 // ErrNotReady is what a target returns instead of an [Attempt] if it is down,
 // and so has not tried the task.
 var ErrNotReady = errors.New("the target is not ready: nothing was sent")

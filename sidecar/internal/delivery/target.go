@@ -1,6 +1,11 @@
 package delivery
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+)
 
 // Kind is what a target is. It begins the target's name, which is how jobs,
 // routes, metrics and people refer to it: "plugin:archive", "forward:default".
@@ -19,4 +24,10 @@ func (k Kind) Target(name string) string { return string(k) + ":" + name }
 // this kind. If it is not, name is the target as it is.
 func (k Kind) Cut(target string) (name string, ok bool) {
 	return strings.CutPrefix(target, string(k)+":")
+}
+
+// Wanted reports whether one of a target's patterns takes an event type: exact,
+// "message.*" or "*".
+func Wanted(patterns []string, eventType string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) })
 }

@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // apiError is one element of Telnyx's error body. The code is for programs, the
@@ -140,16 +140,6 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // clip keeps a stranger's text from filling an answer.
-func clip(s string) string {
-	const limit = 100
-	if len(s) <= limit {
-		return s
-	}
-	end := limit
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
-}
+func clip(s string) string { return untrusted.Clip(s, 100) }
 
 func quote(s string) string { return strconv.Quote(clip(s)) }

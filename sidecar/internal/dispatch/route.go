@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -22,7 +22,7 @@ func (d *Dispatcher) Route(eventType string) []string {
 		if len(patterns) == 0 {
 			patterns = d.remembered(l.name)
 		}
-		if slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) }) {
+		if delivery.Wanted(patterns, eventType) {
 			names = append(names, l.name)
 		}
 	}

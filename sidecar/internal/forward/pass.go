@@ -48,7 +48,7 @@ func (f *Forward) Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt
 		a.FinishedAt = time.Now()
 		return a, nil
 	}
-	a.Outcome, a.ResponseStatus, a.ResponseHeader = delivery.OutcomeDone, resp.StatusCode, record(resp.Header)
+	a.Outcome, a.ResponseStatus, a.ResponseHeader = delivery.OutcomeDone, resp.StatusCode, delivery.ClipHeader(delivery.ListHeader(resp.Header))
 	a.ResponseBody = body[:min(len(body), delivery.RecordLimit)]
 	if resp.StatusCode >= 400 {
 		a.Outcome, a.ErrorCodes = delivery.OutcomeFailed, []int{statusCode(resp.StatusCode)}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -117,22 +116,5 @@ func (f *Forward) recordRequest(req *http.Request) [][2]string {
 	}
 	h.Set("Host", req.URL.Host)
 	h.Set("Content-Length", strconv.FormatInt(req.ContentLength, 10))
-	return record(h)
-}
-
-// record returns a header as sorted pairs, cut off at delivery.RecordLimit bytes
-// of names and values.
-func record(h http.Header) [][2]string {
-	names := make([]string, 0, len(h))
-	for name := range h {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	pairs := make([][2]string, 0, len(h))
-	for _, name := range names {
-		for _, value := range h[name] {
-			pairs = append(pairs, [2]string{name, value})
-		}
-	}
-	return delivery.ClipHeader(pairs)
+	return delivery.ClipHeader(delivery.ListHeader(h))
 }

@@ -132,7 +132,7 @@ func certificateCode(err error) int {
 // the request.
 func (f *Forward) answered(a *delivery.Attempt, resp *http.Response, cancel func()) {
 	a.ResponseStatus = resp.StatusCode
-	a.ResponseHeader = record(resp.Header)
+	a.ResponseHeader = delivery.ClipHeader(delivery.ListHeader(resp.Header))
 	if resp.StatusCode < 200 {
 		resp.Body.Close() // unread: it is a connection, which may never end
 		a.Outcome, a.ErrorCodes, a.Error = delivery.OutcomeRetry, []int{codeGeneric}, noAnswer(resp)

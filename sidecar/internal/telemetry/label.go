@@ -9,6 +9,3 @@ const maxLabel = 64
 func label(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxLabel)], "")
 }
-
-// valid replaces bytes that labels and attributes cannot hold.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -10,6 +10,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // Tracer makes the spans of a sidecar:
@@ -88,7 +90,7 @@ func (t *Tracer) Attempt(ctx context.Context, try Try) (context.Context, *Span) 
 	}
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String(attrTarget, try.Target), attribute.Int(attrAttempt, try.N),
-		attribute.String(attrEventID, valid(try.EventID)), attribute.String(attrEventType, valid(try.EventType)),
+		attribute.String(attrEventID, untrusted.Valid(try.EventID)), attribute.String(attrEventType, untrusted.Valid(try.EventType)),
 		attribute.String(attrDeliveryID, try.DeliveryID))}
 	if !trace.SpanContextFromContext(ctx).IsValid() { // otherwise the sender waits for it
 		options = append(options, trace.WithNewRoot())
@@ -108,7 +110,7 @@ func (t *Tracer) Attempt(ctx context.Context, try Try) (context.Context, *Span) 
 // Event sets the event that the span is about.
 func (s *Span) Event(id, eventType string) {
 	if s != nil {
-		s.span.SetAttributes(attribute.String(attrEventID, valid(id)), attribute.String(attrEventType, valid(eventType)))
+		s.span.SetAttributes(attribute.String(attrEventID, untrusted.Valid(id)), attribute.String(attrEventType, untrusted.Valid(eventType)))
 	}
 }
 
@@ -142,7 +144,7 @@ func (s *Span) Attempted(outcome string, status int, failure string) {
 		s.span.SetAttributes(attribute.Int("http.response.status_code", status))
 	}
 	if failure != "" {
-		s.span.SetStatus(codes.Error, valid(failure))
+		s.span.SetStatus(codes.Error, untrusted.Valid(failure))
 	}
 	s.span.End()
 }
@@ -153,7 +155,7 @@ func (s *Span) End(err error) {
 		return
 	}
 	if err != nil {
-		s.span.SetStatus(codes.Error, valid(err.Error()))
+		s.span.SetStatus(codes.Error, untrusted.Valid(err.Error()))
 	}
 	s.span.End()
 }

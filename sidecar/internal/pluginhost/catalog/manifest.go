@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 )
 
 // ManifestSuffix ends the names of manifests.
@@ -155,7 +156,7 @@ func (m *Manifest) checkRemote() error {
 		if err != nil || host == "" || port == "" || port == "0" {
 			return fmt.Errorf(`key "address": %q: give HOST:PORT or unix:/PATH`, m.Address)
 		}
-		if m.TokenFile != "" && !m.TLS && !isLoopback(host) {
+		if m.TokenFile != "" && !m.TLS && !listen.IsLoopback(host) {
 			return fmt.Errorf(`key "token_file": the token would travel to %s in the clear: add "tls": true`, m.Address)
 		}
 	}
@@ -165,16 +166,10 @@ func (m *Manifest) checkRemote() error {
 	return nil
 }
 
-// isLoopback reports whether a host is this machine, whatever DNS says.
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 // InClear reports whether events would travel over a network without TLS.
 func (m *Manifest) InClear() bool {
 	host, _, err := net.SplitHostPort(m.Address)
-	return err == nil && !m.TLS && !strings.HasPrefix(m.Address, "unix:") && !isLoopback(host)
+	return err == nil && !m.TLS && !strings.HasPrefix(m.Address, "unix:") && !listen.IsLoopback(host)
 }
 
 // resolve makes paths absolute, including every argument of a command that names a

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // jsonEvent is an event as a line. The fields are those of the protocol's
@@ -141,7 +142,7 @@ func (l *Lines) line(text []byte, truncated bool) {
 // misread takes a line that has the wrong types or is broken. If it can be told
 // which event it answers, the event need not wait for its timeout.
 func (l *Lines) misread(text []byte, err error) {
-	l.program.Misread(fmt.Sprintf("%s: %v: %s", LineMisread, err, valid(string(text[:min(len(text), misreadShown)]))))
+	l.program.Misread(fmt.Sprintf("%s: %v: %s", LineMisread, err, untrusted.Valid(string(text[:min(len(text), misreadShown)]))))
 	var reply struct{ Seq uint64 }
 	if json.Unmarshal(text, &reply) == nil && reply.Seq != 0 {
 		l.result(&pluginpb.Result{Seq: reply.Seq, Outcome: &pluginpb.Result_Retry{

@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -194,7 +193,7 @@ func (c *choice) each(ctx context.Context, tx pgx.Tx, newestFirst, bounded bool,
 }
 
 func (c *choice) wants(kind string) bool {
-	return len(c.q.Types) == 0 || slices.ContainsFunc(c.q.Types, func(p string) bool { return event.Match(p, kind) })
+	return len(c.q.Types) == 0 || delivery.Wanted(c.q.Types, kind)
 }
 
 // forEver is behind every event.
