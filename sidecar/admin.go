@@ -14,7 +14,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 )
 
-// admin is what people and scrapers ask.
+// admin holds the APIs for people and scrapers, and their servers.
 type admin struct {
 	records *deliveryapi.API
 	api     *adminapi.API
@@ -25,7 +25,7 @@ type admin struct {
 	metrics *server // nil without Config.MetricsListen
 }
 
-// openAdmin makes what the admin listeners serve.
+// openAdmin makes the APIs and servers of the admin listeners.
 func (s *Sidecar) openAdmin(context.Context) (err error) {
 	a, allowed := &s.admin, s.listeners.allowed
 	a.records, err = deliveryapi.New(deliveryapi.Config{
@@ -58,19 +58,19 @@ func (s *Sidecar) openAdmin(context.Context) (err error) {
 	return nil
 }
 
-// access returns who may ask anything of the admin listener.
+// access returns who may use the admin listener.
 func access(c *Config) adminapi.Access {
 	return adminapi.Access{Listen: c.AdminListen, Hosts: c.AdminHosts, Token: c.AdminToken != "", ReadOnly: c.AdminReadOnly}
 }
 
-// explain explains a signature with the keys of this moment.
+// explain explains a signature with the keys in effect.
 func (s *Sidecar) explain(at time.Time, h http.Header, body []byte) webhook.Explanation {
 	return s.accept.Verifier().ExplainAt(at, h, body)
 }
 
-// serveMetrics adds /metrics to the admin listeners. On the network it wants
-// the token, as everything there does; HOOKSWITCH_METRICS_LISTEN is for
-// scrapers that have none.
+// serveMetrics adds /metrics to the admin listeners. On the network it requires
+// the token, like everything there; HOOKSWITCH_METRICS_LISTEN is for scrapers
+// without one.
 func (s *Sidecar) serveMetrics(network, local *http.ServeMux, limit int) {
 	page := s.observe.metrics.Handler(s.log)
 	network.Handle("GET /metrics", s.admin.api.Protect(page))
@@ -83,7 +83,7 @@ func (s *Sidecar) serveMetrics(network, local *http.ServeMux, limit int) {
 	}
 }
 
-// servePprof adds the profiles of the running program, if they are wanted.
+// servePprof adds the profiles of the running program, if configured.
 func (s *Sidecar) servePprof(network, local *http.ServeMux) {
 	if !s.cfg.Pprof {
 		return

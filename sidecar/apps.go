@@ -22,8 +22,8 @@ var defaultForward = delivery.Forward.Target("default")
 type apps struct {
 	forwards []*forward.Forward
 	sync     []syncRoute
-	configs  map[string]forward.Config // by target, to see what has changed
-	key      string                    // public half of what signs; empty if there is no app
+	configs  map[string]forward.Config // by target, to detect changes
+	key      string                    // public half of the signing key; empty if there is no app
 }
 
 // syncRoute is a route whose target answers events itself.
@@ -32,8 +32,8 @@ type syncRoute struct {
 	target   *forward.Forward
 }
 
-// makeApps makes the targets of routes and of HOOKSWITCH_FORWARD_TO. Those of
-// old that would be the same are used again, with their connections.
+// makeApps makes the targets of routes and of HOOKSWITCH_FORWARD_TO. It uses
+// those of old that have not changed again, with their connections.
 func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
 	list, err := cfg.Apps()
 	if err != nil {
@@ -85,13 +85,12 @@ func (a *apps) find(name string) *forward.Forward {
 	return nil
 }
 
-// setApps puts other apps in the place of those that there are, while events
-// come in and attempts are under way:
+// setApps replaces the apps while events come in and attempts are under way:
 //
 //  1. the dispatcher knows the new ones, and gives the next attempts to those
 //     that have changed,
 //  2. events are routed by the new configuration from here on,
-//  3. the dispatcher forgets those that are no more. Their events stay in the
+//  3. the dispatcher forgets those that are gone. Their events stay in the
 //     store, for a target of the same name.
 func (s *Sidecar) setApps(next *apps) error {
 	old := s.apps.Load()

@@ -10,7 +10,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// openTracer makes the tracer, if spans go somewhere.
+// openTracer makes the tracer, if spans are sent.
 func (s *Sidecar) openTracer(context.Context) error {
 	to, err := s.cfg.Exporter()
 	if err != nil || to.URL == "" {
@@ -21,7 +21,7 @@ func (s *Sidecar) openTracer(context.Context) error {
 	return err
 }
 
-// openGauges makes what is measured when somebody looks.
+// openGauges makes the metrics that are measured when they are read.
 func (s *Sidecar) openGauges() {
 	for _, name := range s.targetNames() {
 		s.observe.metrics.Target(name)
@@ -63,8 +63,8 @@ func (s *Sidecar) pluginGauges() (list []telemetry.Plugin) {
 	return list
 }
 
-// openAlerts makes what tells people, if there is somebody to tell. Its key is
-// that of forwarded requests, whether there is an app or not.
+// openAlerts makes the sender of alerts, if they are sent. Its key is that of
+// forwarded requests, whether there is an app or not.
 func (s *Sidecar) openAlerts(context.Context) error {
 	if s.cfg.AlertURL == "" {
 		return nil
@@ -86,7 +86,7 @@ func (s *Sidecar) openAlerts(context.Context) error {
 	return nil
 }
 
-// needHealth says what readiness and liveness need, besides the store.
+// needHealth adds the checks of readiness and liveness, besides the store.
 func (s *Sidecar) needHealth() {
 	s.observe.health.LogTo(s.log)
 	for _, out := range s.opts.Outputs {

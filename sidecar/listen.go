@@ -19,7 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/upkeep"
 )
 
-// listeners are open from New on. The admin socket is one more, of upkeep.
+// listeners are open from New on. The admin socket, one more, is owned by upkeep.
 type listeners struct {
 	public      net.Listener
 	certificate *certificate.Keeper // of public; nil if it speaks plain HTTP
@@ -83,8 +83,7 @@ func (l *listeners) info(c *Config) instance.Info {
 	}
 }
 
-// configured returns the addresses that are listened on, for the settings that
-// ask for them.
+// configured returns the addresses in use, by the settings that name them.
 func (l *listeners) configured(c *Config) []config.Listener {
 	list := c.Listeners()
 	list[0].Address, list[1].Address = l.public.Addr().String(), l.admin.Addr().String()
@@ -111,17 +110,16 @@ func (s *Sidecar) keyInFile() string {
 	return s.ForwardKey()
 }
 
-// Connections that the listeners would like to be able to have, besides
-// accept.DefaultMaxConns for webhooks. Each has its own, so that none uses up
-// what another needs.
+// Connections that the listeners want, besides accept.DefaultMaxConns for
+// webhooks. Each has its own, so that none uses up what another needs.
 const (
 	adminConns   = 512
 	socketConns  = 128
 	metricsConns = 64
 )
 
-// What else needs open files: the store and what belongs to the process itself,
-// and each plugin with its pipes and its socket.
+// Open files needed otherwise: by the store and the process itself, and by each
+// plugin for its pipes and its socket.
 const (
 	ownFiles    = 256
 	pluginFiles = 16
@@ -147,15 +145,15 @@ func (s *Sidecar) boundConnections() connections {
 	return c
 }
 
-// server is an HTTP server of the sidecar's own with its listener.
+// server is an HTTP server with its listener.
 type server struct {
 	http     *http.Server
 	pool     *listen.Pool // of its connections
 	listener net.Listener
 }
 
-// server returns the server of an admin listener, which takes at most
-// limit connections. It has no WriteTimeout: an export takes as long as it takes.
+// server returns the server of an admin listener with at most limit connections.
+// It has no WriteTimeout: an export takes as long as it takes.
 func (s *Sidecar) server(name string, limit int, l net.Listener, h http.Handler) *server {
 	v := &server{
 		http: &http.Server{
@@ -189,7 +187,7 @@ func (v *server) run(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if v.http.Shutdown(stop) != nil {
-		_ = v.http.Close() // a reader who does not finish loses nothing
+		_ = v.http.Close() // a reader that does not finish loses nothing
 	}
 	<-failed
 	return nil

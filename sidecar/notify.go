@@ -10,8 +10,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// openNotify makes the way to the service manager that started this process,
-// if one did. A manager that cannot be told is no reason not to receive.
+// openNotify connects to the service manager that started this process, if one
+// did. Failing to reach it is no reason not to receive webhooks.
 func (s *Sidecar) openNotify(context.Context) error {
 	var err error
 	s.notify, err = sdnotify.New(sdnotify.Config{
@@ -30,7 +30,7 @@ func (s *Sidecar) openNotify(context.Context) error {
 // alive returns a check that asks /livez over the admin socket, as another
 // process would: an answer needs the runtime, the listener and the handler.
 // While the socket is gone with the data directory it asks the admin listener: a
-// restart then would lose what is in the files that are open.
+// restart would lose the contents of the open files.
 func (s *Sidecar) alive() func(context.Context) error {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -58,7 +58,7 @@ func (s *Sidecar) alive() func(context.Context) error {
 	}
 }
 
-// status is what the service manager shows while all is well.
+// status returns what the service manager shows while all is well.
 func (s *Sidecar) status() string {
 	return fmt.Sprintf("receiving webhooks on %s for %d plugins and %d apps", s.listeners.public.Addr(), len(s.plugins.Plugins()), len(s.apps.Load().forwards))
 }

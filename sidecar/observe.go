@@ -19,17 +19,17 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
-// observer is told of all that happens, and passes it on to whoever looks:
-// metrics, the feed, alerts, status. It runs in the path of the work; viewers
-// look at the feed elsewhere, and at their own pace.
+// observer hears of everything that happens, and passes it on to metrics, the
+// feed, alerts and status. It runs in the path of the work; viewers read the feed
+// elsewhere, at their own pace.
 type observer struct {
 	started  time.Time
 	metrics  *telemetry.Metrics
-	gauges   *telemetry.Gauges // what is measured when somebody looks
+	gauges   *telemetry.Gauges // measured when read
 	health   *telemetry.Health
 	attempts *telemetry.Attempts // under way
-	tracer   *telemetry.Tracer   // nil unless spans go somewhere
-	alerts   *telemetry.Alerts   // nil unless somebody is told
+	tracer   *telemetry.Tracer   // nil unless spans are sent
+	alerts   *telemetry.Alerts   // nil unless alerts are sent
 	feed     *live.Feed          // what happens at the moment
 	rejects  live.Rejects
 	answers  rolling.Window // to webhooks: others are rejections
@@ -55,8 +55,8 @@ func (o *observer) accepted(e *delivery.Event, a store.Accepted, targets []strin
 	})
 }
 
-// passed hears of every event that its app answered itself. Whoever asked has
-// had the answer: there is no second try.
+// passed hears of every event that an app answered itself. Its sender has the
+// answer: there is no second try.
 func (o *observer) passed(e *delivery.Event, a delivery.Attempt) {
 	state := a.Outcome.End()
 	o.count(e, a, state, e.ReceivedAt)

@@ -12,7 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
-// openPublic makes the way in of webhooks.
+// openPublic makes the server of webhooks.
 func (s *Sidecar) openPublic(context.Context) error {
 	s.listeners.allowed = s.boundConnections()
 	verifier, err := s.makeVerifier(&s.cfg)
@@ -47,7 +47,7 @@ func (s *Sidecar) openPublic(context.Context) error {
 	return nil
 }
 
-// makeVerifier returns what decides about webhooks.
+// makeVerifier returns the verifier of webhooks.
 func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 	ring := c.PublicKey.Ring
 	if ring == nil {
@@ -65,7 +65,7 @@ func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody)}, nil
 }
 
-// withKey returns a ring with the keys of ring and one more.
+// withKey returns a ring with the keys of ring and another one.
 func withKey(ring *webhook.KeyRing, label string, public ed25519.PublicKey) (*webhook.KeyRing, error) {
 	return webhook.NewKeyRing(append(ring.Keys(), webhook.Key{Label: label, Public: public})...)
 }

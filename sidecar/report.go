@@ -15,7 +15,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// report says how the sidecar is doing, for people.
+// report returns the state of the sidecar, for people.
 func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 	stats, err := s.stats(ctx)
 	if errors.Is(err, store.ErrClosed) || ctx.Err() != nil {
@@ -34,7 +34,7 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		Targets: s.targetStatus(stats), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
-	if err != nil { // nobody should take what is not known for nothing
+	if err != nil { // unknown must not look like none
 		r.Targets, r.Store.Error = []adminapi.TargetStatus{}, "does not answer: the log of the sidecar says why"
 		s.log.Error("the store could not be asked what waits, for its status", "code", telemetry.CodeAdminFailed, "error", err)
 	}
@@ -57,8 +57,8 @@ func ackStatus(m rolling.Reading) adminapi.AckStatus {
 	return adminapi.AckStatus{Rate: float64(m.Timed) / 60, RejectedRate: float64(m.Other) / 60, P50: m.P50.Seconds(), P99: m.P99.Seconds()}
 }
 
-// targetStatus counts what waits at every target, those that have gone and left
-// something included.
+// targetStatus counts the events that wait at every target, including targets
+// that are gone.
 func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 	names := s.targetNames()
 	configured := slices.Clone(names)
@@ -93,8 +93,8 @@ func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
 	return list
 }
 
-// warnings is Config.Advice of the configuration in effect, at the addresses
-// that are listened on, with the plugins that there are.
+// warnings is Config.Advice for the configuration in effect, with the addresses
+// listened on and the plugins found.
 func (s *Sidecar) warnings() (list []string) {
 	c := s.config()
 	list = append(slices.Clone(c.Warnings()), *s.reload.settled.Load()...)
@@ -106,7 +106,7 @@ func (s *Sidecar) warnings() (list []string) {
 	return append(list, c.Idle(len(plugins))...)
 }
 
-// settle notes what there is to warn of in c for as long as it is in effect.
+// settle notes the warnings about c that hold as long as it is in effect.
 func (s *Sidecar) settle(c *Config) {
 	list := c.Standing(s.listeners.configured(c))
 	s.reload.settled.Store(&list)

@@ -115,7 +115,7 @@ func (p part) start(background context.Context, failed chan<- error) (stop func(
 	}
 }
 
-// ready says that webhooks can be received.
+// ready announces that webhooks can be received.
 func (s *Sidecar) ready() {
 	s.observe.health.SetReady(true)
 	s.notify.Ready(s.status())
@@ -142,7 +142,7 @@ func (s *Sidecar) drainDelay(failed <-chan error) error {
 // backlogLimit bounds the last question to the store, which may not answer.
 const backlogLimit = 5 * time.Second
 
-// logBacklog says what is left for the next start.
+// logBacklog logs how many events are left for the next start.
 func (s *Sidecar) logBacklog(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, backlogLimit)
 	defer cancel()
@@ -158,7 +158,7 @@ func (s *Sidecar) logBacklog(ctx context.Context) {
 	s.log.Info("drained", "in_flight", 0, "pending_on_disk", pending)
 }
 
-// What the steps of stopping may take besides what is configured.
+// How long the steps of stopping may take, besides what is configured.
 const (
 	stopRequests = 10 * time.Second // accept: a sender that is still sending, before AckBudget
 	stopAttempts = 6 * time.Second  // dispatch: to record the results of attempts that were cancelled
@@ -181,8 +181,7 @@ func (s *Sidecar) stopLimit() time.Duration {
 		s.opts.StopLimit
 }
 
-// close releases what New has opened, in the opposite order. It may be called
-// again.
+// close releases what New opened, in the opposite order. It may be called again.
 func (s *Sidecar) close() {
 	s.observe.feed.Close()
 	if s.plugins != nil {

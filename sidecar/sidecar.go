@@ -1,11 +1,11 @@
-// Package sidecar is the hookswitch daemon: it accepts Telnyx webhooks,
-// stores them durably before it answers, delivers them to plugins and to an
-// HTTP app with retries, and serves the record of every delivery.
+// Package sidecar is the hookswitch daemon: it accepts Telnyx webhooks, stores
+// them durably before it answers, delivers them to plugins and HTTP apps with
+// retries, and serves the record of every delivery.
 //
-// [Load] reads the settings, [New] opens everything in the order in
-// which the parts stand on each other, and [Sidecar.Run] works until its
-// context ends and then stops them in the opposite order. All wiring is here;
-// the parts, under internal, know each other by small interfaces only.
+// [Load] reads the settings, [New] opens the parts, each after those that it
+// needs, and [Sidecar.Run] works until its context ends and then stops them.
+// This package is wiring only: the parts, under internal, know each other by
+// small interfaces.
 package sidecar
 
 import (
@@ -46,16 +46,16 @@ type Options struct {
 	Plugins *slog.Logger // what plugins do and print; nil means Log
 	Dev     bool         // also accept events signed with the development key
 
-	// Outputs are where Log writes, and the program itself, if that can lose
-	// lines: they are counted, and readiness and status say so.
+	// Outputs are the writers of Log and of the program itself that can lose
+	// lines: lost lines are counted, and readiness and status report them.
 	Outputs []*telemetry.LogWriter
 
-	// StopLimit is how long the program may take to end after Run: the service
-	// manager is told to wait for that too.
+	// StopLimit is how long the program may take to end after Run, which the
+	// service manager is told as well.
 	StopLimit time.Duration
 
-	// Load reads the configuration again, and says whether it is good, for
-	// Sidecar.Reload. nil: it cannot be reloaded.
+	// Load reads and validates the configuration again, for Sidecar.Reload. If
+	// it is nil, the configuration cannot be reloaded.
 	Load func() (Config, error)
 
 	// Ready, if not nil, is called by Run when webhooks can be received.
@@ -65,9 +65,9 @@ type Options struct {
 	Level *slog.LevelVar
 }
 
-// Sidecar is a daemon that [New] has made ready to [Sidecar.Run].
+// Sidecar is a daemon, opened by [New] and ready to [Sidecar.Run].
 type Sidecar struct {
-	cfg  Config // that it was started with; reload has the one in effect
+	cfg  Config // at the start; reload has the one in effect
 	opts Options
 	dir  string
 	here instance.Info // where it can be reached
@@ -136,11 +136,11 @@ func (s *Sidecar) Addresses() instance.Info { return s.here }
 // with, or "" if there is no app.
 func (s *Sidecar) ForwardKey() string { return s.apps.Load().key }
 
-// Live returns what the sidecar tells of its work while it does it.
+// Live returns the feed of what the sidecar does at the moment.
 func (s *Sidecar) Live() *live.Feed { return s.observe.feed }
 
-// Plugins returns the names of the plugins, and for each the event types that
-// it wants; nil if it has not been able to say.
+// Plugins returns the event types that each plugin wants, by its name; nil if it
+// has not yet declared any.
 func (s *Sidecar) Plugins() map[string][]string {
 	plugins := make(map[string][]string)
 	for _, p := range s.plugins.Plugins() {

@@ -17,8 +17,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// openStore opens the store that the configuration names, and makes readiness
-// need it.
+// openStore opens the store that the configuration names, and adds it to the
+// checks of readiness.
 func (s *Sidecar) openStore(ctx context.Context) error {
 	db, err := s.openNamed(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Sidecar) openStore(ctx context.Context) error {
 	}); ok {
 		s.observe.health.Note("store", db.Warning)
 	}
-	// What a database has elsewhere it knows by itself.
+	// A store in files says whether they are still in their place.
 	if files, ok := db.(interface{ Intact() error }); ok {
 		s.observe.health.NeedReady("data", func(context.Context) error {
 			if err := files.Intact(); err != nil {
@@ -80,7 +80,7 @@ func (s *Sidecar) openDatabase(ctx context.Context, url string) (_ store.Store, 
 	return db, nil
 }
 
-// openLoops makes what works on the store by itself.
+// openLoops makes the parts that work on the store by themselves.
 func (s *Sidecar) openLoops(context.Context) error {
 	s.replays = replay.New(replay.Config{Store: s.store, Wake: s.dispatch.Wake, Log: s.log})
 	s.retain = retention.New(retention.Config{
@@ -92,7 +92,7 @@ func (s *Sidecar) openLoops(context.Context) error {
 	return nil
 }
 
-// limits returns what is kept.
+// limits returns how long and how much is kept.
 func limits(c *Config) retention.Limits {
 	return retention.Limits{
 		Keep:     time.Duration(c.Retention),

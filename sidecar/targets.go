@@ -20,9 +20,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// openTargets starts what events are delivered to, and the dispatcher that
-// will do so. Plugins are up before the first event is accepted, so that they
-// have said which events they want.
+// openTargets starts the targets of events, and the dispatcher. Plugins are up
+// before the first event is accepted, so that they have declared the events that
+// they want.
 func (s *Sidecar) openTargets(ctx context.Context) error {
 	a, err := s.makeApps(&s.cfg, nil)
 	if err != nil {
@@ -61,7 +61,7 @@ var _ dispatch.Intermittent = (*pluginhost.Plugin)(nil)
 
 // openPlugins makes a target of each plugin, not started yet.
 func (s *Sidecar) openPlugins(ctx context.Context) error {
-	// What plugins keep belongs to the data, wherever the sidecar was started.
+	// The files of plugins belong to the data, wherever the sidecar was started.
 	work, err := filepath.Abs(filepath.Join(s.dir, "work"))
 	if err == nil {
 		err = os.MkdirAll(work, 0o700)
@@ -83,7 +83,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		Memory:       int64(s.cfg.PluginMemory),
 		OpenFiles:    s.cfg.PluginOpenFiles,
 		User:         s.cfg.PluginUser,
-		RefuseRoot:   !s.opts.Dev, // who develops as root knows it
+		RefuseRoot:   !s.opts.Dev, // a developer who is root knows it
 		Timeout:      time.Duration(s.cfg.Timeout),
 		DrainTimeout: time.Duration(s.cfg.ShutdownTimeout),
 		Attempts:     s.observe.attempts,
@@ -106,19 +106,19 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 	return nil
 }
 
-// trust returns which programs are run as plugins. In development it is less
-// strict about what a developer's machine is usually like, with a warning.
+// trust returns which programs are run as plugins. In development, directories
+// that a group may write to, common on such machines, are only warned of.
 func (s *Sidecar) trust() catalog.Trust {
 	t := s.cfg.Trust()
 	t.GroupWrite = s.opts.Dev
 	return t
 }
 
-// addPlugin makes a target of a plugin that has come while the sidecar runs.
+// addPlugin adds the target of a plugin found while the sidecar runs.
 func (s *Sidecar) addPlugin(p *pluginhost.Plugin) error { return s.dispatch.Add(p) }
 
-// removePlugin takes away the target of a plugin that has gone. What waits for
-// it stays in the store.
+// removePlugin removes the target of a plugin that is gone. Its events stay in
+// the store.
 func (s *Sidecar) removePlugin(p *pluginhost.Plugin) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(s.cfg.ShutdownTimeout))
 	defer cancel()
@@ -127,8 +127,8 @@ func (s *Sidecar) removePlugin(p *pluginhost.Plugin) {
 	}
 }
 
-// route returns the targets that get an event: the plugins that want it, and the
-// apps that are to have it.
+// route returns the targets of an event: the plugins that want it, and the apps
+// that it is routed to.
 func (s *Sidecar) route(eventType string) []string {
 	plugins := slices.DeleteFunc(s.dispatch.Route(eventType), func(target string) bool {
 		_, is := delivery.Forward.Cut(target)

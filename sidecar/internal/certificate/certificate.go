@@ -1,6 +1,6 @@
-// Package certificate holds the certificate of a listener: it reads the pair of
-// files, judges it, shows it to clients, and follows the files, so that a
-// renewal needs no signal. What the settings are called is not known here.
+// Package certificate keeps the certificate of a listener: it reads and checks
+// the pair of files, presents it to clients, and follows the files, so that a
+// renewal needs no signal. It does not know the names of settings.
 package certificate
 
 import (
@@ -16,16 +16,15 @@ import (
 	"time"
 )
 
-// Pair is a certificate, with those that it depends on, and its key. The zero
-// Pair is none.
+// Pair is a certificate, with its chain, and its key. The zero Pair is none.
 type Pair struct {
-	*tls.Certificate // nil if the files are of no use
+	*tls.Certificate // nil if the files cannot be used
 
-	digest [sha256.Size]byte // of what was read, be it of use or not
+	digest [sha256.Size]byte // of what was read, usable or not
 }
 
 // Read reads a pair from two files in PEM. With an error it returns a Pair
-// without a certificate, by which a [Keeper] knows the files again.
+// without a certificate, by which a [Keeper] recognises the files.
 func Read(certFile, keyFile string) (Pair, error) {
 	cert, err := os.ReadFile(certFile)
 	key, keyErr := os.ReadFile(keyFile)
@@ -62,7 +61,7 @@ func checkKey(leaf *x509.Certificate) error {
 	return nil
 }
 
-// Untimely says why the pair is of no use at a time, or returns "".
+// Untimely says why the pair cannot be used at a time, or returns "".
 func (p Pair) Untimely(now time.Time) string {
 	leaf := p.Leaf
 	switch {
@@ -72,8 +71,8 @@ func (p Pair) Untimely(now time.Time) string {
 		return fmt.Sprintf("the certificate for %s is not valid before %s, and Telnyx does not send webhooks to it: use one that is valid, or set the clock of this machine", names(leaf), leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	for _, der := range p.Certificate.Certificate[1:] {
-		// One that has ended may be beside another way to a root, so that
-		// alone is no reason to refuse the whole.
+		// There may be another chain to a root beside one that has ended, so
+		// that alone is not a reason to refuse the certificate.
 		if above, err := x509.ParseCertificate(der); err == nil && now.After(above.NotAfter) {
 			return fmt.Sprintf("the certificate for %s is followed by that of %q, which has ended on %s: many will not trust it; renew the chain", names(leaf), above.Subject.CommonName, above.NotAfter.UTC().Format(time.RFC3339))
 		}

@@ -13,13 +13,12 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// lookEvery is how often the files are looked at. Their content is compared,
-// and not what the system says of the files: that is right for files that are
-// written in place, for links that are turned to others, as certbot and
-// Kubernetes do it, and on every file system.
+// lookEvery is how often the files are looked at. Their content is compared, not
+// their times: that works for files written in place, for links that are switched,
+// as certbot and Kubernetes do it, and on every file system.
 const lookEvery = 2 * time.Second
 
-// Keeper shows a pair to clients and follows its files. It is safe for
+// Keeper presents a pair to clients and follows its files. It is safe for
 // concurrent use.
 type Keeper struct {
 	onUse func(notBefore, notAfter time.Time)
@@ -34,20 +33,20 @@ type Keeper struct {
 
 	mu      sync.Mutex
 	doubted [sha256.Size]byte // guarded by mu: seen once, and perhaps half written
-	refused [sha256.Size]byte // guarded by mu: of no use
-	why     string            // guarded by mu: refused is; "" if nothing is
-	told    string            // guarded by mu: what was last said of the pair in use
+	refused [sha256.Size]byte // guarded by mu: cannot be used
+	why     string            // guarded by mu: reason for refused; "" if nothing is
+	told    string            // guarded by mu: last warning about the pair in use
 }
 
-// NewKeeper returns a Keeper of a pair that read has read. It tells onUse when
-// each pair that it puts to use is valid.
+// NewKeeper returns a Keeper of a pair that read has read. It tells onUse the
+// validity of each pair that it begins to use.
 func NewKeeper(pair Pair, read func() (Pair, error), onUse func(notBefore, notAfter time.Time), log *slog.Logger) *Keeper {
 	k := &Keeper{onUse: onUse, log: log}
 	k.Use(pair, read)
 	return k
 }
 
-// Listener makes a listener speak TLS, with the pair of the moment.
+// Listener makes a listener speak TLS, with the pair in use.
 func (k *Keeper) Listener(l net.Listener) net.Listener {
 	return tls.NewListener(l, &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -56,11 +55,11 @@ func (k *Keeper) Listener(l net.Listener) net.Listener {
 	})
 }
 
-// InUse returns the pair that is shown to those who connect now.
+// InUse returns the pair that new connections get.
 func (k *Keeper) InUse() Pair { return *k.inUse.Load() }
 
-// Use shows another pair to those who connect from now on, and follows the
-// files that read reads.
+// Use presents another pair to new connections, and follows the files that read
+// reads.
 func (k *Keeper) Use(pair Pair, read func() (Pair, error)) {
 	k.looking.Lock()
 	defer k.looking.Unlock()
@@ -70,16 +69,16 @@ func (k *Keeper) Use(pair Pair, read func() (Pair, error)) {
 	k.replace(pair)
 }
 
-// replace puts a pair to use. The caller holds both locks.
+// replace begins to use a pair. The caller holds both locks.
 func (k *Keeper) replace(pair Pair) {
 	k.inUse.Store(&pair)
 	k.onUse(pair.Leaf.NotBefore, pair.Leaf.NotAfter)
 	k.why = ""
-	k.told = pair.Untimely(time.Now()) // who puts it to use says so
+	k.told = pair.Untimely(time.Now()) // the caller says so
 }
 
-// Refuses says why a pair cannot take the place of the one in use, or returns
-// "". One that is not valid takes the place of no valid one.
+// Refuses says why a pair cannot replace the one in use, or returns "". One that
+// is not valid does not replace a valid one.
 func (k *Keeper) Refuses(pair Pair, now time.Time) string {
 	if !pair.valid(now) && k.InUse().valid(now) {
 		return pair.Untimely(now)
@@ -87,7 +86,7 @@ func (k *Keeper) Refuses(pair Pair, now time.Time) string {
 	return ""
 }
 
-// Run puts a renewed pair to use, until ctx ends. A nil Keeper has nothing to do.
+// Run begins to use renewed pairs, until ctx ends. A nil Keeper does nothing.
 func (k *Keeper) Run(ctx context.Context) error {
 	if k == nil {
 		return nil
@@ -105,8 +104,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 // Look reads the files again. A pair that cannot be used is looked at twice,
-// since the second of its files may still be on its way; the old one stays in
-// use, and the log says so once.
+// since the second file may not be written yet; the old pair stays in use, and
+// the log says so once.
 func (k *Keeper) Look(now time.Time) {
 	k.looking.Lock()
 	defer k.looking.Unlock()
@@ -129,7 +128,7 @@ func (k *Keeper) Look(now time.Time) {
 		k.log.Error("the certificate has changed, and the new one cannot be used: the old one stays", "code", telemetry.CodeCertRefused, "error", why)
 	case why == "":
 		k.replace(next)
-		k.told = "" // what is wrong with it is said below
+		k.told = "" // a warning about it follows below
 		k.log.Info("the certificate is renewed", "names", names(next.Leaf), "ends", next.Leaf.NotAfter.UTC())
 	}
 	if text := k.InUse().Untimely(now); text != k.told {
@@ -139,8 +138,8 @@ func (k *Keeper) Look(now time.Time) {
 	}
 }
 
-// Warnings returns what is wrong with the pair in use, and with the one that
-// could not take its place. A nil Keeper has none.
+// Warnings returns the problems of the pair in use, and of one that could not
+// replace it. A nil Keeper has none.
 func (k *Keeper) Warnings() (list []string) {
 	if k == nil {
 		return nil

@@ -28,7 +28,7 @@ func (c *Config) Listeners() []Listener {
 // target is a URL that the sidecar sends to, and the variable that has it.
 type target struct{ variable, url string }
 
-// targets returns the URLs of apps, and of what is told of alerts.
+// targets returns the URLs that events and alerts are sent to.
 func (c *Config) targets() []target {
 	var list []target
 	if c.ForwardTo != "" {
@@ -145,8 +145,8 @@ func checkURL(text, example string) error {
 	return checkHost(u.Hostname())
 }
 
-// samePlace reports whether two addresses cannot both be listened on, as far as
-// their text says so.
+// samePlace reports whether the texts of two addresses show that they cannot both
+// be listened on.
 func samePlace(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)

@@ -7,7 +7,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 )
 
-// Admin says who can look at the sidecar and steer it, and where.
+// Admin says where the sidecar can be inspected and managed, and by whom.
 type Admin struct {
 	// AdminListen is the address of the delivery record API.
 	AdminListen string `env:"HOOKSWITCH_ADMIN_LISTEN" envDefault:"127.0.0.1:9080" desc:"address of the delivery records and the API" example:"0.0.0.0:9080"`
@@ -20,13 +20,13 @@ type Admin struct {
 	// any token will do, and AdminListen must be a loopback address.
 	AdminToken Secret `env:"HOOKSWITCH_ADMIN_TOKEN" desc:"bearer token of the admin listener; required unless it is on loopback" reload:"true" secret:"true"`
 
-	// AdminHosts are the names, besides those of this machine, that
-	// AdminListen is asked for by. Without a token no others are answered;
-	// with one they are, unless some are given here.
+	// AdminHosts are the host names, besides those of this machine, that
+	// AdminListen answers for. Without a token it answers for no others; with
+	// one, for any, unless some are given here.
 	AdminHosts []string `env:"HOOKSWITCH_ADMIN_HOSTS" desc:"names that the admin listener answers for, besides localhost; with a token, any by default" example:"ops.example.com,10.0.0.5" reload:"true"`
 
-	// AdminReadOnly refuses whatever changes anything on AdminListen. The
-	// commands on this machine go through AdminSocket, and can.
+	// AdminReadOnly refuses all changes on AdminListen. The commands on this
+	// machine use AdminSocket, which still takes them.
 	AdminReadOnly bool `env:"HOOKSWITCH_ADMIN_READONLY" envDefault:"false" desc:"refuse what changes anything on the admin listener; the socket still takes it" reload:"true"`
 
 	// Pprof serves the profiles of the program on the admin listener.
@@ -44,7 +44,7 @@ func (c *Config) validateAdmin(problem *Error) {
 	}
 	for _, host := range c.AdminHosts {
 		if host == "" || strings.ContainsAny(host, "/@ *") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			problem.add("HOOKSWITCH_ADMIN_HOSTS", "has an item that is no name of a host: write names without scheme and port, such as ops.example.com,10.0.0.5")
+			problem.add("HOOKSWITCH_ADMIN_HOSTS", "has an item that is not a host name: write names without scheme and port, such as ops.example.com,10.0.0.5")
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 // telnyxWaits is how long Telnyx waits for an answer (Telnyx API v2, messaging).
 const telnyxWaits = 2 * time.Second
 
-// Advice returns [Config.Warnings] and what a configuration that is good would
-// do that nobody can want: forward to the sidecar itself, wait for event types
+// Advice returns [Config.Warnings] and warnings about a valid configuration that
+// would do what nobody wants: forward to the sidecar itself, wait for event types
 // that are never sent, keep events that nobody handles. It looks into the plugin
 // folder and looks up the hosts of apps.
 func (c *Config) Advice() []string {
@@ -56,8 +56,8 @@ func (c *Config) Standing(listeners []Listener) (list []string) {
 	return list
 }
 
-// Idle returns warnings about events that nobody would get, with so
-// many plugins.
+// Idle returns warnings about events that nobody would get, given the number of
+// plugins.
 func (c *Config) Idle(plugins int) (list []string) {
 	dir := c.PluginDir
 	if abs, err := filepath.Abs(dir); err == nil {

@@ -6,12 +6,11 @@ type Alerting struct {
 	// sidecar to be ready.
 	DiskFloor ByteSize `env:"HOOKSWITCH_DISK_FLOOR" envDefault:"100MiB" desc:"free space on the disk of the data directory below which the sidecar is not ready; 0 to ignore it" example:"1GiB"`
 
-	// AlertURL is POSTed to on dead letters, plugins that crash again and
-	// again, a backlog that is too old, and a disk that runs full.
+	// AlertURL is POSTed to on dead letters, plugins that keep crashing, a
+	// backlog that is too old, and a disk that is nearly full.
 	AlertURL Secret `env:"HOOKSWITCH_ALERT_URL" desc:"URL that alerts are POSTed to, signed like forwarded requests" secret:"true"`
 
-	// AlertBacklogAge is how long an event may wait before that is worth an
-	// alert.
+	// AlertBacklogAge is how long an event may wait before there is an alert.
 	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
 }
 

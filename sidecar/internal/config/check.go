@@ -14,12 +14,12 @@ func (c *Config) Validate() error {
 	return c.validate(problem)
 }
 
-// ValidateDev is Validate for a sidecar in development, where its own key is
-// enough.
+// ValidateDev is Validate for a sidecar in development, which needs no key but
+// its own.
 func (c *Config) ValidateDev() error { return c.validate(c.problems()) }
 
-// Recheck validates c as it is now, without what was wrong with the variables
-// that it was read from.
+// Recheck validates the present values of c, without the problems of the
+// variables that it was read from.
 func (c Config) Recheck(dev bool) error {
 	c.loaded = nil
 	if dev {
@@ -55,7 +55,7 @@ func (c *Config) validate(problem *Error) error {
 	switch c.LogFormat {
 	case "auto", "text", "json":
 	default:
-		problem.add("HOOKSWITCH_LOG_FORMAT", "is none of auto, text and json")
+		problem.add("HOOKSWITCH_LOG_FORMAT", "must be auto, text or json")
 	}
 	return problem.result(c)
 }

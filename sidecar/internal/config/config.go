@@ -1,10 +1,9 @@
-// Package config is the sidecar's settings: what they are called, how they are
-// read and checked, and the reference that is made from them. It starts nothing.
-// Each part of the sidecar has a struct with its settings, in a file with their
-// checks.
+// Package config reads, checks and documents the settings of the sidecar. It
+// starts nothing. Each part of the sidecar has a struct with its settings, in one
+// file with their checks; the reference is generated from the structs.
 //
-// It is the one package that reads the environment. All others are handed what
-// they need, so that several sidecars can run in one process.
+// No other package reads the environment. They are handed what they need, so
+// that several sidecars can run in one process.
 package config
 
 import (
@@ -18,8 +17,8 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Config is every setting of the sidecar. [Load] reads it from the
-// environment, and the reference (hookswitch config docs) is made from it. A
+// Config holds every setting of the sidecar. [Load] reads it from the
+// environment, and the reference (hookswitch config docs) is generated from it. A
 // setting is a field with these tags:
 //
 //	env         the name of its variable
@@ -31,9 +30,9 @@ import (
 //	            password and query. The variable NAME_FILE can then name a file
 //	            that holds the value
 //
-// A type of its own, with UnmarshalText, says what is wrong with a value; it
-// repeats the value only if that cannot be secret. What needs more than one
-// field to decide is checked by [Config.Validate].
+// The UnmarshalText of a field's type says what is wrong with a value; it
+// repeats the value only if that cannot be secret. [Config.Validate] checks what
+// involves more than one field.
 type Config struct {
 	Receiving
 	Storage
@@ -61,16 +60,14 @@ type Config struct {
 	// LogFormat is text, json, or auto: text on a terminal, else json.
 	LogFormat string `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto" desc:"text, json, or auto: text on a terminal only"`
 
-	// Systemd is what systemd says in the environment of a service. None of it
-	// is a setting.
+	// Systemd holds what systemd passes to a service. None of it is a setting.
 	Systemd Systemd `env:"-"`
 
-	// loaded is where the values came from; nil if not from Load.
+	// loaded records the sources of the values; nil if they are not from Load.
 	loaded *loaded
 }
 
-// Systemd has the variables that systemd sets for the sidecar, for what its unit
-// says.
+// Systemd holds the variables that systemd sets according to the unit.
 type Systemd struct {
 	StateDirectory string // STATE_DIRECTORY, for StateDirectory=
 	NotifySocket   string // NOTIFY_SOCKET, for Type=notify
@@ -83,8 +80,7 @@ type Systemd struct {
 // value at once, as an [*Error], and never repeats one that may be secret.
 //
 // It does not require anything to be set. [Config.Validate] does, and reports
-// what Load has found once more: whoever is going to call it anyway need
-// not look at this error.
+// the problems found by Load as well: a caller of both can ignore this error.
 func Load(files ...string) (Config, error) { return From(os.Environ(), files...) }
 
 // parse sets the fields of a struct from variables whose names have a prefix.
@@ -96,8 +92,8 @@ func parse(into any, prefix string, values map[string]string, problem *Error) {
 	}
 }
 
-// variable returns the name of the variable that an error of env is about. env
-// gives the name of the field.
+// variable returns the name of the variable that an error of env, which names
+// the field, is about.
 func variable(t reflect.Type, prefix string, err error) string {
 	if pe, ok := errors.AsType[env.ParseError](err); ok {
 		if f, ok := t.FieldByName(pe.Name); ok {
@@ -108,8 +104,8 @@ func variable(t reflect.Type, prefix string, err error) string {
 	return prefix + t.Name()
 }
 
-// parsers are those that env lacks: its own numbers have 32 bits, its booleans
-// know neither yes nor on, and its lists keep the spaces behind commas.
+// parsers replace those of env, whose numbers have 32 bits, whose booleans know
+// neither yes nor on, and whose lists keep the spaces after commas.
 func parsers() map[reflect.Type]env.ParserFunc {
 	return map[reflect.Type]env.ParserFunc{
 		reflect.TypeFor[int](): func(s string) (any, error) { return strconv.Atoi(strings.TrimSpace(s)) },
@@ -137,7 +133,7 @@ func describe(err error) string {
 	}
 	switch kind := pe.Type.Kind(); {
 	case pe.Type == reflect.TypeFor[slog.Level]():
-		return "is no level: use debug, info, warn or error"
+		return "is not a level: use debug, info, warn or error"
 	case kind == reflect.Bool:
 		return "is neither true nor false: write true or false"
 	case kind >= reflect.Int && kind <= reflect.Uint64 && !isText(pe.Type):
@@ -148,6 +144,6 @@ func describe(err error) string {
 	return pe.Err.Error()
 }
 
-// Environ returns the variables of this process, for what is around the
-// sidecar: what starts the app, and what looks for NO_COLOR.
+// Environ returns the variables of this process, for code around the sidecar: to
+// start the app, and to look for NO_COLOR.
 func Environ() []string { return os.Environ() }

@@ -154,13 +154,13 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_FORWARD_TO", "ftp://u:" + planted + "@h/", "http"},
 		{"HOOKSWITCH_PATHS", "webhooks", "slash"},
 		{"HOOKSWITCH_RETRY_SCHEDULE", "5,30", "did you mean 5s"},
-		{"HOOKSWITCH_RETRY_SCHEDULE", "5s,soon", "no duration"},
+		{"HOOKSWITCH_RETRY_SCHEDULE", "5s,soon", "not a duration"},
 		{"HOOKSWITCH_RETRY_SCHEDULE", "5s,-1s", "negative"},
 		{"HOOKSWITCH_RETRY_SCHEDULE", "0s", "0"},
 		{"HOOKSWITCH_TIMEOUT", "30", "did you mean 30s"},
 		{"HOOKSWITCH_TIMEOUT", "0s", "more than 0"},
 		{"HOOKSWITCH_TOLERANCE", "5", "5m"},
-		{"HOOKSWITCH_SHUTDOWN_TIMEOUT", "x", "no duration"},
+		{"HOOKSWITCH_SHUTDOWN_TIMEOUT", "x", "not a duration"},
 		{"HOOKSWITCH_CONCURRENCY", "many", "whole number"},
 		{"HOOKSWITCH_CONCURRENCY", "0", "at least 1"},
 		{"HOOKSWITCH_USER_ID", "me", "UUID"},
@@ -173,7 +173,7 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_RETENTION", "30d", "did you mean 720h?"},
 		{"HOOKSWITCH_RETENTION_DEAD", "-1h", "negative"},
 		{"HOOKSWITCH_DRAIN_DELAY", "5", "did you mean 5s"},
-		{"HOOKSWITCH_RETRY_MAX_AGE", "a day", "no duration"},
+		{"HOOKSWITCH_RETRY_MAX_AGE", "a day", "not a duration"},
 		{"HOOKSWITCH_RETRY_ON", "sometimes", "sometimes"},
 		{"HOOKSWITCH_ORDER_BY", "call", "entity"},
 		{"HOOKSWITCH_ORDER_BY", "payload..id", "entity"},
@@ -374,7 +374,7 @@ func TestTokens(t *testing.T) {
 	}
 	t.Setenv("HOOKSWITCH_ADMIN_TOKEN", "")
 	_, err = load(t, map[string]string{"HOOKSWITCH_TIMEOUT": `"30s"`})
-	if err == nil || !strings.Contains(err.Error(), "is no duration") || !strings.Contains(err.Error(), "remove them") {
+	if err == nil || !strings.Contains(err.Error(), "is not a duration") || !strings.Contains(err.Error(), "remove them") {
 		t.Errorf("a quoted duration: %v", err)
 	}
 }

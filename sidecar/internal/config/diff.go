@@ -6,7 +6,8 @@ import (
 )
 
 // Merge returns c with those settings of next that can change at run time, and
-// the names of what has changed: what can, and what takes a restart.
+// the names of the changed settings: those that can, and those that take a
+// restart.
 func (c *Config) Merge(next *Config) (merged Config, changed, restart []string) {
 	merged = *c
 	old, all := c.byName(), next.byName()
@@ -50,7 +51,7 @@ func (c *Config) byName() map[string]setting {
 	return all
 }
 
-// isDefault reports whether the setting is as if nothing were set.
+// isDefault reports whether the setting has its default.
 func (s setting) isDefault() bool { return s.value.IsZero() || s.text() == s.tag("envDefault") }
 
 // equal reports whether two values are the same setting.
@@ -62,7 +63,7 @@ func equal(a, b reflect.Value) bool {
 	return reflect.DeepEqual(a.Interface(), b.Interface())
 }
 
-// merge returns l with the values and sources of what next changes.
+// merge returns l with the values and sources of the variables that next changes.
 func (l *loaded) merge(next *loaded, changes func(variable string) bool) *loaded {
 	if l == nil || next == nil {
 		return next

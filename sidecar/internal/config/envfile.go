@@ -38,8 +38,8 @@ func (l *loaded) readEnvFile(path string, problem *Error) {
 
 // envLine reads a line of a file of variables: NAME=VALUE, perhaps after
 // "export"; nothing; or a comment. A value in single quotes is taken as it is.
-// In double quotes \n, \r, \t, \", \\ and \$ stand for what they stand for
-// everywhere. Without quotes it ends at the end of the line or before " #".
+// In double quotes \n, \r, \t, \", \\ and \$ have their usual meaning. Without
+// quotes it ends at the end of the line or before " #".
 // Nothing is expanded. The libraries for this cut a token at any "#", or
 // replace "$" in it. Errors do not repeat the value.
 func envLine(line string) (name, value string, err error) {
@@ -56,7 +56,7 @@ func envLine(line string) (name, value string, err error) {
 	case !found:
 		return "", "", fmt.Errorf("has no \"=\": write NAME=VALUE, or # before a comment")
 	case !isVariableName(name):
-		return "", "", fmt.Errorf("has no name of a variable before \"=\": use letters, digits and underscores")
+		return "", "", fmt.Errorf("has no variable name before \"=\": use letters, digits and underscores")
 	}
 	value = strings.TrimSpace(value)
 	if value == "" || value[0] != '"' && value[0] != '\'' {

@@ -9,11 +9,10 @@ import (
 	"strings"
 )
 
-// Error lists all that is wrong with a configuration.
+// Error lists all problems of a configuration.
 type Error struct{ Problems []Problem }
 
-// Problem is one thing that is wrong with a configuration. It holds nothing
-// secret.
+// Problem is one problem of a configuration. It holds nothing secret.
 type Problem struct {
 	Variable string `json:"variable"`        // the name of a variable, or of a file of variables
 	Value    string `json:"value,omitempty"` // as it was set; empty if it was not, or may be secret
@@ -54,8 +53,8 @@ func (e *Error) Error() string {
 	return "configuration: " + strings.Join(lines, "; ")
 }
 
-// add notes a problem. One variable has one: a value that cannot be read, from
-// its file neither, is not also too small.
+// add notes a problem, one for each variable: a value that cannot be read,
+// perhaps from its file, is not also too small.
 func (e *Error) add(variable, text string) {
 	known := func(p Problem) bool { return p.Variable == variable || p.Variable == variable+"_FILE" }
 	if !slices.ContainsFunc(e.Problems, known) {
@@ -93,7 +92,7 @@ func (e *Error) result(c *Config) error {
 }
 
 // redactURL returns a URL without the parts that may be secret: user, password,
-// query and fragment. Of what is not quite a URL it returns nothing but stars.
+// query and fragment. If text is not quite a URL, it returns only stars.
 func redactURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" || u.Opaque != "" && u.Scheme != "file" || u.Host == "" && u.Scheme != "file" {

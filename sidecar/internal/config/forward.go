@@ -123,7 +123,7 @@ func (c *Config) validateForward(problem *Error) {
 			}
 		}
 		if r.Mode != "" && r.Mode != "async" && r.Mode != "sync" {
-			problem.add(prefix+"MODE", "is none of async and sync")
+			problem.add(prefix+"MODE", "must be async or sync")
 		}
 		name := r.name()
 		if strings.ContainsAny(name, " ,:/") {
@@ -157,7 +157,7 @@ func (c *Config) signMode() (forward.Sign, error) {
 	case "none":
 		return forward.Unsigned, nil
 	}
-	return 0, errors.New("is none of resign, passthrough and none")
+	return 0, errors.New("must be resign, passthrough or none")
 }
 
 // Resigns reports whether requests are forwarded with a signature of the

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// loaded is what Load knows besides the values.
+// loaded holds what Load knows besides the values.
 type loaded struct {
 	files    []string
 	environ  []string          // of the process, and what files add to it
@@ -34,15 +34,15 @@ func (s Source) String() string {
 	return s.Kind + " " + s.Name
 }
 
-// Flag says that the value of a variable was replaced by that of a flag.
+// Flag records that a flag replaced the value of a variable.
 func (c *Config) Flag(variable, flag string) {
 	if c.loaded != nil {
 		c.loaded.sources[variable] = Source{Kind: "flag", Name: flag}
 	}
 }
 
-// Warnings returns what is strange about the variables, but keeps nothing from
-// working: a name that is not known, quotes that have become part of a value.
+// Warnings returns oddities of the variables that keep nothing from working: an
+// unknown name, quotes that have become part of a value.
 func (c *Config) Warnings() []string {
 	if c.loaded == nil {
 		return nil
@@ -60,7 +60,7 @@ func (c *Config) source(variable string) string {
 	return "default"
 }
 
-// problems returns what Load has found.
+// problems returns the problems that Load found.
 func (c *Config) problems() *Error {
 	e := new(Error)
 	if c.loaded != nil {
@@ -69,7 +69,7 @@ func (c *Config) problems() *Error {
 	return e
 }
 
-// From is Load with the variables of an environment that is given.
+// From is Load with the given environment.
 func From(environ []string, files ...string) (Config, error) {
 	l := &loaded{files: files, values: make(map[string]string), sources: make(map[string]Source)}
 	c := Config{loaded: l}
@@ -78,8 +78,8 @@ func From(environ []string, files ...string) (Config, error) {
 		l.readEnvFile(file, problem)
 	}
 	for _, item := range environ {
-		// A variable that is set but empty is as one that is not set, so
-		// that a compose file can pass on what may not be there.
+		// A variable that is set but empty counts as not set, so that a
+		// compose file can pass on one that may not be there.
 		if name, value, _ := strings.Cut(item, "="); value != "" || l.values[name] == "" {
 			l.values[name], l.sources[name] = value, Source{Kind: "environment"}
 		}
@@ -114,13 +114,13 @@ func From(environ []string, files ...string) (Config, error) {
 	return c, err
 }
 
-// retired says of variables that once were settings what to do about them.
+// retired says how to replace variables that once were settings.
 var retired = map[string]string{
 	"HOOKSWITCH_PLUGIN_ALLOW_ROOT": "is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root if plugins should run as root",
 }
 
-// readSystemd reads what systemd says to a service. A file of variables cannot
-// say it.
+// readSystemd reads the variables set by systemd. They are not taken from a file
+// of variables.
 func readSystemd(environ []string) (s Systemd) {
 	for _, item := range environ {
 		switch name, value, _ := strings.Cut(item, "="); name {
@@ -141,8 +141,8 @@ func readSystemd(environ []string) (s Systemd) {
 const routePrefix = "HOOKSWITCH_ROUTE_"
 
 // routeNumbers returns the numbers of the routes for which something is set.
-// They need not follow each other: who comments out one route has not lost
-// those behind it.
+// They need not be consecutive: commenting out one route must not lose those
+// after it.
 func routeNumbers(values map[string]string) []int {
 	numbers := make(map[int]bool)
 	for name, value := range values {
@@ -153,7 +153,7 @@ func routeNumbers(values map[string]string) []int {
 	return slices.Sorted(maps.Keys(numbers))
 }
 
-// cutRoute takes HOOKSWITCH_ROUTE_3_TO apart.
+// cutRoute splits HOOKSWITCH_ROUTE_3_TO into 3 and TO.
 func cutRoute(name string) (n int, rest string, ok bool) {
 	name, ok = strings.CutPrefix(name, routePrefix)
 	if !ok {

@@ -92,7 +92,7 @@ func TestBadEnvFiles(t *testing.T) {
 	text := err.Error() + fmt.Sprint(old)
 	for _, want := range []string{
 		"HOOKSWITCH_PLUGIN_ALLOW_ROOT is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root",
-		path + ":2: has no \"=\"", path + ":3: has no name", path + ":4: has no name", path + ":5: A is already set in line 1",
+		path + ":2: has no \"=\"", path + ":3: has no variable name", path + ":4: has no variable name", path + ":5: A is already set in line 1",
 		path + ":6: D has no closing \"", path + ":7: E has text behind", path + ":8: F has a backslash", path + ":9: G ends in a backslash",
 		"/does/not/exist cannot be read: no such file or directory",
 	} {
@@ -174,7 +174,7 @@ func TestProblemsOfBothKindsAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		"TELNYX_PUBLIC_KEY is not set", `HOOKSWITCH_TOLERANCE="5" needs a unit: did you mean 5s or 5m?`, `HOOKSWITCH_ADMIN_LISTEN=":9080" can be reached`,
-		`HOOKSWITCH_ROUTE_7_TIMEOUT="x" is no duration`, `HOOKSWITCH_ROUTE_9_TIMEOUT="y"`, "HOOKSWITCH_ROUTE_9_MATCH is not set", "too large",
+		`HOOKSWITCH_ROUTE_7_TIMEOUT="x" is not a duration`, `HOOKSWITCH_ROUTE_9_TIMEOUT="y"`, "HOOKSWITCH_ROUTE_9_MATCH is not set", "too large",
 	} {
 		if strings.Count(err.Error(), want) != 1 {
 			t.Errorf("%d times %q in %s", strings.Count(err.Error(), want), want, err)

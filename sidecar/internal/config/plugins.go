@@ -48,14 +48,13 @@ type Plugins struct {
 	// means as many as the sidecar.
 	PluginOpenFiles int `env:"HOOKSWITCH_PLUGIN_OPEN_FILES" envDefault:"4096" desc:"files that a plugin may have open; 0 for as many as the sidecar"`
 
-	// PluginUser is whom plugins run as, if the sidecar runs as root: a user,
-	// or user:group. Without it a sidecar of root refuses to start plugins;
+	// PluginUser is the user, or user:group, that plugins run as if the sidecar
+	// runs as root. Without it a sidecar run by root refuses to start plugins;
 	// "root" allows it. The user must be able to reach the data directory.
 	PluginUser string `env:"HOOKSWITCH_PLUGIN_USER" desc:"user that plugins run as, if the sidecar runs as root" example:"nobody"`
 }
 
-// Less than this, and a plugin made with the SDK is killed when it has hardly
-// begun.
+// With less, a plugin made with the SDK is killed soon after its start.
 const (
 	leastPluginMemory = 32 << 20
 	leastPluginFiles  = 16
@@ -67,7 +66,7 @@ func (c *Config) validatePlugins(problem *Error) {
 		problem.add("HOOKSWITCH_PLUGIN_MEMORY", fmt.Sprintf("must be at least %dMiB, or 0 for no limit", leastPluginMemory>>20))
 	}
 	if c.PluginOpenFiles != 0 && c.PluginOpenFiles < leastPluginFiles {
-		problem.add("HOOKSWITCH_PLUGIN_OPEN_FILES", fmt.Sprintf("must be at least %d, or 0 for as many as the sidecar", leastPluginFiles))
+		problem.add("HOOKSWITCH_PLUGIN_OPEN_FILES", fmt.Sprintf("must be at least %d, or 0 for the limit of the sidecar", leastPluginFiles))
 	}
 	for _, name := range c.PluginEnv {
 		if name, _, found := strings.Cut(name, "="); found {
@@ -80,7 +79,7 @@ func (c *Config) validatePlugins(problem *Error) {
 	c.validateTrust(problem)
 }
 
-// validateTrust reports what keeps plugins from being trusted.
+// validateTrust checks the settings by which plugins are trusted.
 func (c *Config) validateTrust(problem *Error) {
 	switch catalog.TrustMode(c.PluginTrust) {
 	case "", catalog.TrustDir:
@@ -89,7 +88,7 @@ func (c *Config) validateTrust(problem *Error) {
 			problem.add("HOOKSWITCH_PLUGIN_SHA256SUMS", "is not set, and HOOKSWITCH_PLUGIN_TRUST="+c.PluginTrust+" needs it: give the path of a file that sha256sum has written")
 		}
 	default:
-		problem.add("HOOKSWITCH_PLUGIN_TRUST", "is none of dir, pinned and signed")
+		problem.add("HOOKSWITCH_PLUGIN_TRUST", "must be dir, pinned or signed")
 	}
 	if c.PluginSignKey != "" {
 		if _, err := catalog.ParseSignKey(c.PluginSignKey); err != nil {
@@ -116,8 +115,8 @@ func (c *Config) Environ() []string {
 	return c.loaded.environ
 }
 
-// Probe returns how this configuration starts plugins, for commands that
-// try one without a sidecar.
+// Probe returns how this configuration starts plugins, for commands that try one
+// without a sidecar.
 func (c *Config) Probe() pluginhost.ProbeConfig {
 	state := ""
 	if dir, err := c.Dir(); err == nil {

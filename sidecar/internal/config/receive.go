@@ -21,9 +21,9 @@ type Receiving struct {
 	Paths []string `env:"HOOKSWITCH_PATHS" envDefault:"/webhooks" desc:"paths that webhooks are POSTed to" example:"/webhooks,/sms"`
 
 	// TLSCertFile and TLSKeyFile make Listen speak TLS: the paths of a
-	// certificate in PEM, with those that it depends on, and of its key. Both
-	// files are followed, so that a renewal needs no signal. Without them it
-	// speaks plain HTTP.
+	// certificate in PEM, with its chain, and of its key. Both files are
+	// followed, so that a renewal needs no signal. Without them Listen speaks
+	// plain HTTP.
 	TLSCertFile string `env:"HOOKSWITCH_TLS_CERT_FILE" desc:"certificate of the webhook listener, in PEM, with its chain, followed; without it: plain HTTP" example:"/etc/hookswitch/tls.crt" reload:"true"`
 	TLSKeyFile  string `env:"HOOKSWITCH_TLS_KEY_FILE" desc:"key of the certificate, in PEM" example:"/etc/hookswitch/tls.key" reload:"true"`
 
@@ -38,8 +38,8 @@ type Receiving struct {
 	AckBudget Duration `env:"HOOKSWITCH_ACK_BUDGET" envDefault:"1500ms" desc:"how long storing may take before the answer is 503; Telnyx waits 2s"`
 }
 
-// The body of a webhook may be so large. Telnyx sends far less; plugins are
-// sent 16 MiB at most, with all that belongs to an event.
+// Bounds of MaxBody. Telnyx sends far less; a message to a plugin has at most
+// 16 MiB, the event and all that belongs to it.
 const (
 	minBody = 1 << 10
 	maxBody = 8 << 20
@@ -59,7 +59,7 @@ func (c *Config) validateReceiving(problem *Error) {
 }
 
 // ReadCertificate reads the certificate of the webhook listener. It returns the
-// zero Pair if there is none to be; its error is an [*Error].
+// zero Pair if none is configured; its error is an [*Error].
 func (c *Config) ReadCertificate() (certificate.Pair, error) {
 	switch {
 	case c.TLSCertFile == "" && c.TLSKeyFile == "":
@@ -74,7 +74,7 @@ func (c *Config) ReadCertificate() (certificate.Pair, error) {
 		return pair, NewError("HOOKSWITCH_TLS_CERT_FILE", weak.Error())
 	}
 	if err != nil {
-		return pair, NewError("HOOKSWITCH_TLS_CERT_FILE", "and HOOKSWITCH_TLS_KEY_FILE cannot be used: "+err.Error()+": give the paths of a certificate in PEM, with those that it depends on, and of its key")
+		return pair, NewError("HOOKSWITCH_TLS_CERT_FILE", "and HOOKSWITCH_TLS_KEY_FILE cannot be used: "+err.Error()+": give the paths of a certificate in PEM, with its chain, and of its key")
 	}
 	return pair, nil
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
-// Setting is one setting as it is in effect, without what is secret.
+// Setting is one setting in effect, without its secret parts.
 type Setting = adminapi.Setting
 
 // Settings returns every setting with its value and where that comes from.
@@ -37,7 +37,7 @@ func (c *Config) Settings() []Setting {
 	return list
 }
 
-// derived returns what follows for settings that are not set.
+// derived returns the values of settings that follow from others if not set.
 func (c *Config) derived() map[string]string {
 	dir, err := c.Dir()
 	if err != nil {

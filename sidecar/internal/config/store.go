@@ -18,22 +18,22 @@ type Storage struct {
 	// directory, or the state directory that systemd provides.
 	Store string `env:"HOOKSWITCH_STORE" desc:"where events are kept: a directory, or a PostgreSQL database that several sidecars may share" example:"file:/var/lib/hookswitch" secret:"url"`
 
-	// DataDir is where the sidecar keeps its keys, its socket and what its
-	// plugins write. The default is the directory of Store, or where that is
-	// by default if Store is a database. It belongs to one sidecar.
+	// DataDir is where the sidecar keeps its keys, its socket and the files of
+	// its plugins. The default is the directory of Store, or the default of
+	// Store if that is a database. It belongs to one sidecar.
 	DataDir string `env:"HOOKSWITCH_DATA_DIR" desc:"directory of keys, socket and plugin files; by default that of HOOKSWITCH_STORE" example:"/var/lib/hookswitch"`
 
 	// Retention is how long events are kept after they were delivered,
-	// discarded or found to interest nobody. 0 keeps them for ever.
+	// discarded, or found to have no target. 0 keeps them for ever.
 	Retention Duration `env:"HOOKSWITCH_RETENTION" envDefault:"720h" desc:"how long events are kept after they were delivered; 0s for ever" reload:"true"`
 
 	// RetentionDead is the same for events with a dead letter. Events that
 	// still have to be delivered are never removed.
 	RetentionDead Duration `env:"HOOKSWITCH_RETENTION_DEAD" envDefault:"2160h" desc:"how long events with a dead letter are kept; 0s for ever" reload:"true"`
 
-	// MaxDisk is how large the store may become before it removes what was
-	// delivered, oldest first, earlier than Retention says. It never removes
-	// what is pending or dead. 0 means no limit.
+	// MaxDisk is how large the store may become before it removes delivered
+	// events, oldest first, earlier than Retention says. It never removes
+	// pending or dead events. 0 means no limit.
 	MaxDisk ByteSize `env:"HOOKSWITCH_MAX_DISK" envDefault:"5GiB" desc:"size above which the oldest delivered events are removed; 0 for no limit" reload:"true"`
 }
 
@@ -57,8 +57,8 @@ func (c *Config) Dir() (string, error) {
 	return c.StoreDir()
 }
 
-// StoreDir returns the directory that Store names, or that of a sidecar whose
-// events are in a database.
+// StoreDir returns the directory that Store names, or the default one if Store is
+// a database.
 func (c *Config) StoreDir() (string, error) {
 	text := c.Store
 	if c.DatabaseURL() != "" {

@@ -11,9 +11,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Tracing are the standard variables of OpenTelemetry. Without an endpoint
-// nothing is traced. Others of them, about batches, limits and certificates,
-// are read by its SDK, which knows them better.
+// Tracing holds the standard variables of OpenTelemetry. Without an endpoint
+// nothing is traced. Its SDK reads others, about batches, limits and
+// certificates, by itself.
 type Tracing struct {
 	// OTelEndpoint is the base URL of a collector that takes OTLP over HTTP.
 	OTelEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"base URL of a collector for traces, by OTLP over HTTP; unset, nothing is traced" example:"http://localhost:4318" secret:"url"`
@@ -31,13 +31,13 @@ type Tracing struct {
 	// OTelService names the sidecar among others.
 	OTelService string `env:"OTEL_SERVICE_NAME" desc:"name of the service in traces; hookswitch by default"`
 
-	// OTelResource says more of it: "key=value,key=value".
+	// OTelResource adds attributes of the service: "key=value,key=value".
 	OTelResource string `env:"OTEL_RESOURCE_ATTRIBUTES" desc:"attributes of the service in traces: key=value,…" example:"deployment.environment.name=production"`
 
 	// OTelSampler says which requests are traced; their attempts are, too.
 	OTelSampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" desc:"which requests are traced: always_on, always_off or traceidratio, each also as parentbased_…"`
 
-	// OTelSamplerArg is the part of them for traceidratio.
+	// OTelSamplerArg is the fraction of requests for traceidratio.
 	OTelSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" desc:"for traceidratio: the part of all requests, from 0 to 1" example:"0.1"`
 
 	// OTelDisabled switches tracing off whatever else is set.
@@ -73,7 +73,7 @@ func (t *Tracing) validate(problem *Error) {
 		}
 	}
 	if t.OTelProtocol != "http/protobuf" {
-		problem.add("OTEL_EXPORTER_OTLP_PROTOCOL", "is not http/protobuf, which is the one that is spoken: use that, on the collector's port 4318")
+		problem.add("OTEL_EXPORTER_OTLP_PROTOCOL", "must be http/protobuf, the only protocol supported, on the collector's port 4318")
 	}
 	if _, err := pairs(string(t.OTelHeaders)); err != nil {
 		problem.add("OTEL_EXPORTER_OTLP_HEADERS", err.Error())
@@ -82,7 +82,7 @@ func (t *Tracing) validate(problem *Error) {
 		problem.add("OTEL_RESOURCE_ATTRIBUTES", err.Error())
 	}
 	if !slices.Contains(telemetry.Samplers, t.OTelSampler) {
-		problem.add("OTEL_TRACES_SAMPLER", "is none of "+strings.Join(telemetry.Samplers, ", "))
+		problem.add("OTEL_TRACES_SAMPLER", "must be one of "+strings.Join(telemetry.Samplers, ", "))
 	}
 	if _, err := t.ratio(); err != nil {
 		problem.add("OTEL_TRACES_SAMPLER_ARG", err.Error())
@@ -95,7 +95,7 @@ func (t *Tracing) ratio() (float64, error) {
 	}
 	r, err := strconv.ParseFloat(t.OTelSamplerArg, 64)
 	if err != nil || !(r >= 0 && r <= 1) {
-		return 0, errors.New("is no number from 0 to 1")
+		return 0, errors.New("is not a number from 0 to 1")
 	}
 	return r, nil
 }

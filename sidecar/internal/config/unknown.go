@@ -33,7 +33,7 @@ func unknown(c *Config, values map[string]string) (warnings []string) {
 		if guess := closest(name, known); guess != "" {
 			hint = "did you mean " + guess + "?"
 		}
-		warnings = append(warnings, name+" is no known setting and is ignored: "+hint)
+		warnings = append(warnings, name+" is not a known setting and is ignored: "+hint)
 	}
 	return warnings
 }
@@ -50,8 +50,7 @@ func names(n int) (list []string) {
 	return list
 }
 
-// reference returns the settings of a Config in general: what they are called,
-// and what is said about them.
+// reference returns the settings of any Config, with their names and tags.
 func reference() []setting {
 	c := Config{Forwarding: Forwarding{Routes: []Route{{Number: -1}}}}
 	list := c.settings()
@@ -61,7 +60,7 @@ func reference() []setting {
 	return list
 }
 
-// closest returns the name that somebody may have meant, or "".
+// closest returns the name that was probably meant, or "".
 func closest(name string, names []string) string {
 	words := make([]string, len(names))
 	for i, n := range names {
@@ -75,8 +74,8 @@ func closest(name string, names []string) string {
 }
 
 // quotes returns the variables of settings whose values are enclosed in
-// quotes. A shell and a file of variables take them away; docker -e and lists
-// in compose files do not.
+// quotes. A shell and a file of variables remove them; docker -e and lists in
+// compose files do not.
 func quotes(c *Config, values map[string]string) (quoted []string) {
 	for _, s := range c.settings() {
 		for _, name := range []string{s.variable, s.fileVariable()} {

@@ -26,14 +26,14 @@ type Keys struct {
 func (k *Keys) UnmarshalText(text []byte) error {
 	ring, err := webhook.ParseKeys(string(text))
 	if err != nil {
-		return errors.New("is no list of public keys: " + strings.TrimPrefix(err.Error(), "webhook: "))
+		return errors.New("is not a list of public keys: " + strings.TrimPrefix(err.Error(), "webhook: "))
 	}
 	k.Ring = ring
 	return nil
 }
 
-// Redacted returns the labels of the keys, and how each key ends: they are
-// public, but what was pasted here by mistake may not be.
+// Redacted returns the labels of the keys and the end of each key: keys are
+// public, but a text pasted here by mistake may not be.
 func (k Keys) Redacted() string {
 	var items []string
 	for _, key := range k.Ring.Keys() {
@@ -46,14 +46,14 @@ func (k Keys) Redacted() string {
 // Secret is a setting that must not be shown. It prints as stars.
 type Secret string
 
-// UnmarshalText takes the secret without white space around it, which a file or
-// a copy brings along and no secret has.
+// UnmarshalText removes white space around the secret, which comes from a file or
+// from copying and is part of no secret.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = Secret(strings.TrimSpace(string(text)))
 	return nil
 }
 
-// validateSecrets refuses what no header can carry.
+// validateSecrets refuses secrets that no header can carry.
 func (c *Config) validateSecrets(problem *Error) {
 	for _, s := range c.settings() {
 		if secret, ok := s.value.Interface().(Secret); ok && strings.ContainsFunc(string(secret), unicode.IsControl) {
@@ -137,7 +137,7 @@ func (s Schedule) MarshalText() ([]byte, error) {
 // ByteSize is a number of bytes, written like 5GiB, 500MB or 1048576.
 type ByteSize int64
 
-// byteUnits are what a ByteSize may end in, longer ones first.
+// byteUnits are the units of a ByteSize, longer names first.
 var byteUnits = []struct {
 	name  string
 	bytes float64
@@ -158,7 +158,7 @@ func (b *ByteSize) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(n >= 0 && n*factor < 1<<62) {
-		return errors.New("is no size: write it like 500MB or 5GiB")
+		return errors.New("is not a size: write it like 500MB or 5GiB")
 	}
 	*b = ByteSize(n * factor)
 	return nil
@@ -174,21 +174,21 @@ func (b ByteSize) MarshalText() ([]byte, error) {
 	return strconv.AppendInt(nil, int64(b), 10), nil
 }
 
-// OrderBy says what the events that go in order have in common.
+// OrderBy says what events have in common that are delivered in order.
 type OrderBy string
 
 // UnmarshalText checks the text; see [Config].OrderBy.
 func (o *OrderBy) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
 	if s != "none" && s != "entity" && (!strings.Contains(s, ".") || strings.Contains("."+s+".", "..")) {
-		return errors.New("is no order: use none, entity, or a field of the body such as payload.call_session_id")
+		return errors.New("is not an order: use none, entity, or a field of the body such as payload.call_session_id")
 	}
 	*o = OrderBy(s)
 	return nil
 }
 
-// Entity returns the function that finds what an event is about, or nil if
-// there is no order.
+// Entity returns the function that finds the entity of an event, or nil if there
+// is no order.
 func (o OrderBy) Entity() func(*webhook.Event) string {
 	switch o {
 	case "", "none":
@@ -244,9 +244,9 @@ func (h *Headers) UnmarshalText(text []byte) error {
 		case !found:
 			return errors.New("has an item without a colon: write it like X-Team:voice,X-Stage:test")
 		case !isHeaderName(name):
-			return errors.New("has a name that no HTTP header can have: letters, digits and dashes")
+			return errors.New("has a name that is not valid in HTTP: use letters, digits and dashes")
 		case strings.ContainsFunc(value, unicode.IsControl):
-			return fmt.Errorf("has a value for %s that no HTTP header can have", name)
+			return fmt.Errorf("has a value for %s that is not valid in HTTP", name)
 		}
 		h.header.Add(name, value)
 	}
@@ -278,7 +278,7 @@ func (Headers) GoString() string { return stars }
 // LogValue hides the values.
 func (Headers) LogValue() slog.Value { return slog.StringValue(stars) }
 
-// parseDuration does not repeat s in its errors, but for what may be meant.
+// parseDuration does not repeat s in its errors, except in suggestions.
 func parseDuration(s string) (time.Duration, error) {
 	s = strings.TrimSpace(s)
 	d, err := time.ParseDuration(s)
@@ -296,5 +296,5 @@ func parseDuration(s string) (time.Duration, error) {
 			return 0, fmt.Errorf("has the unit %s, and h is the largest: did you mean %dh?", unit, n*hours)
 		}
 	}
-	return 0, errors.New("is no duration: write it like 5s, 2m or 1h30m")
+	return 0, errors.New("is not a duration: write it like 5s, 2m or 1h30m")
 }

@@ -1,6 +1,6 @@
-// Package instance says which sidecar runs on a data directory, and where: in
-// run.json, by which the commands find it, and by the places that follow from
-// the directory's path. It does not keep two sidecars apart: a lock does.
+// Package instance knows which sidecar runs on a data directory, and where: the
+// commands find it by run.json and by paths derived from the directory. It does
+// not prevent a second sidecar: a lock does.
 package instance
 
 import (
@@ -31,9 +31,9 @@ type Info struct {
 	Dev      bool   `json:"dev"`      // it accepts events signed with the development key
 }
 
-// Find returns the sidecar that runs on the data directory dir. The
-// error is fs.ErrNotExist if none does. A sidecar that was killed leaves its
-// file behind, so an instance may be gone.
+// Find returns the sidecar that runs on the data directory dir. The error is
+// fs.ErrNotExist if none does. A sidecar that was killed leaves its file behind,
+// so the sidecar found may be gone.
 func Find(dir string) (Info, error) {
 	var i Info
 	text, err := os.ReadFile(filepath.Join(dir, File))
@@ -59,8 +59,8 @@ func (i Info) IsOther(own Info) bool {
 	return true
 }
 
-// Remove takes i away from where Find looks, unless another sidecar has
-// taken its place there.
+// Remove removes i from where Find looks, unless another sidecar has replaced it
+// there.
 func (i Info) Remove(dir string) {
 	if have, err := Find(dir); err == nil && !have.IsOther(i) {
 		_ = os.Remove(filepath.Join(dir, File)) // it may have gone meanwhile

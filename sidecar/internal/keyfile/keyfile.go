@@ -1,7 +1,6 @@
-// Package keyfile keeps private keys on disk: those that a sidecar makes for
-// itself. A key is made once, by whichever process asks first, and is never
-// replaced. What the keys sign, and who is shown their public halves, is
-// decided elsewhere.
+// Package keyfile keeps the private keys of a sidecar on disk. A key is made once,
+// by the first process that asks for it, and is never replaced. What the keys
+// sign is decided elsewhere.
 package keyfile
 
 import (
@@ -24,9 +23,8 @@ const (
 	Dev     = "dev.key"     // signs the events of "hookswitch trigger"
 )
 
-// Load returns the private key in a file of the data directory dir, which
-// it makes if there is none. Two processes that make one at the same time end
-// up with the same key.
+// Load returns the private key in a file of the data directory dir, creating it
+// if needed. Two processes that create one at the same time get the same key.
 func Load(dir, name string) (ed25519.PrivateKey, error) {
 	path := filepath.Join(dir, name)
 	key, err := Read(path)
@@ -57,8 +55,8 @@ func Read(path string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// Parse reads the text of a private key. Its error does not show the text, which may
-// be most of a secret.
+// Parse reads the text of a private key. Its error does not show the text, which
+// may be most of a secret.
 func Parse(text string) (ed25519.PrivateKey, error) {
 	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(seed) != ed25519.SeedSize {

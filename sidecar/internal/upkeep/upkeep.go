@@ -30,11 +30,11 @@ type Config struct {
 	Here instance.Info // what run.json says, the path of the socket included
 	Lock *dirlock.Lock // of Dir; nil if the store has it
 
-	// Serve serves the admin socket when it was made again, until that is closed.
+	// Serve serves the admin socket after it was made again, until it is closed.
 	Serve func(net.Listener)
 
-	// Key returns the public half of the key in Dir that is in use; "" if none
-	// is.
+	// Key returns the public half of the key in use if it is the one in Dir, and
+	// "" otherwise.
 	Key func() string
 
 	Log *slog.Logger
@@ -46,7 +46,7 @@ type Keeper struct {
 	socket *adminapi.Socket // what is at Here.Socket
 	made   *adminapi.Socket // the last that was made again, or nil
 
-	lost map[string]string // by file: what was said about it, until it is well again
+	lost map[string]string // by file: the last warning, until the file is back
 }
 
 // New returns a Keeper, which listens on the admin socket.
@@ -64,8 +64,9 @@ func (k *Keeper) Socket() net.Listener { return k.socket }
 // Close closes the admin socket.
 func (k *Keeper) Close() error { return k.socket.Close() }
 
-// Run makes again what others have removed, until ctx ends. Without the admin
-// socket no command finds the sidecar, and the service manager takes it for dead.
+// Run makes again the files that others have removed, until ctx ends. Without
+// the admin socket no command finds the sidecar, and the service manager takes it
+// for dead.
 func (k *Keeper) Run(ctx context.Context) error {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
@@ -112,9 +113,9 @@ func (k *Keeper) keepSocket() {
 		k.failed(path, "the admin socket was removed or replaced, and cannot be made again: commands and the service manager do not find this sidecar", err)
 		return
 	}
-	// The first stays open, or the server would be taken to have failed; local
-	// closes what is open when it is shut down. Those in between have done their
-	// work: nobody can reach them.
+	// The first stays open, or the server would be taken to have failed; its
+	// shutdown closes all that are open. Those in between are of no more use:
+	// nobody can reach them.
 	if k.made != nil {
 		_ = k.made.Close()
 	}
@@ -123,9 +124,9 @@ func (k *Keeper) keepSocket() {
 	k.restored(path, path)
 }
 
-// Homeless reports whether the admin socket went with the data directory. That
-// is not made again: who has moved it away could not move it back, but would
-// move it into the new one.
+// Homeless reports whether the admin socket went with the data directory. The
+// directory is not made again: whoever moved it away could not move it back, but
+// would move it into the new one.
 func (k *Keeper) Homeless() bool {
 	if filepath.Dir(k.Here.Socket) != k.Dir {
 		return false
@@ -152,8 +153,8 @@ func (k *Keeper) keepInstance(path string) {
 	k.restored(instance.File, path)
 }
 
-// lookAtKey compares the file of the key with what is in use. It is not made
-// again: whoever removed it may want another one at the next start.
+// lookAtKey compares the file of the key with the key in use. The file is not
+// made again: whoever removed it may want another key at the next start.
 func (k *Keeper) lookAtKey(path string) {
 	using := k.Key()
 	if using == "" {
@@ -191,7 +192,7 @@ func (k *Keeper) replaced(path, text string) {
 	}
 }
 
-// news reports whether something was not the last that was said about a file.
+// news reports whether text is not the last warning about a file, and notes it.
 func (k *Keeper) news(what, text string) bool {
 	if k.lost[what] == text {
 		return false
