@@ -65,8 +65,7 @@ func (s *Server) PgBouncer(tb testing.TB, database string, settings ...string) s
 			tb.Fatal(err)
 		}
 	}
-	cmd := s.command("true")
-	cmd.Path, cmd.Args = bin, []string{bin, filepath.Join(dir, "pgbouncer.ini")}
+	cmd := s.program(bin, filepath.Join(dir, "pgbouncer.ini"))
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	if err := start(cmd); err != nil {
 		tb.Fatalf("pgtest: pgbouncer: %v", err)

@@ -8,6 +8,7 @@
 package pgtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -59,12 +61,46 @@ func Start(tb testing.TB) *Server {
 		tb.Skipf("no PostgreSQL on this machine (%v): install it, on Debian with \"apt-get install postgresql\"", err)
 	}
 	s := newServer(tb, bin)
-	initdb := s.command("initdb", "--pgdata", s.data(), "--username", superuser, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		tb.Fatalf("pgtest: initdb: %v\n%s", err, out)
+	if err := s.initialize(); err != nil {
+		tb.Fatalf("pgtest: %v", err)
 	}
 	s.runForTest(tb)
 	return s
+}
+
+// template is the data directory of a new server as a tar archive. Unpacking it
+// takes a fifth of the work of initdb, and in memory it leaves nothing behind.
+var template struct {
+	sync.Mutex
+	tar []byte // guarded by Mutex; nil until a server was made
+}
+
+// initialize makes the data directory.
+func (s *Server) initialize() error {
+	template.Lock()
+	defer template.Unlock()
+	if template.tar != nil {
+		unpack := s.program("tar", "-x", "-p", "-f", "-")
+		unpack.Stdin = bytes.NewReader(template.tar)
+		_, err := run(unpack)
+		return err
+	}
+	_, err := run(s.command("initdb", "--pgdata", s.data(), "--username", superuser, "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"))
+	if err == nil {
+		template.tar, err = run(s.program("tar", "-c", "-f", "-", filepath.Base(s.data())))
+	}
+	return err
+}
+
+// run runs a program and returns its standard output.
+func run(cmd *exec.Cmd) ([]byte, error) {
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, &stderr)
+	}
+	return out, nil
 }
 
 // newServer returns a server without data.
@@ -133,8 +169,14 @@ func another() (*account, error) {
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
+// command returns a command of PostgreSQL's.
 func (s *Server) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	return s.program(filepath.Join(s.bin, name), args...)
+}
+
+// program returns a command that runs as the server does.
+func (s *Server) program(path string, args ...string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
 	cmd.Dir = s.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 	cmd.SysProcAttr = process(s.cred)
