@@ -99,7 +99,7 @@ func TestPluginOfAnotherProgram(t *testing.T) {
 
 func TestPluginThatPanicsAtTheStart(t *testing.T) {
 	s := newSetup(t, nil, "panics")
-	wantDown(t, s, "no handshake", "exit status 2", "panic: no DSN", "programs_test.go")
+	wantDown(t, s, "no handshake", "exit status 2", "panic: no DSN", "testkit/plugins")
 	s.log.wait(t, 1, "ERROR panic: no DSN")
 }
 
