@@ -378,7 +378,7 @@ func (p *Plugin) serve(r *running, log *slog.Logger) error {
 		case <-timer.C:
 		}
 		timer.Stop()
-		reason = errors.New(r.Diagnose(ctx))
+		reason = errors.New(r.Diagnose())
 	case <-r.Link.Done():
 		reason = r.End()
 	case reason = <-unwell:

@@ -22,8 +22,8 @@ type Request struct {
 }
 
 // Deliver sends an event, for which Acquire has got a place, waits for the
-// result and returns the record of the attempt. How the process ended, if the
-// event is lost, is for the caller to say in it.
+// result and returns the record of the attempt. If the event is lost, the caller
+// adds how the process ended.
 func (l *Link) Deliver(ctx context.Context, r Request) (delivery.Attempt, Ending) {
 	a := delivery.Attempt{
 		JobID:         r.Task.Job.ID,
@@ -46,18 +46,18 @@ func (l *Link) Deliver(ctx context.Context, r Request) (delivery.Attempt, Ending
 	return a, how
 }
 
-// crashRetry is how soon an event comes again whose process died. The event is
-// hardly to blame: a process that dies takes all of its events with it.
+// crashRetry is how soon an event is retried after its process died. The event is
+// probably not to blame: a process that dies takes all of its events with it.
 const crashRetry = 50 * time.Millisecond
 
-// How the result of a plugin looks in a delivery record, whose form is made
-// for HTTP: a status, and Telnyx's codes for what went wrong.
+// The result of a plugin in a delivery record, which is made for HTTP: a status,
+// and Telnyx's codes for what went wrong.
 const (
 	statusAck   = 200
 	statusRetry = 503
 	statusFail  = 422
 
-	codeTimeout = 75000 // delivery error; there is none of its own for this
+	codeTimeout = 75000 // delivery error; timeouts have no code of their own
 	codeLost    = 75002 // could not connect
 	codeFail    = 75499 // 4XX
 	codeRetry   = 75599 // 5XX

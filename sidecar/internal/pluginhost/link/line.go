@@ -27,7 +27,7 @@ type jsonEvent struct {
 	DeliveryID   string            `json:"delivery_id"`
 	ContentType  string            `json:"content_type"`
 	Body         *string           `json:"body,omitempty"`        // exactly the bytes that were signed
-	BodyBase64   []byte            `json:"body_base64,omitempty"` // instead, if they are no UTF-8
+	BodyBase64   []byte            `json:"body_base64,omitempty"` // instead, if they are not UTF-8
 	Headers      [][2]string       `json:"headers"`
 	Traceparent  string            `json:"traceparent,omitempty"`
 	Tracestate   string            `json:"tracestate,omitempty"`
@@ -45,7 +45,7 @@ type jsonVerification struct {
 	SkewMS   int64     `json:"skew_ms"`
 }
 
-// EventLine returns an event as what JSON makes the line of it from.
+// EventLine returns an event in the form whose JSON is its line.
 func EventLine(e *pluginpb.Event) any {
 	line := jsonEvent{
 		Seq:         e.GetSeq(),
@@ -108,8 +108,8 @@ func (l *Lines) Read(stdout io.Reader) {
 	close(l.eof)
 }
 
-// line takes one line of stdout. What is no word of the protocol is output like
-// any other, and logged.
+// line takes one line of stdout. A line that is not of the protocol is ordinary
+// output, and is logged.
 func (l *Lines) line(text []byte, truncated bool) {
 	trimmed := bytes.TrimSpace(text)
 	if truncated || len(trimmed) == 0 || trimmed[0] != '{' {
@@ -139,7 +139,7 @@ func (l *Lines) line(text []byte, truncated bool) {
 	}
 }
 
-// misread takes a line that has the wrong types or is broken. If it can be told
+// misread takes a line that is broken or has the wrong types. If it still says
 // which event it answers, the event need not wait for its timeout.
 func (l *Lines) misread(text []byte, err error) {
 	l.program.Misread(fmt.Sprintf("%s: %v: %s", LineMisread, err, untrusted.Valid(string(text[:min(len(text), misreadShown)]))))
@@ -191,7 +191,7 @@ func (l *Lines) hear() (first bool) {
 	return first
 }
 
-// What the host says in place of a program whose answer it cannot use.
+// The reasons that the host gives when it cannot use a program's answer.
 const (
 	AnswerContradicts = "the plugin's answer contradicts itself"
 	AnswerMisread     = "the plugin's answer is not understood"
@@ -204,8 +204,8 @@ const (
 // retryMax is the longest wait that an answer can ask for.
 const retryMax = 366 * 24 * time.Hour
 
-// resultOf understands an answer. One that says several things, or nothing,
-// is a retry: that can be wrong only once.
+// resultOf converts an answer. One that says several things, or nothing, is a
+// retry: if that is wrong, it is wrong only once.
 func resultOf(r *jsonReply) *pluginpb.Result {
 	res := &pluginpb.Result{Seq: *r.Seq}
 	retry := r.RetryAfterMS != nil || r.Error != ""

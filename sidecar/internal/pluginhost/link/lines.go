@@ -32,10 +32,10 @@ type Program interface {
 	Misread(text string)
 }
 
-// Lines carries the [Frames] of a stream as lines over stdin and stdout. What
-// the program did not say that it understands is kept from it: such a program
-// is given no cancel, and a ping is answered for it as soon as its stdin has
-// taken everything that comes before. It is safe for concurrent use.
+// Lines carries the [Frames] of a stream as lines over stdin and stdout. A
+// program is sent only what it says it understands: without that it gets no
+// cancel, and a ping is answered for it as soon as its stdin has taken
+// everything before. It is safe for concurrent use.
 type Lines struct {
 	program Program
 	frames  chan *pluginpb.DeliverResponse // what the program says, for Recv
@@ -50,12 +50,13 @@ type Lines struct {
 
 	mu     sync.Mutex
 	about  Hello
-	credit int  // what the manifest says, 0 for nothing
+	credit int  // the manifest's limit, 0 for none
 	spoken bool // heard is closed
 	open   bool // Begin has been called
 }
 
-// Hello is what a program may say of itself, at any time but best at once.
+// Hello is a program's description of itself. It may come at any time, but best
+// at once.
 type Hello struct {
 	Version     string   `json:"version"`
 	Language    string   `json:"language"`
@@ -71,8 +72,8 @@ type configured struct {
 	Errors []*pluginpb.ConfigError `json:"errors"`
 }
 
-// NewLines returns the lines of a program, of which none are read yet: that is
-// for Read. maxInFlight is what the operator allows, 0 for nothing.
+// NewLines returns the lines of a program. Call Read to read its stdout.
+// maxInFlight is the operator's limit, 0 for none.
 func NewLines(p Program, maxInFlight int) *Lines {
 	l := &Lines{
 		program:    p,
@@ -99,10 +100,9 @@ func ConfigureLine(name string, settings []byte) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// Configure hands over the settings, and waits for the program's word that it
-// can work with them, or for what it has against them. A program that does not
-// read blocks this until it is killed and its input is closed, as whoever
-// started it does when ctx ends.
+// Configure hands over the settings, and waits until the program accepts them or
+// says what is wrong with them. A program that does not read blocks this until it
+// is killed and its input closed, which its owner does when ctx ends.
 func (l *Lines) Configure(ctx context.Context, line []byte) ([]*pluginpb.ConfigError, error) {
 	if _, err := l.program.Write(line); err != nil {
 		return nil, fmt.Errorf("configure: %w", err)

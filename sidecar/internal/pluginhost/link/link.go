@@ -8,7 +8,7 @@
 // for the result, and returns the record of the attempt.
 //
 // It starts no process and never sends an event twice: when a link ends, what
-// it had is lost, and whoever keeps the plugin running decides what follows.
+// it had is lost, and the caller, which keeps the plugin running, decides what follows.
 package link
 
 import (
@@ -41,7 +41,7 @@ type carrier interface {
 	// and has done nothing, when the link is closing.
 	send(e *pluginpb.Event) *call
 
-	// cancel tells the plugin that the result is hardly waited for any more.
+	// cancel tells the plugin that its result will soon not be waited for.
 	// It reports false if the event had not been sent yet, and never will be.
 	cancel(c *call) bool
 
@@ -156,7 +156,7 @@ type Ending int
 const (
 	Answered    Ending = iota // there is a result
 	TimedOut                  // there may be a late result, within the grace
-	Interrupted               // likewise, but it was the caller who gave up
+	Interrupted               // likewise, but the caller gave up
 	Lost                      // the process died with the event
 	Unsent                    // the caller gave up before the event was sent
 	Moved                     // the link was closing and did not take the event

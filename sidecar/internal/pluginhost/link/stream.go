@@ -120,9 +120,9 @@ func (s *stream) abandon(c *call) {
 	}
 }
 
-// forget takes a call off the books, gives its place back, and only then hands
-// over the result, if there is one: who has it may count on the place. The
-// caller holds the lock.
+// forget removes a call, gives its place back, and only then hands over the
+// result, if there is one: whoever gets it can rely on the place. The caller
+// holds the lock.
 func (s *stream) forget(c *call, res *pluginpb.Result) {
 	delete(s.calls, c.seq)
 	if c.abandoned {
@@ -250,8 +250,8 @@ func (s *stream) sendFrames() {
 	}
 }
 
-// nextFrame takes what is to be sent next. A batch is what has queued up; it
-// is never waited for.
+// nextFrame takes the next frame to send. A batch is whatever has queued up;
+// nothing waits for it to fill.
 func (s *stream) nextFrame() *pluginpb.DeliverRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()

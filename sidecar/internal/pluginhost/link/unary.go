@@ -28,7 +28,7 @@ type unary struct {
 	mu      sync.Mutex
 	seq     uint64
 	running int
-	late    bool          // a call was not answered in time: its server may still be at it
+	late    bool          // a call was not answered in time: its server may still be working
 	idle    chan struct{} // has room for one: the last call was answered
 }
 
@@ -107,17 +107,17 @@ func (u *unary) broken(err error) bool {
 	return u.Ping(ctx) != nil
 }
 
-// cancel has nothing to do: the deadline of the call says it all.
+// cancel has nothing to do: the call has a deadline.
 func (u *unary) cancel(*call) bool { return true }
 
-// Stuck is for carriers that hold events: a call has a deadline.
+// Stuck is always false: each call has a deadline.
 func (u *unary) Stuck() bool { return false }
 
-// Strays has nothing to count: a call has one result.
+// Strays is always 0: each call has one result.
 func (u *unary) Strays() int { return 0 }
 
-// abandon is called before the caller learns that the time was up, so that with
-// the next event Holding already says so.
+// abandon is called before the caller learns that the time was up, so that
+// Holding is true by the next event.
 func (u *unary) abandon(*call) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

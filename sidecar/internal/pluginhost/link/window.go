@@ -21,7 +21,7 @@ type window struct {
 	waiting []chan struct{} // closed when its place is granted, oldest first
 }
 
-// take takes a place if there is one and nobody waits for it.
+// take takes a place if one is free and nobody is waiting.
 func (w *window) take() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"syscall"
 )
 
-// Account is the user that plugins run as when that is not the host's own.
+// Account is the user that plugins run as, when it is not the host's.
 type Account struct {
 	name     string
 	uid, gid uint32
@@ -100,7 +100,7 @@ func number(text string) uint32 {
 	return uint32(n)
 }
 
-// credential is for the start of a process. Nil leaves it the host's own.
+// credential returns the account for starting a process; nil keeps the host's.
 func (a *Account) credential() *syscall.Credential {
 	if a == nil {
 		return nil

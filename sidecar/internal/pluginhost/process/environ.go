@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// passedAlways is what a program needs to find its way on the machine: other
-// programs, its user's files, the language, the time, and the way out to the
-// network. Nothing in it is the sidecar's own.
+// passedAlways are the variables that every program needs: to find other programs
+// and its user's files, for language and time, and for the way to the network.
+// None of them is the sidecar's own.
 var passedAlways = []string{
 	"PATH", "HOME", "TMPDIR", "LANG", "TZ",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",

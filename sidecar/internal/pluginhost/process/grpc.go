@@ -39,7 +39,7 @@ func (p *Process) introduce(ctx context.Context, b *catalog.Build, until Stage) 
 	return StepOpen, p.open(ctx)
 }
 
-// describe asks the plugin what it is, and checks what it says.
+// describe asks the plugin to describe itself, and checks the answer.
 func (p *Process) describe(ctx context.Context) error {
 	about, err := pluginpb.NewPluginServiceClient(p.Conn).Describe(ctx, &pluginpb.DescribeRequest{})
 	if err != nil {
@@ -64,7 +64,7 @@ func checkPatterns(patterns []string) error {
 	return nil
 }
 
-// Refusal is what a plugin has against its settings.
+// Refusal is a plugin's objections to its settings.
 type Refusal struct{ Errors []*pluginpb.ConfigError }
 
 func (r *Refusal) Error() string {
@@ -75,8 +75,8 @@ func (r *Refusal) Error() string {
 	return "configure: the plugin refuses its settings: " + strings.Join(texts, "; ")
 }
 
-// Configure gives the plugin its settings, or none, by which it may want other
-// events than it has described.
+// Configure gives the plugin its settings, or none. The settings may change which
+// events it wants.
 func (p *Process) Configure(ctx context.Context, name string, settings []byte) error {
 	resp, err := pluginpb.NewPluginServiceClient(p.Conn).Configure(ctx, &pluginpb.ConfigureRequest{Name: name, ConfigJson: settings})
 	if err != nil {
@@ -129,7 +129,7 @@ func dial(network, address string, creds credentials.TransportCredentials, more 
 	return conn, nil
 }
 
-// authority is what a server is told to be. A path is no name of a host.
+// authority is the name that a server is addressed by. A path is not a host name.
 func authority(network, address string) string {
 	if network == "unix" {
 		return "localhost"

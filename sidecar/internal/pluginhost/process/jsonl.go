@@ -17,8 +17,8 @@ import (
 )
 
 // jsonlCookie is the value of CookieKey for programs that read lines. It is
-// another one than that of executables, so that a plugin made with the SDK does
-// not print a handshake to where results belong.
+// not the one of executables, so that a plugin made with the SDK does not print
+// a handshake where results belong.
 const jsonlCookie = "hookswitch.jsonl.v1"
 
 // startJSONL starts a command and sees it through until it can take events.
@@ -40,7 +40,7 @@ func (l *Launcher) startJSONL(ctx context.Context, p *Process, b *catalog.Build,
 	}
 	unwatch := context.AfterFunc(ctx, func() {
 		r.signal(syscall.SIGKILL)
-		r.cut() // who writes to it would wait for a process that escaped the group
+		_ = r.Close() // or a write would block on a process that escaped the group
 	})
 	defer unwatch()
 	if err := l.configureLines(ctx, lines, b); err != nil {
@@ -77,7 +77,7 @@ func (l *Launcher) configureLines(ctx context.Context, lines *link.Lines, b *cat
 }
 
 // findProgram looks for a program without a slash in its name in the PATH that
-// it will have itself.
+// the program will be given.
 func findProgram(name string, env []string) (string, error) {
 	if strings.Contains(name, "/") {
 		if !filepath.IsAbs(name) {

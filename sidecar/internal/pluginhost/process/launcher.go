@@ -12,7 +12,7 @@
 // The package promises that no process can hurt the host: not by what it prints
 // or how much, by what it claims in the handshake, by how it ends, or by the
 // processes that it leaves in its group. It does not decide when a process is
-// started or whether it is well: that is for whoever has it.
+// started or whether it is healthy: that is the caller's.
 package process
 
 import (
@@ -47,8 +47,8 @@ type Launcher struct {
 	WorkDir string   // empty for the host's
 	RunDir  string   // for sockets
 
-	// StartTimeout is the longest that a start may take, and is what ctx of
-	// Start ends by.
+	// StartTimeout is the longest that a start may take. The ctx of Start
+	// ends by then.
 	StartTimeout time.Duration
 
 	Timings   Timings
@@ -67,7 +67,7 @@ type Stage int
 const (
 	Ready      Stage = iota // the process takes events by its Link
 	Configured              // it has its settings; what opens the way of events is the caller's
-	Described               // it has said what it is
+	Described               // it has described itself
 )
 
 // Step is a part of a start that can fail.
@@ -78,12 +78,13 @@ const (
 	StepSpawn     Step = iota // the system runs the program
 	StepHandshake             // it says where it listens
 	StepConnect               // a connection to it can be tried
-	StepDescribe              // it says what it is
+	StepDescribe              // it describes itself
 	StepConfigure             // it takes its settings, or settles if there are none
 	StepOpen                  // it takes events
 )
 
-// StartError says in which step a start failed, and what was left of the process.
+// StartError says at which step a start failed, and what is left of the process
+// to explain it.
 type StartError struct {
 	Step     Step
 	Greeting Greeting // what was seen of the handshake
@@ -92,8 +93,7 @@ type StartError struct {
 	Err      error
 }
 
-// Error says what the host has to say of it: in its log, and in the status of
-// the plugin.
+// Error is what the host logs and shows in the status of the plugin.
 func (e *StartError) Error() string {
 	switch {
 	case e.Exit != nil && e.Output != "":

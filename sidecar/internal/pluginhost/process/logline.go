@@ -35,7 +35,7 @@ var (
 const foreignPrefix = "plugin_"
 
 // parseLine reads a line as the JSON that loggers write, and anything else as
-// text of level info. Nothing in the line is trusted to have the right type.
+// text at level info. Nothing in the line is trusted to have the right type.
 func parseLine(line []byte) record {
 	text := record{level: slog.LevelInfo, message: strings.ToValidUTF8(string(line), "\uFFFD")}
 	trimmed := bytes.TrimSpace(line)

@@ -26,8 +26,8 @@ func readLines(r io.Reader, each func(line []byte, truncated bool)) {
 	link.ReadLines(r, lineMax, each)
 }
 
-// output takes the lines that a plugin writes to the log, and remembers the
-// last of them. It is safe for concurrent use.
+// output logs the lines that a plugin writes, and remembers the last of them. It
+// is safe for concurrent use.
 type output struct {
 	log *slog.Logger
 
@@ -66,7 +66,7 @@ func (o *output) stderr(line []byte, truncated bool) {
 	o.write("stderr", rec, truncated)
 }
 
-// misread takes what is wrong with a line of a program that reads lines.
+// misread logs what is wrong with a line of a JSON-lines program.
 func (o *output) misread(text string) {
 	o.write("stdout", record{level: slog.LevelWarn, message: text,
 		attrs: []slog.Attr{slog.Any("code", telemetry.CodePluginMisread)}}, false)

@@ -19,8 +19,8 @@ import (
 )
 
 // Process is one running plugin, described and configured, and the link to it.
-// Its process is the host's own, except for a remote plugin: that is whatever
-// answers at the other end of a connection, and dies when the connection does.
+// It is a child of the host, except for a remote plugin: that is whatever answers
+// at the other end of a connection, and is dead when the connection is.
 // Its methods are safe for concurrent use.
 type Process struct {
 	About    *pluginpb.DescribeResponse
@@ -36,7 +36,7 @@ type Process struct {
 	endStdio func() // waits for the end of readStdio; nil if that does not run
 }
 
-// Remote reports whether the process is not the host's.
+// Remote reports whether the plugin runs elsewhere.
 func (p *Process) Remote() bool { return p.run == nil }
 
 // Dead returns a channel that is closed when the process has ended; nil for a
@@ -56,7 +56,7 @@ func (p *Process) DroppedLines() int {
 	return p.run.out.droppedLines()
 }
 
-// Silent reports whether the process has not said a word: a program that speaks
+// Silent reports whether the process has said nothing yet: a program that speaks
 // JSON lines is taken to be ready when it has run for a moment.
 func (p *Process) Silent() bool { return p.Lines != nil && p.Lines.Silent() }
 
@@ -75,9 +75,9 @@ func (p *Process) Heard() <-chan struct{} {
 func (p *Process) Input() *os.File { return p.run.lifeline }
 
 // Cut ends the process's standard input, which asks it to end.
-func (p *Process) Cut() { p.run.cut() }
+func (p *Process) Cut() { _ = p.run.Close() } // it may be closed already
 
-// Stop ends the process in good order, and with force where it does not
+// Stop ends the process in good order, and by force if it does not
 // comply. Every step is bounded. It returns what went wrong, for the log.
 func (p *Process) Stop(drain time.Duration) error {
 	// 1. No new events; wait for the results of those that are out.
@@ -85,9 +85,9 @@ func (p *Process) Stop(drain time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	problem := p.Link.Drain(ctx, p.Timings.Idle)
 	cancel()
-	// 2. Close the stream; whoever still waits is told that the event is lost.
+	// 2. Close the stream; callers that still wait are told that the event is lost.
 	p.Link.End(errors.New("plugin was stopped"))
-	if p.run == nil { // who else uses the server is not known: it goes on
+	if p.run == nil { // others may use the server: it keeps running
 		p.Kill()
 		return problem
 	}
@@ -96,7 +96,7 @@ func (p *Process) Stop(drain time.Duration) error {
 	// 4. Ask again, by the lifeline, then by signal. A process that does not
 	// answer at all is not asked again. For a JSON-lines plugin the end
 	// of the lifeline was the drain already.
-	p.run.cut()
+	p.Cut()
 	if asked := p.Conn == nil && problem != nil; !hung && (asked || !p.run.waitDone(p.Timings.Lifeline)) {
 		p.Signal(syscall.SIGTERM)
 		hung = !p.run.waitDone(p.Timings.Term)
@@ -110,7 +110,7 @@ func (p *Process) Stop(drain time.Duration) error {
 }
 
 // askToEnd makes the call by which go-plugin ends its plugins. It reports false
-// if there was no answer, not even that there is no such call.
+// if there was no answer at all, not even that the call is unknown.
 func (p *Process) askToEnd() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), p.Timings.Shutdown)
 	defer cancel()
@@ -162,15 +162,10 @@ func (p *Process) WaitDone(d time.Duration) bool {
 	return p.run == nil || p.run.ID() == "" || p.run.waitDone(d)
 }
 
-// Diagnose says how the process ended, if it did, and its last words.
-func (p *Process) Diagnose(ctx context.Context) string {
-	if p.run == nil {
-		return p.Link.Cause().Error()
-	}
-	return p.run.Diagnose(ctx)
-}
+// Diagnose returns how the process ended, if it did, and its last output.
+func (p *Process) Diagnose() string { return p.run.Diagnose(context.Background()) }
 
-// WithTail adds the last words of the process to an error.
+// WithTail adds the last output of the process to an error.
 func (p *Process) WithTail(err error) error {
 	if p.run == nil {
 		return err

@@ -21,13 +21,13 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// tokenMax is the most that a file with a token may have.
+// tokenMax is the largest size of a token file, in bytes.
 const tokenMax = 16 << 10
 
-// startRemote connects to a plugin that runs elsewhere. The supervisor takes the
-// loss of the connection for the death of a process: it connects again, with
-// the same pauses, and events that had no answer come again. Certificates and
-// token are read anew each time, as they are rotated.
+// startRemote connects to a plugin that runs elsewhere. To the supervisor the loss
+// of the connection is the death of a process: it connects again, with the same
+// pauses, and unanswered events are retried. Certificates and token are read again
+// each time, since they are rotated.
 func (l *Launcher) startRemote(ctx context.Context, p *Process, b *catalog.Build, log *slog.Logger) (step Step, err error) {
 	m := b.Manifest
 	defer func() {

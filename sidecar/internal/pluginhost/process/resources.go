@@ -38,7 +38,7 @@ func (r Resources) Permit(f catalog.Entry) error {
 //
 // Go programs collect garbage more eagerly when they come near to GOMEMLIMIT,
 // instead of growing until they are killed. A limit on address space
-// (RLIMIT_AS) is no use to them: an idle one has reserved more than a gigabyte.
+// (RLIMIT_AS) does not suit them: an idle one has reserved more than a gigabyte.
 func (r Resources) environment(has []string) (add []string) {
 	set := func(name, value string) {
 		if !slices.ContainsFunc(has, func(v string) bool { return strings.HasPrefix(v, name+"=") }) {
@@ -52,7 +52,7 @@ func (r Resources) environment(has []string) (add []string) {
 }
 
 // limit applies the limits to a process that has just been started. What the
-// system does not permit is logged, and left.
+// system does not permit is logged and skipped.
 func (r Resources) limit(pid int, log *slog.Logger) {
 	if err := setLimits(pid, r.OpenFiles); err != nil {
 		log.Warn("limits of a plugin could not be set", "code", telemetry.CodePluginLimits, "error", err)
@@ -83,7 +83,7 @@ func (r *runner) watchMemory() {
 	}
 }
 
-// condemn kills the process group, and makes why the way in which it ended.
+// condemn kills the process group, and records why as how it ended.
 func (r *runner) condemn(why error) {
 	r.mu.Lock()
 	r.verdict = why
@@ -91,8 +91,8 @@ func (r *runner) condemn(why error) {
 	r.signal(syscall.SIGKILL)
 }
 
-// groupsAge is how old the list of who belongs to which group may be. To make it
-// every process of the machine has to be looked at.
+// groupsAge is how old the list of group members may be. Making it takes a look at
+// every process of the machine.
 const groupsAge = 2 * time.Second
 
 // groups measures process groups. One serves all plugins of a host. It is safe

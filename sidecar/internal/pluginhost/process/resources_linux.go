@@ -76,8 +76,8 @@ func processGroups() map[int][]int {
 	return groups
 }
 
-// residentMemory returns the memory of a process, or 0 if it is no longer of the
-// group: its number may be another's by now.
+// residentMemory returns the memory of a process, or 0 if it is no longer in the
+// group: its number may have been reused.
 func residentMemory(pid, pgid int) int64 {
 	fields := procStat(pid)
 	if fields == nil || fields[statGroup] != strconv.Itoa(pgid) {

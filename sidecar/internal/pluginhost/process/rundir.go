@@ -53,8 +53,8 @@ func CheckRunDir(dir string) (string, error) {
 	return abs, nil
 }
 
-// OpenRunDir makes the directory if it is not there, locks it and removes what
-// a host that was killed has left in it.
+// OpenRunDir creates the directory if needed, locks it and removes what a killed
+// host has left in it.
 //
 // If plugins run as another user, that user may pass through it, to a directory
 // that is its own.
@@ -113,5 +113,5 @@ func (d *RunDir) sweep() error {
 	return nil
 }
 
-// Close lets another host use the directory.
+// Close frees the directory for another host.
 func (d *RunDir) Close() { d.lock.Close() }

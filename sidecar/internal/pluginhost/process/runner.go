@@ -9,12 +9,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -64,25 +61,13 @@ type runner struct {
 	mu      sync.Mutex
 	pid     int   // 0 before the start
 	doomed  bool  // to be killed as soon as it has started
-	reaped  bool  // the pid may belong to somebody else now
+	reaped  bool  // the pid may belong to another process now
 	exit    error // how it ended; valid once dead is closed
 	verdict error // why the host killed it, if it did so for a reason
 	greeted Greeting
 }
 
-// Greeting is what was seen of the handshake of an executable.
-type Greeting struct {
-	Line  string        // empty if there was none
-	Noise []string      // lines on stdout before it
-	Took  time.Duration // from the start; 0 if it failed
-}
-
-// NoiseLines is how many lines are tolerated on stdout before the handshake.
-const NoiseLines = 64
-
 const (
-	noiseBytes = 64 << 10 // tolerated on stdout before the handshake
-
 	busyTries = 5 // starts tried while the executable is open for writing
 	busyWait  = 200 * time.Millisecond
 
@@ -160,9 +145,9 @@ func (r *runner) Start(ctx context.Context) error {
 	return <-started
 }
 
-// spawn tries again while the executable is busy. It is when it has just been
-// written and another goroutine forked in that moment, so that for an instant
-// a child held the file open.
+// spawn tries again while the executable is busy. It can be just after it was
+// written: if another goroutine forked in that moment, a child held the file open
+// for an instant.
 func (r *runner) spawn(ctx context.Context, stdin, stdout, stderr *os.File) (*exec.Cmd, error) {
 	for try := 1; ; try++ {
 		cmd := &exec.Cmd{
@@ -206,8 +191,8 @@ func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 	pumps.Go(func() { readLines(stderr, r.out.stderr) })
 	pumps.Go(r.watchMemory)
 
-	// While the dead leader is not reaped nobody else can get its pid, and so
-	// killing its group hits the right one.
+	// Until the dead leader is reaped its pid is not reused, so killing its
+	// group hits the right one.
 	waited := awaitExit(cmd.Process.Pid)
 	if waited {
 		r.endGroup()
@@ -261,20 +246,15 @@ func (r *runner) signalGroup(sig syscall.Signal) {
 	}
 }
 
-// cut closes the lifeline, which asks the plugin to end.
-func (r *runner) cut() {
-	if r.lifeline != nil {
-		r.lifeline.Close()
-	}
-}
-
 // Write writes to the process's standard input, which is the lifeline.
 func (r *runner) Write(p []byte) (int, error) { return r.lifeline.Write(p) }
 
-// Close closes the lifeline, like cut.
+// Close closes the lifeline, which asks the plugin to end.
 func (r *runner) Close() error {
-	r.cut()
-	return nil
+	if r.lifeline == nil {
+		return nil
+	}
+	return r.lifeline.Close()
 }
 
 // Dead returns a channel that is closed when the process has ended.
@@ -300,57 +280,7 @@ func (r *runner) waitDone(d time.Duration) bool {
 	}
 }
 
-// handshakeLine is the form that go-plugin prescribes. What does not look like
-// it is taken for ordinary output, which programs like to print at start.
-var handshakeLine = regexp.MustCompile(`^\d+\|\d+\|(unix|tcp)\|`)
-
-// IsHandshake reports whether a line that a program printed is a handshake.
-func IsHandshake(line []byte) bool { return handshakeLine.Match(line) }
-
-// readStdout passes the line of the handshake on to go-plugin and everything
-// else to the log, until the end.
-func (r *runner) readStdout(f *os.File) {
-	lines, size := 0, 0
-	readLines(f, func(line []byte, truncated bool) {
-		if r.toPlugin == nil {
-			r.out.stdout(line, truncated)
-			return
-		}
-		if !truncated && handshakeLine.Match(line) {
-			r.mu.Lock()
-			r.greeted.Line = cutFields(string(line))
-			r.mu.Unlock()
-			_, _ = io.WriteString(r.toPlugin, cutFields(string(line))+"\n")
-			r.toPlugin.Close()
-			r.toPlugin = nil
-			return
-		}
-		r.out.stdout(line, truncated)
-		r.mu.Lock()
-		r.greeted.Noise = append(r.greeted.Noise, strings.ToValidUTF8(string(line), "\uFFFD"))
-		r.mu.Unlock()
-		lines, size = lines+1, size+len(line)
-		if lines >= NoiseLines || size >= noiseBytes {
-			r.out.note(fmt.Sprintf("%d lines on stdout and no handshake among them", lines))
-			r.toPlugin.Close()
-			r.toPlugin = nil
-		}
-	})
-	if r.toPlugin != nil {
-		r.toPlugin.Close()
-		r.toPlugin = nil
-	}
-}
-
-// cutFields keeps the first five fields of the handshake. The sixth is the
-// certificate of a plugin that speaks TLS, which the host did not ask for, and
-// on which go-plugin would panic.
-func cutFields(line string) string {
-	fields := strings.SplitN(strings.TrimSpace(line), "|", 6)
-	return strings.Join(fields[:min(len(fields), 5)], "|")
-}
-
-// Diagnose returns how the process ended, if it did, and its last words.
+// Diagnose returns how the process ended, if it did, and its last output.
 func (r *runner) Diagnose(context.Context) string {
 	var b strings.Builder
 	if r.waitDone(2 * drainWait) {
@@ -366,51 +296,12 @@ func (r *runner) Diagnose(context.Context) string {
 	return b.String()
 }
 
-// greeting returns what was seen of the handshake so far.
-func (r *runner) greeting() Greeting {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.greeted
-}
-
-// withTail adds the last words of the process to an error.
+// withTail adds the last output of the process to an error.
 func (r *runner) withTail(err error) error {
 	if tail := r.out.tail(); tail != "" {
 		return fmt.Errorf("%w; its last output: %s", err, tail)
 	}
 	return err
-}
-
-// PluginToHost refuses addresses that are not the plugin's own: a handshake can
-// name any, and the host would send events there.
-func (r *runner) PluginToHost(network, address string) (string, string, error) {
-	switch network {
-	case "unix":
-		clean := filepath.Clean(address)
-		if filepath.Dir(clean) != filepath.Clean(r.socket) {
-			return "", "", fmt.Errorf("plugin names the socket %q, which is not in its directory %q", address, r.socket)
-		}
-		info, err := os.Lstat(clean)
-		if err != nil {
-			return "", "", fmt.Errorf("find the plugin's socket: %w", err)
-		}
-		if info.Mode().Type() != os.ModeSocket {
-			return "", "", fmt.Errorf("plugin names %q, which is no socket", address)
-		}
-		return network, clean, nil
-	case "tcp":
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil || !ap.Addr().IsLoopback() || ap.Port() == 0 {
-			return "", "", fmt.Errorf("plugin names the address %q: only a loopback IP address and a port will do", address)
-		}
-		return network, address, nil
-	}
-	return "", "", net.UnknownNetworkError(network)
-}
-
-// HostToPlugin is for go-plugin's broker, which is not used.
-func (r *runner) HostToPlugin(network, address string) (string, string, error) {
-	return network, address, nil
 }
 
 // Wait waits for the end of the process.
@@ -439,9 +330,3 @@ func (r *runner) ID() string {
 	}
 	return strconv.Itoa(r.pid)
 }
-
-// Stdout is what go-plugin reads the handshake from.
-func (r *runner) Stdout() io.ReadCloser { return r.handshake }
-
-// Stderr is empty: go-plugin panics on some lines that it takes for JSON.
-func (r *runner) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }

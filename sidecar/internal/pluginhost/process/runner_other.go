@@ -4,8 +4,8 @@ package process
 
 import "syscall"
 
-// processAttr has no parent-death signal: only Linux and FreeBSD know it. The
-// lifeline is what ends plugins here.
+// processAttr has no parent-death signal: only Linux and FreeBSD have it. Here the
+// lifeline ends plugins.
 func processAttr(a *Account) *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Credential: a.credential()}
 }
