@@ -62,7 +62,7 @@ func TestResultsBecomeAttempts(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreFields(delivery.Attempt{}, "StartedAt", "FinishedAt")); diff != "" {
 				t.Errorf("attempt (-want +got):\n%s", diff)
 			}
-			if tt.do == "panic" && !strings.Contains(stack, "programs_test.go:") {
+			if tt.do == "panic" && !strings.Contains(stack, "testkit/plugins/programs.go:") {
 				t.Errorf("the record has no stack: %q", stack)
 			}
 			if got.StartedAt.IsZero() || got.FinishedAt.Before(got.StartedAt) {
