@@ -154,7 +154,7 @@ func failover(t *testing.T) {
 	r.eventually("word of the other history", func() bool {
 		return len(r.log.with(`"code":"store-renewed"`)) > 0
 	})
-	if n := len(r.log.with("the database is not the one it was before")); n != 1 {
+	if n := len(r.log.with("the database is not the same as before")); n != 1 {
 		t.Errorf("the new history was reported %d times", n)
 	}
 	r.stop()

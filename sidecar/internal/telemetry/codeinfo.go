@@ -150,7 +150,7 @@ func Codes() (all []CodeInfo) {
 				Why:  "A power cut there loses acknowledged events; a hidden row is never delivered.",
 				Fix:  "Set fsync = on in postgresql.conf and restart the server; ALTER TABLE ... DISABLE ROW LEVEL SECURITY."},
 			{Code: CodePostgresPooler,
-				What: "A connection pooler in transaction mode, such as PgBouncer, stands before the database.",
+				What: "There is a connection pooler in transaction mode, such as PgBouncer, before the database.",
 				Why:  "Sessions are shared there: statements cannot stay prepared, and LISTEN hears nothing, so the sidecar looks for the others' work once a second.",
 				Fix:  "Nothing: each transaction brings its own settings. To be faster, connect to the server directly or to a pool in session mode."},
 			{Code: CodePostgresEncoding,

@@ -15,16 +15,16 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// rowBytes is what an event takes beside its body and header, about.
+// rowBytes is roughly the size of an event without its body and header.
 const rowBytes = 1000
 
 // acceptEvents stores a group of events with their jobs, or counts duplicates,
-// in one statement. Parts of a statement do not see what the others do: an
+// in one statement. Parts of a statement do not see each other's changes: an
 // event that another transaction has just committed is neither inserted nor
 // found, has no row in the result, and is tried again.
 //
-// $22 says that an earlier try may have been committed: then an event with our
-// own delivery id is ours, and no duplicate.
+// $22 means that an earlier try may have been committed: then an event with our
+// own delivery id is ours, not a duplicate.
 const acceptEvents = `
 WITH input AS (
 	SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
@@ -66,7 +66,7 @@ type acceptOp struct {
 	got     store.Accepted
 }
 
-// tame implements operation: no word of an event may be left out.
+// tame implements operation: no part of an event may be left out.
 func (o *acceptOp) tame() bool {
 	if o.row.ascii {
 		return false
@@ -77,7 +77,7 @@ func (o *acceptOp) tame() bool {
 	return err == nil
 }
 
-// eventRow is what of an event is not simply one of its fields.
+// eventRow has the columns of an event that are not simply its fields.
 type eventRow struct {
 	key, deliveryID string
 	header          *string
@@ -112,8 +112,8 @@ func encodeEvent(e *delivery.Event, ascii bool) (r eventRow, err error) {
 	return r, nil
 }
 
-// dueAtOnce is when a job that should run now is due. It is not simply zero:
-// fresh work takes its turn behind retries that have been due for longer.
+// dueAtOnce returns when a job that should run now is due. It is not simply zero:
+// fresh work waits its turn behind retries that have been due for longer.
 func dueAtOnce(receivedAt time.Time) time.Time {
 	now := time.Now()
 	if receivedAt.IsZero() || receivedAt.After(now) {
@@ -157,7 +157,7 @@ func (db *DB) acceptAll(ctx context.Context, ops []*acceptOp, _ []error, repeate
 		}
 		byKey[o.row.key] = append(byKey[o.row.key], o)
 	}
-	// In one order everywhere, so that two groups do not wait for each other.
+	// In the same order everywhere, so that two groups do not wait for each other.
 	slices.SortFunc(first, func(a, b *acceptOp) int { return cmp.Compare(a.row.key, b.row.key) })
 	for range 5 {
 		got, err := db.acceptEvents(ctx, first, byKey, repeated)

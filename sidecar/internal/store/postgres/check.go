@@ -9,17 +9,17 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// checkEncoding notes whether the database can hold every letter. One that
-// cannot gets text of others encoded.
+// checkEncoding records whether the database can hold every letter. One that
+// cannot gets other text encoded.
 func (db *DB) checkEncoding(name string) {
 	if name == "UTF8" || name == "" {
 		return
 	}
 	db.ascii = true
-	db.log.Warn("the encoding of the database does not hold every letter: text with others than ASCII is kept encoded there, and not found by a search; create the database with ENCODING 'UTF8'", "code", telemetry.CodePostgresEncoding, "database", db.name, "encoding", name)
+	db.log.Warn("the encoding of the database does not hold every letter: text beyond ASCII is kept encoded there, and a search does not find it; create the database with ENCODING 'UTF8'", "code", telemetry.CodePostgresEncoding, "database", db.name, "encoding", name)
 }
 
-// findSchema learns in which schema the tables are, or are to be made.
+// findSchema finds the schema that has the tables, or will get them.
 func (db *DB) findSchema(ctx context.Context, tx pgx.Tx) (exists bool, err error) {
 	var schema, path string
 	var may bool
@@ -42,7 +42,7 @@ func (db *DB) findSchema(ctx context.Context, tx pgx.Tx) (exists bool, err error
 	return exists, nil
 }
 
-// checkServer warns of what makes the server lose or hide what it was given.
+// checkServer warns of settings that make the server lose or hide rows.
 func (db *DB) checkServer(ctx context.Context) error {
 	var fsync string
 	var hidden bool
@@ -57,7 +57,7 @@ func (db *DB) checkServer(ctx context.Context) error {
 		return err
 	}
 	if fsync == "off" {
-		db.log.Warn("the PostgreSQL server runs with fsync=off: a power cut there loses events that were acknowledged; switch it on", "code", telemetry.CodePostgresUnsafe, "database", db.name)
+		db.log.Warn("the PostgreSQL server runs with fsync=off: a power cut there loses acknowledged events; turn it on", "code", telemetry.CodePostgresUnsafe, "database", db.name)
 	}
 	if hidden {
 		db.log.Warn("row-level security is on for a table of the store: rows that it hides from this user are never delivered; ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or let this user own the tables", "code", telemetry.CodePostgresUnsafe, "database", db.name, "user", db.conf.User)

@@ -13,9 +13,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// choice walks through the events that a store.Query selects. What an index
-// can tell narrows the walk; the rest is a condition that the server looks at
-// row by row, and the event type is compared here, where v1 names are known.
+// choice walks through the events that a store.Query selects. Indexed conditions
+// narrow the walk; the server checks the others row by row, and the event type is
+// compared here, where v1 names are known.
 type choice struct {
 	q      store.Query
 	where  []string // conditions on the walk: of records r and, with jobs, of jobs j
@@ -58,7 +58,7 @@ func choose(ctx context.Context, tx pgx.Tx, q store.Query) (*choice, error) {
 	return c, nil
 }
 
-// ofJobs adds what the query says of jobs.
+// ofJobs adds the query's conditions on jobs.
 func (c *choice) ofJobs() {
 	if c.q.Status == store.StatusUnhandled {
 		c.where = append(c.where, `NOT r.handled`)
@@ -82,7 +82,7 @@ func (c *choice) ofJobs() {
 	}
 }
 
-// jobCondition returns what q says of a job, as a condition on jobs j.
+// jobCondition returns q's condition on a job, as SQL on jobs j.
 func jobCondition(q store.Query, p *parameters) string {
 	var conds []string
 	if q.Target != "" {
@@ -163,8 +163,8 @@ func (c *choice) step(ctx context.Context, tx pgx.Tx, newestFirst bool, from, to
 }
 
 // each calls fn with the events of a walk until fn returns false. With bounded
-// set it stops when it has looked long enough. It returns the last event that
-// it looked at, and whether that was the end.
+// set it stops when it has looked long enough. It returns the last event it
+// looked at, and whether that was the end.
 func (c *choice) each(ctx context.Context, tx pgx.Tx, newestFirst, bounded bool, from, to int64, fn func(row) bool) (last int64, end bool, err error) {
 	began := time.Now()
 	for {

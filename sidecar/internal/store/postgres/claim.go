@@ -12,9 +12,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// claimJobs takes the due jobs of a target that nobody has claimed and that are
-// of no entity; of those of entities it only tells. Rows that another sidecar
-// is just taking are passed over.
+// claimJobs takes the due jobs of a target that nobody has claimed and that have
+// no entity; it only reports those of entities. It skips rows that another
+// sidecar is taking.
 const claimJobs = `
 WITH due AS (
 	SELECT id, entity, next_at FROM hookswitch_jobs
@@ -76,15 +76,15 @@ const (
 	putOffFor = 5 * time.Second
 
 	// maxLook is how many jobs of entities one step of a claim looks at, and
-	// maxSteps how many steps it makes: a backlog of blocked ones is put off
+	// maxSteps how many steps it makes: a backlog of blocked jobs is put off
 	// in pieces.
 	maxLook  = 500
 	maxSteps = 10
 )
 
-// held are the jobs that this process has claimed and not finished. The
-// database says the same by the owner of the jobs; should they differ, because
-// the answer to a claim was lost, what is held here decides (see reconcile).
+// held holds the jobs that this process has claimed but not finished. The
+// database has the same as the owner of the jobs; should they differ, because the
+// answer to a claim was lost, held decides (see reconcile).
 type held struct {
 	// gate is held for reading by claims under way, and for writing while
 	// the two are compared.
@@ -94,16 +94,16 @@ type held struct {
 	jobs map[int64]claimed // guarded by mu
 }
 
-// claimed is a job as it was claimed. It is held by the number of the job, which
-// a standby that is promoted may give to another one.
+// claimed is a claimed job. It is held by its number, which a promoted standby may
+// give to another job.
 type claimed struct {
 	delivery string // id of the job's delivery
 	target   string
 	attempts int
 }
 
-// add holds tasks and returns them without those that are held already: a
-// standby that was promoted may not know of a claim, and hand the job out again.
+// add holds tasks and returns them without those held already: a promoted standby
+// may not know of a claim, and hand the job out again.
 func (h *held) add(tasks []delivery.Task) (added []delivery.Task) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -118,7 +118,7 @@ func (h *held) add(tasks []delivery.Task) (added []delivery.Task) {
 	return added
 }
 
-// names returns the jobs that are held.
+// names returns the held jobs.
 func (h *held) names() (ids []int64, deliveries, targets []string, attempts []int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -129,7 +129,7 @@ func (h *held) names() (ids []int64, deliveries, targets []string, attempts []in
 	return ids, deliveries, targets, attempts
 }
 
-// keep drops those of some jobs that are not known, and returns how many.
+// keep drops the jobs that are not known, and returns how many.
 func (h *held) keep(ids []int64, deliveries []string, known []int64) (dropped int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -152,8 +152,8 @@ func (h *held) list() []int64 {
 	return ids
 }
 
-// forget says that a job is not held any more, unless it has been claimed
-// again since for a later attempt, and reports whether it was.
+// forget drops a held job, unless it has been claimed again since for a later
+// attempt, and reports whether it was held.
 func (db *DB) forget(jobID int64, delivery, target string, attempts int) (held bool) {
 	db.held.mu.Lock()
 	defer db.held.mu.Unlock()
@@ -178,7 +178,7 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	err = db.again(ctx, func() (err error) {
 		tasks, entities, err = db.claimFree(ctx, target, now, limit)
 		if err != nil {
-			db.lease.poke() // whatever was claimed all the same is given back soon
+			db.lease.poke() // jobs claimed nevertheless are given back soon
 		}
 		return err
 	})
@@ -196,10 +196,10 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	return tasks, nil
 }
 
-// claimFree also reports whether it met jobs of entities.
+// claimFree also reports whether it found jobs of entities.
 func (db *DB) claimFree(ctx context.Context, target string, now time.Time, limit int) (tasks []delivery.Task, entities bool, err error) {
 	found, err := query(ctx, db, func(rows pgx.Rows) (t delivery.Task, err error) {
-		// Only the first column can be read of a job that is not ours.
+		// For a job that is not ours only the first column can be read.
 		var entity bool
 		if err := rows.Scan(append([]any{&entity}, make([]any, len(rows.FieldDescriptions())-1)...)...); err != nil || entity {
 			return t, err
@@ -265,7 +265,7 @@ func (db *DB) claimHeads(ctx context.Context, tx pgx.Tx, target string, now time
 }
 
 // NextDue implements [store.Store]. Jobs that wait for another of their entity
-// count with the time to which they were put off.
+// count as due when they were put off to.
 func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, error) {
 	if db.closed() {
 		return time.Time{}, false, store.ErrClosed
@@ -286,9 +286,9 @@ const giveBack = `
 UPDATE hookswitch_jobs AS j SET owner = NULL FROM (SELECT $3::text AS target, $4::text AS delivery_id) AS i
 WHERE j.id = $1 AND j.owner = $2 AND ` + jobIs
 
-// Release implements [store.Store]. No claim is under way meanwhile: one that
-// took the job again after a release whose answer was lost would be undone by
-// its repetition. So it must not last: the lease gives back what it cannot.
+// Release implements [store.Store]. No claim is under way meanwhile: if one took
+// the job again after a release whose answer was lost, repeating the release would
+// undo it. So it must be short: the lease gives back what it cannot.
 func (db *DB) Release(ctx context.Context, t delivery.Task) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
@@ -301,7 +301,7 @@ func (db *DB) Release(ctx context.Context, t delivery.Task) error {
 	held := (err == nil || !db.closed()) && db.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
 	switch {
 	case err != nil:
-		db.lease.poke() // as it is not held any more, it is given back soon
+		db.lease.poke() // since it is no longer held, it is given back soon
 	case held:
 		db.notices.add([]string{t.Job.Target})
 	}

@@ -20,7 +20,7 @@ func describe(c *pgx.ConnConfig) string {
 	return fmt.Sprintf("%q on %s", c.Database, strings.Join(allHosts(c), ", "))
 }
 
-// poolSized reports whether the URL says how many connections there may be.
+// poolSized reports whether the URL limits the number of connections.
 func poolSized(text string) bool {
 	u, err := url.Parse(text)
 	return strings.Contains(text, "pool_max_conns") && (err != nil || u.Query().Has("pool_max_conns"))
@@ -29,15 +29,15 @@ func poolSized(text string) bool {
 // Codes of PostgreSQL (documentation, appendix A), and what to do about them.
 // USER and SCHEMA are filled in.
 var hints = map[string]string{
-	"08P01": "what answers there does not do what PostgreSQL does: name the server itself, or a pool of PgBouncer in transaction or session mode without parameters that it does not know, in HOOKSWITCH_STORE",
+	"08P01": "the server there does not behave like PostgreSQL: name the server itself, or a pool of PgBouncer in transaction or session mode without parameters that it does not know, in HOOKSWITCH_STORE",
 	"22021": "the encoding of the database lacks a letter: create it with ENCODING 'UTF8'",
 	"22P05": "the encoding of the database lacks a letter: create it with ENCODING 'UTF8'",
 	"25006": readOnlyHint,
 	"26000": pooledHint,
-	"28000": "the server does not let this user in: see HOOKSWITCH_STORE and the server's pg_hba.conf",
+	"28000": "the server rejects this user: see HOOKSWITCH_STORE and the server's pg_hba.conf",
 	"28P01": "the password is wrong: see HOOKSWITCH_STORE",
 	"3D000": "create the database, or name another one in HOOKSWITCH_STORE",
-	"3F000": "create the schema that the search_path names, or let the user see it: GRANT USAGE ON SCHEMA ... TO USER",
+	"3F000": "create the schema in the search_path, or let the user see it: GRANT USAGE ON SCHEMA ... TO USER",
 	"42501": "the user may not do that: see the privileges of USER in the database",
 	"42P01": "a table is missing: was it dropped, or does the search_path of USER name another schema?",
 	"42P05": pooledHint,
@@ -51,7 +51,7 @@ var hints = map[string]string{
 
 const readOnlyHint = "the server is read-only: name the primary, or several hosts and target_session_attrs=read-write, in HOOKSWITCH_STORE"
 
-const pooledHint = "a pooler in transaction mode stands before the server: the sidecar goes on without prepared statements"
+const pooledHint = "there is a pooler in transaction mode before the server: the sidecar continues without prepared statements"
 
 // Codes with several causes, each with the function of the server that reports
 // one of them: its name is the same in all languages.
@@ -64,14 +64,14 @@ var routineHints = map[string]string{
 
 const rowSecurityHint = "row-level security is on for this table and keeps USER from its rows: ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or let USER own the tables"
 
-// goesOn promises what a store does that has been opened; it is the end of a hint.
-// At the start nobody tries again, nor when the store is being closed.
+// goesOn is the end of a hint for a store that has been opened. Nothing retries
+// at the start, or when the store is being closed.
 const (
 	goesOn     = "the sidecar goes on by itself"
-	notStarted = "then start the sidecar again, as a service manager does by itself"
+	notStarted = "then restart the sidecar, as a service manager does by itself"
 )
 
-// hint says what to do about an error, as far as that is known.
+// hint returns what to do about an error, if that is known.
 func (db *DB) hint(err error) string {
 	text := db.remedy(err)
 	switch {
@@ -121,7 +121,7 @@ func (db *DB) remedy(err error) string {
 	return ""
 }
 
-const authHint = "the server asks for a password in a way that is not allowed here: let it ask for scram-sha-256 (password_encryption and pg_hba.conf), and set the password anew"
+const authHint = "the server asks for a password in a way that is not allowed here: make it ask for scram-sha-256 (password_encryption and pg_hba.conf), and set the password again"
 
 // deniedHint tells apart the reasons of error 42501 that routineHints does not.
 func (db *DB) deniedHint(pe *pgconn.PgError) string {
@@ -134,9 +134,8 @@ func (db *DB) deniedHint(pe *pgconn.PgError) string {
 	return "the user may not do that: GRANT USAGE ON SCHEMA SCHEMA_NAME TO USER; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA SCHEMA_NAME TO USER"
 }
 
-// explain wraps an error of PostgreSQL or of the connection to it with what
-// was being done, where, and the remedy. Neither the URL nor the password is
-// in it.
+// explain wraps an error of PostgreSQL or of the connection with the operation,
+// the server, and the fix. It contains neither the URL nor the password.
 func (db *DB) explain(operation string, err error) error {
 	if err == nil {
 		return nil
@@ -157,8 +156,8 @@ type plainError struct {
 func (e *plainError) Error() string { return e.text }
 func (e *plainError) Unwrap() error { return e.err }
 
-// plainly returns err as people should read it. That of a connection has a line
-// for each address, twice if TLS was tried and may fail.
+// plainly returns err in readable form. A connection error has a line for each
+// address, twice if TLS was tried and may fail.
 func (db *DB) plainly(err error) error {
 	text := err.Error()
 	if ce, ok := errors.AsType[*pgconn.ConnectError](err); ok {
@@ -178,14 +177,14 @@ func isConnectError(err error) bool {
 	return ok
 }
 
-// timedOut reports whether somebody's time was up. That says nothing of the
+// timedOut reports whether a time limit expired, which says nothing about the
 // connection.
 func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) && !isConnectError(err)
 }
 
-// disconnected reports whether the connection failed: what was asked for may
-// have happened or not.
+// disconnected reports whether the connection failed: the operation may have
+// happened or not.
 func disconnected(err error) bool {
 	if err == nil {
 		return false
@@ -211,7 +210,7 @@ func disconnected(err error) bool {
 }
 
 // passing reports whether a transaction failed only because of another one, or
-// of a pooler that has been noticed by that.
+// because of a pooler that was noticed by that.
 func passing(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pe.Code == "40P01" || pe.Code == "40001" || pe.Code == "23503") || pooledStatements(err)

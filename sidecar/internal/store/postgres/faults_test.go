@@ -275,7 +275,7 @@ func TestOpenErrors(t *testing.T) {
 	for name, c := range map[string]struct{ url, want string }{
 		"silent":      {strings.Replace(hostsURL(t, good, silent.address), "sslmode=disable", "sslmode=prefer&connect_timeout=1&password=s3cret", 1), "takes connections and does not answer: restart it"},
 		"not a URL":   {"postgres://user:s3cret@host:port/db", "postgres://USER"},
-		"nobody":      {"postgres://user:s3cret@127.0.0.1:1/db", "cannot be reached: start it, or correct HOOKSWITCH_STORE, then start the sidecar again"},
+		"nobody":      {"postgres://user:s3cret@127.0.0.1:1/db", "cannot be reached: start it, or correct HOOKSWITCH_STORE, then restart the sidecar"},
 		"no TLS":      {strings.Replace(hostsURL(t, good, startFreezer(t, server).address), "sslmode=disable", "sslmode=require&password=s3cret", 1), "a TLS connection to it fails"},
 		"no host":     {"postgres://user:s3cret@hookswitch.invalid/db", "no such host: correct"},
 		"no database": {strings.Replace(good, "/test1?", "/missing?password=s3cret&", 1), "create the database"},

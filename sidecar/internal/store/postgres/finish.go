@@ -11,23 +11,23 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// The record of an event is also its lock: whoever changes the event's jobs
-// locks it first, in the order of seq, and looks at the jobs in a later
-// statement. Otherwise two sidecars that end two jobs of one event would each
-// see the other job pending, and nobody would call the delivery final.
+// The record of an event is also its lock: a transaction that changes the event's
+// jobs locks it first, in the order of seq, and looks at the jobs in a later
+// statement. Otherwise two sidecars that end two jobs of one event would each see
+// the other job pending, and neither would call the delivery final.
 const lockRecordsOfJobs = `
 SELECT r.seq FROM hookswitch_records AS r
 WHERE r.seq IN (SELECT j.event_seq FROM hookswitch_jobs AS j WHERE j.id = ANY($1))
 ORDER BY r.seq FOR UPDATE`
 
-// jobIs says that job j is that of row i of a statement's input. The delivery
-// and the target name it; the number only says where it is, for a standby that
-// was promoted hands out again the numbers that it had not heard of. A subquery,
-// so that it is looked up by key, whatever the statistics say.
+// jobIs is the condition that job j is that of row i of a statement's input. The
+// delivery and the target name it; the number only locates it, since a promoted
+// standby reuses the numbers that it had not received. A subquery, so that it is
+// looked up by key, whatever the statistics say.
 const jobIs = `j.target = i.target AND (SELECT e.delivery_id FROM hookswitch_events AS e WHERE e.seq = j.event_seq) = i.delivery_id`
 
-// finishJobs moves each job by one attempt, if that is a next one, and says
-// what it found. An attempt's row says whether it has been recorded before.
+// finishJobs moves each job by one attempt, if that is the next one, and returns
+// what it found. The row of an attempt shows whether it was recorded before.
 const finishJobs = `
 WITH input AS (
 	SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
@@ -54,7 +54,7 @@ WITH input AS (
 )
 SELECT job_id, found, recorded, state, attempts FROM have`
 
-// pullNext makes the first pending job of each entity due whose job in front
+// pullNext makes the first pending job of each entity due once the job before it
 // has ended, unless it waits for a retry of its own.
 const pullNext = `
 UPDATE hookswitch_jobs SET next_at = least(next_at, $2) WHERE id IN (
@@ -92,11 +92,11 @@ type finishOp struct {
 	a     encodedAttempt
 	state delivery.State
 	due   *time.Time
-	bare  bool // the server refused its text, encoded too
+	bare  bool // the server refused its text, even encoded
 }
 
-// tame implements operation. What became of the job counts more than what the
-// target said to it: as a last resort the words are left out.
+// tame implements operation. The state of the job matters more than the target's
+// words: as a last resort they are left out.
 func (o *finishOp) tame() bool {
 	a := o.a.Attempt
 	switch {
@@ -113,8 +113,8 @@ func (o *finishOp) tame() bool {
 	return err == nil
 }
 
-// Finish implements [store.Store]. It does not ask who has claimed the job: a
-// sidecar that was taken for dead may still bring what it did.
+// Finish implements [store.Store]. It does not check who claimed the job: a
+// sidecar that was taken for dead may still report its result.
 func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error {
 	if a.N < 1 {
 		return fmt.Errorf("postgres: finish job %d: attempts count from 1, not %d", a.JobID, a.N)
@@ -133,8 +133,8 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	return db.finishes.do(ctx, "finish", o)
 }
 
-// finishAll commits a group of Finishes. A job that is in it twice has its
-// second attempt, or the repetition, in a transaction after that.
+// finishAll commits a group of Finishes. If a job is in it twice, the second
+// attempt, or the repetition, gets a later transaction.
 func (db *DB) finishAll(ctx context.Context, ops []*finishOp, errs []error, _ bool) error {
 	index := make([]int, len(ops))
 	for i := range ops {

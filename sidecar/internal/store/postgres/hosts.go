@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	// connectTimeout is how long one host may take to let us in, unless the
-	// URL says so. It lies well below a beat of the lease.
+	// connectTimeout is how long one host may take to accept a connection,
+	// unless the URL says otherwise. It is well below a beat of the lease.
 	connectTimeout = 2 * time.Second
 
-	// maxConnectTimeout bounds what the URL says, when there is another host
-	// to try.
+	// maxConnectTimeout bounds the URL's value when there is another host to
+	// try.
 	maxConnectTimeout = 3 * time.Second
 )
 
-// hosts remembers which of the servers in the URL answered, so that one that
-// does not costs its timeout once, and not with each connection.
+// hosts remembers which of the servers in the URL answered, so that one that does
+// not costs its timeout once rather than for each connection.
 type hosts struct {
 	mu     sync.Mutex
 	good   string    // guarded by mu: the host that answered last
-	trying string    // guarded by mu: the one that is being asked
+	trying string    // guarded by mu: the host being tried
 	since  time.Time // guarded by mu: since when
-	failed error     // guarded by mu: of the last connection; nil if it came about
+	failed error     // guarded by mu: of the last connection; nil if it succeeded
 }
 
 // hostPort names a server as the URL does.
@@ -42,8 +42,8 @@ func hostPort(host string, port uint16) string {
 	return net.JoinHostPort(host, fmt.Sprint(port))
 }
 
-// allHosts lists the servers of a URL once each: with sslmode=prefer a
-// configuration has each twice.
+// allHosts lists each server of a URL once: with sslmode=prefer a configuration
+// has each twice.
 func allHosts(c *pgx.ConnConfig) []string {
 	list := []string{hostPort(c.Host, c.Port)}
 	for _, f := range c.Fallbacks {
@@ -54,8 +54,8 @@ func allHosts(c *pgx.ConnConfig) []string {
 	return list
 }
 
-// prepare readies the configuration of one connection: the host that answered
-// last goes first, and this one is remembered.
+// prepare prepares the configuration of one connection: the host that answered
+// last goes first, and the host being tried is remembered.
 func (h *hosts) prepare(c *pgx.ConnConfig) {
 	h.mu.Lock()
 	good := h.good
@@ -114,14 +114,14 @@ const (
 	customEpoch = "hookswitch.epoch"
 )
 
-// hostOf returns the server that a connection is to.
+// hostOf returns the server of a connection.
 func hostOf(conn *pgx.Conn) string {
 	name, _ := conn.PgConn().CustomData()[customHost].(string)
 	return name
 }
 
-// unconnected adds to the error of somebody who got no connection in time what
-// is known of the attempt to make one, which goes on.
+// unconnected adds what is known of the attempt to connect, which continues, to
+// the error of a caller that got no connection in time.
 func (h *hosts) unconnected(err error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -136,7 +136,7 @@ func (h *hosts) unconnected(err error) error {
 	return err
 }
 
-// connectTracer notes how attempts to connect end.
+// connectTracer records how attempts to connect end.
 type connectTracer struct{ h *hosts }
 
 func (connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {

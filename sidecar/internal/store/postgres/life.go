@@ -11,35 +11,35 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// life identifies one history of a database: a standby that is promoted begins a
-// new timeline, and a database that is restored is made anew. What a process
-// holds in memory is about the history in which it was read.
+// life identifies one history of a database: a promoted standby begins a new
+// timeline, and a restored database is a new one. What a process holds in memory
+// belongs to the history in which it was read.
 //
-// Nothing depends on noticing another one. Numbers are never trusted alone (see
-// jobIs), and what is held is compared with the database at each beat.
+// Nothing depends on noticing a new one. Numbers are never trusted alone (see
+// jobIs), and held jobs are compared with the database at each beat.
 type life struct {
-	system   string // identifier of the cluster; "" if the server does not tell
-	timeline string // of the log that is written now, in hexadecimal; "" if the server does not tell
+	system   string // identifier of the cluster; "" if the server does not say
+	timeline string // of the current log, in hexadecimal; "" if the server does not say
 	database uint32 // number of the database
 	jobs     uint32 // number of the table of jobs
 }
 
 // Every role may call these functions, from PostgreSQL 14 to 18. The timeline is
-// not that of pg_control_checkpoint, which is some minutes behind a promotion.
-// Each statement says everything, so that it does not matter which session of a
-// pooler it runs in.
+// not that of pg_control_checkpoint, which lags minutes behind a promotion. Each
+// statement is complete, so it does not matter in which session of a pooler it
+// runs.
 const (
 	whichLife = `
 SELECT (SELECT system_identifier::text FROM pg_control_system()), left(pg_walfile_name(pg_current_wal_lsn()), 8),
 	(SELECT oid FROM pg_database WHERE datname = current_database()), 'hookswitch_jobs'::regclass::oid`
 
-	// whichTables is for servers that keep the rest to themselves.
+	// whichTables is for servers that do not reveal the rest.
 	whichTables = `
 SELECT '', '', (SELECT oid FROM pg_database WHERE datname = current_database()), 'hookswitch_jobs'::regclass::oid`
 )
 
-// readLife asks the server. With db.reticent set it asks only for what no
-// server refuses.
+// readLife asks the server. With db.reticent set it only asks for what no server
+// refuses.
 func (db *DB) readLife(ctx context.Context) (life, error) {
 	text := whichLife
 	if db.reticent {
@@ -55,9 +55,8 @@ func (db *DB) readLife(ctx context.Context) (life, error) {
 	return found[0], nil
 }
 
-// noteLife looks whether the database has another history than it had when this
-// was last called. Then it forgets what is known of the one before, and returns
-// true.
+// noteLife checks whether the history of the database has changed since the last
+// call. If so it forgets what is known of the old one, and returns true.
 func (db *DB) noteLife(ctx context.Context) (changed bool, err error) {
 	now, err := db.readLife(ctx)
 	pe, refused := errors.AsType[*pgconn.PgError](err)
@@ -84,12 +83,11 @@ func (db *DB) noteLife(ctx context.Context) (changed bool, err error) {
 	return true, nil
 }
 
-// renew forgets connections, some of which may lead to the old server, and has
-// the routes told again. What retention has seen it forgets by itself, the
-// leases of others are the caller's, and what is claimed is compared with the
-// database by each beat.
+// renew drops connections, some of which may lead to the old server, and has the
+// routes written again. Retention forgets by itself, the leases of others are the
+// caller's, and each beat compares the claims with the database.
 func (db *DB) renew(was, now *life) {
-	db.log.Warn("the database is not the one it was before: it failed over to a standby, or was restored; what had not reached it is lost, and results of events that it does not know are dropped",
+	db.log.Warn("the database is not the same as before: it failed over to a standby, or was restored; what had not reached it is lost, and results of events that it does not know are dropped",
 		"code", telemetry.CodeStoreRenewed, "database", db.name, "was", was.String(), "now", now.String())
 	db.epoch.Add(1)
 	if cut := db.unlisten.Load(); cut != nil {
@@ -97,7 +95,7 @@ func (db *DB) renew(was, now *life) {
 	}
 	select {
 	case db.renewed <- struct{}{}:
-	default: // nobody has looked yet
+	default: // a notice is already waiting
 	}
 }
 
@@ -115,10 +113,9 @@ func orUnknown(s string) string {
 // Renewed implements [store.Store].
 func (db *DB) Renewed() <-chan struct{} { return db.renewed }
 
-// stillHeld compares what is held with the database. It says of each job whether
-// it is there at all, and claims those again that nobody has claimed: a standby
-// may know a job, but not that it was claimed. A job that has had a later
-// attempt is left alone.
+// stillHeld compares the held jobs with the database. It returns those that
+// exist, and claims again those that nobody has claimed: a standby may know a job,
+// but not that it was claimed. A job that has had a later attempt is left alone.
 const stillHeld = `
 WITH i AS (
 	SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::int[]) AS t (id, delivery_id, target, attempts)
@@ -130,8 +127,8 @@ WITH i AS (
 )
 SELECT id FROM known`
 
-// confirm drops what is held of jobs that the database does not know. The caller
-// keeps claims out.
+// confirm drops held jobs that the database does not know. The caller keeps
+// claims out.
 func (db *DB) confirm(ctx context.Context) error {
 	ids, deliveries, targets, attempts := db.held.names()
 	if len(ids) == 0 {
@@ -145,7 +142,7 @@ func (db *DB) confirm(ctx context.Context) error {
 		return err
 	}
 	if lost := db.held.keep(ids, deliveries, known); lost > 0 {
-		db.log.Warn("events under way are not in the database any more: it failed over to a standby that did not have them, or was restored; their results will be dropped",
+		db.log.Warn("events under way are no longer in the database: it failed over to a standby that did not have them, or was restored; their results will be dropped",
 			"code", telemetry.CodeStoreRenewed, "database", db.name, "events", lost)
 	}
 	return nil

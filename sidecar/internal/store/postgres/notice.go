@@ -19,11 +19,11 @@ const channel = "hookswitch"
 
 const (
 	// noticePause is the time between two notices of one process. A server
-	// takes notices one transaction at a time, so that one for each accept
-	// would slow down all of them.
+	// takes notices one transaction at a time, so one per accept would slow
+	// down all accepts.
 	noticePause = 50 * time.Millisecond
 
-	// maxNotice is how long a notice may be; PostgreSQL's limit is 8000.
+	// maxNotice is the longest notice; PostgreSQL's limit is 8000.
 	maxNotice = 7900
 )
 
@@ -37,11 +37,11 @@ type notice struct {
 // Should one be lost, they find the work with their next beat.
 type notices struct {
 	db    *DB
-	peers atomic.Int64 // other sidecars that are alive; nobody listens if there are none
+	peers atomic.Int64 // other sidecars alive; without any, nobody listens
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	targets map[string]struct{} // guarded by mu: to tell about
+	targets map[string]struct{} // guarded by mu: to notify about
 }
 
 func newNotices(db *DB) *notices {
@@ -101,8 +101,8 @@ func (n *notices) take() string {
 	return string(b)
 }
 
-// Watch implements [store.Store]. It listens on a connection of its own, which
-// it opens again, with growing waits, when it is lost.
+// Watch implements [store.Store]. It listens on its own connection, and reopens
+// it, with growing waits, when it is lost.
 func (db *DB) Watch(ctx context.Context, wake func(targets []string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -146,7 +146,7 @@ func (db *DB) poll(ctx context.Context, wake func([]string)) {
 		if db.notices.peers.Load() == 0 {
 			continue
 		}
-		if targets, err := db.waiting(ctx); err == nil { // else the lease says so
+		if targets, err := db.waiting(ctx); err == nil { // otherwise the lease reports it
 			wake(targets)
 		}
 	}
@@ -177,7 +177,7 @@ func (db *DB) listen(ctx context.Context, wake func([]string)) error {
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}
-	// What happened while nobody listened.
+	// Work that came while nobody listened.
 	targets, err := db.waiting(ctx)
 	if err != nil {
 		return err
@@ -204,8 +204,8 @@ func (db *DB) listen(ctx context.Context, wake func([]string)) error {
 	}
 }
 
-// listenCheck is how long a connection may be silent before it is asked whether
-// the server is still there: nothing else would tell.
+// listenCheck is how long a connection may be silent before it is checked that the
+// server is still there: nothing else would show it.
 const listenCheck = 30 * time.Second
 
 // next returns the next notice, or nil if there was none for a while.

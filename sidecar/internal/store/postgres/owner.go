@@ -9,12 +9,12 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// lease is this process's word that it is alive.
+// lease is this process's proof that it is alive.
 type lease struct {
 	nudge chan struct{} // of capacity 1: look at the claims now
 
-	// since is when the lease began that has been kept without a gap since.
-	// Only keepLease uses it.
+	// since is when the lease began that has been kept without a gap. Only
+	// keepLease uses it.
 	since time.Time
 }
 
@@ -27,8 +27,8 @@ func (l *lease) poke() {
 }
 
 const (
-	// extend fails to find the row if the lease ran out and somebody has
-	// taken the jobs.
+	// extend finds no row if the lease ran out and another sidecar has taken
+	// the jobs.
 	extend = `UPDATE hookswitch_owners SET expires_at = clock_timestamp() + $2 WHERE id = $1`
 
 	enter = `INSERT INTO hookswitch_owners (id, expires_at) VALUES ($1, clock_timestamp() + $2)
@@ -36,13 +36,13 @@ const (
 
 	peers = `SELECT count(*) FROM hookswitch_owners WHERE id <> $1 AND expires_at > clock_timestamp()`
 
-	// shorten ends leases that seem to last longer than they can, because the
-	// server's clock was set back: those of the dead would for as long as it
-	// was set. The living extend theirs anyway.
+	// shorten ends leases that seem to last longer than they can because the
+	// server's clock was set back: those of dead sidecars would last for as
+	// long as that. Living ones extend theirs anyway.
 	shorten = `UPDATE hookswitch_owners SET expires_at = clock_timestamp() + $1::interval
 		WHERE expires_at > clock_timestamp() + 2 * $1::interval`
 
-	// reap frees the jobs of everybody whose lease has run out, or who has
+	// reap frees the jobs of sidecars whose lease has run out, or that have
 	// none.
 	reap = `
 WITH alive AS (
@@ -54,13 +54,13 @@ UPDATE hookswitch_jobs SET owner = NULL
 WHERE state = 'pending' AND owner IS NOT NULL AND owner NOT IN (SELECT id FROM alive) AND (SELECT count(*) FROM gone) >= 0
 RETURNING target`
 
-	// stray frees jobs in the name of this process that it knows nothing of:
-	// the answer to its claim was lost.
+	// stray frees jobs claimed in this process's name that it does not know:
+	// the answer to the claim was lost.
 	stray = `UPDATE hookswitch_jobs SET owner = NULL
 		WHERE state = 'pending' AND owner = $1 AND id <> ALL($2) RETURNING target`
 
-	// waitingTargets are those with work that nobody has claimed. Each step
-	// jumps over the jobs of one target.
+	// waitingTargets selects the targets with unclaimed work. Each step skips
+	// the jobs of one target.
 	waitingTargets = `
 WITH RECURSIVE t (target) AS (
 	(SELECT target FROM hookswitch_jobs WHERE state = 'pending' AND owner IS NULL ORDER BY target LIMIT 1)
@@ -70,8 +70,8 @@ WITH RECURSIVE t (target) AS (
 ) SELECT target FROM t WHERE target IS NOT NULL`
 )
 
-// register begins the lease. Jobs that an earlier life of this process has left
-// are free.
+// register begins the lease. Jobs left by an earlier run of this process are
+// freed.
 func (db *DB) register(ctx context.Context) error {
 	err := db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, enter, db.owner, db.ttl); err != nil {
@@ -91,7 +91,7 @@ func (db *DB) register(ctx context.Context) error {
 	return err
 }
 
-// unregister ends the lease and frees what is still claimed.
+// unregister ends the lease and frees the jobs still claimed.
 func (db *DB) unregister(ctx context.Context) error {
 	return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, stray, db.owner, []int64{}); err != nil {
@@ -105,12 +105,11 @@ func (db *DB) unregister(ctx context.Context) error {
 // keepLease extends the lease three times while it lasts, until the store is
 // closed. After each time it
 //
-//   - gives back what is claimed in this process's name without its knowledge,
+//   - gives back jobs claimed in this process's name without its knowledge,
 //   - frees the jobs of processes whose lease has run out, once its own has
-//     lasted for one whole time without a gap: after an outage of the database
-//     the living had time to say so,
-//   - wakes the targets that have work, so that nothing waits for a notice that
-//     was lost.
+//     lasted a full term without a gap: after an outage of the database the
+//     living have then had time to report,
+//   - wakes the targets that have work, so that nothing waits for a lost notice.
 func (db *DB) keepLease() {
 	beat := db.ttl / 3
 	timer := time.NewTimer(beat)
@@ -140,7 +139,7 @@ func (db *DB) keepLease() {
 	}
 }
 
-// beat is one turn of keepLease. gap says that the lease may have run out since
+// beat is one turn of keepLease. gap means that the lease may have run out since
 // the last. It returns the targets that have work.
 func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) {
 	extended, err := db.exec(ctx, extend, db.owner, db.ttl)
@@ -158,10 +157,10 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 	if err != nil {
 		return nil, err
 	}
-	if gap || renewed { // the new server may not know that the others are alive
+	if gap || renewed { // a new server may not know that the others are alive
 		db.lease.since = time.Now()
 	}
-	if err := db.countPeers(ctx); err != nil { // before there is something to tell them
+	if err := db.countPeers(ctx); err != nil { // before the first notice to them
 		return nil, err
 	}
 	if err := db.reconcile(ctx); err != nil {
@@ -195,9 +194,9 @@ func (db *DB) countPeers(ctx context.Context) error {
 	return err
 }
 
-// reconcile drops what is held that the database does not know, and frees the
-// jobs that are claimed in this process's name, but that it does not hold. No
-// claim is under way meanwhile.
+// reconcile drops held jobs that the database does not know, and frees jobs that
+// are claimed in this process's name but that it does not hold. No claim is under
+// way meanwhile.
 func (db *DB) reconcile(ctx context.Context) error {
 	db.held.gate.Lock()
 	defer db.held.gate.Unlock()
@@ -216,7 +215,7 @@ func (db *DB) waiting(ctx context.Context) ([]string, error) {
 	return query(ctx, db, scanOne[string], waitingTargets)
 }
 
-// wakeUp hands targets to Watch, if it is there.
+// wakeUp hands targets to Watch, if it is running.
 func (db *DB) wakeUp(targets []string) {
 	if len(targets) == 0 {
 		return

@@ -12,20 +12,20 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// A pooler such as PgBouncer may stand before the server. In transaction mode
+// A pooler such as PgBouncer may be between us and the server. In transaction mode
 // it gives each transaction whatever session is free. Then
 //
-//   - a prepared statement may be unknown, or known to be another one: nothing
-//     is prepared by name, and statements are described in their transaction,
-//   - settings of the session are those of whoever used it last: each
-//     transaction says its own, see session.go,
+//   - a prepared statement may be unknown, or be another one: nothing is
+//     prepared by name, and statements are described in their transaction,
+//   - session settings are those of its last user: each transaction brings its
+//     own, see session.go,
 //   - LISTEN hears nothing: Watch looks for work every pollPause.
 
 // pollPause is the time between two looks for the work of other sidecars where
 // LISTEN does not work.
 const pollPause = time.Second
 
-// dial opens a connection outside of the pool, with nothing prepared on it.
+// dial opens a connection outside the pool, with nothing prepared on it.
 func (db *DB) dial(ctx context.Context) (*pgx.Conn, error) {
 	cc := db.conf.Copy()
 	cc.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -40,8 +40,8 @@ func hangUp(conn *pgx.Conn) {
 	_ = conn.Close(ctx)
 }
 
-// ask returns the first value of the answer to a question without arguments,
-// which no pooler minds.
+// ask returns the first value of the result of a query without arguments, which
+// every pooler allows.
 func ask(ctx context.Context, conn *pgx.Conn, text string) (string, error) {
 	results, err := conn.PgConn().Exec(ctx, text).ReadAll()
 	if err != nil {
@@ -54,7 +54,7 @@ func ask(ctx context.Context, conn *pgx.Conn, text string) (string, error) {
 	return string(last.Rows[0][0]), nil
 }
 
-// meet finds out what stands between us and the server.
+// meet finds out what is between us and the server.
 func (db *DB) meet(ctx context.Context) error {
 	conn, err := db.dial(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func (db *DB) meet(ctx context.Context) error {
 	if err != nil || pid == fmt.Sprint(conn.PgConn().PID()) {
 		return err
 	}
-	db.between.Store(true) // what greeted us is not what answers
+	db.between.Store(true) // the greeting did not come from the server that answers
 	transactions, err := db.sharesSessions(ctx, conn)
 	if err != nil {
 		return err
@@ -77,15 +77,15 @@ func (db *DB) meet(ctx context.Context) error {
 	return nil
 }
 
-// sharesSessions reports whether a pooler gives a session away between the
-// transactions of conn. When in doubt it does: what is right there is right
+// sharesSessions reports whether a pooler gives the session to others between the
+// transactions of conn. When in doubt it says so: what works there works
 // everywhere.
 func (db *DB) sharesSessions(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	other, err := db.dial(ctx)
 	if err != nil {
-		return true, nil // it may let nobody else in
+		return true, nil // it may admit no second connection
 	}
 	defer hangUp(other)
 	for range 3 {
@@ -108,26 +108,26 @@ func (db *DB) sharesSessions(ctx context.Context, conn *pgx.Conn) (bool, error) 
 	return false, nil
 }
 
-// foundPooler goes on without prepared statements.
+// foundPooler makes the store continue without prepared statements.
 func (db *DB) foundPooler() {
 	db.between.Store(true)
 	if !db.pooled.CompareAndSwap(false, true) {
 		return
 	}
-	db.log.Warn("a connection pooler in transaction mode stands before the database: statements are not prepared, and the work of other sidecars is looked for every so often, because LISTEN hears nothing there; connect to the server directly, or to a pool in session mode, to be told at once",
+	db.log.Warn("there is a connection pooler in transaction mode before the database: statements are not prepared, and the sidecar polls for the work of others, because LISTEN hears nothing there; connect to the server directly, or to a pool in session mode, to be told at once",
 		"code", telemetry.CodePostgresPooler, "database", db.name, "every", pollPause)
 }
 
-// pooledStatements reports whether the server knows the prepared statements of
-// somebody else: what a pooler in transaction mode does.
+// pooledStatements reports whether the server knows prepared statements of
+// another client, as behind a pooler in transaction mode.
 func pooledStatements(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pe.Code == "42P05" || pe.Code == "26000")
 }
 
-// distrust drops the connections that were made before now, unless that has
-// happened since conn was made. Those that are being made stay: to drop them
-// would mean never to reach a second host.
+// distrust drops the connections made before now, unless that has happened since
+// conn was made. Those being made stay: dropping them would mean never reaching a
+// second host.
 func (db *DB) distrust(conn *pgx.Conn) {
 	if made, ok := conn.PgConn().CustomData()[customEpoch].(int64); ok {
 		db.epoch.CompareAndSwap(made, made+1)

@@ -1,14 +1,14 @@
 // Package postgres keeps the store in a PostgreSQL database, which several
-// sidecars may share: an event goes to whichever receives it, and its jobs to
-// whichever is free.
+// sidecars may share: any of them accepts an event, and any free one does its
+// jobs.
 //
 // Start with [Open]. Changes that arrive together share one transaction and one
 // sync of the server's log (see group.go). A job that a sidecar works on carries
-// the sidecar's name; a sidecar that has not said for [LeaseTTL] that it is
-// alive loses its jobs to the others, within [HandOver] of its death (owner.go).
+// the sidecar's name; a sidecar that has not renewed its lease for [LeaseTTL]
+// loses its jobs to the others, within [HandOver] of its death (owner.go).
 // The server's clock decides about leases, never a sidecar's.
 //
-// The tables are called hookswitch_*, and are made in the first schema of the
+// The tables are called hookswitch_*, and are created in the first schema of the
 // search_path.
 package postgres
 
@@ -31,44 +31,43 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Config says where the database is. URL is required.
+// Config configures a DB. URL is required.
 type Config struct {
 	// URL is as psql takes it: postgres://USER:PASSWORD@HOST:PORT/DATABASE,
 	// with libpq's parameters and those of pgxpool, such as pool_max_conns
 	// (16). It is never shown: errors name host and database only.
 	URL string
 
-	// Instance names this process, also after a restart, so that it takes
-	// its own jobs up again at once. No two processes may use one at a time.
-	// Empty: a new name each time; then the jobs that a process leaves when
-	// it is killed wait for their lease to run out.
+	// Instance names this process, even after a restart, so that it resumes
+	// its own jobs at once. No two processes may use one at a time. Empty: a
+	// new name each time; then the jobs of a killed process wait for its lease
+	// to run out.
 	Instance string
 
-	// Log receives what an operator should know. nil discards it.
+	// Log receives messages for the operator. nil discards them.
 	Log *slog.Logger
 
-	// OnCommit, unless nil, is told how long each transaction of a group of
-	// accepts or results took, the way to the server included, and its error.
-	// It is called concurrently and must be quick.
+	// OnCommit, unless nil, is called with how long each transaction of a
+	// group of accepts or results took, including the round trip, and its
+	// error. It is called concurrently and must be quick.
 	OnCommit func(took time.Duration, err error)
 
 	// LeaseTTL shortens [LeaseTTL], for tests. 0 means LeaseTTL.
 	LeaseTTL time.Duration
 }
 
-// LeaseTTL is how long a sidecar that says nothing keeps its jobs. It says that
-// it is alive three times as often.
+// LeaseTTL is how long a silent sidecar keeps its jobs. It renews its lease three
+// times as often.
 const LeaseTTL = 10 * time.Second
 
 // HandOver is how long after the death of a sidecar its jobs are free at the
-// latest, as long as another one runs and the database does: a lease to run
-// out, one round of looking for that, and some room. A sidecar that starts
-// waits for one lease of its own before it takes from others, because after an
-// outage of the database the living must have had time to say so.
+// latest, as long as another one and the database run: a lease to run out, one
+// round of checking for that, and some slack. A sidecar that starts waits for one
+// lease of its own before it takes from others, because after an outage of the
+// database the living must have time to report.
 const HandOver = 15 * time.Second
 
-// DB is an open store. It implements [store.Store]; whoever opened it calls
-// Close.
+// DB is an open store. It implements [store.Store]; its opener calls Close.
 type DB struct {
 	pool  *pgxpool.Pool
 	conf  *pgx.ConnConfig
@@ -78,15 +77,15 @@ type DB struct {
 	log   *slog.Logger
 
 	schema string // of the tables, once it is known
-	ascii  bool   // the server cannot hold every letter: text of others is wrapped
+	ascii  bool   // the server cannot hold every letter: other text is wrapped
 
 	hosts   hosts
 	stalls  stalls
 	epoch   atomic.Int64 // of the connections that may be used, see distrust
-	between atomic.Bool  // a pooler stands before the server
-	pooled  atomic.Bool  // and it gives a session to others between transactions
+	between atomic.Bool  // there is a pooler before the server
+	pooled  atomic.Bool  // and it shares sessions between transactions
 
-	onCommit func(time.Duration, error) // nil: nobody is told
+	onCommit func(time.Duration, error) // may be nil
 
 	accepts  *group[*acceptOp]
 	finishes *group[*finishOp]
@@ -96,19 +95,19 @@ type DB struct {
 	freed    chan []string // targets that may have work, for Watch
 
 	life     atomic.Pointer[life]               // of the database, as of the last beat
-	reticent bool                               // the server does not tell all of it; used by Open and then by keepLease only
+	reticent bool                               // the server does not reveal all of it; used by Open and then only by keepLease
 	renewed  chan struct{}                      // of capacity 1: see Renewed
-	unlisten atomic.Pointer[context.CancelFunc] // ends the session that listens
+	unlisten atomic.Pointer[context.CancelFunc] // ends the listening session
 
 	standbys   atomic.Pointer[standbys] // of the server, as of standbysAt
-	standbysAt time.Time                // used by Open and then by keepLease only
+	standbysAt time.Time                // used by Open and then only by keepLease
 
 	// background ends with Close; tasks counts what runs in it.
 	background context.Context
 	stop       context.CancelFunc
 	tasks      sync.WaitGroup
 
-	closing chan struct{} // closed by Close: no further operation starts
+	closing chan struct{} // closed by Close: no more operations start
 	close   func() error  // runs once
 
 	pruneMu sync.Mutex
@@ -118,9 +117,9 @@ type DB struct {
 var _ store.Store = (*DB)(nil)
 
 // Open opens the store in the database of cfg.URL, and creates its tables if
-// there are none. It fails if the database cannot be reached, and if a newer
-// version of the program has written it; each error says what to do. ctx
-// bounds only the opening.
+// there are none. It fails if the database cannot be reached, or was written by a
+// newer version of the program; each error says what to do. ctx only bounds the
+// opening.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	pc, err := parse(cfg.URL)
 	if err != nil {
@@ -149,8 +148,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, db.explain("open", err)
 	}
 	pc.BeforeConnect, pc.AfterConnect, pc.PrepareConn = db.connecting, db.connected, db.trusted
-	// A connection that is lost shows when it is used, and the use is repeated:
-	// a question in front of each would only wait for the same dead server.
+	// A lost connection shows when it is used, and the use is repeated: a ping
+	// before each use would only wait for the same dead server.
 	pc.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, db.explain("open", err)
@@ -163,8 +162,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
-// CheckURL reports whether url is one that Open takes, without a word of it in
-// the error.
+// CheckURL returns an error, which does not quote url, unless Open accepts it.
 func CheckURL(url string) error {
 	if _, err := pgxpool.ParseConfig(url); err != nil {
 		return errURL
@@ -187,7 +185,7 @@ func parse(url string) (*pgxpool.Config, error) {
 	if len(allHosts(cc)) > 1 {
 		cc.ConnectTimeout = min(cc.ConnectTimeout, maxConnectTimeout)
 	}
-	// What we write is UTF-8, whatever a role or database says of its clients.
+	// We write UTF-8, whatever a role or database sets for its clients.
 	cc.RuntimeParams["client_encoding"] = "UTF8"
 	if cc.RuntimeParams["application_name"] == "" {
 		cc.RuntimeParams["application_name"] = "hookswitch"
@@ -201,8 +199,8 @@ func parse(url string) (*pgxpool.Config, error) {
 	return pc, nil
 }
 
-// withoutMD5 takes MD5 out of the ways to log in that require_auth allows: where
-// only FIPS 140-3 is allowed, to use it ends the process.
+// withoutMD5 removes MD5 from the login methods of require_auth: where only FIPS
+// 140-3 is allowed, using it ends the process.
 func withoutMD5(require string) string {
 	switch {
 	case require == "":
@@ -215,12 +213,12 @@ func withoutMD5(require string) string {
 	}
 	left := slices.DeleteFunc(strings.Split(require, ","), func(method string) bool { return strings.TrimSpace(method) == "md5" })
 	if len(left) == 0 {
-		return "scram-sha-256" // what is left of passwords
+		return "scram-sha-256" // the only password method left
 	}
 	return strings.Join(left, ",")
 }
 
-// connecting readies the configuration of a connection of the pool.
+// connecting prepares the configuration of a connection of the pool.
 func (db *DB) connecting(_ context.Context, cc *pgx.ConnConfig) error {
 	if db.pooled.Load() && cc.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		cc.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
@@ -229,14 +227,13 @@ func (db *DB) connecting(_ context.Context, cc *pgx.ConnConfig) error {
 	return nil
 }
 
-// connected marks a connection of the pool with the epoch in which it came
-// about.
+// connected marks a connection of the pool with its epoch.
 func (db *DB) connected(_ context.Context, conn *pgx.Conn) error {
 	conn.PgConn().CustomData()[customEpoch] = db.epoch.Load()
 	return nil
 }
 
-// prepare does what has to be done once, before any work.
+// prepare does the work that is needed once, at the opening.
 func (db *DB) prepare(ctx context.Context) error {
 	if err := db.migrate(ctx); err != nil {
 		return err
@@ -261,8 +258,8 @@ func (db *DB) start() {
 	}
 }
 
-// Close waits for the changes under way, frees the jobs of this process and
-// closes the connections. Later calls return what the first one did.
+// Close waits for the changes under way, frees the jobs of this process and closes
+// the connections. Later calls return the result of the first.
 func (db *DB) Close() error { return db.close() }
 
 func (db *DB) shut() error {
@@ -281,8 +278,8 @@ func (db *DB) shut() error {
 	return nil
 }
 
-// closePool does not wait for a server that is gone: saying goodbye to it takes
-// 15 seconds for each connection.
+// closePool does not wait for a server that is gone: closing cleanly would take 15
+// seconds for each connection.
 func (db *DB) closePool() {
 	closed := make(chan struct{})
 	go func() { defer close(closed); db.pool.Close() }()
@@ -301,8 +298,8 @@ func (db *DB) closed() bool {
 	}
 }
 
-// change runs fn in a transaction of its own and commits it, again if that
-// failed for a reason that passes: fn must be such that twice is harmless.
+// change runs fn in a transaction of its own and commits it, and again if that
+// failed for a passing reason: running fn twice must be harmless.
 func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) error) error {
 	if db.closed() {
 		return store.ErrClosed
@@ -311,9 +308,8 @@ func (db *DB) change(ctx context.Context, operation string, fn func(pgx.Tx) erro
 	return db.failed(operation, err)
 }
 
-// again runs fn until it does not fail for a reason that may have passed: a
-// transaction that was in the way, or connections of a server that has been
-// restarted.
+// again repeats fn while it fails for a passing reason: a transaction in the way,
+// or connections of a server that has been restarted.
 func (db *DB) again(ctx context.Context, fn func() error) (err error) {
 	for n := range 5 {
 		err = fn()

@@ -11,7 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// errStored undoes a probe with an event that is stored already.
+// errStored undoes a probe with an event that is already stored.
 var errStored = errors.New("the event is stored")
 
 // Probe implements [store.Store]. The event is stored, by the statement of an
@@ -43,7 +43,7 @@ func (db *DB) try(ctx context.Context, name string, e *delivery.Event, targets [
 		var key, delivery string
 		var seq int64
 		stored = false
-		// No row: another transaction has stored the event at this moment.
+		// No row: another transaction has just stored the event.
 		err := tx.QueryRow(ctx, acceptEvents, args...).Scan(&key, &seq, &delivery, &stored)
 		if stored = stored || errors.Is(err, pgx.ErrNoRows); stored {
 			return errStored

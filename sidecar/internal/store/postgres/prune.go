@@ -9,30 +9,30 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// pruneLook is how many events one Prune looks at to find some to remove.
+// pruneLook is how many events one Prune checks to find some to remove.
 const pruneLook = 5000
 
-// sweep is one way through the events, from the oldest on, in many Prunes.
+// sweep is one pass through the events, from the oldest on, in many Prunes.
 type sweep struct {
-	of   *life // history of the database; another one begins anew
+	of   *life // history of the database; a new one restarts the sweep
 	from int64 // events up to here were looked at
 	size int64 // bytes in use
 }
 
-// victims are looked at from the oldest on.
+// victims are selected from the oldest on.
 const victims = `
 SELECT r.seq, r.received_at, r.bytes,
 	EXISTS (SELECT 1 FROM hookswitch_jobs AS j WHERE j.event_seq = r.seq AND j.state = 'pending'),
 	EXISTS (SELECT 1 FROM hookswitch_jobs AS j WHERE j.event_seq = r.seq AND j.state = 'dead')
 FROM hookswitch_records AS r WHERE r.seq > $1 ORDER BY r.seq LIMIT $2`
 
-// Prune implements [store.Store]. Its calls go through the events from the
-// oldest on, a piece each; one that has seen all of them has More unset, and
-// the next begins anew. While another sidecar prunes it does nothing.
+// Prune implements [store.Store]. Its calls go through the events from the oldest
+// on, one piece each; the one that reaches the end has More unset, and the next
+// begins again. While another sidecar prunes it does nothing.
 //
-// Bytes are those of the events and their attempts. What is removed is given
-// back by the server's autovacuum, for the events to come: the tables do not
-// grow beyond what MaxBytes lets in, but their files do not shrink either.
+// Bytes are those of the events and their attempts. The server's autovacuum makes
+// the freed space usable for new events: the tables do not grow beyond MaxBytes,
+// but their files do not shrink either.
 func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (pruned store.Pruned, err error) {
 	db.pruneMu.Lock()
 	defer db.pruneMu.Unlock()
@@ -121,7 +121,7 @@ func (s *sweep) choose(ctx context.Context, tx pgx.Tx, r store.Retention, limit 
 	}
 	defer rows.Close()
 	last = s.from
-	var over int64 // how much there is too much
+	var over int64 // the excess
 	if r.MaxBytes > 0 {
 		over = s.size - r.MaxBytes
 	}
@@ -148,8 +148,8 @@ func (s *sweep) choose(ctx context.Context, tx pgx.Tx, r store.Retention, limit 
 	return chosen, last, end, rows.Err()
 }
 
-// remove removes events with all that belongs to them, unless one has become
-// due again meanwhile.
+// remove removes events with everything that belongs to them, unless one has
+// become due again meanwhile.
 func remove(ctx context.Context, tx pgx.Tx, chosen []victim) (map[int64]bool, error) {
 	if len(chosen) == 0 {
 		return nil, nil

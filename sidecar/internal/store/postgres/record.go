@@ -13,7 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// recordedBefore locks the record of an event that is there already.
+// recordedBefore locks the record of an existing event.
 const recordedBefore = `
 SELECT e.seq, e.delivery_id, EXISTS (
 	SELECT 1 FROM hookswitch_jobs AS j JOIN hookswitch_attempts AS a ON a.job_id = j.id
@@ -29,7 +29,7 @@ func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt,
 	others = slices.DeleteFunc(slices.Clone(others), func(name string) bool { return name == a.Target })
 	var got store.Accepted
 	err = db.change(ctx, "record", func(tx pgx.Tx) error {
-		// First the lock, and in a statement after it the question.
+		// First the lock, then the query in a later statement.
 		if _, err := tx.Exec(ctx, recordedBefore, row.key, a.Target, at(a.StartedAt)); err != nil {
 			return err
 		}
@@ -63,8 +63,8 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *delivery.Event, row eventRow, 
 	for i := range keys {
 		keys[i] = row.key
 	}
-	// Without a row another transaction has just stored the event: now it
-	// can be seen.
+	// Without a row, another transaction has just stored the event: now it can
+	// be seen.
 	for range 2 {
 		var key string
 		err = tx.QueryRow(ctx, acceptEvents, append(c.args(), false, keys, append([]string{}, targets...))...).
@@ -77,9 +77,9 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *delivery.Event, row eventRow, 
 	return got, err
 }
 
-// recordAttempt adds an attempt that has been made to the job of its target,
-// which it ends. A job that is being delivered at this moment keeps its state:
-// its own result will follow.
+// recordAttempt adds a finished attempt to the job of its target, which it ends. A
+// job that is being delivered right now keeps its state: its own result will
+// follow.
 func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string, e *delivery.Event, row eventRow, a delivery.Attempt, ascii bool) error {
 	a.DeliveryID = deliveryID
 	state := a.Outcome.End()

@@ -32,7 +32,7 @@ func scanReplay(rows pgx.Rows) (r store.Replay, err error) {
 	return r, nil
 }
 
-// now is the time with the precision that the database keeps.
+// now returns the time with the database's precision.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // CreateReplay implements [store.Store].
@@ -83,7 +83,7 @@ func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
 	return nil
 }
 
-// takeReplay locks a replay, and takes it over from a sidecar that is gone.
+// takeReplay locks a replay, taking it over from a sidecar that is gone.
 const takeReplay = `
 UPDATE hookswitch_replays SET owner = $2
 WHERE id = $1 AND state = 'running' AND (owner IS NULL OR owner = $2
@@ -170,8 +170,8 @@ ON CONFLICT (event_seq, target) DO UPDATE
 RETURNING j.event_seq, j.target`
 )
 
-// requeue makes the jobs of events due that the replay is about. It returns how
-// many of each event, and all their targets.
+// requeue makes the replay's jobs of some events due. It returns how many per
+// event, and all their targets.
 func requeue(ctx context.Context, tx pgx.Tx, r *store.Replay, seqs []int64, at time.Time) (queued map[int64]int, targets []string, err error) {
 	queued = make(map[int64]int)
 	if len(seqs) == 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// reschedule is delivery.Due in SQL. A job that is blocked by its entity is left:
-// what ends the first pulls it forward.
+// reschedule is delivery.Due in SQL. A job blocked by its entity is left alone: the
+// end of the first one pulls it forward.
 const reschedule = `
 WITH later AS (
 	SELECT j.id, j.next_at, $2::timestamptz + CASE

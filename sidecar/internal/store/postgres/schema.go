@@ -7,19 +7,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// migrations take a database from schema n to n+1; hookswitch_schema counts
-// those that are done. Only append: databases in the field have run the rest.
+// migrations take a database from schema n to n+1; hookswitch_schema counts the
+// finished ones. Only append: databases in the field have run the rest.
 //
 // Why the tables are as they are:
-//   - records has a row for each event with what lists are selected by, apart
-//     from events: an update writes a new version of its whole row, and that
-//     should not be the one with the body.
+//   - records has a row for each event with the columns that lists are selected
+//     by, apart from events: an update writes a new version of its whole row, and
+//     that should not be the one with the body.
 //   - jobs_due holds the work that nobody has claimed, so that a claim reads
 //     only what it takes; jobs_entity finds the first pending job of an
 //     entity, and jobs_busy the claimed one.
-//   - jobs and records are updated a few times each: room is left in their
-//     pages, so that an update stays in its page, and they are vacuumed by
-//     number, not by share.
+//   - jobs and records are updated a few times each: their pages have room left,
+//     so that an update stays in its page, and they are vacuumed by number, not
+//     by share.
 //   - text that PostgreSQL cannot hold is wrapped, see encode.go.
 var migrations = []string{`
 CREATE TABLE hookswitch_events (
@@ -130,7 +130,7 @@ CREATE INDEX hookswitch_replays_running ON hookswitch_replays (n) WHERE state = 
 ALTER TABLE hookswitch_events ADD COLUMN traceparent text NOT NULL DEFAULT '';
 `}
 
-// Advisory locks are named by two numbers. The first, ours, keeps them apart
+// Advisory locks are named by two numbers. The first, ours, distinguishes them
 // from those of other programs in the same database.
 const (
 	lockSpace   = 0x686f6f6b // "hook"
@@ -139,8 +139,8 @@ const (
 	// Beyond: a target's name, hashed, while its entities are claimed.
 )
 
-// migrate brings the schema up to date. Of several sidecars that start at once
-// one does it and the others wait.
+// migrate brings the schema up to date. Of several sidecars starting at once, one
+// does it and the others wait.
 func (db *DB) migrate(ctx context.Context) error {
 	return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 		// Once in the life of a database, however long it takes.
@@ -154,7 +154,7 @@ func (db *DB) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !exists { // a role without CREATE is enough for tables that are there
+		if !exists { // a role without CREATE is enough for existing tables
 			if _, err := tx.Exec(ctx, `CREATE TABLE hookswitch_schema (version integer NOT NULL)`); err != nil {
 				return fmt.Errorf("create tables: %w", err)
 			}

@@ -8,22 +8,22 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// What a transaction relies on is said in it: a role, a database, the server,
-// or another client behind the same pooler may have set a session otherwise.
-// It travels with the transaction's statements and costs no round trip.
+// A transaction sets everything it relies on: a role, a database, the server, or
+// another client behind the same pooler may have changed the session. That travels
+// with the transaction's statements and costs no round trip.
 const (
 	// The statements are written for READ COMMITTED: a later one sees what was
 	// committed before it locked its rows.
 	beginWrite = `begin isolation level read committed read write`
 	beginRead  = `begin isolation level repeatable read read only`
 
-	// A commit returns when it is on the server's disk. What waits for more
-	// than that, such as remote_apply, is left as it is.
+	// A commit returns when it is on the server's disk. Settings that wait for
+	// more than that, such as remote_apply, stay as they are.
 	setDurable = `set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
 		THEN 'on' ELSE current_setting('synchronous_commit') END, true)`
 )
 
-// pin returns the statement that follows the beginning of each transaction.
+// pin returns the first statement of each transaction.
 func (db *DB) pin() string {
 	if db.schema == "" { // while opening, before it is known
 		return `SELECT ` + setDurable
@@ -41,8 +41,8 @@ func quoteText(s string) string {
 	return `'` + s + `'`
 }
 
-// with lends fn a connection of the pool. The context that fn gets ends when
-// the server on the other side turns out to be gone.
+// with lends fn a connection of the pool. The context of fn ends when the server
+// turns out to be gone.
 func (db *DB) with(ctx context.Context, fn func(context.Context, *pgx.Conn) error) error {
 	c, err := db.pool.Acquire(ctx)
 	if err != nil {
@@ -73,9 +73,9 @@ func (db *DB) transact(ctx context.Context, begin string, fn func(pgx.Tx) error)
 	})
 }
 
-// send runs the statements that queue adds as one transaction, in one round
-// trip. Through a pooler it takes three: statements are described there, and
-// that must happen in the transaction too.
+// send runs the statements added by queue as one transaction, in one round trip.
+// Through a pooler it takes three: statements are described there, and that must
+// happen in the transaction too.
 func (db *DB) send(ctx context.Context, queue func(*pgx.Batch)) error {
 	if db.pooled.Load() {
 		return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
@@ -92,7 +92,7 @@ func (db *DB) send(ctx context.Context, queue func(*pgx.Batch)) error {
 		b.Queue(`commit`)
 		err := conn.SendBatch(ctx, b).Close()
 		if !conn.IsClosed() && conn.PgConn().TxStatus() != 'I' { // the commit was skipped
-			_, _ = conn.Exec(ctx, `rollback`) // a connection that cannot do that is not used again
+			_, _ = conn.Exec(ctx, `rollback`) // if that fails the connection is not used again
 		}
 		return err
 	})
@@ -112,8 +112,7 @@ func query[T any](ctx context.Context, db *DB, scan func(pgx.Rows) (T, error), t
 	return all, nil
 }
 
-// exec runs one statement as a transaction and returns how many rows it
-// changed.
+// exec runs one statement as a transaction and returns the number of changed rows.
 func (db *DB) exec(ctx context.Context, text string, args ...any) (changed int64, err error) {
 	err = db.send(ctx, func(b *pgx.Batch) {
 		b.Queue(text, db.args(args)...).Exec(func(tag pgconn.CommandTag) error {

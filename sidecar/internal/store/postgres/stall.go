@@ -13,35 +13,35 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// A use of a connection that lasts for stallAfter makes watchStalls ask the
-// server, on a connection of its own, what that is about: the server may be
-// frozen or unplugged, which nothing else tells for minutes; a lock or a
-// standby may be in the way, which looks the same from here.
+// A use of a connection that lasts for stallAfter makes watchStalls ask the server
+// for the reason, on another connection: the server may be frozen or unplugged,
+// which nothing else shows for minutes; a lock or a standby may be in the way,
+// which looks the same from here.
 const (
 	stallAfter = time.Second
 
-	// examineTime bounds that question, all hosts included.
+	// examineTime bounds that query, including all hosts.
 	examineTime = 2*maxConnectTimeout + time.Second
 
-	// examinePause is the time between two questions.
+	// examinePause is the time between two such queries.
 	examinePause = 2 * time.Second
 
-	// busyAfter is how long a server that works on what it was asked may take
-	// before that is said: to add up the bytes of a large store, to analyse
-	// its tables or to export it takes seconds, and nothing is wrong.
+	// busyAfter is how long a working server may take before that is logged:
+	// adding up the bytes of a large store, analysing its tables or exporting
+	// it takes seconds, and nothing is wrong.
 	busyAfter = groupTime / 2
 )
 
 // errGone ends uses of connections to a server that is gone.
 var errGone = errors.New("the connection is dead")
 
-// stalls knows what is under way.
+// stalls tracks the uses under way.
 type stalls struct {
-	nudge chan struct{} // of capacity 1: somebody waits for long
+	nudge chan struct{} // of capacity 1: a use takes long
 
 	mu     sync.Mutex
 	uses   map[*use]struct{} // guarded by mu
-	reason string            // guarded by mu: why they wait, "" if nobody does
+	reason string            // guarded by mu: why they wait, "" if none does
 }
 
 // use is a connection at work.
@@ -71,7 +71,7 @@ func (s *stalls) begin(ctx context.Context, conn *pgx.Conn) *use {
 	return u
 }
 
-// end says how a use went: err, or that its server is gone.
+// end ends a use, and returns err, or that its server is gone.
 func (u *use) end(err error) error {
 	u.timer.Stop()
 	gone := errors.Is(context.Cause(u.ctx), errGone)
@@ -89,10 +89,10 @@ func (u *use) end(err error) error {
 	return err
 }
 
-// tooLong reports whether no work that is asked for should last so long.
+// tooLong reports whether the use lasts longer than any work should.
 func (u *use) tooLong() bool { return time.Since(u.began) >= busyAfter }
 
-// long returns the uses that last for stallAfter.
+// long returns the uses that have lasted for stallAfter.
 func (s *stalls) long() (list []*use) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,10 +117,11 @@ func (s *stalls) setReason(reason string) {
 	s.reason = reason
 }
 
-// stall says why uses take long: kind tells causes apart, text is for people.
+// stall is the reason why uses take long: kind tells causes apart, text is for
+// people.
 type stall struct{ kind, text string }
 
-// stallBusy is the kind of a server that works, and that nothing hinders.
+// stallBusy is the kind of a server that is busy, with nothing in its way.
 const stallBusy = "busy"
 
 // watchStalls runs until the store is closed.
@@ -152,8 +153,8 @@ func (db *DB) watchStalls() {
 	}
 }
 
-// examine asks the server what uses of it wait for, and ends those whose server
-// is gone, so that they are tried again on another connection.
+// examine asks the server what its uses wait for, and ends those whose server is
+// gone, so that they are retried on another connection.
 func (db *DB) examine(stuck []*use) stall {
 	ctx, cancel := context.WithTimeout(db.background, examineTime)
 	defer cancel()
@@ -178,11 +179,11 @@ func (db *DB) examine(stuck []*use) stall {
 	}
 	at, err := db.activity(ctx, conn, pids)
 	if err != nil {
-		return stall{"unknown", "the server " + host + " answers, but not what it is busy with: " + db.plainly(err).Error()}
+		return stall{"unknown", "the server " + host + " answers, but does not say what it is busy with: " + db.plainly(err).Error()}
 	}
 	for _, u := range stuck {
-		// What the server does not work on has not reached it, or its answer
-		// has not reached us.
+		// A statement that the server does not work on has not reached it, or
+		// its answer has not reached us.
 		if a, known := at[u.pid]; u.host == host && !db.between.Load() && (!known || a.idle > stallAfter) {
 			db.distrust(u.conn)
 			u.cancel(errGone)
@@ -196,16 +197,16 @@ func (db *DB) examine(stuck []*use) stall {
 	return stall{stallBusy, "the server " + host + " answers, but takes long over its work: look at its load and its disk"}
 }
 
-// backend says what a process of the server does for us.
+// backend is the state of a server process that works for us.
 type backend struct {
-	idle     time.Duration // for how long it has had nothing to do; 0 while it works
-	event    string        // what it waits for
+	idle     time.Duration // since it became idle; 0 while it works
+	event    string        // that it waits for
 	kind     string        // the kind of that event
-	blockers string        // who holds the lock that it waits for
+	blockers string        // the holders of the lock that it waits for
 }
 
-// activity asks what some processes of the server do. A pooler hides which are
-// ours: then it is those of this user.
+// activity asks what some server processes are doing. A pooler hides which are
+// ours: then it asks for those of this user.
 func (db *DB) activity(ctx context.Context, conn *pgx.Conn, pids []uint32) (map[uint32]backend, error) {
 	mine := make([]int64, len(pids))
 	for i, pid := range pids {
@@ -235,7 +236,8 @@ func (db *DB) activity(ctx context.Context, conn *pgx.Conn, pids []uint32) (map[
 	return at, err
 }
 
-// explainWait returns what a process waits for, if that is somebody's doing.
+// explainWait returns the reason why a process waits, if something external holds
+// it up.
 func (db *DB) explainWait(ctx context.Context, conn *pgx.Conn, b backend) stall {
 	switch {
 	case b.event == "SyncRep":

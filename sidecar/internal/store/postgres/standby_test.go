@@ -62,7 +62,7 @@ func TestWarnsOfStandbys(t *testing.T) {
 	defer readLog(t, url, "true", "replica")()
 	for name, tt := range map[string]struct{ url, says string }{
 		"superuser":  {url, "has standbys (1) and none is synchronous"},
-		"usual role": {plain, "sends its log to others (1), which this user may not tell apart"},
+		"usual role": {plain, "sends its log to other programs (1), whose kind this user may not see"},
 	} {
 		warning, log := warned(t, tt.url)
 		if !strings.Contains(warning, tt.says) || !strings.Contains(warning, "synchronous_standby_names = 'ANY 1 (*)'") {
@@ -116,7 +116,7 @@ func TestStandbysComeAndGo(t *testing.T) {
 	await(t, "a warning of the standby", func() bool { return db.Warning(t.Context()) != "" })
 	hangUp()
 	await(t, "no warning without it", func() bool { return db.Warning(t.Context()) == "" })
-	for _, text := range []string{"code=postgres-async", "loses nothing that was acknowledged any more"} {
+	for _, text := range []string{"code=postgres-async", "no longer loses acknowledged events"} {
 		await(t, text, func() bool { return strings.Contains(said.String(), text) })
 		if n := strings.Count(said.String(), text); n != 1 {
 			t.Errorf("%q is said %d times:\n%s", text, n, said)
@@ -147,8 +147,8 @@ func TestExposed(t *testing.T) {
 		{false, true, 0, 0, ""},
 		{false, false, -1, 0, ""},
 		{true, false, 3, 2, ""},
-		{false, true, 2, 0, "has standbys (2) and none is synchronous: a failover can lose what was acknowledged"},
-		{false, false, 2, 0, "if they are standbys, a failover can lose what was acknowledged"},
+		{false, true, 2, 0, "has standbys (2) and none is synchronous: a failover can lose acknowledged events"},
+		{false, false, 2, 0, "if they are standbys, a failover can lose acknowledged events"},
 		{false, true, 0, 1, "promoted or restored before (timeline 2)"},
 		{false, false, -1, 1, "this user may not see whether there are standbys"},
 	} {

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Without statistics the server takes a table for small: a claim by entity among
-// 200,000 that wait looks at all of them. Its autovacuum sees to that within a
-// minute or more, if it runs; a backlog grows faster.
+// Without statistics the server assumes that a table is small: a claim by entity
+// among 200,000 waiting jobs looks at all of them. Autovacuum takes care of that
+// within a minute or more, if it runs; a backlog grows faster.
 const (
-	// statisticsPause is the time between two looks.
+	// statisticsPause is the time between two checks.
 	statisticsPause = 5 * time.Second
 
-	// outgrown are tables that are far larger than when they were analysed.
-	// Those of another role are left out: the server would pass over them, too,
-	// and write a warning into its log each time.
+	// outgrown selects tables that are far larger than when they were
+	// analysed. Those of another role are left out: the server would skip
+	// them too, and log a warning each time.
 	outgrown = `
 SELECT relname::text FROM pg_class
 WHERE oid = ANY(ARRAY['hookswitch_events', 'hookswitch_jobs', 'hookswitch_records', 'hookswitch_attempts']::regclass[])
@@ -22,7 +22,7 @@ WHERE oid = ANY(ARRAY['hookswitch_events', 'hookswitch_jobs', 'hookswitch_record
 	AND pg_relation_size(oid) > 1000000 + 4 * relpages::bigint * current_setting('block_size')::bigint`
 )
 
-// keepStatistics has the server analyse what has grown, until the store is
+// keepStatistics has the server analyse tables that have grown, until the store is
 // closed. A role that does not own the tables cannot.
 func (db *DB) keepStatistics() {
 	for ctx := db.background; ctx.Err() == nil; pause(ctx, statisticsPause) {

@@ -9,15 +9,15 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// openStats says state <> 'done' as well, for which there is an index. The
-// order is that of bytes, as Go's.
+// openStats also has state <> 'done', for which there is an index. The order is
+// that of bytes, as in Go.
 const openStats = `
 SELECT * FROM (SELECT target, CASE WHEN state = 'dead' THEN 'dead' WHEN attempts > base THEN 'retrying' ELSE 'pending' END AS status,
 	count(*), min(round_at) AS oldest
 FROM hookswitch_jobs WHERE state <> 'done' AND state IN ('pending', 'dead')
 GROUP BY 1, 2) AS s ORDER BY target COLLATE "C", status COLLATE "C"`
 
-// unhandledStats goes through an index that has nothing else.
+// unhandledStats uses an index that has nothing else.
 const unhandledStats = `SELECT count(*) FROM hookswitch_records WHERE NOT handled`
 
 // Stats implements [store.Store]. Sidecars that share a database each count all
