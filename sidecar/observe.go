@@ -1,7 +1,6 @@
 package sidecar
 
 import (
-	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -111,12 +110,7 @@ func (o *observer) rejected(r *http.Request, why accept.Rejection) {
 		Error: strings.TrimPrefix(why.Err.Error(), "webhook: "), RemoteAddr: r.RemoteAddr, Path: untrusted.Prefix(r.URL.Path, maxPath),
 	}
 	if o.rejects.Admit(now) {
-		q := live.Request{
-			At: now, Status: why.Status, Reason: why.Reason, Detail: m.Error, Method: r.Method,
-			URI: untrusted.Prefix(r.RequestURI, maxURI), RemoteAddr: r.RemoteAddr, Header: headerOf(r),
-		}
-		q.Body, q.Whole = bodyOf(r, why.Status)
-		m.ID = o.rejects.Add(q)
+		m.ID = o.rejects.Add(live.Capture(r, now, why.Status, why.Reason, m.Error))
 	}
 	o.feed.Publish(m)
 }
@@ -132,35 +126,8 @@ func (o *observer) answered(result string, took time.Duration) {
 	}
 }
 
-// bodyOf reads the body of a rejected request, if it is small and says
-// something: one that was refused for its method, path or size does not.
-func bodyOf(r *http.Request, status int) (body []byte, whole bool) {
-	switch status {
-	case http.StatusUnauthorized, http.StatusServiceUnavailable:
-	default:
-		return nil, false
-	}
-	if r.ContentLength < 0 || r.ContentLength > live.MaxRejectBody {
-		return nil, false
-	}
-	body = make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(r.Body, body); err != nil {
-		return nil, false
-	}
-	return body, true
-}
-
-// headerOf lists the header of a request by name. net/http keeps the host
-// apart.
-func headerOf(r *http.Request) [][2]string {
-	return slices.Concat([][2]string{{"Host", r.Host}}, delivery.ListHeader(r.Header))
-}
-
-// What is kept of the text of strangers.
-const (
-	maxURI  = 2048
-	maxPath = 200
-)
+// maxPath is how much of a path is kept.
+const maxPath = 200
 
 // strays are the requests that looked like webhooks and came to a path on which
 // none are received: how many, and where the latest went.

@@ -152,7 +152,7 @@ func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 		return err
 	}
 	var list struct {
-		Data []config.Setting `json:"data"`
+		Data []adminapi.Setting `json:"data"`
 	}
 	if err := api.get(ctx, "/config", nil, &list); err != nil {
 		return err
@@ -161,7 +161,7 @@ func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 }
 
 // showConfig prints settings. -o json does not shorten them.
-func showConfig(c *cli.Command, stdout io.Writer, settings []config.Setting) error {
+func showConfig(c *cli.Command, stdout io.Writer, settings []adminapi.Setting) error {
 	return show(stdout, c, map[string]any{"data": settings}, func(w io.Writer) {
 		fmt.Fprintln(w, "VARIABLE\tVALUE\tSOURCE")
 		for _, s := range settings {

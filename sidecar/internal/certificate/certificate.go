@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // Pair is a certificate, with its chain, and its key. The zero Pair is none.
@@ -85,20 +87,17 @@ func (p Pair) valid(now time.Time) bool {
 	return !now.After(p.Leaf.NotAfter) && !now.Before(p.Leaf.NotBefore)
 }
 
-// maxNames is how many names of a certificate are shown.
-const maxNames = 3
+// maxNames is how much of the names of a certificate is shown.
+const maxNames = 60
 
-// names returns the names that a certificate is for.
+// names returns the names that a certificate is for, in short.
 func names(leaf *x509.Certificate) string {
 	list := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		list = append(list, ip.String())
 	}
-	switch n := len(list); {
-	case n == 0:
+	if len(list) == 0 {
 		return fmt.Sprintf("%q", leaf.Subject.CommonName)
-	case n > maxNames:
-		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxNames], ", "), n-maxNames)
 	}
-	return strings.Join(list, ", ")
+	return untrusted.Clip(strings.Join(list, ", "), maxNames)
 }

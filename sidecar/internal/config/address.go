@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // Listener is an address that the sidecar listens on, and the variable that
@@ -115,10 +117,10 @@ func checkHost(host string) error {
 		last = label
 	}
 	if bad {
-		return fmt.Errorf("has the host %q, which is neither a name nor an IP address", clip(host))
+		return fmt.Errorf("has the host %q, which is neither a name nor an IP address", untrusted.Clip(host, maxShown))
 	}
 	if strings.Trim(last, "0123456789") == "" {
-		return fmt.Errorf("has the host %q, which is not an IP address: one has four numbers up to 255", clip(host))
+		return fmt.Errorf("has the host %q, which is not an IP address: one has four numbers up to 255", untrusted.Clip(host, maxShown))
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (l *loaded) merge(next *loaded, changes func(variable string) bool) *loaded
 		return next
 	}
 	merged := &loaded{files: l.files, environ: l.environ, warnings: next.warnings,
-		values: make(map[string]string), sources: make(map[string]Source)}
+		values: make(map[string]string), sources: make(map[string]source)}
 	for _, from := range []*loaded{l, next} {
 		for name, value := range from.values {
 			if changes(name) == (from == next) {

@@ -31,7 +31,7 @@ func (l *loaded) readEnvFile(path string, problem *Error) {
 			problem.Problems = append(problem.Problems, Problem{Variable: at, Text: fmt.Sprintf("%s is already set in line %d: remove one of them", name, seen[name])})
 		default:
 			seen[name] = i + 1
-			l.values[name], l.sources[name] = value, Source{Kind: "file", Name: path}
+			l.values[name], l.sources[name] = value, source{Kind: "file", Name: path}
 		}
 	}
 }

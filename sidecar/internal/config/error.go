@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // Error lists all problems of a configuration.
@@ -27,18 +29,11 @@ func (p Problem) Subject() string {
 	if p.Value == "" {
 		return p.Variable
 	}
-	return fmt.Sprintf("%s=%q", p.Variable, clip(p.Value))
+	return fmt.Sprintf("%s=%q", p.Variable, untrusted.Clip(p.Value, maxShown))
 }
 
-// maxShown is how much of a value is repeated.
+// maxShown is how much of a value is shown.
 const maxShown = 60
-
-func clip(s string) string {
-	if runes := []rune(s); len(runes) > maxShown {
-		return string(runes[:maxShown-1]) + "…"
-	}
-	return s
-}
 
 // NewError returns an Error about one variable.
 func NewError(variable, text string) *Error {

@@ -15,19 +15,19 @@ type loaded struct {
 	files    []string
 	environ  []string          // of the process, and what files add to it
 	values   map[string]string // by variable, also those of NAME_FILE
-	sources  map[string]Source // by variable
+	sources  map[string]source // by variable
 	problems []Problem
 	warnings []string
 }
 
-// Source says where a value comes from.
-type Source struct {
+// source says where a value comes from.
+type source struct {
 	Kind string // "environment", "file", "flag" or "default"
 	Name string // of the file or the flag
 }
 
 // String returns the kind, and the name if there is one.
-func (s Source) String() string {
+func (s source) String() string {
 	if s.Name == "" {
 		return s.Kind
 	}
@@ -37,7 +37,7 @@ func (s Source) String() string {
 // Flag records that a flag replaced the value of a variable.
 func (c *Config) Flag(variable, flag string) {
 	if c.loaded != nil {
-		c.loaded.sources[variable] = Source{Kind: "flag", Name: flag}
+		c.loaded.sources[variable] = source{Kind: "flag", Name: flag}
 	}
 }
 
@@ -71,7 +71,7 @@ func (c *Config) problems() *Error {
 
 // From is Load with the given environment.
 func From(environ []string, files ...string) (Config, error) {
-	l := &loaded{files: files, values: make(map[string]string), sources: make(map[string]Source)}
+	l := &loaded{files: files, values: make(map[string]string), sources: make(map[string]source)}
 	c := Config{loaded: l}
 	problem := new(Error)
 	for _, file := range files {
@@ -81,7 +81,7 @@ func From(environ []string, files ...string) (Config, error) {
 		// A variable that is set but empty counts as not set, so that a
 		// compose file can pass on one that may not be there.
 		if name, value, _ := strings.Cut(item, "="); value != "" || l.values[name] == "" {
-			l.values[name], l.sources[name] = value, Source{Kind: "environment"}
+			l.values[name], l.sources[name] = value, source{Kind: "environment"}
 		}
 	}
 	c.Systemd = readSystemd(environ)
@@ -199,7 +199,7 @@ func (l *loaded) readSecret(s setting, problem *Error) {
 		fail("is an empty file: write the value of " + s.variable + " into it")
 		return
 	}
-	l.values[s.variable], l.sources[s.variable] = value, Source{Kind: "file", Name: path}
+	l.values[s.variable], l.sources[s.variable] = value, source{Kind: "file", Name: path}
 }
 
 // cause returns an error of the file system without the path.

@@ -5,15 +5,13 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 )
 
-// Setting is one setting in effect, without its secret parts.
-type Setting = adminapi.Setting
-
-// Settings returns every setting with its value and where that comes from.
-func (c *Config) Settings() []Setting {
+// Settings returns every setting in effect with its value, without secret parts,
+// and where that comes from.
+func (c *Config) Settings() []adminapi.Setting {
 	derived := c.derived()
-	var list []Setting
+	var list []adminapi.Setting
 	for _, s := range c.settings() {
-		source := Source{Kind: "default"}
+		source := source{Kind: "default"}
 		if c.loaded != nil && (c.loaded.values[s.variable] != "" || c.loaded.sources[s.variable].Kind == "flag") {
 			source = c.loaded.sources[s.variable]
 		}
@@ -24,7 +22,7 @@ func (c *Config) Settings() []Setting {
 		case !s.value.IsZero() || s.tag("envDefault") != "":
 			value = s.current()
 		}
-		list = append(list, Setting{
+		list = append(list, adminapi.Setting{
 			Name:        s.variable,
 			Value:       value,
 			Source:      source.Kind,
