@@ -38,9 +38,11 @@ COLD := github.com/urfave/... go.opentelemetry.io/... github.com/prometheus/... 
 	google.golang.org/grpc/... google.golang.org/protobuf/encoding/... github.com/hookswitch/hookswitch/sidecar/cmd/... encoding/xml encoding/gob net/rpc html/template text/template/...
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace $(foreach p,$(COLD),-gcflags='$(p)=-l') -ldflags "-s -w -X main.version=$(VERSION)"
 
-# The targets of "check" run in the order written, whatever -j says: two cores
-# are busy enough with one of them, and output in order can be read.
+# Targets run in the order written, whatever -j says, but for those that "check"
+# runs beside each other (BESIDE=1): output in order can be read.
+ifeq ($(BESIDE),)
 .NOTPARALLEL:
+endif
 
 .PHONY: help
 help: ## list the targets
@@ -53,7 +55,8 @@ DEV_PLUGINS := hookswitch-plugin-archive
 
 .PHONY: build
 build: ## build the sidecar and the bundled plugins into bin/: those that need settings to plugins-available
-	$(GOBUILD) -o bin/hookswitch ./sidecar/cmd/hookswitch
+	@echo "build bin/hookswitch (minutes the first time, when every dependency is compiled; seconds after that)"
+	@$(GOBUILD) -o bin/hookswitch ./sidecar/cmd/hookswitch
 	@mkdir -p bin/plugins bin/plugins-available
 	@set -e; for dir in plugins/hookswitch-plugin-*/; do \
 		name=$$(basename "$$dir"); \
@@ -68,37 +71,36 @@ run: build ## run the sidecar in development mode with the bundled plugins; ARGS
 
 .PHONY: test
 test: ## run every test that needs only Go
-	$(GO) test ./...
+	$(GO) test -p 4 ./...
 
 # The Go that comes next, which the go command fetches by itself. What it changes
 # in the standard library shows here first; encoding/json is another one there.
 NEWERGO ?= go1.27.3
 
-# Minutes of real processes, which cmd/hookswitch runs too. Empty it to run all.
-NOTNEWERGO ?= /pluginhost$$
-
+# What both would find, one of them finds: so it is one run, not two.
 .PHONY: newergo
-newergo: ## run the tests with a newer Go (NEWERGO), but for those that kill
+newergo: ## vet, and run the tests with the race detector, with a newer Go (NEWERGO)
 	GOTOOLCHAIN=$(NEWERGO) $(GO) vet ./...
-	GOTOOLCHAIN=$(NEWERGO) $(GO) test -short $$($(GO) list ./... | grep -vE '$(NOTNEWERGO)')
+	@GOTOOLCHAIN=$(NEWERGO) $(MAKE) --no-print-directory race
 
-# Architectures that nobody here has: with an int of 32 bits, with other orders of
-# bytes, with other alignments. A machine of amd64 also runs programs of 386.
-PORTS := 386 arm arm64 s390x
+# Systems that nobody here has: another system, an int of 32 bits, another order
+# of bytes. A machine of amd64 also runs programs of 386.
+PORTS := darwin/arm64 linux/arm64 linux/386 linux/s390x
 
 # These start processes and wait for them, for minutes: nothing in that depends
 # on the size of an int. Empty it to run all.
 NOT386 ?= /(pluginhost|cmd/hookswitch)$$
 
 .PHONY: ports
-ports: ## vet and build for other architectures, and run the tests for 386
-	@set -e; for arch in $(PORTS); do \
-		echo "port $$arch"; \
-		CGO_ENABLED=0 GOARCH=$$arch $(GO) vet ./...; \
-		CGO_ENABLED=0 GOARCH=$$arch $(GO) build ./...; \
+ports: ## vet and build for other systems, and run the tests for 386
+	@set -e; for port in $(PORTS); do \
+		echo "port $$port"; \
+		export CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/}; \
+		$(GO) vet ./...; \
+		$(GO) build -o /dev/null ./sidecar/cmd/hookswitch; \
 	done
 	@if [ "$$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)" = linux/amd64 ]; then set -x; \
-		CGO_ENABLED=0 GOARCH=386 $(GO) test -short $$($(GO) list ./... | grep -vE '$(NOT386)'); fi
+		CGO_ENABLED=0 GOARCH=386 $(GO) test -short -p 4 $$($(GO) list ./... | grep -vE '$(NOT386)'); fi
 
 # SQLite is C in the form of Go: the detector has nothing to find there, and would
 # take two thirds of the time. One package of three waits most of the time.
@@ -311,9 +313,22 @@ pluginsoak: ## restart a plugin RESTARTS (1000) times and look for what is left 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-# Tests come first, since they say most, and again with the race detector last.
+# Tests come first, since they say most, and again with a newer Go and the race
+# detector last. They wait most of the time, for processes and for the clock, so
+# what only computes runs beside them and gives way to them.
 .PHONY: check
-check: test build fmt vet staticcheck layers checkgenerate checkbreaking nats litestream fuzz official examples apps node newcomer readme deploy crashshort edgesshort newergo ports race ## all that CI runs
+check: ## all that CI runs
+	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 test chores
+	@$(MAKE) --no-print-directory checkgenerate checkbreaking nats litestream official examples apps node newcomer readme deploy crashshort edgesshort
+	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 newergo idleports
+
+.PHONY: chores
+chores:
+	@nice $(MAKE) --no-print-directory BESIDE= build fmt vet staticcheck layers fuzz
+
+.PHONY: idleports
+idleports:
+	@nice $(MAKE) --no-print-directory BESIDE= ports
 
 .PHONY: crashshort
 crashshort:
