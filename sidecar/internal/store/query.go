@@ -1,10 +1,6 @@
 package store
 
-import (
-	"cmp"
-	"slices"
-	"time"
-)
+import "time"
 
 // Status is what became of an event at a target, as people ask for it.
 type Status string
@@ -51,18 +47,6 @@ type Preview struct {
 	Oldest, Newest time.Time      // received; zero without events
 }
 
-// Add counts an event of a type that was received at a time.
-func (p *Preview) Add(eventType string, received time.Time) {
-	if p.Events == 0 || received.Before(p.Oldest) {
-		p.Oldest = received
-	}
-	if p.Events == 0 || received.After(p.Newest) {
-		p.Newest = received
-	}
-	p.Events++
-	p.Types[eventType]++
-}
-
 // DeadGroup is a number of dead letters that look alike.
 type DeadGroup struct {
 	Target         string
@@ -72,23 +56,4 @@ type DeadGroup struct {
 	ResponseStatus int
 	Count          int
 	Oldest, Newest time.Time // received
-}
-
-// Add counts a dead letter that was received at a time.
-func (g *DeadGroup) Add(received time.Time) {
-	if g.Count == 0 || received.Before(g.Oldest) {
-		g.Oldest = received
-	}
-	if g.Count == 0 || received.After(g.Newest) {
-		g.Newest = received
-	}
-	g.Count++
-}
-
-// SortDeadGroups puts the largest first, and equal ones in a fixed order.
-func SortDeadGroups(groups []DeadGroup) {
-	slices.SortFunc(groups, func(a, b DeadGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Target, b.Target),
-			cmp.Compare(a.EventType, b.EventType), cmp.Compare(a.Error, b.Error))
-	})
 }

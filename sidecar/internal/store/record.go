@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slices"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
@@ -12,19 +11,6 @@ type Delivery struct {
 	Event    *delivery.Event
 	Jobs     []delivery.Job
 	Attempts []delivery.Attempt // most recent first
-}
-
-// Whole drops deliveries without an event, and names the event in the attempts of
-// the others. Row-level security can hide an event and not its jobs, and so can a
-// damaged file.
-func Whole(list []Delivery) []Delivery {
-	list = slices.DeleteFunc(list, func(d Delivery) bool { return d.Event == nil })
-	for _, d := range list {
-		for i := range d.Attempts {
-			d.Attempts[i].DeliveryID = d.Event.DeliveryID
-		}
-	}
-	return list
 }
 
 // Final reports whether the delivery came to its end once: there was at least

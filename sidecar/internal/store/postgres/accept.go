@@ -8,11 +8,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // rowBytes is roughly the size of an event without its body and header.
@@ -80,7 +80,7 @@ func (o *acceptOp) tame() bool {
 // eventRow has the columns of an event that are not simply its fields.
 type eventRow struct {
 	key, deliveryID string
-	header          *string
+	header          string
 	body            []byte
 	due             time.Time
 	bytes           int64
@@ -91,35 +91,19 @@ func encodeEvent(e *delivery.Event, ascii bool) (r eventRow, err error) {
 	text := wrapper(ascii)
 	r.key, r.deliveryID, r.ascii = text(e.Key), text(e.DeliveryID), ascii
 	if r.deliveryID == "" {
-		// Version 7 begins with the time, which keeps its index compact.
-		id, err := uuid.NewV7()
-		if err != nil {
+		if r.deliveryID, err = row.NewID(); err != nil {
 			return r, err
 		}
-		r.deliveryID = id.String()
 	}
-	if r.header, err = encodePairs(e.Header, ascii); err != nil {
+	if r.header, err = row.EncodePairs(e.Header, plain(ascii)); err != nil {
 		return r, err
 	}
 	if r.body = e.Body; r.body == nil {
 		r.body = []byte{}
 	}
-	r.due = dueAtOnce(e.ReceivedAt)
-	r.bytes = int64(len(r.body) + rowBytes)
-	if r.header != nil {
-		r.bytes += int64(len(*r.header))
-	}
+	r.due = *at(row.DueAtOnce(e.ReceivedAt))
+	r.bytes = int64(len(r.body) + rowBytes + len(r.header))
 	return r, nil
-}
-
-// dueAtOnce returns when a job that should run now is due. It is not simply zero:
-// fresh work waits its turn behind retries that have been due for longer.
-func dueAtOnce(receivedAt time.Time) time.Time {
-	now := time.Now()
-	if receivedAt.IsZero() || receivedAt.After(now) {
-		receivedAt = now
-	}
-	return *at(receivedAt)
 }
 
 // Accept implements [store.Store].
@@ -137,10 +121,7 @@ func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (
 }
 
 func (db *DB) accepted(e *delivery.Event, got store.Accepted, targets []string) {
-	e.Seq = got.Seq
-	if e.DeliveryID == "" {
-		e.DeliveryID = got.DeliveryID
-	}
+	row.FillIn(e, got)
 	if !got.Duplicate {
 		db.notices.add(targets)
 	}
@@ -216,7 +197,7 @@ func (c *eventColumnsOf) add(e *delivery.Event, r eventRow, more int) {
 	c.id, c.kind, c.occurred = append(c.id, text(e.ID)), append(c.kind, text(e.Type)), append(c.occurred, text(e.OccurredAt))
 	c.method, c.path = append(c.method, text(e.Method)), append(c.path, text(e.Path))
 	c.remote, c.label = append(c.remote, text(e.RemoteAddr)), append(c.label, text(e.KeyLabel))
-	c.entity, c.header = append(c.entity, text(e.Entity)), append(c.header, r.header)
+	c.entity, c.header = append(c.entity, text(e.Entity)), append(c.header, null(r.header))
 	c.trace = append(c.trace, text(e.Traceparent))
 	c.received, c.signed, c.order = append(c.received, at(e.ReceivedAt)), append(c.signed, at(e.SignedAt)), append(c.order, at(e.OrderAt))
 	c.due = append(c.due, r.due)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // choice walks through the events that a store.Query selects. Indexed conditions
@@ -24,8 +25,8 @@ type choice struct {
 	jobs   bool // the walk is through open jobs, not through records
 }
 
-// row is an event of a choice.
-type row struct {
+// chosen is an event of a choice.
+type chosen struct {
 	seq      int64
 	kind     string
 	received time.Time
@@ -73,7 +74,7 @@ func (c *choice) ofJobs() {
 		c.jobs = true
 		// The state is written out, so that the server sees that the index
 		// of open jobs has it.
-		c.where = append(c.where, `j.state = '`+string(stateOf(c.q.Status))+`'`)
+		c.where = append(c.where, `j.state = '`+string(row.State(c.q.Status))+`'`)
 		c.match = append(c.match, cond)
 	default:
 		if cond != `true` {
@@ -93,7 +94,7 @@ func jobCondition(q store.Query, p *parameters) string {
 	case store.StatusRetrying:
 		conds = append(conds, `j.state = 'pending' AND j.attempts > j.base`)
 	default:
-		conds = append(conds, `j.state = `+p.add(string(stateOf(q.Status))))
+		conds = append(conds, `j.state = `+p.add(string(row.State(q.Status))))
 	}
 	if q.Error != "" {
 		conds = append(conds, `EXISTS (SELECT 1 FROM hookswitch_attempts AS a WHERE a.job_id = j.id AND a.n = j.attempts AND a.error = `+p.add(wrap(q.Error))+`)`)
@@ -102,18 +103,6 @@ func jobCondition(q store.Query, p *parameters) string {
 		return `true`
 	}
 	return strings.Join(conds, ` AND `)
-}
-
-func stateOf(s store.Status) delivery.State {
-	switch s {
-	case store.StatusRetrying, store.StatusPending:
-		return delivery.Pending
-	case store.StatusDead:
-		return delivery.Dead
-	case store.StatusDiscarded:
-		return delivery.Discarded
-	}
-	return delivery.State(s)
 }
 
 // The walk goes in steps of stepRows events, so that it can stop: a server
@@ -126,7 +115,7 @@ const (
 )
 
 // step is the next part of the walk: events between from and to.
-func (c *choice) step(ctx context.Context, tx pgx.Tx, newestFirst bool, from, to int64) ([]row, []bool, error) {
+func (c *choice) step(ctx context.Context, tx pgx.Tx, newestFirst bool, from, to int64) ([]chosen, []bool, error) {
 	p := slices.Clone(c.params)
 	table, seq, order, match := `hookswitch_records AS r`, `r.seq`, ``, `true`
 	if len(c.match) > 0 {
@@ -149,7 +138,7 @@ func (c *choice) step(ctx context.Context, tx pgx.Tx, newestFirst bool, from, to
 		return nil, nil, err
 	}
 	var matches []bool
-	found, err := collect(rows, func(rows pgx.Rows) (r row, err error) {
+	found, err := collect(rows, func(rows pgx.Rows) (r chosen, err error) {
 		var match *bool
 		err = rows.Scan(&r.seq, &r.kind, &r.received, &match)
 		r.kind, r.received = unwrap(r.kind), r.received.UTC()
@@ -165,7 +154,7 @@ func (c *choice) step(ctx context.Context, tx pgx.Tx, newestFirst bool, from, to
 // each calls fn with the events of a walk until fn returns false. With bounded
 // set it stops when it has looked long enough. It returns the last event it
 // looked at, and whether that was the end.
-func (c *choice) each(ctx context.Context, tx pgx.Tx, newestFirst, bounded bool, from, to int64, fn func(row) bool) (last int64, end bool, err error) {
+func (c *choice) each(ctx context.Context, tx pgx.Tx, newestFirst, bounded bool, from, to int64, fn func(chosen) bool) (last int64, end bool, err error) {
 	began := time.Now()
 	for {
 		found, matches, err := c.step(ctx, tx, newestFirst, from, to)

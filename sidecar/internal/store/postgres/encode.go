@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // at is a time as a parameter: the zero time is NULL, and PostgreSQL keeps
@@ -115,94 +114,48 @@ func unwrap(s string) string {
 	return string(b)
 }
 
-// encodePairs writes header pairs as a JSON array of [name, value], which SQL
-// can search. A pair that JSON or PostgreSQL cannot hold becomes
-// [name, value, "base64"], both parts encoded; with ascii set, that is each that
-// has another letter than those.
-func encodePairs(pairs [][2]string, ascii bool) (*string, error) {
-	if pairs == nil {
-		return nil, nil
+// plain returns what a pair of a header must be to be written as it is.
+func plain(ascii bool) func(string) bool {
+	if ascii {
+		return plainASCII
 	}
-	out := make([][]string, len(pairs))
-	plain := func(s string) bool {
-		return utf8.ValidString(s) && !strings.ContainsRune(s, 0) && (!ascii || isASCII(s))
-	}
-	for i, p := range pairs {
-		if plain(p[0]) && plain(p[1]) {
-			out[i] = pairs[i][:]
-			continue
-		}
-		enc := base64.StdEncoding
-		out[i] = []string{enc.EncodeToString([]byte(p[0])), enc.EncodeToString([]byte(p[1])), "base64"}
-	}
-	b, err := json.Marshal(out)
-	text := string(b)
-	return &text, err
+	return plainText
 }
 
-func decodePairs(s *string) ([][2]string, error) {
+func plainText(s string) bool  { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+func plainASCII(s string) bool { return plainText(s) && isASCII(s) }
+
+// null is a text as a column holds it: of an empty one it is NULL.
+func null(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func fromNull(s *string) string {
 	if s == nil {
-		return nil, nil
+		return ""
 	}
-	var in [][]string
-	if err := json.Unmarshal([]byte(*s), &in); err != nil {
-		return nil, fmt.Errorf("stored header: %w", err)
-	}
-	pairs := make([][2]string, len(in))
-	for i, p := range in {
-		switch len(p) {
-		case 2:
-			pairs[i] = [2]string(p)
-		case 3:
-			for j := range pairs[i] {
-				b, err := base64.StdEncoding.DecodeString(p[j])
-				if err != nil {
-					return nil, fmt.Errorf("stored header: %w", err)
-				}
-				pairs[i][j] = string(b)
-			}
-		default:
-			return nil, fmt.Errorf("stored header: pair %d has %d parts", i, len(p))
-		}
-	}
-	return pairs, nil
+	return *s
 }
 
 // encodedAttempt is an attempt on its way into its table.
 type encodedAttempt struct {
 	delivery.Attempt
-	request, response, codes *string
-	ascii                    bool // text with other letters is wrapped
+	row.Texts
+	ascii bool // text with other letters is wrapped
 }
 
 func encodeAttempt(a delivery.Attempt, ascii bool) (e encodedAttempt, err error) {
 	e.Attempt, e.ascii = a, ascii
-	if e.request, err = encodePairs(a.RequestHeader, ascii); err != nil {
-		return e, err
-	}
-	if e.response, err = encodePairs(a.ResponseHeader, ascii); err != nil {
-		return e, err
-	}
-	if len(a.ErrorCodes) > 0 {
-		b, err := json.Marshal(a.ErrorCodes)
-		if err != nil {
-			return e, err
-		}
-		text := string(b)
-		e.codes = &text
-	}
-	return e, nil
+	e.Texts, err = row.EncodeAttempt(&a, plain(ascii))
+	return e, err
 }
 
 // bytes is what the attempt adds to the size of its event.
 func (e *encodedAttempt) bytes() int64 {
-	n := len(e.ResponseBody) + rowBytes/4
-	for _, s := range []*string{e.request, e.response} {
-		if s != nil {
-			n += len(*s)
-		}
-	}
-	return int64(n)
+	return int64(len(e.ResponseBody) + rowBytes/4 + len(e.Request) + len(e.Response))
 }
 
 const attemptColumns = `a.job_id, a.n, a.started_at, a.finished_at, a.outcome, a.retry_after, a.request_url,
@@ -226,18 +179,7 @@ func scanAttempt(rows pgx.Rows, more ...any) (delivery.Attempt, error) {
 	a.StartedAt, a.FinishedAt = fromAt(started), fromAt(finished)
 	a.RetryAfter = time.Duration(retryAfter) * time.Microsecond
 	a.RequestURL, a.Error = unwrap(a.RequestURL), unwrap(a.Error)
-	if a.RequestHeader, err = decodePairs(request); err != nil {
-		return a, err
-	}
-	if a.ResponseHeader, err = decodePairs(response); err != nil {
-		return a, err
-	}
-	if codes != nil {
-		if err := json.Unmarshal([]byte(*codes), &a.ErrorCodes); err != nil {
-			return a, fmt.Errorf("stored error codes: %w", err)
-		}
-	}
-	return a, nil
+	return a, row.Texts{Request: fromNull(request), Response: fromNull(response), Codes: fromNull(codes)}.Decode(&a)
 }
 
 const eventColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
@@ -264,7 +206,7 @@ func scanEvent(rows pgx.Rows, more ...any) (*delivery.Event, error) {
 		*s = unwrap(*s)
 	}
 	e.ReceivedAt, e.SignedAt, e.OrderAt = fromAt(received), fromAt(signed), fromAt(order)
-	e.Header, err = decodePairs(header)
+	e.Header, err = row.DecodePairs(fromNull(header))
 	return &e, err
 }
 
@@ -291,15 +233,7 @@ func jobTimes(j delivery.Job, due, round *time.Time) delivery.Job {
 
 func collect[T any](rows pgx.Rows, scan func(pgx.Rows) (T, error)) ([]T, error) {
 	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
+	return row.Collect(rows, scan)
 }
 
 func scanOne[T any](rows pgx.Rows) (v T, err error) {

@@ -2,13 +2,13 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // Events implements [store.Store].
@@ -23,7 +23,7 @@ func (db *DB) Events(ctx context.Context, q store.Query, before int64, limit int
 			return err
 		}
 		var seqs []int64
-		last, end, err := c.each(ctx, tx, true, true, 0, before, func(r row) bool {
+		last, end, err := c.each(ctx, tx, true, true, 0, before, func(r chosen) bool {
 			seqs = append(seqs, r.seq)
 			return len(seqs) < limit
 		})
@@ -43,7 +43,7 @@ func (db *DB) Events(ctx context.Context, q store.Query, before int64, limit int
 // DeadGroups implements [store.Store].
 func (db *DB) DeadGroups(ctx context.Context, q store.Query) (groups []store.DeadGroup, err error) {
 	q.Status = store.StatusDead
-	found := make(map[store.DeadGroup]*store.DeadGroup)
+	found := make(row.DeadGroups)
 	err = db.read(ctx, "dead letters", func(tx pgx.Tx) error {
 		clear(found)
 		for from := int64(0); ; {
@@ -60,16 +60,12 @@ func (db *DB) DeadGroups(ctx context.Context, q store.Query) (groups []store.Dea
 			from = last
 		}
 	})
-	for _, g := range found {
-		groups = append(groups, *g)
-	}
-	store.SortDeadGroups(groups)
-	return groups, err
+	return found.List(), err
 }
 
 // addDead counts the dead letters of some events.
-func addDead(ctx context.Context, tx pgx.Tx, q store.Query, of []row, found map[store.DeadGroup]*store.DeadGroup) error {
-	bySeq := make(map[int64]row, len(of))
+func addDead(ctx context.Context, tx pgx.Tx, q store.Query, of []chosen, found row.DeadGroups) error {
+	bySeq := make(map[int64]chosen, len(of))
 	for _, r := range of {
 		bySeq[r.seq] = r
 	}
@@ -90,23 +86,13 @@ func addDead(ctx context.Context, tx pgx.Tx, q store.Query, of []row, found map[
 			return struct{}{}, err
 		}
 		key.EventType, key.Error = bySeq[seq].kind, unwrap(key.Error)
-		var list []int
-		if codes != "" && json.Unmarshal([]byte(codes), &list) == nil && len(list) > 0 {
-			key.ErrorCode = list[0]
-		}
-		g := found[key]
-		if g == nil {
-			g = &store.DeadGroup{}
-			*g = key
-			found[key] = g
-		}
-		g.Add(bySeq[seq].received)
+		found.Add(key, codes, bySeq[seq].received)
 		return struct{}{}, nil
 	})
 	return err
 }
 
-func seqs(rows []row) []int64 {
+func seqs(rows []chosen) []int64 {
 	list := make([]int64, len(rows))
 	for i, r := range rows {
 		list[i] = r.seq
@@ -116,12 +102,12 @@ func seqs(rows []row) []int64 {
 
 // nextRows returns up to limit events that q selects after one, oldest first,
 // the last one it looked at, and whether there are no more.
-func nextRows(ctx context.Context, tx pgx.Tx, q store.Query, after, to int64, limit int) (rows []row, last int64, end bool, err error) {
+func nextRows(ctx context.Context, tx pgx.Tx, q store.Query, after, to int64, limit int) (rows []chosen, last int64, end bool, err error) {
 	c, err := choose(ctx, tx, q)
 	if err != nil {
 		return nil, 0, false, err
 	}
-	last, end, err = c.each(ctx, tx, false, true, after, to, func(r row) bool {
+	last, end, err = c.each(ctx, tx, false, true, after, to, func(r chosen) bool {
 		rows = append(rows, r)
 		return len(rows) < limit
 	})
@@ -139,7 +125,7 @@ func (db *DB) Discard(ctx context.Context, q store.Query) (total int, err error)
 		var last int64
 		var end bool
 		err := db.change(ctx, "discard", func(tx pgx.Tx) error {
-			var of []row
+			var of []chosen
 			var err error
 			if of, last, end, err = nextRows(ctx, tx, q, after, forEver, discardGroup); err != nil {
 				return err
@@ -168,15 +154,8 @@ func discard(ctx context.Context, tx pgx.Tx, q store.Query, seqs []int64) (int, 
 	var p parameters
 	cond := jobCondition(q, &p)
 	tag, err := tx.Exec(ctx, `UPDATE hookswitch_jobs AS j SET state = 'discarded'
-		WHERE `+cond+` AND j.event_seq = ANY(`+p.add(seqs)+`) AND j.state = ANY(`+p.add(states(delivery.MoveDiscard))+`)`, p...)
+		WHERE `+cond+` AND j.event_seq = ANY(`+p.add(seqs)+`) AND j.state = ANY(`+p.add(row.States(delivery.MoveDiscard))+`)`, p...)
 	return int(tag.RowsAffected()), err
-}
-
-func states(m delivery.Move) (names []string) {
-	for _, s := range delivery.From(m) {
-		names = append(names, string(s))
-	}
-	return names
 }
 
 // lockRecords locks the records of some events, and with them their jobs; see
@@ -190,7 +169,7 @@ func lockRecords(ctx context.Context, tx pgx.Tx, seqs []int64) error {
 func (db *DB) PreviewReplay(ctx context.Context, q store.Query) (p store.Preview, err error) {
 	err = db.read(ctx, "preview replay", func(tx pgx.Tx) error {
 		p = store.Preview{Types: make(map[string]int)}
-		return count(ctx, tx, q, p.Add)
+		return count(ctx, tx, q, func(kind string, received time.Time) { row.Count(&p, kind, received) })
 	})
 	return p, err
 }
@@ -201,7 +180,7 @@ func count(ctx context.Context, tx pgx.Tx, q store.Query, add func(kind string, 
 	if err != nil {
 		return err
 	}
-	_, _, err = c.each(ctx, tx, false, false, 0, forEver, func(r row) bool {
+	_, _, err = c.each(ctx, tx, false, false, 0, forEver, func(r chosen) bool {
 		add(r.kind, r.received)
 		return true
 	})

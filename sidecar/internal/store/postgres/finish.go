@@ -226,7 +226,7 @@ func (c *attemptColumnsOf) add(a *encodedAttempt, state delivery.State, due *tim
 	c.url, c.failure = append(c.url, text(a.RequestURL)), append(c.failure, text(a.Error))
 	c.due, c.started, c.finished = append(c.due, due), append(c.started, at(a.StartedAt)), append(c.finished, at(a.FinishedAt))
 	c.retryAfter, c.bytes = append(c.retryAfter, a.RetryAfter.Microseconds()), append(c.bytes, a.bytes())
-	c.request, c.response, c.codes = append(c.request, a.request), append(c.response, a.response), append(c.codes, a.codes)
+	c.request, c.response, c.codes = append(c.request, null(a.Request)), append(c.response, null(a.Response)), append(c.codes, null(a.Codes))
 	c.body = append(c.body, a.ResponseBody)
 	c.delivery, c.target = append(c.delivery, wrap(a.DeliveryID)), append(c.target, a.Target)
 }

@@ -6,11 +6,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // parameters collects the arguments of a statement that is put together.
@@ -35,8 +35,7 @@ SELECT seq FROM (
 
 // seqsOf returns the events that have an id, the one that it means first.
 func seqsOf(ctx context.Context, tx pgx.Tx, id string) ([]int64, error) {
-	isUUID := len(id) == 36 && uuid.Validate(id) == nil
-	rows, err := tx.Query(ctx, selectByID, wrap(id), isUUID)
+	rows, err := tx.Query(ctx, selectByID, wrap(id), row.IsUUID(id))
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +123,7 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 	if len(seqs) == 0 {
 		return nil, nil
 	}
-	place := make(map[int64]int, len(seqs))
-	for i, seq := range seqs {
-		place[seq] = i
-	}
-	out := make([]store.Delivery, len(seqs))
+	out := row.NewDeliveries(seqs)
 	rows, err := tx.Query(ctx, `SELECT `+d.eventColumns+` FROM hookswitch_events AS e WHERE e.seq = ANY($1)`, seqs)
 	if err != nil {
 		return nil, err
@@ -137,9 +132,7 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range events {
-		out[place[e.Seq]].Event = e
-	}
+	out.Events(events)
 
 	rows, err = tx.Query(ctx, `SELECT `+jobColumns+` FROM hookswitch_jobs AS j WHERE j.event_seq = ANY($1) ORDER BY j.id`, seqs)
 	if err != nil {
@@ -149,10 +142,7 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 	if err != nil {
 		return nil, err
 	}
-	for _, j := range jobs {
-		of := &out[place[j.EventSeq]]
-		of.Jobs = append(of.Jobs, j)
-	}
+	out.Jobs(jobs)
 
 	rows, err = tx.Query(ctx, `SELECT `+attemptColumns+`, j.target, j.event_seq
 		FROM hookswitch_jobs AS j JOIN hookswitch_attempts AS a ON a.job_id = j.id
@@ -166,13 +156,12 @@ func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]s
 		var seq int64
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
-			of := &out[place[seq]]
 			a.Target = target
-			of.Attempts = append(of.Attempts, a)
+			out.Attempt(seq, a)
 		}
 		return struct{}{}, err
 	})
-	return store.Whole(out), err
+	return out.Whole(), err
 }
 
 // Backlog implements [store.Store].

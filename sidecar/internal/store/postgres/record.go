@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // recordedBefore locks the record of an existing event.
@@ -109,7 +110,7 @@ func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string,
 			response_status, response_header, response_body, error_codes, error)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		a.JobID, a.N, at(a.StartedAt), at(a.FinishedAt), string(a.Outcome), a.RetryAfter.Microseconds(), wrap(a.RequestURL),
-		enc.request, a.ResponseStatus, enc.response, a.ResponseBody, enc.codes, wrap(a.Error))
+		null(enc.Request), a.ResponseStatus, null(enc.Response), a.ResponseBody, null(enc.Codes), wrap(a.Error))
 	if err != nil {
 		return err
 	}
@@ -142,10 +143,7 @@ func (db *DB) Routes(ctx context.Context) (routes []store.Route, err error) {
 			if err := rows.Scan(&r.Target, &patterns); err != nil {
 				return r, err
 			}
-			if err := json.Unmarshal([]byte(patterns), &r.Patterns); err != nil {
-				return r, fmt.Errorf("stored route of %s: %w", r.Target, err)
-			}
-			return r, nil
+			return r, row.DecodeRoute(&r, []byte(patterns))
 		})
 		return err
 	})

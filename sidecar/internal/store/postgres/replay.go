@@ -3,16 +3,15 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 const replayColumns = `id, created_at, query, targets, rate, state, total, seen, queued, skipped, cursor, last, finished_at`
@@ -26,28 +25,18 @@ func scanReplay(rows pgx.Rows) (r store.Replay, err error) {
 		return r, err
 	}
 	r.CreatedAt, r.FinishedAt = fromAt(created), fromAt(finished)
-	if err := errors.Join(json.Unmarshal([]byte(unwrap(query)), &r.Query), json.Unmarshal([]byte(targets), &r.Targets)); err != nil {
-		return r, fmt.Errorf("stored replay %s: %w", r.ID, err)
-	}
-	return r, nil
+	return r, row.DecodeReplay(&r, []byte(unwrap(query)), []byte(targets))
 }
-
-// now returns the time with the database's precision.
-func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 // CreateReplay implements [store.Store].
 func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
-	id := r.ID
-	if id == "" {
-		v7, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("postgres: create replay: %w", err)
-		}
-		id = v7.String()
+	fresh, err := row.NewReplay(r)
+	if err != nil {
+		return fmt.Errorf("postgres: create replay: %w", err)
 	}
 	var made store.Replay
-	err := db.change(ctx, "create replay", func(tx pgx.Tx) error {
-		have, err := replays(ctx, tx, `WHERE id = $1`, id)
+	err = db.change(ctx, "create replay", func(tx pgx.Tx) error {
+		have, err := replays(ctx, tx, `WHERE id = $1`, fresh.ID)
 		if err != nil {
 			return err
 		}
@@ -55,7 +44,7 @@ func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
 			made = have[0]
 			return nil
 		}
-		made = store.Replay{ID: id, CreatedAt: now(), Query: r.Query, Targets: r.Targets, Rate: r.Rate, State: store.ReplayRunning}
+		made = fresh
 		if err := tx.QueryRow(ctx, `SELECT coalesce(max(seq), 0) FROM hookswitch_records`).Scan(&made.Last); err != nil {
 			return err
 		}
@@ -127,15 +116,15 @@ func step(ctx context.Context, tx pgx.Tx, r *store.Replay, limit int) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	at := now()
+	at := row.Now()
 	queued, targets, err := requeue(ctx, tx, r, seqs(rows), at)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range rows {
+	for _, event := range rows {
 		r.Seen++
-		r.Queued += queued[row.seq]
-		if queued[row.seq] == 0 {
+		r.Queued += queued[event.seq]
+		if queued[event.seq] == 0 {
 			r.Skipped++
 		}
 	}
@@ -180,7 +169,7 @@ func requeue(ctx context.Context, tx pgx.Tx, r *store.Replay, seqs []int64, at t
 	if err := lockRecords(ctx, tx, seqs); err != nil {
 		return nil, nil, err
 	}
-	p := parameters{at, seqs, states(delivery.MoveReplay)}
+	p := parameters{at, seqs, row.States(delivery.MoveReplay)}
 	text := requeueTargets
 	if len(r.Targets) == 0 {
 		text = requeueJobs + ` AND ` + jobCondition(r.Query, &p) + ` RETURNING j.event_seq, j.target`
@@ -210,7 +199,7 @@ func requeue(ctx context.Context, tx pgx.Tx, r *store.Replay, seqs []int64, at t
 // CancelReplay implements [store.Store].
 func (db *DB) CancelReplay(ctx context.Context, id string) (store.Replay, error) {
 	err := db.change(ctx, "cancel replay", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE hookswitch_replays SET state = 'cancelled', finished_at = $2 WHERE id = $1 AND state = 'running'`, id, now())
+		_, err := tx.Exec(ctx, `UPDATE hookswitch_replays SET state = 'cancelled', finished_at = $2 WHERE id = $1 AND state = 'running'`, id, row.Now())
 		return err
 	})
 	if err != nil {

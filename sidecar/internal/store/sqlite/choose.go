@@ -7,10 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // choice walks through the events that a store.Query selects. What an index
@@ -25,8 +24,8 @@ type choice struct {
 	jobs  bool // the walk is through open jobs, not through records
 }
 
-// row is an event of a choice.
-type row struct {
+// chosen is an event of a choice.
+type chosen struct {
 	seq      int64
 	kind     string
 	received int64
@@ -72,7 +71,7 @@ func (c *choice) ofJobs() {
 		c.jobs = true
 		// The index has only what its own condition says, which SQLite does
 		// not conclude from the other one.
-		c.walk(`j.state <> 'done' AND j.state = ?`, string(stateOf(c.q.Status)))
+		c.walk(`j.state <> 'done' AND j.state = ?`, string(row.State(c.q.Status)))
 		c.only(cond, args...)
 	default:
 		if cond != `true` {
@@ -100,7 +99,7 @@ func jobCondition(q store.Query) (cond string, args []any) {
 	case store.StatusRetrying:
 		conds = append(conds, `j.state = 'pending' AND j.attempts > j.base`)
 	default:
-		conds, args = append(conds, `j.state = ?`), append(args, string(stateOf(q.Status)))
+		conds, args = append(conds, `j.state = ?`), append(args, string(row.State(q.Status)))
 	}
 	if q.Error != "" {
 		conds = append(conds, `EXISTS (SELECT 1 FROM attempts AS a WHERE a.job_id = j.id AND a.n = j.attempts AND a.error = ?)`)
@@ -110,13 +109,6 @@ func jobCondition(q store.Query) (cond string, args []any) {
 		conds = conds[1:]
 	}
 	return strings.Join(conds, ` AND `), args
-}
-
-func stateOf(s store.Status) delivery.State {
-	if s == store.StatusRetrying {
-		return delivery.Pending
-	}
-	return delivery.State(s)
 }
 
 // rows begins the walk, after or, newest first, before an event.
@@ -144,7 +136,7 @@ const budget = 25 * time.Millisecond
 // each calls fn with the events of a walk until fn returns false. With bounded
 // set it stops when it has looked long enough. It returns the last event that
 // it looked at, and whether that was the end.
-func (c *choice) each(ctx context.Context, tx *sql.Tx, newestFirst, bounded bool, from, to int64, fn func(row) bool) (last int64, end bool, err error) {
+func (c *choice) each(ctx context.Context, tx *sql.Tx, newestFirst, bounded bool, from, to int64, fn func(chosen) bool) (last int64, end bool, err error) {
 	rows, err := c.rows(ctx, tx, newestFirst, from, to)
 	if err != nil {
 		return 0, false, err
@@ -152,7 +144,7 @@ func (c *choice) each(ctx context.Context, tx *sql.Tx, newestFirst, bounded bool
 	defer rows.Close()
 	began, taken := time.Now(), int64(0)
 	for rows.Next() {
-		var r row
+		var r chosen
 		var match bool
 		if err := rows.Scan(&r.seq, &r.kind, &r.received, &match); err != nil {
 			return last, false, err
@@ -180,8 +172,7 @@ func (c *choice) wants(kind string) bool {
 
 // seqsOf returns the events that have an id.
 func seqsOf(ctx context.Context, tx *sql.Tx, id string) ([]int64, error) {
-	isUUID := len(id) == 36 && uuid.Validate(id) == nil
-	rows, err := tx.QueryContext(ctx, selectByID, id, isUUID)
+	rows, err := tx.QueryContext(ctx, selectByID, id, row.IsUUID(id))
 	if err != nil {
 		return nil, err
 	}

@@ -2,13 +2,11 @@ package sqlite
 
 import (
 	"database/sql"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 func micros(t time.Time) sql.NullInt64 {
@@ -25,76 +23,21 @@ func fromMicros(n sql.NullInt64) time.Time {
 	return time.UnixMicro(n.Int64).UTC()
 }
 
-// encodePairs writes header pairs as a JSON array of [name, value], which SQL
-// can search. JSON has no way to say bytes that are not UTF-8; a pair with
-// such bytes becomes [name, value, "base64"], both parts encoded.
-func encodePairs(pairs [][2]string) (sql.NullString, error) {
-	if pairs == nil {
-		return sql.NullString{}, nil
-	}
-	out := make([][]string, len(pairs))
-	for i, p := range pairs {
-		if utf8.ValidString(p[0]) && utf8.ValidString(p[1]) {
-			out[i] = pairs[i][:]
-			continue
-		}
-		enc := base64.StdEncoding
-		out[i] = []string{enc.EncodeToString([]byte(p[0])), enc.EncodeToString([]byte(p[1])), "base64"}
-	}
-	b, err := json.Marshal(out)
-	return sql.NullString{String: string(b), Valid: true}, err
-}
-
-func decodePairs(s sql.NullString) ([][2]string, error) {
-	if !s.Valid {
-		return nil, nil
-	}
-	var in [][]string
-	if err := json.Unmarshal([]byte(s.String), &in); err != nil {
-		return nil, fmt.Errorf("stored header: %w", err)
-	}
-	pairs := make([][2]string, len(in))
-	for i, p := range in {
-		switch len(p) {
-		case 2:
-			pairs[i] = [2]string(p)
-		case 3:
-			for j := range pairs[i] {
-				b, err := base64.StdEncoding.DecodeString(p[j])
-				if err != nil {
-					return nil, fmt.Errorf("stored header: %w", err)
-				}
-				pairs[i][j] = string(b)
-			}
-		default:
-			return nil, fmt.Errorf("stored header: pair %d has %d parts", i, len(p))
-		}
-	}
-	return pairs, nil
+// null is a text as a column holds it: of an empty one it is NULL.
+func null(text string) sql.NullString {
+	return sql.NullString{String: text, Valid: text != ""}
 }
 
 // encodeAttempt returns the arguments of insertAttempt.
 func encodeAttempt(a delivery.Attempt) ([]any, error) {
-	request, err := encodePairs(a.RequestHeader)
+	texts, err := row.EncodeAttempt(&a, utf8.ValidString)
 	if err != nil {
 		return nil, err
-	}
-	response, err := encodePairs(a.ResponseHeader)
-	if err != nil {
-		return nil, err
-	}
-	var codes sql.NullString
-	if len(a.ErrorCodes) > 0 {
-		b, err := json.Marshal(a.ErrorCodes)
-		if err != nil {
-			return nil, err
-		}
-		codes = sql.NullString{String: string(b), Valid: true}
 	}
 	return []any{
 		a.JobID, a.N, micros(a.StartedAt), micros(a.FinishedAt), string(a.Outcome),
-		a.RetryAfter.Microseconds(), a.RequestURL, request, a.ResponseStatus, response,
-		a.ResponseBody, codes, a.Error,
+		a.RetryAfter.Microseconds(), a.RequestURL, null(texts.Request), a.ResponseStatus, null(texts.Response),
+		a.ResponseBody, null(texts.Codes), a.Error,
 	}, nil
 }
 
@@ -122,18 +65,7 @@ func scanAttempt(rows *sql.Rows, more ...any) (delivery.Attempt, error) {
 	}
 	a.StartedAt, a.FinishedAt = fromMicros(started), fromMicros(finished)
 	a.RetryAfter = time.Duration(retryAfter) * time.Microsecond
-	if a.RequestHeader, err = decodePairs(request); err != nil {
-		return a, err
-	}
-	if a.ResponseHeader, err = decodePairs(response); err != nil {
-		return a, err
-	}
-	if codes.Valid {
-		if err := json.Unmarshal([]byte(codes.String), &a.ErrorCodes); err != nil {
-			return a, fmt.Errorf("stored error codes: %w", err)
-		}
-	}
-	return a, nil
+	return a, row.Texts{Request: request.String, Response: response.String, Codes: codes.String}.Decode(&a)
 }
 
 const eventColumns = `events.seq, events.key, events.delivery_id, events.id, events.type,
@@ -162,6 +94,6 @@ func scanEvent(rows *sql.Rows) (*delivery.Event, error) {
 		return nil, err
 	}
 	e.ReceivedAt, e.SignedAt, e.OrderAt = fromMicros(received), fromMicros(signed), fromMicros(order)
-	e.Header, err = decodePairs(header)
+	e.Header, err = row.DecodePairs(header.String)
 	return &e, err
 }

@@ -3,12 +3,12 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"math"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // Events implements [store.Store].
@@ -23,7 +23,7 @@ func (db *DB) Events(ctx context.Context, q store.Query, before int64, limit int
 			return err
 		}
 		var seqs []int64
-		last, end, err := c.each(ctx, tx, true, true, 0, before, func(r row) bool {
+		last, end, err := c.each(ctx, tx, true, true, 0, before, func(r chosen) bool {
 			seqs = append(seqs, r.seq)
 			return len(seqs) < limit
 		})
@@ -56,26 +56,23 @@ func (db *DB) DeadGroups(ctx context.Context, q store.Query) (groups []store.Dea
 			return err
 		}
 		defer stmt.Close()
-		found := make(map[store.DeadGroup]*store.DeadGroup)
+		found := make(row.DeadGroups)
 		var failed error
-		_, _, err = c.each(ctx, tx, true, false, 0, math.MaxInt64, func(r row) bool {
+		_, _, err = c.each(ctx, tx, true, false, 0, math.MaxInt64, func(r chosen) bool {
 			failed = addDead(ctx, stmt, r, args, found)
 			return failed == nil
 		})
 		if err == nil {
 			err = failed
 		}
-		for _, g := range found {
-			groups = append(groups, *g)
-		}
-		store.SortDeadGroups(groups)
+		groups = found.List()
 		return err
 	})
 	return groups, err
 }
 
 // addDead counts the dead letters of one event.
-func addDead(ctx context.Context, stmt *sql.Stmt, r row, args []any, found map[store.DeadGroup]*store.DeadGroup) error {
+func addDead(ctx context.Context, stmt *sql.Stmt, r chosen, args []any, found row.DeadGroups) error {
 	rows, err := stmt.QueryContext(ctx, append([]any{r.seq}, args...)...)
 	if err != nil {
 		return err
@@ -87,17 +84,7 @@ func addDead(ctx context.Context, stmt *sql.Stmt, r row, args []any, found map[s
 		if err := rows.Scan(&key.Target, &key.Error, &codes, &key.ResponseStatus); err != nil {
 			return struct{}{}, err
 		}
-		var list []int
-		if codes != "" && json.Unmarshal([]byte(codes), &list) == nil && len(list) > 0 {
-			key.ErrorCode = list[0]
-		}
-		g := found[key]
-		if g == nil {
-			g = &store.DeadGroup{}
-			*g = key
-			found[key] = g
-		}
-		g.Add(received)
+		found.Add(key, codes, received)
 		return struct{}{}, nil
 	})
 	return err
@@ -140,7 +127,7 @@ func (db *DB) discard(ctx context.Context, life int64, q store.Query, seqs []int
 		res, err := w.conn.ExecContext(context.Background(), `
 			UPDATE jobs AS j SET state = 'discarded'
 			WHERE j.event_seq IN (SELECT value FROM json_each(?)) AND j.state IN (SELECT value FROM json_each(?)) AND `+cond,
-			append([]any{jsonList(seqs), jsonList(states(delivery.MoveDiscard))}, args...)...)
+			append([]any{jsonList(seqs), jsonList(row.States(delivery.MoveDiscard))}, args...)...)
 		if err == nil {
 			moved, err = res.RowsAffected()
 		}
@@ -152,13 +139,6 @@ func (db *DB) discard(ctx context.Context, life int64, q store.Query, seqs []int
 	return int(moved), nil
 }
 
-func states(m delivery.Move) (names []string) {
-	for _, s := range delivery.From(m) {
-		names = append(names, string(s))
-	}
-	return names
-}
-
 // nextEvents returns up to limit events that q selects after one, oldest
 // first, the last one it looked at, and whether there are no more.
 func (db *DB) nextEvents(ctx context.Context, q store.Query, after, to int64, limit int) (seqs []int64, last int64, end bool, err error) {
@@ -167,7 +147,7 @@ func (db *DB) nextEvents(ctx context.Context, q store.Query, after, to int64, li
 		if err != nil {
 			return err
 		}
-		last, end, err = c.each(ctx, tx, false, true, after, to, func(r row) bool {
+		last, end, err = c.each(ctx, tx, false, true, after, to, func(r chosen) bool {
 			seqs = append(seqs, r.seq)
 			return len(seqs) < limit
 		})
@@ -184,8 +164,8 @@ func (db *DB) PreviewReplay(ctx context.Context, q store.Query) (store.Preview, 
 		if err != nil {
 			return err
 		}
-		_, _, err = c.each(ctx, tx, false, false, 0, math.MaxInt64, func(r row) bool {
-			p.Add(r.kind, fromMicros(sql.NullInt64{Int64: r.received, Valid: r.received != 0}))
+		_, _, err = c.each(ctx, tx, false, false, 0, math.MaxInt64, func(r chosen) bool {
+			row.Count(&p, r.kind, fromMicros(sql.NullInt64{Int64: r.received, Valid: r.received != 0}))
 			return true
 		})
 		return err

@@ -6,10 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 // queries are the reads of the dispatch loop, which runs them all the time.
@@ -51,12 +50,7 @@ ORDER BY rank, seq DESC LIMIT 1`
 func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) {
 	var found []store.Delivery
 	err := db.read(ctx, "delivery", func(tx *sql.Tx) error {
-		isUUID := len(id) == 36 && uuid.Validate(id) == nil
-		rows, err := tx.QueryContext(ctx, selectByID, id, isUUID)
-		if err != nil {
-			return err
-		}
-		seqs, err := collect(rows, scanSeq)
+		seqs, err := seqsOf(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -83,8 +77,7 @@ func (db *DB) Deliveries(ctx context.Context, f store.Filter) (page []store.Deli
 		limit = -1 // SQLite's "no limit"
 	}
 	err = db.read(ctx, "deliveries", func(tx *sql.Tx) error {
-		row := tx.QueryRowContext(ctx, `SELECT count(*) FROM records WHERE `+where, args...)
-		if err := row.Scan(&total); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM records WHERE `+where, args...).Scan(&total); err != nil {
 			return err
 		}
 		rows, err := tx.QueryContext(ctx, `SELECT seq FROM records WHERE `+where+`
@@ -151,14 +144,8 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]
 	if err != nil {
 		return nil, err
 	}
-	at := make(map[int64]int, len(seqs))
-	for i, seq := range seqs {
-		at[seq] = i
-	}
-	out := make([]store.Delivery, len(seqs))
-	for _, e := range events {
-		out[at[e.Seq]].Event = e
-	}
+	out := row.NewDeliveries(seqs)
+	out.Events(events)
 
 	rows, err = tx.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs
 		WHERE event_seq IN (SELECT value FROM json_each(?)) ORDER BY id`, list)
@@ -169,10 +156,7 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]
 	if err != nil {
 		return nil, err
 	}
-	for _, j := range jobs {
-		of := &out[at[j.EventSeq]]
-		of.Jobs = append(of.Jobs, j)
-	}
+	out.Jobs(jobs)
 
 	rows, err = tx.QueryContext(ctx, `SELECT `+attemptColumns+`, jobs.target, jobs.event_seq
 		FROM jobs JOIN attempts ON attempts.job_id = jobs.id
@@ -186,13 +170,12 @@ func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]
 		var seq int64
 		a, err := scanAttempt(rows, &target, &seq)
 		if err == nil {
-			of := &out[at[seq]]
 			a.Target = target
-			of.Attempts = append(of.Attempts, a)
+			out.Attempt(seq, a)
 		}
 		return struct{}{}, err
 	})
-	return store.Whole(out), err
+	return out.Whole(), err
 }
 
 // Routes implements [store.Store].
@@ -207,10 +190,7 @@ func (db *DB) Routes(ctx context.Context) (routes []store.Route, err error) {
 			if err := rows.Scan(&r.Target, &patterns); err != nil {
 				return r, err
 			}
-			if err := json.Unmarshal(patterns, &r.Patterns); err != nil {
-				return r, fmt.Errorf("stored route of %s: %w", r.Target, err)
-			}
-			return r, nil
+			return r, row.DecodeRoute(&r, patterns)
 		})
 		return err
 	})
@@ -262,15 +242,7 @@ func scanJob(rows *sql.Rows, more ...any) (j delivery.Job, err error) {
 
 func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	defer rows.Close()
-	var all []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
+	return row.Collect(rows, scan)
 }
 
 // jsonList makes a list one bound parameter, for json_each.

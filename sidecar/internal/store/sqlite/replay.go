@@ -10,10 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 const replayColumns = `id, created_at, query, targets, rate, state, total, seen, queued, skipped, cursor, last, finished_at`
@@ -27,29 +26,20 @@ func scanReplay(rows *sql.Rows) (r store.Replay, err error) {
 		return r, err
 	}
 	r.CreatedAt, r.FinishedAt = fromMicros(created), fromMicros(finished)
-	if err := errors.Join(json.Unmarshal(query, &r.Query), json.Unmarshal(targets, &r.Targets)); err != nil {
-		return r, fmt.Errorf("stored replay %s: %w", r.ID, err)
-	}
-	return r, nil
+	return r, row.DecodeReplay(&r, query, targets)
 }
 
 // CreateReplay implements [store.Store].
 func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
-	id := r.ID
-	if id == "" {
-		v7, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("sqlite: create replay: %w", err)
-		}
-		id = v7.String()
+	made, err := row.NewReplay(r)
+	if err != nil {
+		return fmt.Errorf("sqlite: create replay: %w", err)
 	}
-	if have, err := db.Replay(ctx, id); err == nil {
+	if have, err := db.Replay(ctx, made.ID); err == nil {
 		*r = have
 		return nil
 	}
-	made := store.Replay{ID: id, CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Query: r.Query,
-		Targets: r.Targets, Rate: r.Rate, State: store.ReplayRunning}
-	err := db.read(ctx, "create replay", func(tx *sql.Tx) error {
+	err = db.read(ctx, "create replay", func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT ifnull(max(seq), 0) FROM records`).Scan(&made.Last); err != nil {
 			return err
 		}
@@ -57,7 +47,7 @@ func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
 		if err != nil {
 			return err
 		}
-		_, _, err = c.each(ctx, tx, false, false, 0, math.MaxInt64, func(row) bool { made.Total++; return true })
+		_, _, err = c.each(ctx, tx, false, false, 0, math.MaxInt64, func(chosen) bool { made.Total++; return true })
 		return err
 	})
 	if err != nil {
@@ -132,7 +122,7 @@ func (s *step) take(w *writer) error {
 		return errMoved
 	}
 	s.after, s.targets = s.replay, nil
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := row.Now()
 	for _, seq := range s.seqs {
 		targets, err := w.requeue(ctx, &s.replay, seq, now.UnixMicro())
 		if err != nil {
@@ -164,7 +154,7 @@ const newRound = `state = 'pending', was = state, next_at = ?1, round_at = ?1, b
 // requeue makes the jobs of one event due that the replay is about, and
 // returns their targets.
 func (w *writer) requeue(ctx context.Context, r *store.Replay, seq, now int64) (targets []string, err error) {
-	from := jsonList(states(delivery.MoveReplay))
+	from := jsonList(row.States(delivery.MoveReplay))
 	if len(r.Targets) == 0 {
 		cond, args := jobCondition(r.Query)
 		rows, err := w.conn.QueryContext(ctx, `UPDATE jobs AS j SET `+newRound+`

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/google/uuid"
+	"unicode/utf8"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
 const (
@@ -83,14 +83,13 @@ type newEvent struct {
 func encodeEvent(e *delivery.Event) (*newEvent, error) {
 	deliveryID := e.DeliveryID
 	if deliveryID == "" {
-		// Version 7 begins with the time, which keeps its index compact.
-		id, err := uuid.NewV7()
+		id, err := row.NewID()
 		if err != nil {
 			return nil, err
 		}
-		deliveryID = id.String()
+		deliveryID = id
 	}
-	header, err := encodePairs(e.Header)
+	header, err := row.EncodePairs(e.Header, utf8.ValidString)
 	if err != nil {
 		return nil, err
 	}
@@ -98,14 +97,14 @@ func encodeEvent(e *delivery.Event) (*newEvent, error) {
 	if body == nil {
 		body = []byte{}
 	}
-	n := &newEvent{e: e, due: dueAtOnce(e.ReceivedAt), received: micros(e.ReceivedAt), size: len(body) + len(header.String) + 512}
+	n := &newEvent{e: e, due: row.DueAtOnce(e.ReceivedAt).UnixMicro(), received: micros(e.ReceivedAt), size: len(body) + len(header) + 512}
 	n.order = n.received.Int64
 	if !e.OrderAt.IsZero() {
 		n.order = e.OrderAt.UnixMicro()
 	}
 	n.args = []any{
 		e.Key, deliveryID, e.ID, e.Type, e.OccurredAt, n.received, e.Method, e.Path,
-		e.RemoteAddr, e.KeyLabel, micros(e.SignedAt), e.PayloadOff, e.PayloadLen, header, body,
+		e.RemoteAddr, e.KeyLabel, micros(e.SignedAt), e.PayloadOff, e.PayloadLen, null(header), body,
 		e.Entity, micros(e.OrderAt), e.Traceparent,
 	}
 	return n, nil
@@ -144,15 +143,8 @@ func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (
 	if err != nil {
 		return store.Accepted{}, err
 	}
-	fillIn(e, got)
+	row.FillIn(e, got)
 	return got, nil
-}
-
-func fillIn(e *delivery.Event, got store.Accepted) {
-	e.Seq = got.Seq
-	if e.DeliveryID == "" {
-		e.DeliveryID = got.DeliveryID
-	}
 }
 
 // Record implements [store.Store].
@@ -183,7 +175,7 @@ func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt,
 	if err != nil {
 		return store.Accepted{}, err
 	}
-	fillIn(e, got)
+	row.FillIn(e, got)
 	return got, nil
 }
 
@@ -212,25 +204,15 @@ func (w *writer) record(seq int64, n *newEvent, a delivery.Attempt) error {
 	if err != nil {
 		return err
 	}
-	row, err := encodeAttempt(a)
+	args, err := encodeAttempt(a)
 	if err != nil {
 		return err
 	}
-	if _, err := w.insertAttempt.Exec(row...); err != nil {
+	if _, err := w.insertAttempt.Exec(args...); err != nil {
 		return err
 	}
 	_, err = w.updateRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
 	return err
-}
-
-// dueAtOnce is when a job that should run now is due. It is not simply zero:
-// fresh work takes its turn behind retries that have been due for longer.
-func dueAtOnce(receivedAt time.Time) int64 {
-	now := time.Now()
-	if receivedAt.IsZero() || receivedAt.After(now) {
-		receivedAt = now
-	}
-	return receivedAt.UnixMicro()
 }
 
 // Finish implements [store.Store].
@@ -238,7 +220,7 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	if a.N < 1 {
 		return fmt.Errorf("sqlite: finish job %d: attempts count from 1, not %d", a.JobID, a.N)
 	}
-	row, err := encodeAttempt(a)
+	args, err := encodeAttempt(a)
 	if err != nil {
 		return fmt.Errorf("sqlite: finish job %d: %w", a.JobID, err)
 	}
@@ -248,7 +230,7 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	}
 	size := len(a.ResponseBody) + 2*delivery.RecordLimit
 	err = db.submit(ctx, "finish", &op{
-		run:       func(w *writer) error { return w.finish(a, row, state, due) },
+		run:       func(w *writer) error { return w.finish(a, args, state, due) },
 		size:      size,
 		done:      make(chan error, 1),
 		committed: func() { db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1) },
@@ -261,7 +243,7 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 
 // finish moves a job by one attempt. The attempt's row says whether it has
 // been recorded before: then a repetition changes nothing.
-func (w *writer) finish(a delivery.Attempt, row []any, state delivery.State, due sql.NullInt64) error {
+func (w *writer) finish(a delivery.Attempt, args []any, state delivery.State, due sql.NullInt64) error {
 	var (
 		seq          int64
 		entity, have string
@@ -277,7 +259,7 @@ func (w *writer) finish(a delivery.Attempt, row []any, state delivery.State, due
 	case have != string(delivery.Pending) || a.N <= attempts:
 		return fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, a.JobID, have, attempts, a.N)
 	}
-	if _, err := w.insertAttempt.Exec(row...); err != nil {
+	if _, err := w.insertAttempt.Exec(args...); err != nil {
 		return err
 	}
 	lost := 0 // delivery.OutcomeLost is outside of the schedule
