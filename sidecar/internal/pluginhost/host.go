@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package pluginhost runs plugins: programs in a directory that handle events
 // in processes of their own. Each is a target for the dispatcher.
 //

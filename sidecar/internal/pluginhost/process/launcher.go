@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package process starts a plugin and ends it.
 //
 // [Launcher.Start] takes what the catalog says of a plugin and returns a
@@ -20,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -135,7 +134,7 @@ func (l *Launcher) Start(ctx context.Context, b *catalog.Build, log *slog.Logger
 	case catalog.KindRemote:
 		start = l.startRemote
 	}
-	step, err := StepSpawn, l.Resources.Permit(b.Entry)
+	step, err := StepSpawn, l.permit(b)
 	if err == nil {
 		step, err = start(ctx, p, b, log)
 	}
@@ -150,6 +149,14 @@ func (l *Launcher) Start(ctx context.Context, b *catalog.Build, log *slog.Logger
 		p.run.res.limit(p.PID(), log)
 	}
 	return p, nil
+}
+
+// permit returns an error if the plugin must not, or cannot, be started.
+func (l *Launcher) permit(b *catalog.Build) error {
+	if !local && b.Kind != catalog.KindRemote {
+		return catalog.Final(fmt.Errorf("plugins do not run on %s: run this one on a Unix and declare it as a remote plugin (plugins/PROTOCOL.md)", runtime.GOOS))
+	}
+	return l.Resources.Permit(b.Entry)
 }
 
 // failed explains the failure of a step.

@@ -1,5 +1,3 @@
-//go:build unix
-
 package process
 
 import (
@@ -242,7 +240,7 @@ func (r *runner) signal(sig syscall.Signal) {
 // caller holds the lock.
 func (r *runner) signalGroup(sig syscall.Signal) {
 	if r.pid != 0 && !r.reaped {
-		_ = syscall.Kill(-r.pid, sig) // an error means that nobody is left
+		_ = killGroup(r.pid, sig) // an error means that nobody is left
 	}
 }
 
