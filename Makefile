@@ -31,11 +31,14 @@ NODE := $(CURDIR)/.tmp/node
 EXPRESS := $(CURDIR)/.tmp/express
 
 GO      ?= go
+SIDECAR := github.com/hookswitch/hookswitch/sidecar
+
 # Without grpcnotrace, gRPC links the pages of golang.org/x/net/trace, which
 # nobody sees here: 300 kB. Code that is not in the way of events is compiled
 # without inlining, which saves as much again.
 COLD := github.com/urfave/... go.opentelemetry.io/... github.com/prometheus/... github.com/hashicorp/... golang.org/x/text/... \
-	google.golang.org/grpc/... google.golang.org/protobuf/encoding/... github.com/hookswitch/hookswitch/sidecar/cmd/... encoding/xml encoding/gob net/rpc html/template text/template/...
+	google.golang.org/grpc/... google.golang.org/protobuf/encoding/... encoding/xml encoding/gob net/rpc html/template text/template/... \
+	$(SIDECAR)/cmd/... $(SIDECAR)/internal/config $(SIDECAR)/internal/adminapi $(SIDECAR)/internal/backup $(SIDECAR)/internal/pluginhost/catalog
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace $(foreach p,$(COLD),-gcflags='$(p)=-l') -ldflags "-s -w -X main.version=$(VERSION)"
 
 # Targets run in the order written, whatever -j says, but for those that "check"
