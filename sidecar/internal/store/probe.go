@@ -7,12 +7,10 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// probeTarget is the target of the job that a made-up probe has. There is none
-// of that name.
+// probeTarget is the target in the job of a made-up probe. No target has that name.
 const probeTarget = "probe"
 
-// NewProbe returns an event for [Store.Probe] that is like most, and its
-// targets.
+// NewProbe returns a typical event for [Store.Probe], and its targets.
 func NewProbe() (*delivery.Event, []string) {
 	now, id := time.Now(), rand.Text()
 	return &delivery.Event{

@@ -2,12 +2,12 @@ package store
 
 import "time"
 
-// Status is what became of an event at a target, as people ask for it.
+// Status is the state of an event at a target, in people's words.
 type Status string
 
 // The statuses that a [Query] selects by.
 const (
-	StatusPending   Status = "pending"   // a job waits for an attempt, be it the first
+	StatusPending   Status = "pending"   // a job waits for an attempt, perhaps the first
 	StatusRetrying  Status = "retrying"  // a job waits, and has failed in this round
 	StatusDone      Status = "done"      // a job is done
 	StatusDead      Status = "dead"      // a job is a dead letter
@@ -34,20 +34,20 @@ type Page struct {
 	// of each, and of each job the latest attempt.
 	Deliveries []Delivery
 
-	// Next is what to ask for as before to go on, and 0 at the end. A
-	// search that looks at many events to find few returns early: a page
-	// may be short, or empty, and still have a Next.
+	// Next is the before of the next page, and 0 at the end. A search that
+	// looks at many events to find few returns early: a page may be short, or
+	// empty, and still have a Next.
 	Next int64
 }
 
-// Preview says what a replay would do.
+// Preview counts what a replay would do.
 type Preview struct {
 	Events         int
 	Types          map[string]int // events by type
 	Oldest, Newest time.Time      // received; zero without events
 }
 
-// DeadGroup is a number of dead letters that look alike.
+// DeadGroup counts dead letters that look alike.
 type DeadGroup struct {
 	Target         string
 	EventType      string

@@ -6,7 +6,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// Delivery is an event with all that was done for it.
+// Delivery is an event with its jobs and attempts.
 type Delivery struct {
 	Event    *delivery.Event
 	Jobs     []delivery.Job
@@ -24,8 +24,8 @@ func (d *Delivery) Final() bool {
 	return len(d.Jobs) > 0
 }
 
-// Delivered reports whether every job is done. A job that is being replayed
-// counts as what its latest attempt before that made it.
+// Delivered reports whether every job is done. A job that is being replayed counts
+// with its state before the replay.
 func (d *Delivery) Delivered() bool {
 	for _, j := range d.Jobs {
 		if j.State != delivery.Done && !(j.State == delivery.Pending && j.Round > 0 && j.Was == delivery.Done) {

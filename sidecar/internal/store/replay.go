@@ -2,7 +2,7 @@ package store
 
 import "time"
 
-// ReplayState says how far a replay is.
+// ReplayState is the progress of a replay.
 type ReplayState string
 
 // The states of a replay.
@@ -12,8 +12,8 @@ const (
 	ReplayCancelled ReplayState = "cancelled"
 )
 
-// Replay is an order to deliver events again. It goes through the events that
-// were there when it was created, oldest first.
+// Replay is an order to deliver events again. It goes through the events that existed
+// when it was created, oldest first.
 type Replay struct {
 	ID        string // a UUID, assigned by CreateReplay
 	CreatedAt time.Time

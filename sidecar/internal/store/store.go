@@ -3,9 +3,9 @@
 // of them in the words of package delivery.
 //
 // [Store] is the contract; package storetest states it as tests, and packages
-// sqlite and postgres implement it. Start with [Store.Accept], after whose
-// return the event survives a crash. What an attempt makes of its job is
-// decided elsewhere, in [delivery.Next]; a store writes it down.
+// sqlite and postgres implement it. Start with [Store.Accept]: after it returns,
+// the event survives a crash. The effect of an attempt on its job is decided
+// elsewhere, in [delivery.Next]; a store records it.
 package store
 
 import (
@@ -16,30 +16,30 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// ErrNotFound is returned when no record has the id that was asked for.
+// ErrNotFound is returned when no record has the requested id.
 var ErrNotFound = errors.New("store: not found")
 
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("store: closed")
 
 // ErrStale is returned for the result of an attempt at a job that has moved on
-// without it, which happens only to a store that has lost some of its latest
-// changes: one that was restored, or a standby that was promoted.
+// without it, which only happens in a store that has lost some of its latest
+// changes: a restored one, or a promoted standby.
 var ErrStale = errors.New("store: the job has moved on without this attempt")
 
 // ErrElsewhere is returned by StepReplay while another process that shares the
 // store is working on the replay.
 var ErrElsewhere = errors.New("store: another process is working on it")
 
-// Accepted tells what Accept did.
+// Accepted is the result of Accept.
 type Accepted struct {
 	Seq        int64
 	DeliveryID string
-	Duplicate  bool // the event was there already; nothing was added but its count
+	Duplicate  bool // the event was there already; only the duplicate was counted
 }
 
-// Route says which event types a target wants, by patterns: exact,
-// "message.*" or "*".
+// Route lists the event types that a target wants, by patterns: exact, "message.*" or
+// "*".
 type Route struct {
 	Target   string
 	Patterns []string
@@ -54,35 +54,35 @@ type Route struct {
 // A store has one owner, a process, or is shared by several. The jobs that a
 // process has claimed are free again when it dies: at the next Open of a store
 // with one owner, within a bound that the implementation states of a shared
-// one. A process that was taken for dead and was not may still Finish its jobs;
-// the first result of an attempt number is the one that counts.
+// one. A process wrongly taken for dead may still Finish its jobs; the first result of
+// an attempt number counts.
 type Store interface {
 	Queue
 	Records
 	Operator
 
-	// Watch calls wake with the names of targets for which work may have
-	// become due by something that this process did not do itself, until
-	// ctx ends; then it returns nil. Wakes may be lost, such as while a
-	// database is restarted: a caller also looks by itself now and then.
+	// Watch calls wake with the names of targets for which other processes may
+	// have made work due, until ctx ends; then it returns nil. Wakes may be
+	// lost, such as while a database is restarted: a caller also looks by
+	// itself now and then.
 	Watch(ctx context.Context, wake func(targets []string)) error
 
-	// Renewed receives after the store was restored, or has failed over to a
-	// server that may not have got everything: what was told it may be
-	// forgotten. A caller that relies on something written earlier, which will
-	// not be written again, writes it anew. There is one receiver.
+	// Renewed receives after the store was restored, or failed over to a
+	// server that may lack some changes: earlier writes may be lost. A caller
+	// that relies on something it wrote earlier writes it again. There is one
+	// receiver.
 	Renewed() <-chan struct{}
 
-	// Probe reports whether Accept would take e at this moment: it does all
-	// that Accept does, and leaves nothing behind. An event that is stored
-	// already is not changed.
+	// Probe reports whether Accept would accept e now: it does all that Accept
+	// does, and leaves nothing behind. An event that is already stored is not
+	// changed.
 	Probe(ctx context.Context, e *delivery.Event, targets []string) error
 
 	// Ping is Probe with the event of [NewProbe].
 	Ping(ctx context.Context) error
 
-	// Close waits for writes under way and closes the store. What this
-	// process had claimed is free.
+	// Close waits for writes under way and closes the store. The jobs claimed
+	// by this process are free.
 	Close() error
 }
 
@@ -92,7 +92,7 @@ type Queue interface {
 	// When an event with the same Key is there already it only counts the
 	// duplicate. Seq and, if it was empty, DeliveryID of e are filled in.
 	//
-	// When ctx ends it returns at once, also from within a commit that does
+	// When ctx ends it returns at once, even from within a commit that does
 	// not return; then the event may still be stored, as a whole.
 	Accept(ctx context.Context, e *delivery.Event, targets []string) (Accepted, error)
 
@@ -118,8 +118,8 @@ type Queue interface {
 	Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error)
 
 	// NextDue returns when the next unclaimed pending job of the target is
-	// due, and false if there is none. It may be a time at which Claim
-	// finds nothing, but no earlier than it can tell.
+	// due, and false if there is none. Claim may find nothing at that time,
+	// but the time is as late as the store can know.
 	NextDue(ctx context.Context, target string) (time.Time, bool, error)
 
 	// Reschedule brings forward the unclaimed pending jobs of the target
@@ -139,10 +139,10 @@ type Queue interface {
 	// store has forgotten do not matter: the result is that of attempt N.
 	Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error
 
-	// Release gives back a claimed job that was not attempted, and lets the
-	// other processes know. It is as if it had not been claimed. A task that
-	// is not claimed, such as one of an event that a restored store does not
-	// know, changes nothing.
+	// Release gives back a claimed job that was not attempted, and notifies the
+	// other processes. It is as if it had not been claimed. A task that is not
+	// claimed, such as one of an event that a restored store does not know,
+	// changes nothing.
 	Release(ctx context.Context, t delivery.Task) error
 
 	// SaveRoute remembers the patterns of a target, so that events which
@@ -167,7 +167,7 @@ type Records interface {
 	Deliveries(ctx context.Context, f Filter) ([]Delivery, int, error)
 }
 
-// Operator is the part of a [Store] that people work with.
+// Operator is the part of a [Store] for operators.
 type Operator interface {
 	// Events returns up to limit of the events that q selects, newest
 	// first, of those with a Seq less than before; before 0 begins with the
@@ -179,8 +179,8 @@ type Operator interface {
 	DeadGroups(ctx context.Context, q Query) ([]DeadGroup, error)
 
 	// Discard moves all dead letters that q selects to Discarded, in
-	// several commits, and returns how many there were, also when an error
-	// or the end of ctx stopped it. q.Status is ignored.
+	// several commits, and returns how many it moved, even when an error or
+	// the end of ctx stopped it. q.Status is ignored.
 	Discard(ctx context.Context, q Query) (int, error)
 
 	// PreviewReplay counts what q selects.
@@ -194,31 +194,31 @@ type Operator interface {
 	// StepReplay takes the replay through its next up to limit events: in
 	// one commit their jobs become due and the replay moves on. It returns
 	// the replay after that and the targets that have new work. After the
-	// last event the replay is done. On one that is not running it changes
-	// nothing. After an error a repetition goes on from where the replay
-	// is, so that no event is taken twice.
+	// last event the replay is done. If it is not running nothing changes.
+	// After an error a repetition continues from where the replay is, so that
+	// no event is taken twice.
 	StepReplay(ctx context.Context, id string, limit int) (Replay, []string, error)
 
-	// CancelReplay ends a replay that is running. What is due stays due.
+	// CancelReplay ends a running replay. Jobs already due stay due.
 	CancelReplay(ctx context.Context, id string) (Replay, error)
 
 	// Replay returns one replay.
 	Replay(ctx context.Context, id string) (Replay, error)
 
-	// Replays returns the latest replays, newest first, and with running
-	// set only those that are.
+	// Replays returns the latest replays, newest first, and with running set
+	// only the running ones.
 	Replays(ctx context.Context, running bool) ([]Replay, error)
 
-	// Prune removes up to limit of the events that r names, oldest first,
-	// with all that belongs to them, and gives back some of the space. It is
-	// a short piece of work, so that accepts do not wait for it; it is
+	// Prune removes up to limit of the events that r allows, oldest first,
+	// with everything that belongs to them, and gives back some of the space.
+	// It is a short piece of work, so that accepts do not wait for it; it is
 	// repeated while More is set.
 	Prune(ctx context.Context, r Retention, limit int) (Pruned, error)
 
-	// Excess returns how many bytes the store has more than r allows, or 0.
+	// Excess returns by how many bytes the store exceeds r, or 0.
 	Excess(ctx context.Context, r Retention) (int64, error)
 
-	// Stats counts what waits and what is dead. It looks at each of those
-	// jobs, so it is for every now and then.
+	// Stats counts waiting and dead jobs. It looks at each of them, so it is
+	// not for frequent use.
 	Stats(ctx context.Context) (Stats, error)
 }

@@ -19,18 +19,17 @@ type Summary struct {
 
 // Backup writes a consistent copy of the database in the data directory dir to
 // file, which must not exist, and syncs it. The store may be open in another
-// process, which goes on accepting: the copy holds every event that was
-// acknowledged before Backup was called. Meanwhile the log (events.db-wal)
-// cannot be reset and grows.
+// process, which keeps accepting: the copy holds every event acknowledged before
+// Backup was called. Meanwhile the log (events.db-wal) cannot be reset and grows.
 //
-// VACUUM INTO reads one snapshot. SQLite's backup API would start again at each
-// change that another process makes, so beside a busy sidecar it never ends.
+// VACUUM INTO reads one snapshot. SQLite's backup API would restart at each change
+// by another process, so beside a busy sidecar it would never end.
 func Backup(ctx context.Context, dir, file string) (s Summary, err error) {
 	path, err := filepath.Abs(filepath.Join(dir, FileName))
 	if err != nil {
 		return s, fmt.Errorf("sqlite: back up %s: %w", dir, err)
 	}
-	// The driver would only say that the file cannot be opened.
+	// The driver would only report that the file cannot be opened.
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return s, fmt.Errorf("sqlite: back up: there is no store in %s yet, or it is in another directory: check HOOKSWITCH_STORE", filepath.Dir(path))
 	} else if err != nil {
@@ -60,9 +59,9 @@ func Backup(ctx context.Context, dir, file string) (s Summary, err error) {
 	return Inspect(ctx, file)
 }
 
-// Inspect reads a database file that no process writes, from its first page to
-// its last, and says what is in it. It fails if the file is damaged, or is of a
-// newer version of the program than this one.
+// Inspect reads every page of a database file that no process writes, and
+// summarises it. It fails if the file is damaged, or was written by a newer version
+// of the program.
 func Inspect(ctx context.Context, file string) (s Summary, err error) {
 	db := &DB{path: file}
 	if file, err = filepath.Abs(file); err != nil {
@@ -92,8 +91,8 @@ func Inspect(ctx context.Context, file string) (s Summary, err error) {
 	return s, nil
 }
 
-// openCopy opens one connection that changes nothing but what SQLite needs to
-// read a database whose log is there.
+// openCopy opens one connection that only changes what SQLite needs to read a
+// database with its log.
 func openCopy(ctx context.Context, path string, how url.Values) (*sql.Conn, func(), error) {
 	how.Set("_busy_timeout", "30000")
 	how.Set("_pragma", "wal_autocheckpoint(0)")

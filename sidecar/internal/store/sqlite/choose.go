@@ -12,9 +12,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
-// choice walks through the events that a store.Query selects. What an index
-// can tell narrows the walk; the rest is a condition that SQLite looks at row
-// by row, and the event type is compared here, where v1 names are known.
+// choice walks through the events that a store.Query selects. Indexed conditions
+// narrow the walk; SQLite checks the others row by row, and the event type is
+// compared here, where v1 names are known.
 type choice struct {
 	q     store.Query
 	where []string // conditions on the walk: of records as r and, with jobs, of jobs as j
@@ -58,7 +58,7 @@ func choose(ctx context.Context, tx *sql.Tx, q store.Query) (*choice, error) {
 	return c, nil
 }
 
-// ofJobs adds what the query says of jobs.
+// ofJobs adds the query's conditions on jobs.
 func (c *choice) ofJobs() {
 	cond, args := jobCondition(c.q)
 	switch c.q.Status {
@@ -69,8 +69,8 @@ func (c *choice) ofJobs() {
 		}
 	case store.StatusPending, store.StatusRetrying, store.StatusDead, store.StatusDiscarded:
 		c.jobs = true
-		// The index has only what its own condition says, which SQLite does
-		// not conclude from the other one.
+		// The index has a condition of its own, which SQLite does not derive
+		// from the other one.
 		c.walk(`j.state <> 'done' AND j.state = ?`, string(row.State(c.q.Status)))
 		c.only(cond, args...)
 	default:
@@ -88,7 +88,7 @@ func (c *choice) only(cond string, args ...any) {
 	c.match, c.margs = append(c.match, cond), append(c.margs, args...)
 }
 
-// jobCondition returns what q says of a job, as a condition on jobs AS j.
+// jobCondition returns q's condition on a job, as SQL on jobs AS j.
 func jobCondition(q store.Query) (cond string, args []any) {
 	conds := []string{`true`}
 	if q.Target != "" {
@@ -134,8 +134,8 @@ func (c *choice) rows(ctx context.Context, tx *sql.Tx, newestFirst bool, from, t
 const budget = 25 * time.Millisecond
 
 // each calls fn with the events of a walk until fn returns false. With bounded
-// set it stops when it has looked long enough. It returns the last event that
-// it looked at, and whether that was the end.
+// set it stops when it has looked long enough. It returns the last event it looked
+// at, and whether that was the end.
 func (c *choice) each(ctx context.Context, tx *sql.Tx, newestFirst, bounded bool, from, to int64, fn func(chosen) bool) (last int64, end bool, err error) {
 	rows, err := c.rows(ctx, tx, newestFirst, from, to)
 	if err != nil {

@@ -10,24 +10,23 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Claims are kept in memory. The directory has one owner, so nobody else needs
-// to see them, and after a crash every pending job is free again without any
-// recovery: the same query finds it. A claim that was written would cost each
-// job one more commit.
+// Claims are kept in memory. The directory has one owner, so nobody else needs to
+// see them, and after a crash every pending job is free again without recovery: the
+// same query finds it. Writing claims would cost each job one more commit.
 
-// claim is a job that somebody works on. It is kept by the number of the job,
-// which a database that is restored while it runs gives to another one.
+// claim is a job being worked on. It is kept by the number of the job, which a
+// database that is restored while it runs gives to another job.
 type claim struct {
 	of       jobName
-	attempts int // it had when it was claimed
+	attempts int // when it was claimed
 	lane     lane
 }
 
-// jobName names a job for good.
+// jobName identifies a job permanently.
 type jobName struct{ delivery, target string }
 
-// lane is what the jobs have in common that go one at a time: an entity at a
-// target. The zero lane has room for any number.
+// lane is the common key of jobs that go one at a time: an entity at a target. The
+// zero lane has room for any number.
 type lane struct{ target, entity string }
 
 // dueJobs is stepped through until enough jobs are found that nobody has
@@ -45,10 +44,10 @@ FROM jobs
 WHERE target = ? AND state = 'pending' AND next_at <= ?
 ORDER BY next_at, id`
 
-// A blocked job is put off, so that the next claim need not look at it. It
-// becomes due with the end of the one in front of it (see pullNext), or, should
-// that ever be missed, by itself: nothing is parked for good. The condition is
-// looked at again by the writer, after whom nothing has changed.
+// A blocked job is put off, so that the next claim need not look at it. It becomes
+// due with the end of the one before it (see pullNext), or, should that ever be
+// missed, by itself: nothing is parked for ever. The writer checks the condition
+// again, and nothing changes after that.
 const putOff = `
 UPDATE jobs SET next_at = max(?2, (
 	SELECT b.next_at FROM jobs AS b
@@ -60,8 +59,8 @@ WHERE id = ?1 AND state = 'pending' AND event_seq <> (
 	ORDER BY b.order_at, b.event_seq LIMIT 1)`
 
 const (
-	// putOffFor is how long a blocked job is put off if the one in front of
-	// it is due before that.
+	// putOffFor is how long a blocked job is put off if the one before it is
+	// due sooner.
 	putOffFor = time.Minute
 
 	// maxLook bounds how many jobs one claim looks at: a backlog of blocked
@@ -95,12 +94,12 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	}
 }
 
-// claimJobs claims what it can, and returns the blocked jobs that it met and
-// whether it has seen all that are due.
+// claimJobs claims the jobs it can, and returns the blocked jobs it found and
+// whether it has seen all due ones.
 //
-// It holds claimMu across the query. Finish gives up its claim after its
-// commit; so a job that looks pending here because the query began before that
-// commit still has its claim and is passed over.
+// It holds claimMu across the query. Finish gives up its claim after its commit; so
+// a job that looks pending because the query began before that commit still has
+// its claim and is skipped.
 func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit int) (jobs []claimedJob, blocked []int64, all bool, err error) {
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
@@ -134,7 +133,7 @@ func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit
 			blocked = append(blocked, j.ID)
 		case db.busy(c.lane):
 		default:
-			// The head of its lane is met once only.
+			// The head of its lane appears only once.
 			claims[j.ID] = c
 			jobs = append(jobs, claimedJob{j, delivery})
 		}
@@ -143,7 +142,7 @@ func (db *DB) claimJobs(ctx context.Context, target string, now time.Time, limit
 		return nil, nil, false, err
 	}
 	for id, c := range claims {
-		db.free(id) // if it was another job's number
+		db.free(id) // in case the number was another job's
 		db.claims[id] = c
 		if c.lane != (lane{}) {
 			db.lanes[c.lane] = struct{}{}
@@ -170,7 +169,7 @@ func (db *DB) putOff(ctx context.Context, jobs []int64) error {
 	})
 }
 
-// claimedJob is a job that was just claimed, of an event that is still to be read.
+// claimedJob is a job that was just claimed, and whose event has not been read.
 type claimedJob struct {
 	delivery.Job
 	delivery string
@@ -197,9 +196,9 @@ func (db *DB) tasks(ctx context.Context, jobs []claimedJob) ([]delivery.Task, er
 	return tasks, nil
 }
 
-// loadTasks reads the events of jobs. That is a later state of the database than
-// the one in which the jobs were found: a job whose event is another one now, or
-// gone, because the database was restored in between, is given back.
+// loadTasks reads the events of jobs, in a later state of the database than that in
+// which the jobs were found: a job whose event has changed or gone, because the
+// database was restored in between, is given back.
 func (db *DB) loadTasks(ctx context.Context, jobs []claimedJob) ([]delivery.Task, error) {
 	seqs := make([]int64, len(jobs))
 	for i, j := range jobs {
@@ -244,8 +243,8 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 const pendingJobs = `
 SELECT id, (SELECT delivery_id FROM events WHERE seq = event_seq), entity, next_at FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`
 
-// nextDue passes over jobs of a lane that is busy: they become due, at the
-// earliest, when the claimed one ends, after which the caller looks again.
+// nextDue skips jobs of a busy lane: they become due, at the earliest, when the
+// claimed one ends, after which the caller looks again.
 func (db *DB) nextDue(ctx context.Context, target string) (due time.Time, found bool, err error) {
 	db.claimMu.Lock() // as in claimJobs
 	defer db.claimMu.Unlock()
@@ -291,7 +290,7 @@ func (db *DB) unclaim(jobID int64, of jobName, attempts int) {
 	}
 }
 
-// claimed reports whether somebody works on the job. The caller holds claimMu.
+// claimed reports whether the job is being worked on. The caller holds claimMu.
 func (db *DB) claimed(jobID int64, of jobName) bool {
 	c, ok := db.claims[jobID]
 	return ok && c.of == of

@@ -12,24 +12,24 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// A file that is open can be removed or replaced, and a directory moved or
-// covered by a mount, without the process that writes to it noticing: what it
-// acknowledges from then on is gone when it ends. So what is open is compared
-// with what is at the path, before each commit that accepts events and after it.
+// An open file can be removed or replaced, and a directory moved or covered by a
+// mount, without the writing process noticing: events acknowledged from then on are
+// gone when it ends. So the open files are compared with those at their paths,
+// before and after each commit that accepts events.
 
-// openFile is a file of the database as it was when it was opened.
+// openFile is a file of the database as it was opened.
 type openFile struct {
 	path string
 	info os.FileInfo // device and inode
 }
 
-// rememberFiles notes which files are open. SQLite keeps them open until Close,
-// so their inodes are not given to other files meanwhile.
+// rememberFiles records the open files. SQLite keeps them open until Close, so
+// their inodes are not reused meanwhile.
 func (db *DB) rememberFiles() error {
 	for _, path := range []string{filepath.Dir(db.path), db.path, db.path + "-wal", db.path + "-shm"} {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // a layer of a test keeps it elsewhere
+			continue // a test's layer keeps it elsewhere
 		}
 		if err != nil {
 			return err
@@ -39,8 +39,8 @@ func (db *DB) rememberFiles() error {
 	return nil
 }
 
-// Intact returns an error if what the store writes to is not what is at its
-// paths. It comes back by itself only if the same files do.
+// Intact returns an error if the files that the store writes are not those at its
+// paths. It only recovers by itself if the same files come back.
 func (db *DB) Intact() error {
 	for _, f := range db.files {
 		now, err := os.Stat(f.path)
@@ -61,21 +61,20 @@ func (db *DB) Intact() error {
 	return err
 }
 
-// replacedError says that a file is not the one that is open.
+// replacedError means that a file is not the open one.
 type replacedError struct {
 	path string
 	err  error
 }
 
 func (e *replacedError) Error() string {
-	return fmt.Sprintf("%s is not what this process has open: %v: put the same files back, or restart; events acknowledged before are only in the files that are open, so let the rest of them be delivered first", e.path, e.err)
+	return fmt.Sprintf("%s is not the file this process has open: %v: put the same files back, or restart; events acknowledged before are only in the open files, so let the rest of them be delivered first", e.path, e.err)
 }
 
 func (e *replacedError) Unwrap() error { return e.err }
 
-// intact answers the operations of a group that add events, if the store does
-// not write to where it should, and returns the others, and whether there are
-// such ones among them.
+// intact fails the operations of a group that add events if the store's files have
+// been replaced. It returns the others, and whether any of them add events.
 func (w *writer) intact(group []*op) (kept []*op, events bool) {
 	for _, o := range group {
 		events = events || o.purpose == forEvent
@@ -98,9 +97,9 @@ func (w *writer) intact(group []*op) (kept []*op, events bool) {
 	return kept, false
 }
 
-// keepLog keeps SQLite from removing the log when it closes the last connection.
-// It would do so by name, and the log at that path may belong to the database
-// that has taken the place of this one.
+// keepLog keeps SQLite from removing the log when it closes the last connection. It
+// would do so by name, and the log at that path may belong to the database that
+// replaced this one.
 func (w *writer) keepLog() {
 	_ = w.conn.Raw(func(conn any) error {
 		if c, ok := conn.(driver.FileControl); ok {

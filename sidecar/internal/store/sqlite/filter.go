@@ -6,7 +6,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// filterSQL returns the condition on records that f means, and its arguments.
+// filterSQL returns f as a condition on records, and its arguments.
 // Only the two searches for text look at other tables, each by key. Text is
 // compared as bytes: a bound string where the column is text, bound bytes
 // where it is a blob, because SQLite would otherwise count in characters.

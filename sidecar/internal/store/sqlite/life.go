@@ -8,19 +8,18 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// A backup can be restored into the database while it is open here, such as by
-// the sqlite3 shell's .restore. Then numbers are handed out again, and what is
-// held in memory is about another history. Nobody else writes, so a change by
-// another connection is looked into; whether one was made costs a few
-// microseconds in each group.
+// A backup can be restored into the database while it is open here, such as by the
+// sqlite3 shell's .restore. Then numbers are reused, and the state in memory belongs
+// to another history. Nobody else writes, so any change by another connection is
+// examined; checking for one costs a few microseconds in each group.
 
-// latest is the event that was stored last.
+// latest is the latest event stored.
 type latest struct {
 	seq      int64
 	delivery string
 }
 
-// beginLife notes what the database is like when it is opened.
+// beginLife records the state of the database when it is opened.
 func (w *writer) beginLife(ctx context.Context) error {
 	err := w.conn.QueryRowContext(ctx, `SELECT seq, delivery_id FROM events ORDER BY seq DESC LIMIT 1`).Scan(&w.latest.seq, &w.latest.delivery)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -29,8 +28,7 @@ func (w *writer) beginLife(ctx context.Context) error {
 	return w.dataVersion.QueryRowContext(ctx).Scan(&w.version)
 }
 
-// look notices another history, inside a transaction and before anything is
-// done in it.
+// look notices another history, at the beginning of a transaction.
 func (w *writer) look() error {
 	var version int64
 	if err := w.dataVersion.QueryRow().Scan(&version); err != nil {
@@ -54,13 +52,13 @@ func (w *writer) look() error {
 		"code", telemetry.CodeStoreRenewed, "file", w.db.path, "events_under_way", lost)
 	select {
 	case w.db.renewed <- struct{}{}:
-	default: // nobody has looked yet
+	default: // a notice is already waiting
 	}
 	return err
 }
 
-// restored reports whether the event that was stored last is not there, or is
-// another one. Its number is remembered also when retention has removed it.
+// restored reports whether the latest event stored is missing, or is another one.
+// Its number is remembered even when retention has removed it.
 func (w *writer) restored() (bool, error) {
 	if w.latest.seq == 0 {
 		return false, nil
@@ -72,8 +70,8 @@ func (w *writer) restored() (bool, error) {
 	return seq < w.latest.seq || delivery.Valid && delivery.String != w.latest.delivery, err
 }
 
-// dropClaims gives up the claims of jobs that are not there any more, and
-// returns how many there were.
+// dropClaims gives up the claims of jobs that no longer exist, and returns how many
+// there were.
 func (db *DB) dropClaims(conn *sql.Conn) (dropped int, err error) {
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
@@ -95,8 +93,8 @@ func (db *DB) dropClaims(conn *sql.Conn) (dropped int, err error) {
 
 var errRestored = errors.New("the database was restored meanwhile")
 
-// writeOf is write for a change that was prepared by reading in the life given:
-// in another one it fails with errRestored, and nothing is changed.
+// writeOf is write for a change prepared by reading in the given life: in another
+// one it fails with errRestored, and changes nothing.
 func (db *DB) writeOf(ctx context.Context, life int64, name string, size int, run func(*writer) error) error {
 	return db.write(ctx, name, size, func(w *writer) error {
 		if err := db.sameLife(life); err != nil {
@@ -106,7 +104,7 @@ func (db *DB) writeOf(ctx context.Context, life int64, name string, size int, ru
 	})
 }
 
-// sameLife is for the writer, which has looked.
+// sameLife is for the writer, which has called look.
 func (db *DB) sameLife(life int64) error {
 	if db.lives.Load() != life {
 		return errRestored

@@ -9,7 +9,7 @@ import (
 )
 
 // Probe implements [store.Store]. The event is stored and removed again in one
-// transaction, whose commit writes all that an accept's would.
+// transaction, whose commit writes all that an accept would.
 func (db *DB) Probe(ctx context.Context, e *delivery.Event, targets []string) error {
 	return db.try(ctx, "probe", e, targets)
 }
@@ -36,7 +36,7 @@ func (w *writer) probe(n *newEvent, targets []string) error {
 	switch {
 	case err != nil:
 		return err // which undoes the operation as a whole
-	case got.Duplicate: // it is stored already, and was not sent again
+	case got.Duplicate: // it is stored already, and was not received again
 		err = w.exec(`ROLLBACK TO probe`)
 	default:
 		err = w.prune([]int64{got.Seq}, 0, true)

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// pruneLook is how many events one Prune looks at to find some to remove.
+	// pruneLook is how many events one Prune checks to find some to remove.
 	pruneLook = 5000
 
-	// rowBytes is what an event takes beside its body, about.
+	// rowBytes is roughly the size of an event without its body.
 	rowBytes = 1000
 
 	// Space is given back in small pieces, each a part of a commit that
@@ -24,16 +24,16 @@ const (
 	shrinkPages = 500
 )
 
-// victims are looked at from the oldest on.
+// victims selects from the oldest on.
 const victims = `
 SELECT r.seq, r.received_at, (SELECT length(body) FROM events WHERE seq = r.seq),
 	EXISTS (SELECT 1 FROM jobs WHERE event_seq = r.seq AND state = 'pending'),
 	EXISTS (SELECT 1 FROM jobs WHERE event_seq = r.seq AND state = 'dead')
 FROM records AS r WHERE r.seq > ? ORDER BY r.seq LIMIT ?`
 
-// Prune implements [store.Store]. Its calls go through the events from the
-// oldest on, a piece each; one that has seen all of them has More unset unless
-// there is space to give back, and the next begins anew.
+// Prune implements [store.Store]. Its calls go through the events from the oldest
+// on, one piece each; the one that reaches the end has More unset, unless there is
+// space to give back, and the next begins again.
 func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.Pruned, err error) {
 	db.pruneMu.Lock()
 	defer db.pruneMu.Unlock()
@@ -70,8 +70,8 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.
 	if end {
 		db.pruneFrom = 0
 	}
-	// A step that has given nothing back does not ask for another: this may be
-	// a file that cannot shrink.
+	// A step that gave nothing back does not ask for another: the file may be
+	// unable to shrink.
 	shrinks := after.free > sparePages && after.pages < before.pages
 	return store.Pruned{
 		Events: len(seqs), Bytes: after.used(), Excess: db.excess(r, after),
@@ -79,8 +79,8 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.
 	}, nil
 }
 
-// remove commits the removal of events, in smaller pieces if the disk has no
-// room for the log of that.
+// remove commits the removal of events, in smaller pieces if the disk has no room
+// for the log.
 func (db *DB) remove(ctx context.Context, life int64, seqs []int64, pages int) error {
 	some := func(seqs []int64) error {
 		return db.submit(ctx, "prune", &op{
@@ -115,7 +115,7 @@ func (db *DB) Excess(ctx context.Context, r store.Retention) (int64, error) {
 	return db.excess(r, size), nil
 }
 
-// excess is by how much the store is larger than it may be, or than its disk
+// excess returns by how much the store is larger than allowed, or than its disk
 // has room for.
 func (db *DB) excess(r store.Retention, size size) int64 {
 	if r.MaxBytes <= 0 {
@@ -160,9 +160,9 @@ func (db *DB) victims(ctx context.Context, r store.Retention, over int64, limit 
 	return seqs, last, end, err
 }
 
-// prune removes events with all that belongs to them and gives back some pages.
-// Events that are due, perhaps again since they were chosen, go only if pending
-// is set.
+// prune removes events with everything that belongs to them and gives back some
+// pages. Events that are due, perhaps again since they were chosen, only go if
+// pending is set.
 func (w *writer) prune(seqs []int64, pages int, pending bool) error {
 	ctx, list := context.Background(), jsonList(append([]int64{}, seqs...))
 	for _, text := range []string{
@@ -202,7 +202,7 @@ func (w *writer) prune(seqs []int64, pages int, pending bool) error {
 
 // size is how large the database is, in pages.
 type size struct {
-	pages, free int64 // free are those of pages that hold nothing
+	pages, free int64 // free: those that hold nothing
 	pageBytes   int64
 }
 

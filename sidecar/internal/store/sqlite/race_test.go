@@ -72,14 +72,14 @@ func TestRoomIsKept(t *testing.T) {
 	tasks := claimed(t, db, 2)
 
 	free.Store(8 << 20)
-	if _, err := db.Accept(t.Context(), newEvent("c"), nil); err == nil || !strings.Contains(err.Error(), "kept to record results") {
+	if _, err := db.Accept(t.Context(), newEvent("c"), nil); err == nil || !strings.Contains(err.Error(), "reserved for recording results") {
 		t.Errorf("an event with 8 MiB left: %v", err)
 	}
 	if err := finish(t, db, tasks[0], delivery.OutcomeDone, delivery.Done); err != nil {
 		t.Errorf("a result with 8 MiB left: %v", err)
 	}
 	free.Store(1 << 20)
-	if err := finish(t, db, tasks[1], delivery.OutcomeDone, delivery.Done); err == nil || !strings.Contains(err.Error(), "kept to remove old events") {
+	if err := finish(t, db, tasks[1], delivery.OutcomeDone, delivery.Done); err == nil || !strings.Contains(err.Error(), "reserved for removing old events") {
 		t.Errorf("a result with 1 MiB left: %v", err)
 	}
 	if got, err := db.Prune(t.Context(), store.Retention{Before: time.Now()}, 10); err != nil || got.Events != 1 {

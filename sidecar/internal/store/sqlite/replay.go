@@ -72,8 +72,8 @@ func (db *DB) CreateReplay(ctx context.Context, r *store.Replay) error {
 	return nil
 }
 
-// StepReplay implements [store.Store]. The events are looked for by a reader;
-// the writer takes the step only if the replay is still where that began.
+// StepReplay implements [store.Store]. A reader looks for the events; the writer only
+// takes the step if the replay is still where the reader began.
 func (db *DB) StepReplay(ctx context.Context, id string, limit int) (store.Replay, []string, error) {
 	for {
 		life := db.lives.Load()
@@ -151,8 +151,7 @@ func (s *step) take(w *writer) error {
 // delivery.From(delivery.MoveReplay).
 const newRound = `state = 'pending', was = state, next_at = ?1, round_at = ?1, base = attempts, round = round + 1`
 
-// requeue makes the jobs of one event due that the replay is about, and
-// returns their targets.
+// requeue makes the replay's jobs of one event due, and returns their targets.
 func (w *writer) requeue(ctx context.Context, r *store.Replay, seq, now int64) (targets []string, err error) {
 	from := jsonList(row.States(delivery.MoveReplay))
 	if len(r.Targets) == 0 {
@@ -239,8 +238,8 @@ func (db *DB) replays(ctx context.Context, clause string, args ...any) (list []s
 	return list, err
 }
 
-// Watch implements [store.Store]. Nobody else changes this store, so there is
-// nothing to tell.
+// Watch implements [store.Store]. Nobody else changes this store, so wake is never
+// called.
 func (db *DB) Watch(ctx context.Context, _ func(targets []string)) error {
 	<-ctx.Done()
 	return nil

@@ -8,8 +8,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// laterJobs are those that wait, with the wish of the latest attempt of each. One
-// that is blocked by its entity is left: what ends the first pulls it forward.
+// laterJobs selects the waiting jobs, with the wish of each one's latest attempt. A
+// job blocked by its entity is left alone: the end of the first one pulls it
+// forward.
 const laterJobs = `
 SELECT j.id, j.next_at, j.attempts, j.base, ifnull(a.retry_after, 0)
 FROM jobs AS j LEFT JOIN attempts AS a ON a.job_id = j.id AND a.n = j.attempts

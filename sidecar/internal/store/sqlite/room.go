@@ -17,48 +17,48 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// A part of the disk is not given to new events. SQLite writes to its log
-// before it changes or removes anything, so on a disk that is full to the last
-// byte no result can be recorded and nothing can be removed: such a store would
-// stay full for good. The reserve is a tenth of a small disk, and covers a log
-// of the largest removal several times on others.
+// A part of the disk is reserved from new events. SQLite writes to its log before it
+// changes or removes anything, so on a completely full disk no result can be
+// recorded and nothing can be removed: such a store would stay full for ever. The
+// reserve is a tenth of a small disk; on others it covers the log of the largest
+// removal several times.
 //
-// Events are accepted while more than the reserve is left, and room for the
-// results of those that wait; results are recorded while a quarter of the
-// reserve is left; that quarter is for the removal of old events.
+// Events are accepted while more is left than the reserve and the results of waiting
+// events need; results are recorded while a quarter of the reserve is left; that
+// quarter is for the removal of old events.
 const (
 	reserveShare = 10
 	minReserve   = 1 << 20
 	maxReserve   = 64 << 20
 	removalShare = 4
 
-	// resultBytes is about how much the result of an event takes.
+	// resultBytes is roughly the size of an event's result.
 	resultBytes = 1024
 
-	// ample is how much room there is on most disks: with it nobody needs to
-	// know exactly.
+	// ample is the room on most disks: with that much no exact count is
+	// needed.
 	ample = 1 << 30
 
-	// opCost is how much an event may take in the log beside twice its own size:
-	// pages of each index, which it does not share with others.
+	// opCost is how much an event may take in the log beyond twice its own
+	// size: pages of each index that it does not share with others.
 	opCost = 32 << 10
 
-	// A store that has less than this share of its disk is not made smaller
-	// to make room there: somebody else fills it, and would go on.
+	// A store with less than this share of its disk is not made smaller to free
+	// the disk: something else fills it, and would continue.
 	ownShare = 4
 )
 
 // Errors of operations for which there is no room.
 var (
-	errNoRoomEvent  = errors.New("what is left is kept to record results and to remove old events")
-	errNoRoomResult = errors.New("what is left is kept to remove old events")
+	errNoRoomEvent  = errors.New("the rest is reserved for recording results and removing old events")
+	errNoRoomResult = errors.New("the rest is reserved for removing old events")
 )
 
-// purpose says how much of the disk an operation may use.
+// purpose decides how much of the disk an operation may use.
 type purpose int8
 
 const (
-	forResult purpose = iota // and whatever else is neither of the others
+	forResult purpose = iota // and everything that is neither of the others
 	forEvent
 	forRemoval
 )
@@ -67,15 +67,15 @@ const (
 type room struct {
 	path    string // of the database
 	disk    func(dir string) (free, total uint64, err error)
-	reserve int64 // 0: nothing is known
+	reserve int64 // 0: unknown
 	total   int64
 
-	pending   atomic.Int64 // jobs that wait, about; changed by the writer
+	pending   atomic.Int64 // waiting jobs, roughly; changed by the writer
 	countedAt time.Time    // pending was counted
 	countTook time.Duration
 }
 
-// openRoom looks at the disk. Where that is not possible there is always room.
+// openRoom measures the disk. Where that is not possible there is always room.
 func openRoom(path string, disk func(string) (free, total uint64, err error)) *room {
 	r := &room{path: path, disk: disk}
 	if _, total, err := disk(filepath.Dir(path)); err == nil && total > 0 {
@@ -95,9 +95,9 @@ func (r *room) limitLog(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// Capacity returns how large the store in dir can become before its disk has no
-// room for events any more, and false if that is not known. at is dir, or, while
-// there is none, the directory above it that there is.
+// Capacity returns how large the store in dir can become before its disk has no more
+// room for events, and false if unknown. at is dir or, while it does not exist, the
+// nearest existing directory above it.
 func Capacity(dir, at string) (bytes int64, known bool) {
 	r := openRoom(filepath.Join(dir, FileName), func(string) (free, total uint64, err error) { return telemetry.DiskRoom(at) })
 	free, _, err := r.disk(at)
@@ -107,7 +107,7 @@ func Capacity(dir, at string) (bytes int64, known bool) {
 	return max(0, r.own()+int64(free)-2*r.reserve), true
 }
 
-// own returns how large the files of the store are.
+// own returns the size of the store's files.
 func (r *room) own() (bytes int64) {
 	for _, suffix := range []string{"", "-wal"} {
 		if fi, err := os.Stat(r.path + suffix); err == nil {
@@ -117,9 +117,9 @@ func (r *room) own() (bytes int64) {
 	return bytes
 }
 
-// left returns how many bytes the store may still fill, the reserve included.
-// What is in the log, and will make the file longer when it is moved there, is
-// not free; pages of the file that hold nothing are.
+// left returns how many bytes the store may still fill, including the reserve.
+// Changes in the log, which will make the file longer, are not free space; empty
+// pages of the file are.
 func (r *room) left(s func() (size, error)) int64 {
 	free, _, err := r.disk(filepath.Dir(r.path))
 	if err != nil || r.reserve == 0 || free > ample {
@@ -134,8 +134,8 @@ func (r *room) left(s func() (size, error)) int64 {
 	return left + size.free*size.pageBytes - max(0, size.pages*size.pageBytes-fi.Size())
 }
 
-// short returns how many bytes of events have to go so that new ones are
-// accepted for a while.
+// short returns how many bytes of events have to go so that new ones are accepted for
+// a while.
 func (r *room) short(s size) int64 {
 	if r.own() < r.total/ownShare {
 		return 0
@@ -143,8 +143,8 @@ func (r *room) short(s size) int64 {
 	return max(0, 2*r.reserve+r.pending.Load()*resultBytes-r.left(func() (size, error) { return s, nil }))
 }
 
-// admit answers the operations of a group for which there is no room, and
-// returns the others.
+// admit fails the operations of a group for which there is no room, and returns the
+// others.
 func (w *writer) admit(group []*op) []*op {
 	r := w.db.room
 	left := r.left(func() (size, error) { return readSize(context.Background(), w.conn) })
@@ -167,8 +167,8 @@ func (w *writer) admit(group []*op) []*op {
 	return kept
 }
 
-// results returns what the results of all jobs that wait will take, and of so
-// many more, which from then on wait too.
+// results returns the size of the results of all waiting jobs and of more new ones,
+// which from then on count as waiting.
 func (w *writer) results(more int) int64 {
 	r := w.db.room
 	if age := time.Since(r.countedAt); age > 100*time.Millisecond && age > 50*r.countTook {

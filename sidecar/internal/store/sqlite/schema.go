@@ -14,15 +14,15 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// migrations take a database from schema n to n+1; PRAGMA user_version counts
-// those that are done. Only append: databases in the field have run the rest.
+// migrations take a database from schema n to n+1; PRAGMA user_version counts the
+// finished ones. Only append: databases in the field have run the rest.
 //
 // Why the tables are as they are:
 //   - events is keyed by a growing integer, so that bodies are appended and
 //     only the indexes are in random order.
-//   - records has a row for each event with what lists are selected by, apart
-//     from events: an update rewrites its whole row, and a list reads many,
-//     and neither should be the one with the body.
+//   - records has a row for each event with the columns that lists are selected
+//     by, apart from events: an update rewrites its whole row, and a list reads
+//     many, and neither should be the one with the body.
 //   - jobs_entity finds the first pending job of an entity, see claim.go.
 //   - times are microseconds since 1970 UTC, NULL when there is none.
 var migrations = []string{`
@@ -175,9 +175,9 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 	return db.shrinkable(ctx, conn, tables > 0)
 }
 
-// upgrade runs the migrations that come after the first have.
+// upgrade runs the migrations after the first have ones.
 func (db *DB) upgrade(ctx context.Context, conn *sql.Conn, have int) error {
-	// A table that others refer to cannot be replaced while that is enforced.
+	// A table that others refer to cannot be replaced while foreign keys are enforced.
 	if _, err := conn.ExecContext(ctx, `PRAGMA foreign_keys = OFF`); err != nil {
 		return err
 	}
@@ -202,14 +202,13 @@ func (db *DB) upgrade(ctx context.Context, conn *sql.Conn, have int) error {
 	return err
 }
 
-// shrinkable makes a database one that can give the space of pruned events back
-// to the disk, which takes rewriting it. The file itself says whether that has
-// been done: the number of its schema does not, because a kill may have come
-// between the migration and the rewriting, and a database that was rebuilt by
-// other tools may have lost it.
+// shrinkable enables a database to give the space of pruned events back to the disk,
+// which takes rewriting it. The file itself records whether that has been done: the
+// number of its schema does not, because a kill may have come between the migration
+// and the rewriting, and a database rebuilt by other tools may have lost it.
 //
-// A database that cannot be rewritten, such as for lack of space, works all the
-// same: pruned space is used again, but the file stays as large as it is.
+// A database that cannot be rewritten, such as for lack of space, still works: pruned
+// space is reused, but the file does not shrink.
 func (db *DB) shrinkable(ctx context.Context, conn *sql.Conn, used bool) error {
 	var mode int
 	if err := conn.QueryRowContext(ctx, `PRAGMA auto_vacuum`).Scan(&mode); err != nil || mode != 0 {
@@ -217,12 +216,12 @@ func (db *DB) shrinkable(ctx context.Context, conn *sql.Conn, used bool) error {
 	}
 	began := time.Now()
 	if _, err := conn.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL; VACUUM`); err != nil {
-		// What it has written to the log is of no use, and in the way.
+		// The part written to the log is useless, and in the way.
 		_, _ = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
 		if !used || ctx.Err() != nil {
 			return fmt.Errorf("rewrite the database so that it can shrink: %w", err)
 		}
-		db.log.Warn("the database file cannot shrink: space of removed events is used again, but not given back; the next start tries again", "code", telemetry.CodeCannotShrink, "file", db.path, "error", db.explain("rewrite", err))
+		db.log.Warn("the database file cannot shrink: space of removed events is reused, but not given back; the next start tries again", "code", telemetry.CodeCannotShrink, "file", db.path, "error", db.explain("rewrite", err))
 		return nil
 	}
 	if used {
@@ -231,9 +230,9 @@ func (db *DB) shrinkable(ctx context.Context, conn *sql.Conn, used bool) error {
 	return nil
 }
 
-// checkLimit is the largest database that is read through at every start. A
-// start must not take long, since events that arrive meanwhile may be lost;
-// damage in a larger file is reported when it is met.
+// checkLimit is the largest database that is checked at every start. A start must not
+// take long, since events that arrive meanwhile may be lost; damage in a larger file
+// is reported when it is found.
 const checkLimit = 64 << 20
 
 func (db *DB) check(ctx context.Context, conn *sql.Conn) error {

@@ -38,33 +38,32 @@ import (
 // FileName is the name of the database in a data directory.
 const FileName = "events.db"
 
-// Config says where the store lives. Dir is required.
+// Config configures a DB. Dir is required.
 type Config struct {
 	// Dir is the data directory. It is created, for its owner only, if it
 	// does not exist. It must be on a local disk: SQLite's log does not
 	// work on network file systems.
 	Dir string
 
-	// Log receives what an operator should know: a commit that failed, a
-	// schema that was upgraded. nil discards it.
+	// Log receives messages for the operator: a commit that failed, a schema
+	// that was upgraded. nil discards them.
 	Log *slog.Logger
 
 	// VFS names a layer between SQLite and the file system that the program
 	// has registered, for tests. Empty: the file system itself.
 	VFS string
 
-	// OnCommit, unless nil, is told how long each commit took, most of which
-	// is the sync of the log, and its error. It runs in the writer and must
-	// be quick.
+	// OnCommit, unless nil, is called with how long each commit took, mostly
+	// the sync of the log, and its error. It runs in the writer and must be
+	// quick.
 	OnCommit func(took time.Duration, err error)
 
-	// disk tells how much room there is on the disk of a directory; it is a
-	// seam for tests. nil: what the system says.
+	// disk returns the room on the disk of a directory; it is a seam for
+	// tests. nil: the system's answer.
 	disk func(dir string) (free, total uint64, err error)
 }
 
-// DB is an open store. It implements [store.Store]; whoever opened it calls
-// Close.
+// DB is an open store. It implements [store.Store]; its opener calls Close.
 type DB struct {
 	path string
 	vfs  string
@@ -80,11 +79,11 @@ type DB struct {
 	queries  queries
 
 	ops      chan *op                   // to the writer
-	onCommit func(time.Duration, error) // nil: nobody is told
+	onCommit func(time.Duration, error) // may be nil
 
 	renewed chan struct{} // of capacity 1: see Renewed
 	lives   atomic.Int64  // how many times the database was restored while it was open
-	closing chan struct{} // closed by Close: no further operation starts
+	closing chan struct{} // closed by Close: no more operations start
 	stopped chan struct{} // closed by the writer when the last one is answered
 	close   func() error  // runs once
 
@@ -99,14 +98,14 @@ type DB struct {
 var _ store.Store = (*DB)(nil)
 
 // Open opens the store in cfg.Dir and creates it if there is none. It fails if
-// another process has the directory open, if the database is damaged, and if a
-// newer version of the program has written it; each error says what to do.
-// ctx bounds only the opening.
+// another process has the directory open, or if the database is damaged or was
+// written by a newer version of the program; each error says what to do. ctx only
+// bounds the opening.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return open(ctx, cfg, commit)
 }
 
-// open takes the function that commits, so that tests can make it fail.
+// open takes the commit function, so that tests can make it fail.
 func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("sqlite: open: no data directory: set Config.Dir")
@@ -150,7 +149,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
 	if kind := volatile(dir); kind != "" {
-		db.log.Warn("the data directory does not outlive this machine or container: events that were acknowledged are lost with it; mount a disk or a volume there", "code", telemetry.CodeDataVolatile, "dir", dir, "file_system", kind)
+		db.log.Warn("the data directory does not outlive this machine or container: acknowledged events are lost with it; mount a disk or a volume there", "code", telemetry.CodeDataVolatile, "dir", dir, "file_system", kind)
 	}
 	db.room = openRoom(db.path, cfg.disk)
 	if err := db.openWriter(ctx, commit); err != nil {
@@ -237,10 +236,10 @@ func dsn(path, vfs string, q url.Values) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
-// createFile makes an empty database file that only its owner can read; SQLite
-// would make one that everybody can, and gives its other files the same mode.
-// The directory entries are synced too, so that a power cut after the first
-// event cannot take the file's name away.
+// createFile creates an empty database file that only its owner can read; SQLite
+// would create one that everybody can, and gives its other files the same mode. The
+// directory entries are synced too, so that a power cut after the first event cannot
+// take the file's name away.
 func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
@@ -257,7 +256,7 @@ func createFile(path string) error {
 }
 
 // Close waits for the changes under way, moves the log into the database and
-// releases the directory. Later calls return what the first one did.
+// releases the directory. Later calls return the result of the first.
 func (db *DB) Close() error { return db.close() }
 
 func (db *DB) shut() error {
@@ -266,9 +265,9 @@ func (db *DB) shut() error {
 	return db.release()
 }
 
-// release frees what open got hold of, in reverse order. SQLite empties and
-// removes its log when the last connection closes, and only one that can write
-// is able to: so the readers go first.
+// release frees the resources of open, in reverse order. SQLite empties and removes
+// its log when the last connection closes, which only a writing one can do: so the
+// readers go first.
 func (db *DB) release() error {
 	var errs []error
 	if db.readers != nil {

@@ -9,9 +9,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// The work that waits is gone through in the order of an index that begins with
-// the target, so that nothing has to be sorted; dead letters are found by the
-// index of what is not done.
+// Waiting work is read in the order of an index that begins with the target, so that
+// nothing has to be sorted; dead letters are found by the index of open jobs.
 const (
 	waitingStats = `
 SELECT target, sum(attempts = base), min(iif(attempts = base, round_at, NULL)),

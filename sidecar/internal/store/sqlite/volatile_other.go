@@ -2,5 +2,5 @@
 
 package sqlite
 
-// volatile is known on Linux only.
+// volatile returns "": only Linux reports it.
 func volatile(string) string { return "" }

@@ -35,8 +35,7 @@ INSERT INTO attempts (job_id, n, started_at, finished_at, outcome, retry_after, 
 	request_header, response_status, response_header, response_body, error_codes, error)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-	// The delivery and the target name the job; the number only says where
-	// it is.
+	// The delivery and the target name the job; the number only locates it.
 	selectJob = `
 SELECT event_seq, entity, state, attempts, EXISTS (SELECT 1 FROM attempts WHERE job_id = id AND n = ?2)
 FROM jobs WHERE id = ?1 AND target = ?3 AND (SELECT delivery_id FROM events WHERE seq = event_seq) = ?4`
@@ -70,7 +69,7 @@ INSERT INTO routes (target, patterns) VALUES (?, ?)
 ON CONFLICT (target) DO UPDATE SET patterns = excluded.patterns`
 )
 
-// newEvent is an event on its way into the tables.
+// newEvent is an event about to be stored.
 type newEvent struct {
 	args     []any // of insertEvent
 	e        *delivery.Event
@@ -128,8 +127,8 @@ func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err 
 	return got, nil
 }
 
-// Accept implements [store.Store]. A repetition after an error that was only
-// reported, but whose commit landed, counts as a duplicate.
+// Accept implements [store.Store]. A repetition after a commit that landed but was
+// reported as failed counts as a duplicate.
 func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
 	n, err := encodeEvent(e)
 	if err != nil {
@@ -185,9 +184,8 @@ SELECT events.seq, events.delivery_id, EXISTS (
 	WHERE jobs.event_seq = events.seq AND jobs.target = ?2 AND attempts.started_at = ?3)
 FROM events WHERE key = ?1`
 
-// record adds an attempt that has been made to the job of its target, which it
-// ends. A job that is being delivered at this moment keeps its state: its own
-// result will follow.
+// record adds a finished attempt to the job of its target, which it ends. A job that
+// is being delivered right now keeps its state: its own result will follow.
 func (w *writer) record(seq int64, n *newEvent, a delivery.Attempt) error {
 	ctx := context.Background()
 	state := a.Outcome.End()
@@ -241,8 +239,8 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	return err
 }
 
-// finish moves a job by one attempt. The attempt's row says whether it has
-// been recorded before: then a repetition changes nothing.
+// finish moves a job by one attempt. The row of an attempt shows whether it was
+// recorded before: then a repetition changes nothing.
 func (w *writer) finish(a delivery.Attempt, args []any, state delivery.State, due sql.NullInt64) error {
 	var (
 		seq          int64
@@ -262,7 +260,7 @@ func (w *writer) finish(a delivery.Attempt, args []any, state delivery.State, du
 	if _, err := w.insertAttempt.Exec(args...); err != nil {
 		return err
 	}
-	lost := 0 // delivery.OutcomeLost is outside of the schedule
+	lost := 0 // delivery.OutcomeLost is outside the schedule
 	if a.Outcome == delivery.OutcomeLost {
 		lost = 1
 	}
