@@ -59,6 +59,7 @@ var table = []row{
 	{pattern: "sidecar/internal/backup", layer: 40},
 	{pattern: "sidecar/internal/replay/...", layer: 40},
 	{pattern: "sidecar/internal/retention/...", layer: 40},
+	{pattern: "sidecar/internal/plugincheck", layer: 40},
 
 	// 30: targets.
 	{pattern: "sidecar/internal/forward/...", layer: 30},
@@ -121,9 +122,9 @@ var bans = []ban{
 var homes = map[string][]string{
 	"github.com/hashicorp/go-plugin": {"sidecar/internal/pluginhost/process", "plugins/sdk/...", "internal/testkit/plugins"},
 	"github.com/hashicorp/go-hclog":  {"sidecar/internal/pluginhost/process", "plugins/sdk/..."},
-	"google.golang.org/grpc":         {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "plugins/sdk/...", "internal/testkit/plugins"},
-	"google.golang.org/protobuf":     {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "plugins/sdk/...", "internal/testkit/plugins"},
-	"github.com/fsnotify/fsnotify":   {"sidecar/internal/pluginhost/..."},
+	"google.golang.org/grpc":         {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "sidecar/internal/plugincheck", "plugins/sdk/...", "internal/testkit/plugins"},
+	"google.golang.org/protobuf":     {"internal/pluginpb/...", "sidecar/internal/pluginhost/...", "sidecar/internal/plugincheck", "plugins/sdk/...", "internal/testkit/plugins"},
+	"github.com/fsnotify/fsnotify":   {"sidecar/internal/pluginhost"},
 
 	"github.com/nats-io/nats.go": {"plugins/hookswitch-plugin-nats"},
 

@@ -9,6 +9,7 @@ package plugins
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -89,4 +90,26 @@ var programs = map[string]func(){
 	"stranger":               stranger,
 	"falls":                  falls,
 	"faulty":                 faulty,
+}
+
+// Foreign returns the test binary as if it had been built for another
+// processor.
+func Foreign(t testing.TB) []byte {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text[:4]) != "\x7fELF" {
+		t.Skip("programs of this system are not ELF")
+	}
+	text[0x12], text[0x13] = 0xb7, 0 // e_machine: AArch64
+	if runtime.GOARCH == "arm64" {
+		text[0x12] = 0x3e // x86-64
+	}
+	return text
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 )
 
 // authorPlugins returns the commands on files that are, or will be, plugins. They
@@ -28,13 +28,13 @@ func probeFlags() []cli.Flag {
 }
 
 // probeConfig returns how a plugin is started: as the sidecar would.
-func probeConfig(c *cli.Command) (pluginhost.ProbeConfig, error) {
+func probeConfig(c *cli.Command) (plugincheck.Config, error) {
 	if form := c.String("output"); form != "table" && form != "json" {
-		return pluginhost.ProbeConfig{}, usageError("--output: use table or json")
+		return plugincheck.Config{}, usageError("--output: use table or json")
 	}
 	cfg, err := loadConfig(c)
 	if err != nil {
-		return pluginhost.ProbeConfig{}, err
+		return plugincheck.Config{}, err
 	}
 	probe := cfg.Probe()
 	probe.Settings = c.String("settings")
@@ -74,8 +74,8 @@ func checkPluginCommand(stdout io.Writer) *cli.Command {
 }
 
 // checkPlugin starts and stops a plugin.
-func checkPlugin(ctx context.Context, file string, cfg pluginhost.ProbeConfig) pluginhost.Report {
-	probe := pluginhost.StartProbe(ctx, file, cfg)
+func checkPlugin(ctx context.Context, file string, cfg plugincheck.Config) plugincheck.Report {
+	probe := plugincheck.Start(ctx, file, cfg)
 	report := probe.Report
 	begun := time.Now()
 	if err := probe.Stop(); err != nil {
@@ -85,7 +85,7 @@ func checkPlugin(ctx context.Context, file string, cfg pluginhost.ProbeConfig) p
 	return report
 }
 
-func printReport(w io.Writer, p palette, r pluginhost.Report) {
+func printReport(w io.Writer, p palette, r plugincheck.Report) {
 	if r.Problem != nil {
 		fmt.Fprintf(w, "%s %s cannot be loaded\n  %s\n", p.red("✗"), r.File, r.Problem.What)
 		for _, line := range r.Problem.Detail {
@@ -111,7 +111,7 @@ func printReport(w io.Writer, p palette, r pluginhost.Report) {
 
 // pluginTitle returns the name that the sidecar would give a plugin, and the one
 // it calls itself.
-func pluginTitle(r pluginhost.Report) string {
+func pluginTitle(r plugincheck.Report) string {
 	title := strings.TrimSpace(r.Name + " " + r.Version)
 	if r.Described != "" && r.Described != r.Name {
 		title += fmt.Sprintf(" (it calls itself %s)", r.Described)
@@ -120,7 +120,7 @@ func pluginTitle(r pluginhost.Report) string {
 }
 
 // pluginSpeech describes how a plugin talks to the sidecar.
-func pluginSpeech(r pluginhost.Report) string {
+func pluginSpeech(r plugincheck.Report) string {
 	how := fmt.Sprintf("protocol %d, minimal profile, calls at once: %d", r.Protocol, r.InFlight)
 	if r.Stream {
 		how = fmt.Sprintf("protocol %d, stream, events at once: %d", r.Protocol, r.InFlight)
@@ -131,4 +131,4 @@ func pluginSpeech(r pluginhost.Report) string {
 	return how
 }
 
-func shortly(m pluginhost.Millis) time.Duration { return roundDuration(time.Duration(m)) }
+func shortly(m plugincheck.Millis) time.Duration { return roundDuration(time.Duration(m)) }

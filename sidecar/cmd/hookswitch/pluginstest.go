@@ -17,7 +17,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 )
 
 func testPluginCommand(stdout io.Writer) *cli.Command {
@@ -68,21 +68,21 @@ type pluginTest struct {
 	early []string   // the plugin's lines until it is known to load
 	ready bool
 
-	Plugin pluginhost.Report `json:"plugin"`
-	Events []tried           `json:"events"`
-	Log    []logged          `json:"log"`
-	Left   []string          `json:"left,omitempty"` // files in the removed directory
+	Plugin plugincheck.Report `json:"plugin"`
+	Events []tried            `json:"events"`
+	Log    []logged           `json:"log"`
+	Left   []string           `json:"left,omitempty"` // files in the removed directory
 }
 
 // tried is an event and its result.
 type tried struct {
-	ID     string            `json:"id"`
-	Type   string            `json:"type"`
-	Result string            `json:"result"` // done, retry or dead
-	After  pluginhost.Millis `json:"retry_after_ms,omitempty"`
-	Reason string            `json:"reason,omitempty"`
-	Detail string            `json:"detail,omitempty"`
-	Took   pluginhost.Millis `json:"took_ms"`
+	ID     string             `json:"id"`
+	Type   string             `json:"type"`
+	Result string             `json:"result"` // done, retry or dead
+	After  plugincheck.Millis `json:"retry_after_ms,omitempty"`
+	Reason string             `json:"reason,omitempty"`
+	Detail string             `json:"detail,omitempty"`
+	Took   plugincheck.Millis `json:"took_ms"`
 }
 
 // logged is a line that the plugin wrote.
@@ -92,9 +92,9 @@ type logged struct {
 	Attrs   map[string]any `json:"attrs,omitempty"`
 }
 
-func (t *pluginTest) run(ctx context.Context, c *cli.Command, cfg pluginhost.ProbeConfig) error {
+func (t *pluginTest) run(ctx context.Context, c *cli.Command, cfg plugincheck.Config) error {
 	cfg.Log = slog.New(&pluginLog{test: t})
-	probe := pluginhost.StartProbe(ctx, c.Args().First(), cfg)
+	probe := plugincheck.Start(ctx, c.Args().First(), cfg)
 	t.Plugin = probe.Report
 	ok, err := false, error(nil)
 	if probe.Report.OK {
@@ -119,7 +119,7 @@ func (t *pluginTest) run(ctx context.Context, c *cli.Command, cfg pluginhost.Pro
 }
 
 // deliver sends the events, and reports whether all are done.
-func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *pluginhost.Probe) (bool, error) {
+func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *plugincheck.Probe) (bool, error) {
 	name := c.String("event")
 	if name == "" && c.String("from") == "" {
 		if name = anEventFor(t.Plugin.Patterns); name == "" {
@@ -148,7 +148,7 @@ func (t *pluginTest) deliver(ctx context.Context, c *cli.Command, probe *pluginh
 // note records the result of an event.
 func (t *pluginTest) note(e *delivery.Event, a delivery.Attempt) {
 	took := a.FinishedAt.Sub(a.StartedAt)
-	r := tried{ID: e.ID, Type: e.Type, Reason: a.Error, After: pluginhost.Millis(a.RetryAfter), Took: pluginhost.Millis(took)}
+	r := tried{ID: e.ID, Type: e.Type, Reason: a.Error, After: plugincheck.Millis(a.RetryAfter), Took: plugincheck.Millis(took)}
 	if first, rest, more := strings.Cut(string(a.ResponseBody), "\n"); more && strings.Contains(a.Error, first) {
 		r.Detail = rest // the stack of a panic
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 )
 
 func verifyPluginCommand(stdout io.Writer) *cli.Command {
@@ -44,7 +44,7 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 				return err
 			}
 			cfg.Timeout = cmp.Or(c.Duration("timeout"), cfg.Timeout)
-			return verifyPlugin(ctx, c, stdout, pluginhost.VerifyConfig{ProbeConfig: cfg, Event: func(patterns []string) (*delivery.Event, error) {
+			return verifyPlugin(ctx, c, stdout, plugincheck.VerifyConfig{Config: cfg, Event: func(patterns []string) (*delivery.Event, error) {
 				name := c.String("event")
 				if name == "" && c.String("from") == "" {
 					if name = anEventFor(patterns); name == "" {
@@ -58,15 +58,15 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 }
 
 // verifyPlugin prints each check as it is decided.
-func verifyPlugin(ctx context.Context, c *cli.Command, stdout io.Writer, cfg pluginhost.VerifyConfig) error {
+func verifyPlugin(ctx context.Context, c *cli.Command, stdout io.Writer, cfg plugincheck.VerifyConfig) error {
 	result := struct {
-		File   string             `json:"file"`
-		OK     bool               `json:"ok"`
-		Checks []pluginhost.Check `json:"checks"`
+		File   string              `json:"file"`
+		OK     bool                `json:"ok"`
+		Checks []plugincheck.Check `json:"checks"`
 	}{File: c.Args().First()}
 	counts := make(map[string]int)
 	p, quiet := newPalette(c, stdout), c.String("output") == "json"
-	result.OK = pluginhost.Verify(ctx, result.File, cfg, func(check pluginhost.Check) {
+	result.OK = plugincheck.Verify(ctx, result.File, cfg, func(check plugincheck.Check) {
 		result.Checks = append(result.Checks, check)
 		counts[check.Result]++
 		if !quiet {
@@ -82,7 +82,7 @@ func verifyPlugin(ctx context.Context, c *cli.Command, stdout io.Writer, cfg plu
 		}
 	} else {
 		fmt.Fprintf(stdout, "%d checks: %d passed, %d failed, %d skipped\n", len(result.Checks),
-			counts[pluginhost.CheckPassed], counts[pluginhost.CheckFailed], counts[pluginhost.CheckSkipped])
+			counts[plugincheck.Passed], counts[plugincheck.Failed], counts[plugincheck.Skipped])
 	}
 	if !result.OK {
 		return errSaid
@@ -90,16 +90,16 @@ func verifyPlugin(ctx context.Context, c *cli.Command, stdout io.Writer, cfg plu
 	return nil
 }
 
-func printCheck(w io.Writer, p palette, c pluginhost.Check) {
+func printCheck(w io.Writer, p palette, c plugincheck.Check) {
 	mark := p.green("✓")
 	switch c.Result {
-	case pluginhost.CheckFailed:
+	case plugincheck.Failed:
 		mark = p.red("✗")
-	case pluginhost.CheckSkipped:
+	case plugincheck.Skipped:
 		mark = p.faint("–")
 	}
 	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s %s  %s  %s", mark, pad(c.Name, 24), pad(shortly(c.Took).String(), 7), c.Got), " "))
-	if c.Result == pluginhost.CheckFailed {
+	if c.Result == plugincheck.Failed {
 		fmt.Fprintf(w, "    expected: %s\n", c.Want)
 	}
 }

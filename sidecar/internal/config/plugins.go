@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
@@ -117,12 +117,12 @@ func (c *Config) Environ() []string {
 
 // Probe returns how this configuration starts plugins, for commands that try one
 // without a sidecar.
-func (c *Config) Probe() pluginhost.ProbeConfig {
+func (c *Config) Probe() plugincheck.Config {
 	state := ""
 	if dir, err := c.Dir(); err == nil {
 		state = filepath.Join(dir, "plugins") // as for a host
 	}
-	return pluginhost.ProbeConfig{
+	return plugincheck.Config{
 		Dir: c.PluginDir, StateDir: state,
 		Trust:   c.Trust(),
 		Env:     c.PluginEnv,

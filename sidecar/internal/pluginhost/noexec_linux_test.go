@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
-	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
 // TestEdgeNoexec runs a plugin from a data directory where nothing may be run.
@@ -34,18 +32,4 @@ func TestEdgeNoexec(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	s.log.wait(t, 1, "ERROR plugin is down", "is mounted noexec")
-	for _, dir := range []string{state, filepath.Join(data, "not", "yet")} {
-		cfg := probeConfig()
-		cfg.StateDir = dir
-		if p := probe(t, filepath.Join(s.dir, "good"), cfg).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "HOOKSWITCH_DATA_DIR") {
-			t.Errorf("plugins check says %+v", p)
-		}
-	}
-	// A program that a manifest names is not copied; one in the folder has the
-	// same trouble there.
-	plugins.Put(t, filepath.Join(data, "lines"))
-	writeManifest(t, &Config{Dir: data}, "there", `{"protocol":"jsonl","command":["lines"],"events":["*"]}`)
-	if p := probe(t, filepath.Join(data, "there"+catalog.ManifestSuffix), probeConfig()).Problem; p == nil || !strings.Contains(p.What, "noexec") || !strings.Contains(p.Fix, "elsewhere") {
-		t.Errorf("of a manifest plugins check says %+v", p)
-	}
 }

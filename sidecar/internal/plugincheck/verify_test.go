@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package plugincheck
 
 import (
 	"slices"
@@ -32,7 +32,7 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*delivery.Event, error) { return task(1, test.do).Event, nil }}
+			cfg := VerifyConfig{Config: probeConfig(), Event: func([]string) (*delivery.Event, error) { return event(test.do), nil }}
 			cfg.Timeout = soon
 			if name == "lines" {
 				cfg.StartTimeout = time.Second
@@ -46,15 +46,15 @@ func TestVerify(t *testing.T) {
 				t.Errorf("Verify returns %v", ok)
 			}
 			for check, text := range test.failed {
-				if c := results[check]; c.Result != CheckFailed || !strings.Contains(c.Got, text) {
+				if c := results[check]; c.Result != Failed || !strings.Contains(c.Got, text) {
 					t.Errorf("%s: %+v", check, c)
 				}
 			}
 			for check, c := range results {
-				if _, expected := test.failed[check]; test.only && !expected && c.Result == CheckFailed {
+				if _, expected := test.failed[check]; test.only && !expected && c.Result == Failed {
 					t.Errorf("%s: %+v", check, c)
 				}
-				if skips := slices.Contains(test.skipped, check); test.only && skips != (c.Result == CheckSkipped) {
+				if skips := slices.Contains(test.skipped, check); test.only && skips != (c.Result == Skipped) {
 					t.Errorf("%s: %+v", check, c)
 				}
 			}

@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func (s *session) share() {
 		return s.oneEvent()
 	})
 	s.check("two hosts", "each has a stream of its own, and gets the results of its events", func() (string, error) {
-		other := &session{v: s.v, odd: s.odd, Probe: startProbe(s.v.ctx, s.v.path, s.v.cfg.ProbeConfig, process.Configured)}
+		other := &session{v: s.v, violations: s.violations, Probe: startUntil(s.v.ctx, s.v.path, s.v.cfg.Config, process.Configured)}
 		defer other.end()
 		if p := other.Report.Problem; p != nil {
 			return "", fmt.Errorf("a second connection: %w", asError(p))
@@ -43,18 +43,18 @@ func (s *session) share() {
 // connectAgain comes back to a server, once after a drain and once after a loss.
 func (v *verifier) connectAgain() {
 	v.comeBack("connect again", "after a drain", func(s *session) error {
-		events, err := s.events(min(verifyBatch, s.post.most()), nil)
+		events, err := s.events(min(verifyBatch, s.sender.capacity()), nil)
 		if err != nil {
 			return err
 		}
-		return s.post.start(events...) // and the connection is lost with these under way
+		return s.sender.start(events...) // and the connection is lost with these under way
 	})
 	v.comeBack("connect after a loss", "after a connection was lost with events under way", nil)
 }
 
 func (v *verifier) comeBack(name, when string, leave func(*session) error) {
 	v.check(name, when+", another one is taken, and events on it", func() (string, error) {
-		s := &session{v: v, odd: make(map[string]bool), Probe: startProbe(v.ctx, v.path, v.cfg.ProbeConfig, process.Configured)}
+		s := &session{v: v, violations: make(map[string]bool), Probe: startUntil(v.ctx, v.path, v.cfg.Config, process.Configured)}
 		defer s.end()
 		if p := s.Report.Problem; p != nil {
 			return "", asError(p)

@@ -1,4 +1,13 @@
-package pluginhost
+// Package plugincheck finds out whether a plugin works, and says why if it does
+// not: for "hookswitch plugins check", "plugins test" and "plugins verify".
+//
+// [Start] starts a plugin as the host would and reports what it says of itself, or
+// a [catalog.Problem] with a fix. The resulting [Probe] takes events. [Verify] goes
+// through the rules of plugins/PROTOCOL.md one by one, with processes that it
+// starts for that.
+//
+// Nothing here is supervised, stored or retried: that is the host's job.
+package plugincheck
 
 import (
 	"context"
@@ -18,9 +27,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
-// ProbeConfig says how a [Probe] starts a plugin: as a [Host] would. The fields
-// mean what they mean in [Config].
-type ProbeConfig struct {
+// Config says how to start a plugin. Its fields mean what they mean for a host.
+type Config struct {
 	// Settings is the file with the plugin's settings. Empty: NAME.json beside
 	// the plugin, if it is there.
 	Settings string
@@ -81,22 +89,22 @@ func (m Millis) MarshalJSON() ([]byte, error) {
 type Probe struct {
 	Report Report
 
-	cfg     ProbeConfig
-	entry   catalog.Entry
-	proc    *process.Process
-	witness *witness
-	lab     *lab
-	jobs    int64
-	until   process.Stage // where the start ends
+	cfg        Config
+	entry      catalog.Entry
+	proc       *process.Process
+	transcript *transcript
+	scratch    *scratch
+	jobs       int64
+	until      process.Stage // where the start ends
 }
 
-// StartProbe starts the plugin of a file in the way of a [Host], and returns it
-// ready for events, or with the problem in its report. Stop must be called.
-func StartProbe(ctx context.Context, path string, cfg ProbeConfig) *Probe {
-	return startProbe(ctx, path, cfg, process.Ready)
+// Start starts the plugin in a file as a host would, and returns it ready for events,
+// or with the problem in its report. Stop must be called.
+func Start(ctx context.Context, path string, cfg Config) *Probe {
+	return startUntil(ctx, path, cfg, process.Ready)
 }
 
-func startProbe(ctx context.Context, path string, cfg ProbeConfig, until process.Stage) *Probe {
+func startUntil(ctx context.Context, path string, cfg Config, until process.Stage) *Probe {
 	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, 10*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -128,10 +136,10 @@ func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {
 			return &catalog.Problem{Kind: catalog.ProblemSettings, What: "its settings cannot be read: " + err.Error()}
 		}
 	}
-	if p.lab, err = openLab(p.cfg.WorkDir); err != nil {
+	if p.scratch, err = newScratch(p.cfg.WorkDir); err != nil {
 		return hostProblem(err)
 	}
-	p.witness = newWitness(p.cfg.Log)
+	p.transcript = newTranscript(p.cfg.Log)
 	look := p.lookAtProgram
 	if strings.HasSuffix(path, catalog.ManifestSuffix) {
 		look = p.lookAtManifest
@@ -153,16 +161,16 @@ func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {
 // launch starts the plugin, and says why if it does not come up.
 func (p *Probe) launch(ctx context.Context, b *catalog.Build) *catalog.Problem {
 	launcher := process.Launcher{
-		Env: p.cfg.Env, Environ: p.cfg.Environ, WorkDir: p.lab.work, RunDir: p.lab.run,
+		Env: p.cfg.Env, Environ: p.cfg.Environ, WorkDir: p.scratch.work, RunDir: p.scratch.run,
 		StartTimeout: p.cfg.StartTimeout, Timings: process.DefaultTimings(), Until: p.until,
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.StartTimeout, errTooSlow)
 	defer cancel()
 	begun := time.Now()
-	proc, err := launcher.Start(ctx, b, slog.New(p.witness))
+	proc, err := launcher.Start(ctx, b, slog.New(p.transcript))
 	if failed, ok := errors.AsType[*process.StartError](err); ok {
 		p.greeted(failed.Greeting)
-		return cause{ctx: ctx, witness: p.witness, cfg: p.cfg}.start(failed, b.Entry, p.Report.Settings)
+		return cause{ctx: ctx, transcript: p.transcript, cfg: p.cfg}.start(failed, b.Entry, p.Report.Settings)
 	}
 	p.proc = proc
 	p.greeted(proc.Greeting)
@@ -282,7 +290,7 @@ func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attemp
 	a, how := p.proc.Link.Deliver(ctx, link.Request{Task: t, Plugin: p.Report.Name, Timeout: p.cfg.Timeout, Grace: p.proc.Timings.Grace})
 	switch how {
 	case link.Lost, link.Moved:
-		a.Error = died(p.proc.End())
+		a.Error = fmt.Sprintf("plugin died with the event: %v", p.proc.End())
 	case link.Unsent:
 		return a, ctx.Err()
 	}
@@ -292,11 +300,11 @@ func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attemp
 // Left returns the names of the files that the plugin has made in a working
 // directory that will be removed.
 func (p *Probe) Left() []string {
-	if p.lab == nil || p.cfg.WorkDir != "" {
+	if p.scratch == nil || p.cfg.WorkDir != "" {
 		return nil
 	}
 	var names []string
-	entries, _ := os.ReadDir(p.lab.work) // what cannot be listed is not worth a word
+	entries, _ := os.ReadDir(p.scratch.work) // what cannot be listed is not worth a word
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
@@ -312,8 +320,8 @@ func (p *Probe) Stop() (err error) {
 		}
 		p.proc.Kill()
 	}
-	if p.lab != nil {
-		p.lab.close()
+	if p.scratch != nil {
+		p.scratch.close()
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"context"
@@ -22,9 +22,9 @@ var errTooSlow = errors.New("the plugin was not ready in time")
 // cause finds out why a start failed, from its error and from what the process
 // has printed.
 type cause struct {
-	ctx     context.Context // of the start
-	witness *witness
-	cfg     ProbeConfig
+	ctx        context.Context // of the start
+	transcript *transcript
+	cfg        Config
 }
 
 // start explains a start that failed. settings is the file with the settings
@@ -54,7 +54,7 @@ func (c cause) manifest(e *process.StartError, kind catalog.Kind) *catalog.Probl
 		return spawn.Problem
 	}
 	p := &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", kind, e)}
-	if p.Detail, _ = c.witness.lastWords(); p.Detail != nil {
+	if p.Detail, _ = c.transcript.tail(); p.Detail != nil {
 		p.Fix = c.missingVariable(strings.Join(p.Detail, "\n"))
 	}
 	return p
@@ -105,7 +105,7 @@ func (c cause) tooSlow(what string) *catalog.Problem {
 	}
 	p := &catalog.Problem{Kind: catalog.ProblemSlow, What: fmt.Sprintf("%s within %v", what, c.cfg.StartTimeout),
 		Fix: "listen and print the handshake first, and do slow work when events come; if it prints no handshake at all, it is no plugin: see sdk.Serve, or plugins/PROTOCOL.md"}
-	p.Detail, _ = c.witness.lastWords()
+	p.Detail, _ = c.transcript.tail()
 	return p
 }
 
@@ -122,7 +122,7 @@ func (c cause) ended(e *process.StartError, kind, when string) *catalog.Problem 
 		p.Fix = "print to standard error, and the handshake first: sdk.Serve does both"
 		return p
 	}
-	lines, panicked := c.witness.lastWords()
+	lines, panicked := c.transcript.tail()
 	p.Detail = lines
 	text := strings.Join(lines, "\n")
 	switch {
@@ -187,7 +187,7 @@ func (c cause) call(kind string, e *process.StartError) *catalog.Problem {
 			catalog.ProblemDescribe: "describe itself", catalog.ProblemSettings: "take its settings", catalog.ProblemDeliver: "take events"}[kind])
 	}
 	p := &catalog.Problem{Kind: kind, What: fmt.Sprintf("%s fails: %s", name, status.Convert(err).Message())}
-	p.Detail, _ = c.witness.lastWords()
+	p.Detail, _ = c.transcript.tail()
 	return p
 }
 

@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"bytes"
@@ -26,15 +26,15 @@ func (v *verifier) byHand() {
 		if err != nil {
 			return "", skip(err.Error())
 		}
-		lab, err := openLab("")
+		scratch, err := newScratch("")
 		if err != nil {
 			return "", skip(err.Error())
 		}
-		defer lab.close()
+		defer scratch.close()
 		ctx, cancel := context.WithTimeout(v.ctx, verifyByHand)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, path)
-		cmd.Dir, cmd.Env = lab.work, process.Environ(v.cfg.Environ, v.cfg.Env)
+		cmd.Dir, cmd.Env = scratch.work, process.Environ(v.cfg.Environ, v.cfg.Env)
 		cmd.WaitDelay = time.Second
 		text, err := cmd.CombinedOutput()
 		switch _, exited := errors.AsType[*exec.ExitError](err); {
@@ -84,10 +84,10 @@ func (s *session) brokenSettings() (string, error) {
 	defer cancel()
 	resp, err := s.client().Configure(ctx, &pluginpb.ConfigureRequest{Name: s.Report.Name, ConfigJson: []byte(`{"`)})
 	if err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	if _, err := s.describeAgain(); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	if len(resp.GetErrors()) == 0 {
 		return "no notice taken", nil
@@ -97,7 +97,7 @@ func (s *session) brokenSettings() (string, error) {
 }
 
 func (s *session) surviveSignals() (string, error) {
-	events, err := s.events(min(verifyBatch, s.post.most()), nil)
+	events, err := s.events(min(verifyBatch, s.sender.capacity()), nil)
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +114,7 @@ func (s *session) surviveSignals() (string, error) {
 	s.proc.Signal(syscall.SIGINT)
 	a := <-answered
 	if a.err == nil {
-		a.got, a.err = s.goOn()
+		a.got, a.err = s.keepDelivering()
 	}
 	if a.err != nil && s.proc.Lines != nil && s.proc.WaitDone(verifyEnd) {
 		return "", skip("it ends then: what it has comes again")
@@ -122,10 +122,10 @@ func (s *session) surviveSignals() (string, error) {
 	return a.got, a.err
 }
 
-// goOn sends events for a while, one after the other. What a program does at a
+// keepDelivering sends events for a while, one after the other. What a program does at a
 // signal it does when it comes to it, and that may be after the answers to all
 // events that it has: as long as it answers it runs, and so it comes to it.
-func (s *session) goOn() (got string, err error) {
+func (s *session) keepDelivering() (got string, err error) {
 	begun := time.Now()
 	for n := 0; n < verifyRounds || time.Since(begun) < verifyWhile; n++ {
 		if got, err = s.deliver(s.events(1, nil)); err != nil {
@@ -133,7 +133,7 @@ func (s *session) goOn() (got string, err error) {
 		}
 		select {
 		case <-s.proc.Dead():
-			return "", s.lifeSign(errors.New("it ended"))
+			return "", s.withExit(errors.New("it ended"))
 		case <-s.v.ctx.Done():
 			return "", s.v.ctx.Err()
 		case <-time.After(verifyWhile / verifyRounds):
@@ -142,10 +142,10 @@ func (s *session) goOn() (got string, err error) {
 	return got, nil
 }
 
-func (s *session) loseHost() (string, error) {
-	events, err := s.events(min(verifyBatch, s.post.most()), nil)
+func (s *session) loseLifeline() (string, error) {
+	events, err := s.events(min(verifyBatch, s.sender.capacity()), nil)
 	if err == nil {
-		err = s.post.start(events...)
+		err = s.sender.start(events...)
 	}
 	if err != nil {
 		return "", err

@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package plugincheck
 
 import (
 	"context"
@@ -74,7 +74,10 @@ func (l *lodger) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest
 // serveAt serves a plugin on a socket until the test ends.
 func serveAt(t *testing.T, plugin pluginpb.PluginServiceServer) (address string) {
 	t.Helper()
-	socket := filepath.Join(shortDir(t), "s")
+	dir, err := os.MkdirTemp("/tmp", "hs") // t.TempDir is too long for a socket
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +136,7 @@ func TestVerifyRemote(t *testing.T) {
 			}
 			results := verifyManifest(t, path, timeout, test.failed, expected)
 			for name, text := range test.passed {
-				if c := results[name]; c.Result != CheckPassed || !strings.Contains(c.Got, text) {
+				if c := results[name]; c.Result != Passed || !strings.Contains(c.Got, text) {
 					t.Errorf("%q is to pass with %q: %+v", name, text, c)
 				}
 			}

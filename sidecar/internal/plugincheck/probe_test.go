@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package plugincheck
 
 import (
 	"debug/elf"
@@ -39,21 +39,21 @@ func probeFile(t *testing.T, name string, content []byte, mode os.FileMode) stri
 	return path
 }
 
-func probeConfig() ProbeConfig {
-	return ProbeConfig{Env: []string{"GORACE"}, Environ: os.Environ(), StartTimeout: soon}
+func probeConfig() Config {
+	return Config{Env: []string{"GORACE"}, Environ: os.Environ(), StartTimeout: soon}
 }
 
 // probe starts a plugin and stops it.
-func probe(t *testing.T, path string, cfg ProbeConfig) Report {
+func probe(t *testing.T, path string, cfg Config) Report {
 	t.Helper()
-	p := StartProbe(t.Context(), path, cfg)
+	p := Start(t.Context(), path, cfg)
 	err := p.Stop()
 	if err != nil && p.Report.OK {
 		t.Logf("stop: %v", err)
 	}
-	if p.lab != nil {
-		if _, err := os.Stat(p.lab.base); err == nil {
-			t.Errorf("%s was left", p.lab.base)
+	if p.scratch != nil {
+		if _, err := os.Stat(p.scratch.base); err == nil {
+			t.Errorf("%s was left", p.scratch.base)
 		}
 	}
 	p.Report.Warnings = slices.DeleteFunc(p.Report.Warnings, ofTestEvents)
@@ -203,7 +203,7 @@ func TestProbeForeignBinaries(t *testing.T) {
 // nothing of it is left.
 func TestProbe(t *testing.T) {
 	path := probeFile(t, "hookswitch-plugin-good", nil, 0)
-	p := StartProbe(t.Context(), path, probeConfig())
+	p := Start(t.Context(), path, probeConfig())
 	t.Cleanup(func() { _ = p.Stop() })
 	if r := p.Report; !r.OK || r.Name != "good" || r.Version != "1.2.3" || r.SDK != "hookswitch-go" || !r.Stream || r.InFlight == 0 ||
 		r.Protocol != 1 || r.HandshakeTook <= 0 || r.StartTook < r.HandshakeTook || !slices.Contains(r.Patterns, "test.ack") ||
@@ -211,15 +211,15 @@ func TestProbe(t *testing.T) {
 		t.Fatalf("%+v %v", p.Report, p.Report.Problem)
 	}
 	for do, want := range map[string]delivery.Outcome{"ack": delivery.OutcomeDone, "after": delivery.OutcomeRetry, "permanent": delivery.OutcomeFailed, "panic": delivery.OutcomeRetry} {
-		a, err := p.Deliver(t.Context(), task(1, do).Event)
+		a, err := p.Deliver(t.Context(), event(do))
 		if err != nil || a.Outcome != want {
 			t.Errorf("%s: %+v, %v", do, a, err)
 		}
 	}
-	if a, err := p.Deliver(t.Context(), task(1, "exit").Event); err != nil || a.Outcome != delivery.OutcomeLost || !strings.Contains(a.Error, "exit status 7") {
+	if a, err := p.Deliver(t.Context(), event("exit")); err != nil || a.Outcome != delivery.OutcomeLost || !strings.Contains(a.Error, "exit status 7") {
 		t.Errorf("exit: %+v, %v", a, err)
 	}
-	if a, err := p.Deliver(t.Context(), task(1, "ack").Event); err != nil || !strings.Contains(a.Error, "exit status 7") {
+	if a, err := p.Deliver(t.Context(), event("ack")); err != nil || !strings.Contains(a.Error, "exit status 7") {
 		t.Errorf("after exit: %+v, %v", a, err)
 	}
 
@@ -265,7 +265,7 @@ func TestProbe(t *testing.T) {
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			p := StartProbe(t.Context(), path, probeConfig())
+			p := Start(t.Context(), path, probeConfig())
 			switch r := p.Report; {
 			case want != "":
 				if r.OK || !strings.Contains(r.Problem.What, want) {
@@ -274,7 +274,7 @@ func TestProbe(t *testing.T) {
 			case !r.OK || r.Name != "crm" || !r.Stream:
 				t.Errorf("%s: %+v %+v", text, r, r.Problem)
 			default:
-				if a, err := p.Deliver(t.Context(), task(1, "permanent").Event); err != nil || a.Outcome != delivery.OutcomeFailed {
+				if a, err := p.Deliver(t.Context(), event("permanent")); err != nil || a.Outcome != delivery.OutcomeFailed {
 					t.Errorf("%+v, %v", a, err)
 				}
 			}

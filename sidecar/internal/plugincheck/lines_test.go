@@ -1,6 +1,6 @@
 //go:build unix
 
-package pluginhost
+package plugincheck
 
 import (
 	"context"
@@ -21,8 +21,8 @@ import (
 // that fail and those that are skipped with what they are expected to say.
 func verifyManifest(t *testing.T, path string, timeout time.Duration, failed, skipped map[string]string) map[string]Check {
 	t.Helper()
-	cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*delivery.Event, error) {
-		e := task(1, "ack").Event
+	cfg := VerifyConfig{Config: probeConfig(), Event: func([]string) (*delivery.Event, error) {
+		e := event("ack")
 		e.Body = []byte(`{"data":{}}`)
 		return e, nil
 	}}
@@ -34,7 +34,7 @@ func verifyManifest(t *testing.T, path string, timeout time.Duration, failed, sk
 	if ok := Verify(t.Context(), path, cfg, func(c Check) { results[c.Name] = c }); ok != (len(failed) == 0) {
 		t.Errorf("Verify returns %v", ok)
 	}
-	for result, expected := range map[string]map[string]string{CheckFailed: failed, CheckSkipped: skipped} {
+	for result, expected := range map[string]map[string]string{Failed: failed, Skipped: skipped} {
 		for name, text := range expected {
 			if c := results[name]; c.Result != result || !strings.Contains(c.Got, text) {
 				t.Errorf("%q is to be %s with %q: %+v", name, result, text, c)
@@ -157,9 +157,9 @@ func TestVerifyIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg := VerifyConfig{ProbeConfig: probeConfig(), Event: func([]string) (*delivery.Event, error) {
+	cfg := VerifyConfig{Config: probeConfig(), Event: func([]string) (*delivery.Event, error) {
 		cancel()
-		return task(1, "ack").Event, nil
+		return event("ack"), nil
 	}}
 	cfg.Timeout = time.Hour
 	last := ""

@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
-// courier takes events to a plugin, and waits for the results.
-type courier interface {
+// sender takes events to a plugin, and waits for the results.
+type sender interface {
 	// send returns the results by seq. Those that do not come are missing.
 	send(within time.Duration, events ...*pluginpb.Event) (map[uint64]*pluginpb.Result, error)
 	// start sends events and does not wait.
 	start(events ...*pluginpb.Event) error
 	// most returns how many events may be sent at once.
-	most() int
+	capacity() int
 	close()
 }
 
@@ -31,16 +31,16 @@ type wire struct {
 	credit int
 	limit  int                           // on the credit
 	judge  func(*pluginpb.Result) string // says what is wrong with a result
-	odd    func(what string)             // reports what a plugin must not do
+	report func(what string)             // reports what a plugin must not do
 	known  map[uint64]bool               // seq → whether its result is still to come
 }
 
 // newWire begins to read from a stream. open begins it. There is room for all
 // results that may be on their way while an event is sent, and nobody reads.
-func newWire(ctx context.Context, open func(context.Context) (link.Frames, error), odd func(string)) (*wire, error) {
+func newWire(ctx context.Context, open func(context.Context) (link.Frames, error), report func(string)) (*wire, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &wire{cancel: cancel, frames: make(chan *pluginpb.DeliverResponse, 2*link.WindowMax), limit: link.WindowMax,
-		judge: noOutcome, odd: odd, known: make(map[uint64]bool)}
+		judge: noOutcome, report: report, known: make(map[uint64]bool)}
 	var err error
 	if w.rpc, err = open(ctx); err != nil {
 		cancel()
@@ -99,12 +99,12 @@ func (w *wire) until(within time.Duration, each func(*pluginpb.DeliverResponse) 
 			}
 			for _, r := range f.GetResults().GetResults() {
 				if waiting, known := w.known[r.GetSeq()]; !known {
-					w.odd(fmt.Sprintf("a result for seq %d, which was never sent", r.GetSeq()))
+					w.report(fmt.Sprintf("a result for seq %d, which was never sent", r.GetSeq()))
 				} else if !waiting {
-					w.odd(fmt.Sprintf("a second result for seq %d", r.GetSeq()))
+					w.report(fmt.Sprintf("a second result for seq %d", r.GetSeq()))
 				}
 				if what := w.judge(r); what != "" {
-					w.odd(what)
+					w.report(what)
 				}
 				w.known[r.GetSeq()] = false
 			}
@@ -127,7 +127,7 @@ func (w *wire) awaits() bool {
 	return false
 }
 
-func (w *wire) most() int { return min(w.credit, w.limit) }
+func (w *wire) capacity() int { return min(w.credit, w.limit) }
 
 func (w *wire) start(events ...*pluginpb.Event) error {
 	for len(events) > 0 {
@@ -203,19 +203,19 @@ func (w *wire) close() {
 type calls struct {
 	client pluginpb.PluginServiceClient
 	limit  int
-	odd    func(what string)
+	report func(what string)
 	ctx    context.Context
 	cancel context.CancelFunc
 	begun  sync.WaitGroup
 }
 
-func newCalls(ctx context.Context, client pluginpb.PluginServiceClient, limit int, odd func(string)) *calls {
-	c := &calls{client: client, limit: max(limit, 1), odd: odd}
+func newCalls(ctx context.Context, client pluginpb.PluginServiceClient, limit int, report func(string)) *calls {
+	c := &calls{client: client, limit: max(limit, 1), report: report}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	return c
 }
 
-func (c *calls) most() int { return c.limit }
+func (c *calls) capacity() int { return c.limit }
 
 func (c *calls) start(events ...*pluginpb.Event) error {
 	for _, e := range events {
@@ -241,7 +241,7 @@ func (c *calls) send(within time.Duration, events ...*pluginpb.Event) (map[uint6
 				return
 			}
 			if what := noOutcome(resp.GetResult()); what != "" {
-				c.odd(what)
+				c.report(what)
 			}
 			got[e.GetSeq()] = resp.GetResult()
 		})

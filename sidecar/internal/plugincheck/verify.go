@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 // VerifyConfig says how [Verify] starts a plugin and what it sends.
 type VerifyConfig struct {
-	ProbeConfig
+	Config
 
 	// Event makes a new event that fits one of the patterns. Required.
 	Event func(patterns []string) (*delivery.Event, error)
@@ -24,7 +24,7 @@ type VerifyConfig struct {
 // Check is one rule of the protocol, and whether a plugin keeps it.
 type Check struct {
 	Name   string `json:"name"`
-	Result string `json:"result"` // CheckPassed, CheckFailed or CheckSkipped
+	Result string `json:"result"` // Passed, Failed or Skipped
 	Want   string `json:"want"`
 	Got    string `json:"got,omitempty"`
 	Took   Millis `json:"took_ms"`
@@ -33,9 +33,9 @@ type Check struct {
 // What becomes of a [Check]. One is skipped when the plugin does not have the
 // optional part of the protocol that it is about, or could not be asked.
 const (
-	CheckPassed  = "passed"
-	CheckFailed  = "failed"
-	CheckSkipped = "skipped"
+	Passed  = "passed"
+	Failed  = "failed"
+	Skipped = "skipped"
 )
 
 // Verify runs a plugin through the rules of plugins/PROTOCOL.md and calls report
@@ -123,27 +123,27 @@ func (v *verifier) check(name, want string, ask func() (string, error)) bool {
 		v.ok = false
 		return false
 	}
-	c := Check{Name: name, Result: CheckPassed, Want: want, Got: got, Took: Millis(time.Since(begun))}
+	c := Check{Name: name, Result: Passed, Want: want, Got: got, Took: Millis(time.Since(begun))}
 	switch err := err.(type) {
 	case nil:
 	case skip:
-		c.Result, c.Got = CheckSkipped, string(err)
+		c.Result, c.Got = Skipped, string(err)
 	default:
-		c.Result, c.Got = CheckFailed, err.Error()
+		c.Result, c.Got = Failed, err.Error()
 		v.ok = false
 	}
 	v.report(c)
-	return c.Result == CheckPassed
+	return c.Result == Passed
 }
 
 // session is one process of the plugin.
 type session struct {
 	*Probe
-	v     *verifier
-	post  courier
-	next  uint64          // seq
-	again *delivery.Event // the last event that was sent
-	odd   map[string]bool // what the plugin did that it must not do
+	v          *verifier
+	sender     sender
+	next       uint64          // seq
+	again      *delivery.Event // the last event that was sent
+	violations map[string]bool // what the plugin did that it must not do
 
 	failed bool // a check
 }
@@ -175,9 +175,9 @@ func (s *session) gone() bool {
 // begin starts a process, and returns nil if it cannot be worked with, which is
 // reported.
 func (v *verifier) begin(name string, until process.Stage) *session {
-	s := &session{v: v, odd: make(map[string]bool)}
+	s := &session{v: v, violations: make(map[string]bool)}
 	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
-		s.Probe = startProbe(v.ctx, v.path, v.cfg.ProbeConfig, until)
+		s.Probe = startUntil(v.ctx, v.path, v.cfg.Config, until)
 		if p := s.Report.Problem; p != nil {
 			return "", asError(p)
 		}
@@ -209,11 +209,11 @@ func (s *session) end() {
 	if s.Probe != nil && s.proc != nil {
 		s.proc.Kill()
 	}
-	if s.post != nil {
-		s.post.close()
+	if s.sender != nil {
+		s.sender.close()
 	}
-	if s.Probe != nil && s.lab != nil {
-		s.lab.close()
+	if s.Probe != nil && s.scratch != nil {
+		s.scratch.close()
 	}
 }
 
@@ -262,7 +262,7 @@ func (s *session) contents() {
 	s.check("broken body", "a result for a body that is no JSON, and the plugin goes on", s.brokenBody)
 	s.check("odd headers", "a result for headers that are there twice or were not UTF-8", s.oddHeaders)
 	s.check("unknown fields", s.unknownWant(), s.unknownFields)
-	if w, ok := s.post.(*wire); ok {
+	if w, ok := s.sender.(*wire); ok {
 		s.check("ping", fmt.Sprintf("the answer with the same id within %v, while events are under way", verifyPing),
 			s.ifItCan("ping", func() (string, error) { return s.ping(w) }))
 		s.check("cancel", "one result within 2 s for an event that was cancelled, and nothing for one that is not there",
@@ -272,7 +272,7 @@ func (s *session) contents() {
 
 // drainAndRest ends the way of the events of a plugin that speaks gRPC.
 func (s *session) drainAndRest() {
-	if w, ok := s.post.(*wire); ok {
+	if w, ok := s.sender.(*wire); ok {
 		s.check("drain", "the results of what it has, then Drained", func() (string, error) { return s.drain(w) })
 	} else {
 		s.check("deadline", "calls after one whose deadline has passed are answered", s.deadline)
@@ -322,6 +322,6 @@ func (v *verifier) orphan() {
 		if _, err := s.open(); err != nil {
 			return "", err
 		}
-		return s.loseHost()
+		return s.loseLifeline()
 	})
 }

@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"context"
@@ -46,15 +46,15 @@ func (l lineFrames) write(send func() error) error {
 }
 
 // openLines lets the events of a program through.
-func (s *session) openLines(odd func(string)) (string, error) {
+func (s *session) openLines(report func(string)) (string, error) {
 	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) {
 		context.AfterFunc(ctx, func() { s.proc.Signal(syscall.SIGKILL) }) // gets all that waits for it unstuck
 		return lineFrames{s.proc.Lines, s.proc, s.patience()}, nil
-	}, odd)
+	}, report)
 	if err != nil {
 		return "", err
 	}
-	s.post, w.judge = w, judgeLine
+	s.sender, w.judge = w, judgeLine
 	s.proc.Lines.Begin()
 	return s.openWire(w)
 }
@@ -74,29 +74,12 @@ func judgeLine(r *pluginpb.Result) string {
 	return ""
 }
 
-// stdout returns what a program has written to stdout that is no word of the
-// protocol, and of that what was meant to be one and cannot be read.
-func (w *witness) stdout() (other, misread []string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, s := range w.said {
-		switch {
-		case !s.stdout:
-		case strings.HasPrefix(s.text, link.LineMisread), strings.HasPrefix(s.text, "{") && strings.HasSuffix(s.text, " truncated=true"):
-			misread = append(misread, s.text)
-		default:
-			other = append(other, s.text)
-		}
-	}
-	return other, misread
-}
-
-// misreadings adds to an error what a program may have meant for an answer.
-func (s *session) misreadings(err error) error {
+// withMisread adds to an error what a program may have meant for an answer.
+func (s *session) withMisread(err error) error {
 	if s.proc.Lines == nil {
 		return err
 	}
-	if _, misread := s.witness.stdout(); len(misread) > 0 {
+	if _, misread := s.transcript.stdout(); len(misread) > 0 {
 		return fmt.Errorf("%w; %s", err, quoteSome(misread))
 	}
 	return err
@@ -106,7 +89,7 @@ func (s *session) misreadings(err error) error {
 // keeps most programs from it is that their answers wait in a buffer.
 func (s *session) firstEvent() (string, error) {
 	got, err := s.oneEvent()
-	w, ok := s.post.(*wire)
+	w, ok := s.sender.(*wire)
 	if err == nil || s.proc.Lines == nil || !ok || s.gone() {
 		return got, err
 	}
@@ -157,7 +140,7 @@ func (s *session) unknownWant() string {
 
 // unknownKeys sends an event as a later version of the protocol might.
 func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
-	w := s.post.(*wire)
+	w := s.sender.(*wire)
 	line, err := json.Marshal(link.EventLine(e))
 	if err != nil {
 		return "", skip(err.Error())
@@ -170,18 +153,18 @@ func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
 		return err
 	})
 	if err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	results, err := w.results(s.patience(), e)
 	if err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	return tally(results), nil
 }
 
 // linesEnd takes a program's input away, and looks at what is left then.
 func (s *session) linesEnd() {
-	w := s.post.(*wire)
+	w := s.sender.(*wire)
 	s.check("end of input", "the results of what it has, then it ends by itself within 2 s", func() (string, error) { return s.endOfInput(w) })
 	s.check("SIGTERM", "a program that runs on after the end of its input ends within 2 s of SIGTERM", func() (string, error) {
 		if s.gone() {
@@ -197,25 +180,25 @@ func (s *session) linesEnd() {
 }
 
 func (s *session) endOfInput(w *wire) (string, error) {
-	events, err := s.events(min(verifyBatch, w.most()), nil)
+	events, err := s.events(min(verifyBatch, w.capacity()), nil)
 	if err != nil {
 		return "", err
 	}
 	if err := w.start(events...); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	if err := w.rpc.CloseSend(); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	if got, err := w.results(s.patience(), events...); err != nil {
-		return "", fmt.Errorf("%d of %d results: %w", len(got), len(events), s.lifeSign(err))
+		return "", fmt.Errorf("%d of %d results: %w", len(got), len(events), s.withExit(err))
 	}
 	return s.endsBy(time.Now())
 }
 
 // nothingOnStdout is nothingElse, and more that a program can write there.
 func (s *session) nothingOnStdout() (string, error) {
-	other, misread := s.witness.stdout()
+	other, misread := s.transcript.stdout()
 	_, err := s.nothingElse()
 	if len(misread) > 0 {
 		err = errors.Join(err, errors.New(quoteSome(misread)))
@@ -235,7 +218,7 @@ func (s *session) nothingLeft() (string, error) {
 	if _, err := os.Stat("/proc/self/cwd"); err != nil {
 		return "", skip("this system does not show it")
 	}
-	work, err := filepath.EvalSymlinks(s.lab.work)
+	work, err := filepath.EvalSymlinks(s.scratch.work)
 	if err != nil {
 		return "", skip(err.Error())
 	}
@@ -279,9 +262,9 @@ func (v *verifier) strangeSettings() {
 		if err := errors.Join(err, file.Close()); err != nil {
 			return "", skip(err.Error())
 		}
-		cfg := v.cfg.ProbeConfig
+		cfg := v.cfg.Config
 		cfg.Settings = file.Name()
-		s := &session{v: v, Probe: startProbe(v.ctx, v.path, cfg, process.Configured)}
+		s := &session{v: v, Probe: startUntil(v.ctx, v.path, cfg, process.Configured)}
 		defer s.end()
 		switch p := s.Report.Problem; {
 		case p == nil:

@@ -1,4 +1,4 @@
-package pluginhost
+package plugincheck
 
 import (
 	"bytes"
@@ -70,31 +70,31 @@ func (s *session) openWant() string {
 
 // open opens the way of the events, without the protections of a host.
 func (s *session) open() (string, error) {
-	odd := func(what string) { s.odd[what] = true }
+	report := func(what string) { s.violations[what] = true }
 	if s.proc.Lines != nil {
-		return s.openLines(odd)
+		return s.openLines(report)
 	}
 	limit := link.WindowMax
 	if m := s.entry.Manifest; m != nil && m.MaxInFlight > 0 {
 		limit = m.MaxInFlight
 	}
 	if !s.proc.About.GetCapabilities().GetDeliverStream() {
-		s.post = newCalls(s.v.ctx, s.client(), min(int(s.proc.About.GetMaxInFlight()), limit), odd)
-		return fmt.Sprintf("calls at once: %d", s.post.most()), nil
+		s.sender = newCalls(s.v.ctx, s.client(), min(int(s.proc.About.GetMaxInFlight()), limit), report)
+		return fmt.Sprintf("calls at once: %d", s.sender.capacity()), nil
 	}
-	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) { return s.client().Deliver(ctx) }, odd)
+	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) { return s.client().Deliver(ctx) }, report)
 	if err != nil {
 		return "", err
 	}
-	s.post, w.limit = w, limit
+	s.sender, w.limit = w, limit
 	return s.openWire(w)
 }
 
 func (s *session) openWire(w *wire) (string, error) {
 	if err := w.begin(orElse(s.v.cfg.StartTimeout, 10*time.Second)); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
-	return fmt.Sprintf("events at once: %d", w.most()), nil
+	return fmt.Sprintf("events at once: %d", w.capacity()), nil
 }
 
 // events makes new ones. edit may change each before it is sent.
@@ -127,9 +127,9 @@ func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	results, err := s.post.send(s.patience(), events...)
+	results, err := s.sender.send(s.patience(), events...)
 	if err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	return tally(results), nil
 }
@@ -167,15 +167,15 @@ func tally(results map[uint64]*pluginpb.Result) string {
 }
 
 // lifeSign adds to an error how the process ended, if it did.
-func (s *session) lifeSign(err error) error {
+func (s *session) withExit(err error) error {
 	if s.proc.Remote() || errors.Is(err, errUnread) {
 		return err
 	}
 	if !s.proc.WaitDone(s.proc.Timings.Obituary) {
-		return s.misreadings(err)
+		return s.withMisread(err)
 	}
 	text := "the process has ended: " + s.proc.End().Error()
-	if lines, _ := s.witness.lastWords(); len(lines) > 0 {
+	if lines, _ := s.transcript.tail(); len(lines) > 0 {
 		text += ": " + strings.Join(lines[:min(len(lines), 3)], " | ")
 	}
 	return errors.New(text)
@@ -195,10 +195,10 @@ func (s *session) unusualText() (string, error) {
 
 func (s *session) oneEvent() (string, error) { return s.deliver(s.events(1, nil)) }
 func (s *session) manyEvents() (string, error) {
-	return s.deliver(s.events(min(verifyBatch, s.post.most()), nil))
+	return s.deliver(s.events(min(verifyBatch, s.sender.capacity()), nil))
 }
 func (s *session) fullCredit() (string, error) {
-	return s.deliver(s.events(min(verifyMost, s.post.most()), nil))
+	return s.deliver(s.events(min(verifyMost, s.sender.capacity()), nil))
 }
 
 func (s *session) largeEvent() (string, error) {
@@ -245,7 +245,7 @@ func (s *session) unknownFields() (string, error) {
 	if s.proc.Lines != nil {
 		return s.unknownKeys(events[0])
 	}
-	if w, ok := s.post.(*wire); ok {
+	if w, ok := s.sender.(*wire); ok {
 		frame := new(pluginpb.DeliverRequest)
 		frame.ProtoReflect().SetUnknown(unknown)
 		if err := w.rpc.Send(frame); err != nil {
@@ -256,7 +256,7 @@ func (s *session) unknownFields() (string, error) {
 }
 
 func (s *session) ping(w *wire) (string, error) {
-	events, err := s.events(min(verifyBatch, w.most()), nil)
+	events, err := s.events(min(verifyBatch, w.capacity()), nil)
 	if err != nil {
 		return "", err
 	}
@@ -265,7 +265,7 @@ func (s *session) ping(w *wire) (string, error) {
 	}
 	begun := time.Now()
 	if err := w.pong(s.next + 1_000_000); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	got := "after " + time.Since(begun).Round(time.Millisecond/10).String()
 	_, err = w.results(s.cfg.Timeout, slices.DeleteFunc(events, func(e *pluginpb.Event) bool { return !w.known[e.GetSeq()] })...)
@@ -286,16 +286,16 @@ func (s *session) cancel(w *wire) (string, error) {
 		}
 	}
 	if _, err := w.results(s.proc.Timings.Grace, events...); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	if err := w.pong(1); err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	return "", nil
 }
 
 func (s *session) drain(w *wire) (string, error) {
-	events, err := s.events(min(verifyBatch, w.most()), nil)
+	events, err := s.events(min(verifyBatch, w.capacity()), nil)
 	if err != nil {
 		return "", err
 	}
@@ -307,7 +307,7 @@ func (s *session) drain(w *wire) (string, error) {
 	}
 	err = w.until(s.cfg.Timeout, func(f *pluginpb.DeliverResponse) (bool, error) { return f.GetDrained() != nil, nil })
 	if err != nil {
-		return "", s.lifeSign(err)
+		return "", s.withExit(err)
 	}
 	for _, e := range events {
 		if w.known[e.GetSeq()] {
@@ -324,13 +324,13 @@ func (s *session) deadline() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, _ = s.post.send(time.Millisecond, events...)
+	_, _ = s.sender.send(time.Millisecond, events...)
 	return s.deliver(s.events(1, nil))
 }
 
 func (s *session) nothingElse() (string, error) {
-	if len(s.odd) > 0 {
-		return "", errors.New(strings.Join(slices.Sorted(maps.Keys(s.odd)), "; "))
+	if len(s.violations) > 0 {
+		return "", errors.New(strings.Join(slices.Sorted(maps.Keys(s.violations)), "; "))
 	}
 	return "", nil
 }
