@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,13 +64,7 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	}
 	defer s.here.Remove(s.dir)
 
-	parts := s.parts()
-	failed := make(chan error, len(parts))
-	background := context.WithoutCancel(ctx)
-	stop := make([]func(), len(parts))
-	for i := len(parts) - 1; i >= 0; i-- {
-		stop[i] = parts[i].start(background, failed)
-	}
+	failed, stop := start(context.WithoutCancel(ctx), s.parts())
 	s.ready()
 
 	var cause error
@@ -85,33 +80,42 @@ func (s *Sidecar) Run(ctx context.Context) error {
 	if cause == nil {
 		cause = s.drainDelay(failed)
 	}
-	for _, stop := range stop {
-		stop()
-	}
-	close(failed)
+	stop()
 	for err := range failed {
 		cause = errors.Join(cause, err)
 	}
 	return cause
 }
 
-// start starts the part, in a context that only its turn to stop ends.
-func (p part) start(background context.Context, failed chan<- error) (stop func()) {
-	ctx, cancel := context.WithCancel(background)
-	var running sync.WaitGroup
-	if p.run != nil {
-		running.Go(func() {
-			if err := p.run(ctx); err != nil {
-				failed <- err
-			}
-		})
-	}
-	return func() {
-		cancel()
-		running.Wait()
-		if p.then != nil {
-			p.then(background)
+// start starts parts, the last one first. stop stops them, the first one first:
+// the context of a part ends when it is its turn. What parts fail with comes from
+// failed, which stop closes.
+func start(background context.Context, parts []part) (failed <-chan error, stop func()) {
+	errs := make(chan error, len(parts))
+	stops := make([]func(), len(parts))
+	for i, p := range slices.Backward(parts) {
+		ctx, cancel := context.WithCancel(background)
+		var running sync.WaitGroup
+		if p.run != nil {
+			running.Go(func() {
+				if err := p.run(ctx); err != nil {
+					errs <- err
+				}
+			})
 		}
+		stops[i] = func() {
+			cancel()
+			running.Wait()
+			if p.then != nil {
+				p.then(background)
+			}
+		}
+	}
+	return errs, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		close(errs)
 	}
 }
 

@@ -18,7 +18,7 @@ func Reference(format string) (string, error) {
 	case "jsonschema":
 		return referenceSchema(), nil
 	}
-	return "", fmt.Errorf("sidecar: reference in format %q: use md, env or jsonschema", format)
+	return "", fmt.Errorf("config: reference in format %q: use md, env or jsonschema", format)
 }
 
 const generated = "Made by \"hookswitch config docs\" from sidecar.Config: change that, then run \"make reference\"."
