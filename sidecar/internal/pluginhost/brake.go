@@ -2,10 +2,9 @@ package pluginhost
 
 import "time"
 
-// brake slows the changes of one plugin down. A few in a row pass, as of somebody
-// who is working on it; from then on there is one in each pause. Without it a
-// plugin that rewrites its own file would be started again and again, each time
-// from another copy.
+// brake slows down the changes of one plugin. A few in a row pass, as when somebody
+// is working on it; after that one in each pause. Without it a plugin that rewrites
+// its own file would be started again and again, each time from another copy.
 type brake struct {
 	changes float64 // that count by now; each counts for a pause
 	at      time.Time

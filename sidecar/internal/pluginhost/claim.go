@@ -11,9 +11,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
-// claim is by what one plugin is told from another: what it is made of, and
-// what it says of itself. A copy of a program under another name makes the same
-// claim, and would handle each event a second time.
+// claim is what tells one plugin from another: its program, and its description of
+// itself. A copy of a program under another name makes the same claim, and would
+// handle each event a second time.
 type claim struct {
 	digest   string
 	about    string
@@ -118,8 +118,7 @@ func (h *Host) setClaim(p *Plugin, c claim) {
 	}
 }
 
-// unclaim is for a plugin that does not run any more because somebody wants it
-// so.
+// unclaim gives up the claim of a plugin that was stopped on purpose.
 func (h *Host) unclaim(p *Plugin) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,8 +126,8 @@ func (h *Host) unclaim(p *Plugin) {
 	h.setClaim(p, claim{})
 }
 
-// reclaim is for a plugin whose start was cancelled after it had made its claim:
-// what it claims is again what runs, if anything does.
+// reclaim resets the claim of a plugin whose start was cancelled after it had made
+// one: it claims again what runs, if anything does.
 func (h *Host) reclaim(p *Plugin, current *running) {
 	var c claim
 	if current != nil {

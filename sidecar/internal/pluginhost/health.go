@@ -5,13 +5,57 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// watchHealth pings the plugin until ctx ends or it is unwell.
+// serve watches a process until it ends, is found unwell or is retired, and
+// cleans up. It returns the reason.
+func (p *Plugin) serve(r *running, log *slog.Logger) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	unwell := make(chan error, 1)
+	go func() { unwell <- p.watchHealth(ctx, r.Process, log) }()
+	var reason error
+	select {
+	case <-r.Dead():
+		// Results that it got out are still in the socket.
+		timer := time.NewTimer(p.host.launch.Timings.Obituary)
+		select {
+		case <-r.Link.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+		reason = errors.New(r.Diagnose())
+	case <-r.Link.Done():
+		reason = r.End()
+	case reason = <-unwell:
+		// No further event may be lost with a process that is about to be killed.
+		p.unready(r)
+		r.Link.Close()
+		// A Go program answers this signal with the stacks of all of its
+		// goroutines, and they reach the log.
+		r.Signal(syscall.SIGQUIT)
+		r.WaitDone(p.host.timings.dump)
+	case <-r.retire:
+		r.retired.Store(true)
+		if problem := r.Stop(p.host.cfg.DrainTimeout); problem != nil {
+			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "pid", r.PID(), "reason", problem)
+		} else {
+			log.Info("plugin stopped", "pid", r.PID())
+		}
+		reason = ErrStopped
+	}
+	cancel()
+	p.unready(r)
+	p.silence.ended(r)
+	r.Kill()
+	return reason
+}
+
+// watchHealth pings the plugin until ctx ends or the plugin is unwell.
 func (p *Plugin) watchHealth(ctx context.Context, proc *process.Process, log *slog.Logger) error {
 	l := p.host.timings
 	ticker := time.NewTicker(l.pingEvery)

@@ -8,14 +8,17 @@
 // by what it prints or how much, by what it claims in the handshake, or by
 // processes it leaves behind. A plugin that ends is started again, at once and
 // then ever more slowly, for as long as the host runs. When the host ends,
-// in whatever way, its plugins end too. Except by setsid: a process that
-// leaves the plugin's process group escapes the kill, though not the end of
-// its lifeline if it reads it.
+// in whatever way, its plugins end too. One exception: a process that calls
+// setsid escapes the kill, and ends only if it watches its lifeline.
 //
 // While it runs it follows the directory: plugins come, go and change. What
 // runs is a private copy; a new program or new settings run beside the old
-// until they have shown that they can take events, and otherwise the old goes
-// on.
+// until they have shown that they can take events. If they cannot, the old
+// keeps running.
+//
+// It decides when a process is started, and for how long it is kept. What is in
+// the directory is known by package catalog, one process by package process, and
+// the way of an event to it by package link.
 //
 // plugins/PROTOCOL.md describes what passes between the two.
 package pluginhost
@@ -23,122 +26,15 @@ package pluginhost
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
-
-// Config is what a [Host] is made from.
-type Config struct {
-	// Dir has the plugins: every executable file in it is one. Its name,
-	// without the prefix "hookswitch-plugin-", is the plugin's name. Empty,
-	// or a directory that does not exist: no plugins. A file NAME.json
-	// beside a plugin has its settings.
-	Dir string
-
-	// RunDir is where the sockets are made. It is created with mode 0700 if
-	// it does not exist, must not be open to others, and is used by one host
-	// at a time. Its path may have about 70 bytes. Required if there are
-	// plugins. Prefer a place that nothing sweeps, such as /run/hookswitch,
-	// to /tmp.
-	RunDir string
-
-	// StateDir is where private copies of the plugins are kept, and what is
-	// remembered of them: the programs that ran, what operators have chosen.
-	// It belongs to one host. Required if there are plugins.
-	StateDir string
-
-	// Trust says which programs are run.
-	Trust catalog.Trust
-
-	// Watch makes the host follow the directory while it runs. Without it
-	// only [Host.Reload] looks there again.
-	Watch bool
-
-	// OnAdd, if set, is called with a plugin that has come while the host
-	// runs, before it is started. If it returns an error the plugin is not
-	// started.
-	OnAdd func(*Plugin) error
-
-	// OnRemove, if set, is called with a plugin whose file has gone. When it
-	// returns the plugin is stopped.
-	OnRemove func(*Plugin)
-
-	// WorkDir is the working directory of plugins. Empty: that of the host.
-	WorkDir string
-
-	// Env names the environment variables that are passed to plugins,
-	// besides a few such as PATH. They inherit nothing else.
-	Env []string
-
-	// Environ is where the variables are taken from, in the form of
-	// os.Environ. Empty: plugins have no PATH either.
-	Environ []string
-
-	// Memory is how many bytes a plugin may have, with the processes that it
-	// has started. One that has more is killed. 0 means no limit. Only Linux
-	// can measure it.
-	Memory int64
-
-	// OpenFiles is how many files each process of a plugin may have open, on
-	// Linux. 0 means as many as the host's own.
-	OpenFiles int
-
-	// User is whom plugins run as: a name, or "user:group", or numbers. It
-	// takes a host that runs as root. Empty: as the host does. The user must
-	// be able to reach WorkDir, which is given to it, RunDir and Dir.
-	User string
-
-	// RefuseRoot keeps a host of root from starting plugins as root, unless
-	// User says "root".
-	RefuseRoot bool
-
-	// Timeout is how long a plugin may take for one event. 0 means 30 s.
-	Timeout time.Duration
-
-	// Attempts watches attempts. nil: nothing does.
-	Attempts *telemetry.Attempts
-
-	// StartTimeout is how long a plugin may take from the start of its
-	// process to the first event that it could take. 0 means 10 s.
-	StartTimeout time.Duration
-
-	// DrainTimeout is how long a plugin may take, when it is stopped, to
-	// finish the events that it has. 0 means 20 s.
-	DrainTimeout time.Duration
-
-	// OnDescribe, if set, is called with the name of the target, such as
-	// "plugin:archive", and the event types that it wants, each time that a
-	// plugin declares others than before, and before it gets any event. It
-	// may be called from several goroutines.
-	OnDescribe func(target string, patterns []string)
-
-	// Log gets what the host does and what the plugins print. Nil means
-	// slog.Default.
-	Log *slog.Logger
-}
-
-func (c Config) withDefaults() Config {
-	orDefault := func(d *time.Duration, or time.Duration) {
-		if *d <= 0 {
-			*d = or
-		}
-	}
-	orDefault(&c.Timeout, 30*time.Second)
-	orDefault(&c.StartTimeout, 10*time.Second)
-	orDefault(&c.DrainTimeout, 20*time.Second)
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
-	return c
-}
 
 // Host runs the plugins of a directory. Its methods are safe for concurrent
 // use.
@@ -164,7 +60,7 @@ type Host struct {
 }
 
 // New looks for plugins. It starts none of them and changes nothing on disk. It
-// returns an error when the directory or the configuration cannot work.
+// returns an error if the directory or the configuration cannot work.
 func New(cfg Config) (*Host, error) {
 	h := &Host{cfg: cfg.withDefaults(), timings: defaultTimings(), stopping: make(chan struct{}), known: make(map[string]*sighting)}
 	h.stop = sync.OnceFunc(func() { close(h.stopping) })
@@ -227,8 +123,8 @@ func (h *Host) Plugins() []*Plugin {
 	return h.plugins
 }
 
-// Status returns what each plugin is doing, sorted by name, and what files of the
-// directory cannot be plugins.
+// Status returns the status of each plugin, and of each file of the directory that
+// cannot be a plugin, sorted by name.
 func (h *Host) Status() []Status {
 	h.mu.Lock()
 	plugins, misfits := h.plugins, h.misfits
@@ -244,7 +140,7 @@ func (h *Host) Status() []Status {
 	return list
 }
 
-// note takes note of the files that are not plugins, and logs what is new.
+// note records the files that are not plugins, and logs the new ones.
 func (h *Host) note(l catalog.Listing) {
 	h.mu.Lock()
 	misfits, left := h.misfits, h.left
@@ -264,7 +160,7 @@ func (h *Host) note(l catalog.Listing) {
 
 // Start starts all plugins at the same time, and returns when each of them is
 // ready or has failed for the first time, or when ctx ends. A plugin that fails
-// is no error: it is logged, and started again later. An error means that no
+// is not an error: it is logged, and started again later. An error means that no
 // plugin can be started, and is final. Calls after the first one only wait.
 //
 // Plugins run until [Host.Stop], which must be called.
@@ -344,9 +240,9 @@ func (h *Host) Run(ctx context.Context) error {
 }
 
 // Stop stops all plugins at the same time and returns when no process and no
-// socket is left. Plugins finish the events that they have, for at most
-// DrainTimeout; with what a plugin that does not comply may take, Stop takes at
-// most about ten seconds longer. It may be called more than once.
+// socket is left. Plugins may finish the events that they have, within
+// DrainTimeout; a plugin that does not comply may cost about ten seconds more.
+// It may be called more than once.
 func (h *Host) Stop() {
 	h.mu.Lock()
 	h.stop() // under the lock: nobody is welcomed after it
@@ -369,8 +265,8 @@ func (h *Host) isStopping() bool {
 	}
 }
 
-// welcome starts a plugin that has come while the host runs. It returns nil if
-// it may not.
+// welcome starts a plugin that has appeared while the host runs. It returns nil if
+// it may not be started.
 func (h *Host) welcome(f catalog.Entry) *Plugin {
 	p := newPlugin(h, f)
 	if h.cfg.OnAdd != nil {

@@ -13,8 +13,8 @@ const (
 	ringBytes = 256 << 10 // likewise
 )
 
-// LogLine is a line of what a plugin has printed, or what the host has to say
-// of it.
+// LogLine is a line that a plugin has printed, or that the host has logged about
+// it.
 type LogLine struct {
 	Time    time.Time      `json:"time"`
 	Level   string         `json:"level"`

@@ -10,7 +10,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
-// ErrNoPlugin is returned when there is no plugin of the name that was given.
+// ErrNoPlugin is returned when there is no plugin of that name.
 var ErrNoPlugin = errors.New("pluginhost: there is no such plugin")
 
 // plugin returns a plugin by its name or that of its target.
@@ -23,9 +23,9 @@ func (h *Host) plugin(name string) (*Plugin, error) {
 	return nil, ErrNoPlugin
 }
 
-// Reload looks at the file and the settings of a plugin again, starts a new
-// process even if they are what they were, and waits until that has taken over
-// or failed. What failed before is tried again.
+// Reload reads the file and the settings of a plugin again, starts a new process
+// even if they have not changed, and waits until it has taken over or failed. A
+// build that failed before is tried again.
 func (h *Host) Reload(ctx context.Context, name string) error {
 	p, err := h.plugin(name)
 	if err != nil {
@@ -42,8 +42,8 @@ func (h *Host) Reload(ctx context.Context, name string) error {
 	return p.order(ctx, func(o *order) { o.file, o.force = file, true })
 }
 
-// SetEnabled starts a plugin, or stops it until it is enabled again, also if
-// the host is restarted meanwhile. Events that it wants are kept for it.
+// SetEnabled starts a plugin, or stops it until it is enabled again, even if the
+// host is restarted meanwhile. Events that it wants are kept for it.
 func (h *Host) SetEnabled(ctx context.Context, name string, enabled bool) error {
 	p, err := h.plugin(name)
 	if err != nil {
@@ -69,14 +69,14 @@ func (h *Host) Rollback(ctx context.Context, name string) error {
 	return p.order(ctx, func(o *order) { o.force, o.rollback = true, true })
 }
 
-// order gives an order and waits for what comes of it.
+// order gives an order and waits for its result.
 func (p *Plugin) order(ctx context.Context, change func(*order)) error {
 	return p.orders.wait(ctx, p.orders.give(change), p.ended)
 }
 
-// Logs returns what a plugin has printed and what the host had to say of it,
-// as JSON of [LogLine]: the last lines, oldest first. With follow it calls each
-// for every line that comes, until ctx ends or the plugin is gone.
+// Logs calls each with the last lines that a plugin has printed or the host has
+// logged about it, as JSON of [LogLine], oldest first. With follow it goes on with
+// every new line until ctx ends or the plugin is gone.
 func (h *Host) Logs(ctx context.Context, name string, lines int, follow bool, each func(json.RawMessage) error) error {
 	p, err := h.plugin(name)
 	if err != nil {

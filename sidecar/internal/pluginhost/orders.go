@@ -7,7 +7,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
-// order is what a plugin should be.
+// order is the state that a plugin should be in.
 type order struct {
 	gen     int           // counts the orders
 	file    catalog.Entry // what is in the plugin directory
@@ -17,13 +17,13 @@ type order struct {
 	rollback bool // it is to go back to an older program
 }
 
-// orders hands a plugin's supervisor the latest order, and those who gave it
-// what came of it. It is safe for concurrent use.
+// orders hands a plugin's supervisor the latest order, and tells callers how their
+// order ended. It is safe for concurrent use.
 type orders struct {
 	mu      sync.Mutex
 	order   order
-	done    int   // the latest order of which it is known what came of it
-	err     error // that
+	done    int   // the latest order that is decided
+	err     error // its result
 	given   chan struct{}
 	settled chan struct{}
 }
@@ -60,7 +60,7 @@ func (o *orders) changed() <-chan struct{} {
 	return o.given
 }
 
-// decided says what came of an order.
+// decided records the result of an order.
 func (o *orders) decided(gen int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -78,7 +78,7 @@ func (o *orders) isDecided(gen int) bool {
 	return gen <= o.done
 }
 
-// wait waits until it is known what came of an order, or of a later one.
+// wait waits until an order, or a later one, is decided, and returns the result.
 func (o *orders) wait(ctx context.Context, gen int, gone <-chan struct{}) error {
 	for {
 		o.mu.Lock()

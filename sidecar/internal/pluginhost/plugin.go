@@ -20,9 +20,9 @@ import (
 // not sent.
 var ErrStopped = errors.New("pluginhost: stopped")
 
-// Plugin is one plugin of a [Host], a target for events. Whether its process
-// runs at the moment is what Ready says; Deliver waits out a short restart. It
-// is safe for concurrent use.
+// Plugin is one plugin of a [Host], a target for events. Ready reports whether its
+// process runs at the moment; Deliver waits out a short restart. It is safe for
+// concurrent use.
 type Plugin struct {
 	host *Host
 	file catalog.Entry // as it was found first; name and path do not change
@@ -87,7 +87,7 @@ func (p *Plugin) Patterns() []string {
 	return p.patterns
 }
 
-// Status returns what the plugin is doing.
+// Status returns the state of the plugin and its numbers.
 func (p *Plugin) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func (p *Plugin) Status() Status {
 func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// While the end of a process is looked into it is still in its place.
+	// A process that has just ended is still there while its end is examined.
 	return p.ready != nil && !p.ready.Link.IsClosing(), p.changed
 }
 
@@ -116,8 +116,8 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 // attempt. It first waits for the plugin's credit, as long as it takes, and for
 // a ready process, but only for a moment. An error means that nothing was sent:
 // there is no process ([delivery.ErrNotReady]), ctx has ended, or the host is
-// stopping or drained ([ErrStopped]). Once the event is sent, what becomes of it
-// is in the record, even if ctx ends.
+// stopping or drained ([ErrStopped]). Once the event is sent, the record says what
+// became of it, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt, error) {
 	timeout := p.host.cfg.Timeout
 	crashes, excused := p.suspects.of(t.Event.DeliveryID, t.Job.Attempts)
@@ -150,17 +150,17 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 	}
 }
 
-// concludeLost decides what becomes of an event with which a process went.
-// unproven says that the process had not shown yet that it lives by itself when
-// it got the event.
+// concludeLost decides what becomes of an event that was lost with its process.
+// unproven says that the process had not yet shown that it lives by itself when it
+// got the event.
 func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *running, unproven bool) {
 	cause := proc.End()
 	if proc.retired.Load() {
 		a.Error = fmt.Sprintf("plugin was stopped before it was done with the event: %v", cause)
 		return
 	}
-	// It may never have begun with the event, or have died of another that it
-	// still had although nobody waits for it.
+	// It may never have begun with the event, or have died of another one that
+	// it still had although nobody was waiting for it.
 	excusable := unproven && proc.Silent() || proc.Link.Holding()
 	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
 	if crashes < suspectDead {
@@ -178,15 +178,15 @@ func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *runnin
 	a.Outcome = delivery.OutcomeFailed
 	a.Error = fmt.Sprintf("plugin_crashed: the plugin died with this event %d times in a row, the last time with nothing else to do: %v", crashes, cause)
 	if p.suspects.convicted(t.Event.DeliveryID) {
-		// The crashes were the event's doing, and are not to be added to those
-		// of the next one: the others would wait for a plugin that works.
+		// The event caused the crashes. They must not be added to those of the
+		// next one, or the others would wait for a plugin that works.
 		p.orders.give(func(*order) {})
 	}
-	p.log.Error("the plugin died with an event again and again: it is a dead letter now, so that the others get through",
+	p.log.Error("the plugin died with the same event again and again: the event is now a dead letter, so that others get through",
 		"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
 }
 
-// died says in a record how the process ended that had the event.
+// died is the error of an attempt whose process ended.
 func died(cause error) string { return fmt.Sprintf("plugin died with the event: %v", cause) }
 
 // acquire waits for a ready process that has credit, takes a place, and waits

@@ -37,7 +37,7 @@ func (s *supervisor) keepOld(o order, out outcome) {
 	s.p.setStatus(func(st *Status) { st.Update = &u })
 	s.log.Error("plugin could not be updated: the old one goes on", "code", telemetry.CodePluginUpdate, "digest", short(u.Digest), "error", out.err)
 	var err error
-	if o.rollback { // there is no way back
+	if o.rollback { // nothing to fall back to
 		err = s.h.catalog.EndRollback(o.file.Name)
 	} else {
 		err = s.h.catalog.Failed(o.file.Name, out.build, catalog.Failure(u))

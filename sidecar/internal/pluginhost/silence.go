@@ -8,12 +8,11 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
-// silence decides whether the end of a process that has not said a word may be
-// the doing of the event that it had. A program that reads lines is ready as
-// soon as it runs, and may end because it cannot work at all: its database is
-// away. If it has lived without the event for longer than any silent process
-// before it, and dies with the event, the event is to blame. It is safe for
-// concurrent use.
+// silence decides whether the event is to blame for the end of a process that has
+// said nothing yet. A program that reads lines is ready as soon as it runs, and
+// may end because it cannot work at all: its database is down. If it has lived
+// without the event for longer than any silent process before it, and dies with
+// the event, the event is to blame. It is safe for concurrent use.
 type silence struct {
 	mu       sync.Mutex
 	lifespan time.Duration // the longest that a silent process has lived that died without cause
@@ -51,7 +50,7 @@ func (s *silence) await(ctx context.Context, r *running, base time.Duration) err
 	}
 }
 
-// ended takes note of the end of a process.
+// ended records the end of a process.
 func (s *silence) ended(r *running) {
 	if !r.Silent() || r.tried.Load() || r.retired.Load() {
 		return

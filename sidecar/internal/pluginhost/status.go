@@ -6,7 +6,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// State is what the supervisor of a plugin is doing.
+// State is the state of a plugin's supervisor.
 type State string
 
 // The states of a plugin.
@@ -18,9 +18,9 @@ type State string
 //	    ▼            │ too often
 //	  failed ◄───────┘            disabled: by an operator
 //
-// Events wait in the store while a plugin is not ready. None of the states but
-// stopped is an end: a failed plugin is probed now and then, and started at
-// once when its file, its settings or an operator say so.
+// Events wait in the store while a plugin is not ready. Only stopped is final: a
+// failed plugin is tried now and then, and started at once when its file or its
+// settings change or an operator asks.
 const (
 	StateVerifying State = "verifying" // its file is checked and copied
 	StateStarting  State = "starting"  // from the exec to the first event it could take
@@ -32,7 +32,7 @@ const (
 	StateStopped   State = "stopped"   // and will not start again
 )
 
-// Status is what a plugin is doing at one moment, for people and for metrics.
+// Status is a snapshot of a plugin, for people and for metrics.
 type Status struct {
 	Name     string // "archive"; the target is "plugin:archive"
 	File     string // the path of its file

@@ -3,13 +3,11 @@ package pluginhost
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
@@ -17,9 +15,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// supervisor keeps a plugin running as it should be. One goroutine owns its
-// fields; starts and processes have goroutines of their own, which report back
-// by events, each exactly once.
+// supervisor keeps a plugin running as ordered. One goroutine owns its fields;
+// starts and processes have goroutines of their own, which report back by events,
+// each exactly once.
 //
 // There is at most one process that takes events, one that is being started,
 // and those that are being stopped.
@@ -37,8 +35,8 @@ type supervisor struct {
 	tried string // digest of the program that was tried last, whose copy is held
 
 	failures int         // in a row, for the backoff
-	crashes  []time.Time // of late, oldest first
-	retryAt  time.Time   // no start before, while there is no process
+	crashes  []time.Time // recent, oldest first
+	retryAt  time.Time   // earliest next start, while there is no process
 }
 
 // running is a process that takes events, until it is retired.
@@ -48,7 +46,7 @@ type running struct {
 	began time.Time // as ready
 
 	retire  chan struct{} // closed once: drain and stop it
-	retired atomic.Bool   // what it loses from now on is the host's doing
+	retired atomic.Bool   // from now on, events that it loses are lost by the host
 	tried   atomic.Bool   // it got an event after it had shown that it lives by itself
 }
 
@@ -62,7 +60,7 @@ type startup struct {
 type outcome struct {
 	build *catalog.Build // as far as it is known
 	proc  *process.Process
-	same  bool // what the order wants runs already
+	same  bool // what the order wants is already running
 	err   error
 }
 
@@ -104,7 +102,7 @@ func (s *supervisor) loop() {
 	}
 }
 
-// halt stops all that goes on.
+// halt stops the current process and the one being started.
 func (s *supervisor) halt() {
 	if s.next != nil {
 		s.next.cancel()
@@ -115,8 +113,8 @@ func (s *supervisor) halt() {
 	}
 }
 
-// plan does what the order at hand calls for, and returns how long nothing else
-// has to be done, or a negative number: until something happens.
+// plan acts on the current order, and returns how long to wait before the next
+// look; negative means until something happens.
 func (s *supervisor) plan() time.Duration {
 	o := s.p.orders.get()
 	if s.next != nil {
@@ -146,7 +144,7 @@ func (s *supervisor) plan() time.Duration {
 			return wait
 		}
 	} else {
-		s.failures, s.crashes = 0, nil // it is another attempt than those that failed
+		s.failures, s.crashes = 0, nil // a new order: earlier failures do not count
 	}
 	s.begin(o)
 	return -1
@@ -168,8 +166,8 @@ func (s *supervisor) begin(o order) {
 	}()
 }
 
-// start makes a build of what an order wants and a process of that, which has
-// shown that it can take events.
+// start makes a build of what an order wants, and starts a process of it that can
+// take events.
 func (s *supervisor) start(ctx context.Context, o order, current *running) (out outcome) {
 	again := o.force && !s.p.orders.isDecided(o.gen)
 	if err := s.h.launch.Resources.Permit(o.file); err != nil && o.file.Err == nil {
@@ -204,7 +202,7 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 		out.err = fmt.Errorf("start: %w", err)
 		return out
 	}
-	if current != nil { // it takes over from one that works: it has to prove more
+	if current != nil { // it replaces one that works, and so has to prove more
 		if err := proc.Link.Ping(ctx); err != nil {
 			proc.Kill()
 			out.err = fmt.Errorf("start: %w", proc.WithTail(err))
@@ -221,7 +219,7 @@ func (s *supervisor) start(ctx context.Context, o order, current *running) (out 
 	return out
 }
 
-// started takes over what a start has come to.
+// started takes over the result of a start.
 func (s *supervisor) started(o order, out outcome) {
 	cancelled := s.p.orders.get().gen != o.gen || s.halting()
 	s.next = nil
@@ -237,7 +235,7 @@ func (s *supervisor) started(o order, out outcome) {
 	defer s.first()
 	switch {
 	case out.same:
-		// What runs may have ended meanwhile; then it is started again, as planned.
+		// The process may have ended meanwhile; then it is started again, as planned.
 		s.p.setStatus(func(st *Status) { st.File, st.Update = out.build.Path, s.standing(out.build) })
 		s.rememberFile(out.build)
 		s.p.orders.decided(o.gen, nil)
@@ -248,7 +246,7 @@ func (s *supervisor) started(o order, out outcome) {
 		s.keepOld(o, out)
 		s.p.orders.decided(o.gen, out.err)
 	default:
-		s.fell(out.build, out.err)
+		s.failed(out.build, out.err)
 		s.p.orders.decided(o.gen, out.err)
 	}
 }
@@ -262,8 +260,8 @@ func (s *supervisor) halting() bool {
 	}
 }
 
-// standing returns the update that did not come up, if the build is what runs
-// in its place.
+// standing returns the update that did not come up, if the build runs in its
+// place.
 func (s *supervisor) standing(b *catalog.Build) *Update {
 	if failed, ok := s.h.catalog.Failure(s.p.file.Name); ok && b.StandIn {
 		u := Update(failed)
@@ -311,7 +309,7 @@ func (s *supervisor) takeOver(o order, out outcome) {
 	s.remember(out)
 }
 
-// ended takes note of the end of a process.
+// ended records the end of a process.
 func (s *supervisor) ended(r *running, reason error) {
 	if r != s.current {
 		return // it was retired
@@ -323,11 +321,11 @@ func (s *supervisor) ended(r *running, reason error) {
 	if time.Since(r.began) >= s.h.timings.settled {
 		s.failures = 0
 	}
-	s.fell(r.build, reason)
+	s.failed(r.build, reason)
 }
 
-// fell decides what follows when there is no process because of err.
-func (s *supervisor) fell(b *catalog.Build, err error) {
+// failed decides what follows when there is no process because of err.
+func (s *supervisor) failed(b *catalog.Build, err error) {
 	l := s.h.timings
 	now := time.Now()
 	s.crashes = append(slices.DeleteFunc(s.crashes, func(at time.Time) bool { return now.Sub(at) > l.crashWindow }), now)
@@ -352,55 +350,13 @@ func (s *supervisor) fell(b *catalog.Build, err error) {
 	s.log.Error("plugin is down", "code", telemetry.CodePluginDown, "state", state, "error", err, "restart_in", wait)
 }
 
-// retire takes the current process out of service. It finishes what it has.
+// retire takes the current process out of service. It finishes the events that it
+// has.
 func (s *supervisor) retire() {
 	r := s.current
 	s.current = nil
 	s.p.unready(r)
 	close(r.retire)
-}
-
-// serve watches a process until it ends, is found to be unwell, or is retired,
-// and leaves nothing of it. It returns why.
-func (p *Plugin) serve(r *running, log *slog.Logger) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	unwell := make(chan error, 1)
-	go func() { unwell <- p.watchHealth(ctx, r.Process, log) }()
-	var reason error
-	select {
-	case <-r.Dead():
-		// Results that it got out are still in the socket.
-		timer := time.NewTimer(p.host.launch.Timings.Obituary)
-		select {
-		case <-r.Link.Done():
-		case <-timer.C:
-		}
-		timer.Stop()
-		reason = errors.New(r.Diagnose())
-	case <-r.Link.Done():
-		reason = r.End()
-	case reason = <-unwell:
-		// No event shall meet its end that it had no part in.
-		p.unready(r)
-		r.Link.Close()
-		// A Go program answers this signal with the stacks of all of its
-		// goroutines, and they reach the log.
-		r.Signal(syscall.SIGQUIT)
-		r.WaitDone(p.host.timings.dump)
-	case <-r.retire:
-		r.retired.Store(true)
-		if problem := r.Stop(p.host.cfg.DrainTimeout); problem != nil {
-			log.Warn("plugin was stopped by force", "code", telemetry.CodePluginForced, "pid", r.PID(), "reason", problem)
-		} else {
-			log.Info("plugin stopped", "pid", r.PID())
-		}
-		reason = ErrStopped
-	}
-	cancel()
-	p.unready(r)
-	p.silence.ended(r)
-	r.Kill()
-	return reason
 }
 
 func short(digest string) string { return digest[:min(len(digest), 8)] }

@@ -7,14 +7,14 @@ import (
 
 const (
 	// suspectAlone is how many crashes in a row make an event go to the plugin
-	// alone, so that the next crash is its own doing.
+	// alone, so that it must have caused the next one itself.
 	suspectAlone = 2
 
 	// suspectDead is how many make it a dead letter. Without that a poisonous
 	// event would keep the plugin from all others.
 	suspectDead = 3
 
-	// suspectsMax bounds the memory for crashes. An event that is forgotten is
+	// suspectsMax bounds the memory of crashes. An event that is forgotten is
 	// trusted again.
 	suspectsMax = 10_000
 )
@@ -26,7 +26,7 @@ const (
 // timings.crashMax.
 const excusesMax = 4
 
-// suspect is what is known of an event with which a process died.
+// suspect is an event with which a process died.
 type suspect struct {
 	crashes  int // in a row, which count
 	excuses  int // in a row, which do not

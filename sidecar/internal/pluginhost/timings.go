@@ -6,7 +6,7 @@ import "time"
 // tests shorten them.
 type timings struct {
 	dump  time.Duration // for the goroutine dump after SIGQUIT
-	prove time.Duration // without a word, until its end is held against the event that it has
+	prove time.Duration // of silence, after which its event is blamed for its end
 
 	pingEvery  time.Duration
 	pingWait   time.Duration
@@ -15,9 +15,9 @@ type timings struct {
 
 	// hold is for how long an event waits for a process before it is given
 	// back. A plugin that has crashed once is there again within it, and the
-	// events go on without a commit and a notice for each; to another sidecar
-	// that could take them it is no long wait. Beyond it the plugin is in a
-	// crash loop, failed or disabled, and may be down for hours.
+	// events go on without a commit and a notice for each; another sidecar that
+	// could take them does not wait long. Beyond it the plugin is in a crash
+	// loop, failed or disabled, and may be down for hours.
 	hold time.Duration
 
 	backoffBase time.Duration
@@ -59,8 +59,8 @@ func defaultTimings() timings {
 }
 
 // backoff returns how long to wait before the start that follows n failures:
-// a random part of backoffBase·2ⁿ, so that plugins that fell together do not
-// rise together.
+// a random part of backoffBase·2ⁿ, so that plugins that failed together do not
+// start together.
 func (t timings) backoff(n int, jitter float64) time.Duration {
 	most := t.backoffMax
 	if n < 30 { // beyond, the shift overflows

@@ -13,10 +13,10 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// watcher looks after the plugin directory while the host runs. Notices of the
-// system only make it look sooner: they are lost when the directory is made
-// anew, do not come through links, and say nothing of when a file is complete.
-// One goroutine owns its fields.
+// watcher follows the plugin directory while the host runs. The system's notices
+// only make it look sooner: they are lost when the directory is created again, do
+// not come through links, and do not say when a file is complete. One goroutine
+// owns its fields.
 type watcher struct {
 	h       *Host
 	known   map[string]*sighting // Host.known, which is the watcher's as soon as it runs
@@ -26,7 +26,7 @@ type watcher struct {
 	sums    string               // stamp of the list of trusted programs
 }
 
-// sighting is what is known of a plugin's files.
+// sighting is the watcher's knowledge of one plugin's files.
 type sighting struct {
 	plugin *Plugin   // nil until it has been there long enough
 	taken  string    // stamp of what the plugin was told of

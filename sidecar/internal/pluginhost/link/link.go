@@ -113,7 +113,7 @@ func (l *Link) IsClosing() bool {
 func (l *Link) Credit() (limit, inFlight int) { return l.window.state() }
 
 // Cap bounds the credit, whatever the plugin grants.
-func (l *Link) Cap(most int) { l.window.capAt(most) }
+func (l *Link) Cap(limit int) { l.window.capAt(limit) }
 
 // ErrMoved means that the link takes no more events, and that this one was not
 // sent.

@@ -7,11 +7,11 @@ import (
 )
 
 // ReadLines calls each for every line of r until the end. A line longer than
-// most is cut, and what was cut is read and dropped: a plugin that never writes
+// limit bytes is cut, and what was cut is read and dropped: a plugin that never writes
 // a newline must neither fill the host's memory nor be blocked. The slice is
 // valid during the call only.
-func ReadLines(r io.Reader, most int, each func(line []byte, truncated bool)) {
-	br := bufio.NewReaderSize(r, most)
+func ReadLines(r io.Reader, limit int, each func(line []byte, truncated bool)) {
+	br := bufio.NewReaderSize(r, limit)
 	cut := false // inside of a line that was cut
 	for {
 		line, err := br.ReadSlice('\n')

@@ -14,8 +14,8 @@ const WindowMax = 1024
 // use.
 type window struct {
 	mu      sync.Mutex
-	limit   int             // the plugin's last Credit, at most most
-	most    int             // the operator's; 0 means WindowMax
+	limit   int             // of places: credit, cap and WindowMax, whichever is least
+	cap     int             // the operator's; 0 for none
 	credit  int             // the plugin's last Credit
 	used    int             // events out
 	waiting []chan struct{} // closed when its place is granted, oldest first
@@ -71,19 +71,19 @@ func (w *window) resize(limit int) {
 	w.adjust()
 }
 
-// capAt sets the most that the operator allows, whatever the plugin grants.
-func (w *window) capAt(most int) {
+// capAt sets the operator's limit, whatever the plugin grants.
+func (w *window) capAt(limit int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.most = most
+	w.cap = limit
 	w.adjust()
 }
 
 // adjust makes the limit follow. The caller holds the lock.
 func (w *window) adjust() {
 	w.limit = min(w.credit, WindowMax)
-	if w.most > 0 {
-		w.limit = min(w.limit, w.most)
+	if w.cap > 0 {
+		w.limit = min(w.limit, w.cap)
 	}
 	w.grant()
 }
