@@ -88,7 +88,7 @@ newergo: ## vet, and run the tests with the race detector, with a newer Go (NEWE
 
 # Systems that nobody here has: another system, an int of 32 bits, another order
 # of bytes. A machine of amd64 also runs programs of 386.
-PORTS := darwin/arm64 linux/arm64 linux/386 linux/s390x
+PORTS := windows/amd64 darwin/arm64 linux/arm64 linux/386 linux/s390x
 
 # These start processes and wait for them, for minutes: nothing in that depends
 # on the size of an int. Empty it to run all.

@@ -32,6 +32,8 @@ func Inspect(path string, environ []string) (bad, foreign *Problem) {
 			Fix: "name the plugin's file, such as " + filepath.Join(path, "hookswitch-plugin-NAME")}, nil
 	case !info.Mode().IsRegular():
 		return &Problem{Kind: ProblemNotFile, What: "it is not a regular file (mode " + info.Mode().String() + ")"}, nil
+	case !Local:
+		return &Problem{Kind: ProblemPlatform, What: NotLocal, Fix: goRemote}, nil
 	case info.Size() == 0:
 		return &Problem{Kind: ProblemFormat, What: "the file is empty",
 			Fix: "build or copy it again; copy to a name that ends in .tmp first, then rename it"}, nil
@@ -47,7 +49,7 @@ func Inspect(path string, environ []string) (bad, foreign *Problem) {
 	if bad, foreign = inspectFormat(path, head, info.Size(), environ); bad != nil && bad.Kind == ProblemFormat {
 		return bad, foreign // an executable bit would not help
 	}
-	if info.Mode().Perm()&0o111 == 0 {
+	if !executable(path, info) {
 		return &Problem{Kind: ProblemMode, Fix: "chmod +x " + Quote(path),
 			What: fmt.Sprintf("it is not executable (mode %#o), so the sidecar skips it", info.Mode().Perm())}, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -61,23 +62,20 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 	}
 	manifests, parts := scanManifests(dir, entries)
 	byName := make(map[string]int) // plugin name → index in l.Plugins
+	var local []string             // plugins that this system cannot run
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
 		f, ok := manifests[path]
 		if !ok {
 			f = Entry{Kind: KindExec}
-			why := notPlugin(path)
-			switch {
-			case why != "":
-			case slices.Contains(parts, path):
-				why = "part of the command of a manifest"
-			case strings.HasSuffix(path, ".json"):
-				why = "settings"
-			}
-			if why != "" {
+			if why := notPluginOf(parts, path); why != "" {
 				log.Debug("file in the plugin directory is not a plugin", "path", path, "reason", why)
 				continue
 			}
+		}
+		if !Local && f.Err == nil && f.Kind != KindRemote {
+			local = append(local, entry.Name())
+			continue
 		}
 		f.Name, f.Path = NameOf(path), path
 		if why := leftBehind(path); !ok && why != "" {
@@ -99,8 +97,17 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 		byName[f.Name] = len(l.Plugins)
 		l.Plugins = append(l.Plugins, f)
 	}
+	if len(local) > 0 {
+		l.Misfits = append(l.Misfits, Misfit{dir, strings.Join(local, ", ") + ": " + NotLocal + ": " + goRemote})
+	}
 	return l, nil
 }
+
+// What is wrong with a plugin that is a program where Local is false, and what to do.
+const (
+	NotLocal = "plugins that are programs do not run on " + runtime.GOOS
+	goRemote = "run them on a Unix, in WSL or in a container, and put manifests with \"protocol\": \"remote\" in the directory (plugins/PROTOCOL.md)"
+)
 
 // CheckDir returns what is wrong with individual files of a plugin directory. It
 // does not report a directory that cannot be read.
@@ -171,6 +178,19 @@ func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]Entr
 	return manifests, parts
 }
 
+// notPluginOf is notPlugin in a directory whose manifests run the files in parts.
+func notPluginOf(parts []string, path string) string {
+	why := notPlugin(path)
+	switch {
+	case why != "":
+	case slices.Contains(parts, path):
+		why = "part of the command of a manifest"
+	case strings.HasSuffix(path, ".json"):
+		why = "settings"
+	}
+	return why
+}
+
 // notPlugin says why a file is skipped, or returns "".
 func notPlugin(path string) string {
 	base := filepath.Base(path)
@@ -186,7 +206,7 @@ func notPlugin(path string) string {
 		return err.Error()
 	case !info.Mode().IsRegular():
 		return "not a regular file"
-	case info.Mode().Perm()&0o111 == 0:
+	case !executable(path, info):
 		return "not executable"
 	}
 	return ""

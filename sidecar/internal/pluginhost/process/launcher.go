@@ -18,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -153,8 +152,8 @@ func (l *Launcher) Start(ctx context.Context, b *catalog.Build, log *slog.Logger
 
 // permit returns an error if the plugin must not, or cannot, be started.
 func (l *Launcher) permit(b *catalog.Build) error {
-	if !local && b.Kind != catalog.KindRemote {
-		return catalog.Final(fmt.Errorf("plugins do not run on %s: run this one on a Unix and declare it as a remote plugin (plugins/PROTOCOL.md)", runtime.GOOS))
+	if !catalog.Local && b.Kind != catalog.KindRemote {
+		return catalog.Final(errors.New(catalog.NotLocal + ": declare this one as a remote plugin (plugins/PROTOCOL.md)"))
 	}
 	return l.Resources.Permit(b.Entry)
 }
