@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
@@ -59,7 +60,7 @@ SELECT key, seq, delivery_id, false FROM new UNION ALL SELECT key, seq, delivery
 
 // acceptOp is one Accept.
 type acceptOp struct {
-	waiter
+	batch.Op
 	e       *delivery.Event
 	row     eventRow
 	targets []string
@@ -112,7 +113,7 @@ func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: accept: %w", err)
 	}
-	o := &acceptOp{waiter: newWaiter(int(row.bytes)), e: e, row: row, targets: targets}
+	o := &acceptOp{Op: batch.NewOp(int(row.bytes)), e: e, row: row, targets: targets}
 	if err := db.accepts.do(ctx, "accept", o); err != nil {
 		return store.Accepted{}, err
 	}

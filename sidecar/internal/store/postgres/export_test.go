@@ -6,8 +6,8 @@ func (db *DB) Kill() {
 	close(db.closing)
 	db.stop()
 	db.tasks.Wait()
-	db.accepts.wait()
-	db.finishes.wait()
+	db.accepts.queue.Wait()
+	db.finishes.queue.Wait()
 	db.pool.Close()
 }
 
@@ -18,7 +18,7 @@ func (db *DB) Beat() { db.lease.poke() }
 func MaxGroupOps() int { return maxGroupOps }
 
 // SetMaxGroupOps sets that, before the first operation.
-func (db *DB) SetMaxGroupOps(n int) { db.accepts.max, db.finishes.max = n, n }
+func (db *DB) SetMaxGroupOps(n int) { db.accepts.queue.MaxOps, db.finishes.queue.MaxOps = n, n }
 
 // Exposed says why a failover can lose events.
 func Exposed(synchronous, named bool, count, promoted int64) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 )
 
 // The record of an event is also its lock: a transaction that changes the event's
@@ -88,7 +89,7 @@ FROM (
 
 // finishOp is one Finish.
 type finishOp struct {
-	waiter
+	batch.Op
 	a     encodedAttempt
 	state delivery.State
 	due   *time.Time
@@ -123,7 +124,7 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	if err != nil {
 		return fmt.Errorf("postgres: finish job %d: %w", a.JobID, err)
 	}
-	o := &finishOp{waiter: newWaiter(len(a.ResponseBody) + 2*delivery.RecordLimit), a: e, state: state}
+	o := &finishOp{Op: batch.NewOp(len(a.ResponseBody) + 2*delivery.RecordLimit), a: e, state: state}
 	if state == delivery.Pending {
 		if nextAt.IsZero() {
 			nextAt = time.UnixMicro(0)

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -32,29 +30,9 @@ const (
 	groupTime = 10 * time.Second
 )
 
-// waiter is what somebody waits on: one operation of a group.
-type waiter struct {
-	size int // bytes, about
-	done chan error
-
-	// state decides the race between a caller whose context ends and a
-	// committer: whoever moves it away from waiting wins.
-	state atomic.Int32
-}
-
-const (
-	waiting int32 = iota
-	taken
-	withdrawn
-)
-
-func newWaiter(size int) waiter { return waiter{size: size, done: make(chan error, 1)} }
-
-func (w *waiter) waits() *waiter { return w }
-
-// operation is a pointer to a struct that begins with a waiter.
+// operation is a pointer to a struct that begins with a batch.Op.
 type operation interface {
-	waits() *waiter
+	batch.Operation
 
 	// tame changes the operation so that a server which has refused its text
 	// may take it, and reports whether there was anything left to change.
@@ -63,128 +41,45 @@ type operation interface {
 
 // group makes one transaction of the operations that wait at the same time.
 type group[T operation] struct {
-	db  *DB
-	ops chan T
-	max int // operations in a group
+	db    *DB
+	queue *batch.Queue[T]
 
 	// commit runs the operations in one transaction. Either it fails, and
 	// the error is that of all, or each has an error of its own in errs.
 	// repeated says that an earlier try may have been committed.
 	commit func(ctx context.Context, ops []T, errs []error, repeated bool) error
-
-	stopped chan struct{} // closed when no committer runs any more
 }
 
 func newGroup[T operation](db *DB, commit func(context.Context, []T, []error, bool) error) *group[T] {
-	g := &group[T]{db: db, ops: make(chan T, maxGroupOps), max: maxGroupOps, commit: commit, stopped: make(chan struct{})}
-	var all sync.WaitGroup
-	for range committers {
-		all.Go(g.loop)
-	}
-	go func() { all.Wait(); close(g.stopped) }()
+	g := &group[T]{db: db, queue: batch.New[T](maxGroupOps, maxGroupBytes, db.closing), commit: commit}
+	go g.queue.Serve(committers, g.run)
 	return g
 }
-
-// wait returns when every operation is answered, after the store is closing.
-func (g *group[T]) wait() { <-g.stopped }
 
 // do hands an operation over and returns after its commit. If ctx ends earlier
 // it returns at once: before the operation was taken into a group it is not
 // made at all, afterwards it may be.
 func (g *group[T]) do(ctx context.Context, name string, o T) error {
-	if g.db.closed() {
-		return store.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("postgres: %s: %w", name, err)
-	}
-	w := o.waits()
-	select {
-	case g.ops <- o:
-	case <-ctx.Done():
-		return fmt.Errorf("postgres: %s: %w", name, ctx.Err())
-	case <-g.stopped:
-		return store.ErrClosed
-	}
-	var err error
-	select {
-	case err = <-w.done:
-	case <-ctx.Done():
-		if w.state.CompareAndSwap(waiting, withdrawn) {
-			return fmt.Errorf("postgres: %s: %w", name, ctx.Err())
+	err := g.queue.Do(ctx, o)
+	left, gone := errors.AsType[*batch.Left](err)
+	switch {
+	case gone:
+		why := ""
+		if left.UnderWay {
+			why = g.db.stalls.why()
 		}
-		why := g.db.stalls.why()
 		if why != "" {
 			why = ": " + why
 		}
-		return fmt.Errorf("postgres: %s: %w: the commit was under way and may have happened%s", name, ctx.Err(), why)
-	case <-g.stopped:
-		if w.state.CompareAndSwap(waiting, withdrawn) {
-			return store.ErrClosed // sent in the moment the last committer left
-		}
-		err = <-w.done
-	}
-	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {
+		return fmt.Errorf("postgres: %s: %w%s", name, left, why)
+	case err == nil, err == store.ErrClosed, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrStale):
 		return err
 	}
 	return g.db.explain(name, err)
 }
 
-func (g *group[T]) loop() {
-	for {
-		select {
-		case first := <-g.ops:
-			g.run(g.gather(first))
-		case <-g.db.closing:
-			for {
-				select {
-				case first := <-g.ops:
-					g.run(g.gather(first))
-				default:
-					return
-				}
-			}
-		}
-	}
-}
-
-// gather takes what waits. Then it lets the goroutines run that are ready to,
-// and takes what they bring, until that is nothing: under load the groups grow
-// by themselves, and a lonely operation is not held back by a timer.
-func (g *group[T]) gather(first T) []T {
-	var ops []T
-	size := 0
-	for o, had := first, 0; ; {
-		if w := o.waits(); w.state.CompareAndSwap(waiting, taken) {
-			ops = append(ops, o)
-			size += w.size
-		}
-		if len(ops) >= g.max || size >= maxGroupBytes {
-			return ops
-		}
-		select {
-		case o = <-g.ops:
-			continue
-		default:
-		}
-		if len(ops) == had {
-			return ops
-		}
-		had = len(ops)
-		runtime.Gosched()
-		select {
-		case o = <-g.ops:
-		default:
-			return ops
-		}
-	}
-}
-
 // run commits a group and answers.
 func (g *group[T]) run(ops []T) {
-	if len(ops) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), groupTime)
 	defer cancel()
 	errs := make([]error, len(ops))
@@ -205,7 +100,7 @@ func (g *group[T]) run(ops []T) {
 		if err != nil {
 			errs[i] = err
 		}
-		o.waits().done <- errs[i]
+		o.Answer(errs[i])
 	}
 }
 

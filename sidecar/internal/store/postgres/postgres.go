@@ -264,8 +264,8 @@ func (db *DB) Close() error { return db.close() }
 
 func (db *DB) shut() error {
 	close(db.closing)
-	db.accepts.wait()
-	db.finishes.wait()
+	db.accepts.queue.Wait()
+	db.finishes.queue.Wait()
 	db.stop()
 	db.tasks.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

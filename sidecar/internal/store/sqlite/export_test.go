@@ -15,7 +15,7 @@ func OpenWithCommit(ctx context.Context, cfg Config, commit func(*sql.Conn) erro
 func Commit(conn *sql.Conn) error { return commit(conn) }
 
 // Waiting returns how many operations wait for the next group.
-func (db *DB) Waiting() int { return len(db.ops) }
+func (db *DB) Waiting() int { return db.queue.Waiting() }
 
 // Plan returns the query plan of the page query that f makes, and of the
 // dispatch loop's query for due jobs.

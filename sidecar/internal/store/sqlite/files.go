@@ -89,7 +89,7 @@ func (w *writer) intact(group []*op) (kept []*op, events bool) {
 	kept = group[:0]
 	for _, o := range group {
 		if o.purpose == forEvent {
-			o.done <- err
+			o.Answer(err)
 		} else {
 			kept = append(kept, o)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 )
 
 const (
@@ -90,7 +91,7 @@ func (db *DB) remove(ctx context.Context, life int64, seqs []int64, pages int) e
 				}
 				return w.prune(seqs, pages, false)
 			},
-			size: 4096 * (len(seqs) + 1), purpose: forRemoval, done: make(chan error, 1),
+			Op: batch.NewOp(4096 * (len(seqs) + 1)), purpose: forRemoval,
 		})
 	}
 	for {

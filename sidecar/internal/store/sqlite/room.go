@@ -153,12 +153,12 @@ func (w *writer) admit(group []*op) []*op {
 	}
 	kept := group[:0]
 	for _, o := range group {
-		cost := int64(2*o.size + opCost)
+		cost := int64(2*o.Size() + opCost)
 		switch {
 		case o.purpose == forEvent && left-r.reserve-w.results(o.jobs) < cost:
-			o.done <- fmt.Errorf("%w (%d MiB)", errNoRoomEvent, left>>20)
+			o.Answer(fmt.Errorf("%w (%d MiB)", errNoRoomEvent, left>>20))
 		case o.purpose == forResult && left < r.reserve/removalShare:
-			o.done <- fmt.Errorf("%w (%d MiB)", errNoRoomResult, left>>20)
+			o.Answer(fmt.Errorf("%w (%d MiB)", errNoRoomResult, left>>20))
 		default:
 			left -= cost
 			kept = append(kept, o)

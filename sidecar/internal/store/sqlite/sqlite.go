@@ -32,6 +32,7 @@ import (
 	"github.com/hookswitch/hookswitch/internal/durable"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dirlock"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -78,13 +79,12 @@ type DB struct {
 	readers  *sql.DB
 	queries  queries
 
-	ops      chan *op                   // to the writer
+	queue    *batch.Queue[*op]          // to the writer
 	onCommit func(time.Duration, error) // may be nil
 
 	renewed chan struct{} // of capacity 1: see Renewed
 	lives   atomic.Int64  // how many times the database was restored while it was open
 	closing chan struct{} // closed by Close: no more operations start
-	stopped chan struct{} // closed by the writer when the last one is answered
 	close   func() error  // runs once
 
 	claimMu sync.Mutex
@@ -119,13 +119,12 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		vfs:      cfg.VFS,
 		log:      cfg.Log,
 		onCommit: cfg.OnCommit,
-		ops:      make(chan *op, maxGroupOps),
 		renewed:  make(chan struct{}, 1),
 		closing:  make(chan struct{}),
-		stopped:  make(chan struct{}),
 		claims:   make(map[int64]claim),
 		lanes:    make(map[lane]struct{}),
 	}
+	db.queue = batch.New[*op](maxGroupOps, maxGroupBytes, db.closing)
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
@@ -161,7 +160,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	if err := db.rememberFiles(); err != nil {
 		return nil, db.explain("open", err)
 	}
-	go db.writer.loop()
+	go db.queue.Serve(1, db.writer.write)
 	return db, nil
 }
 
@@ -261,7 +260,7 @@ func (db *DB) Close() error { return db.close() }
 
 func (db *DB) shut() error {
 	close(db.closing)
-	<-db.stopped
+	db.queue.Wait()
 	return db.release()
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
@@ -228,9 +229,8 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	}
 	size := len(a.ResponseBody) + 2*delivery.RecordLimit
 	err = db.submit(ctx, "finish", &op{
+		Op:        batch.NewOp(size),
 		run:       func(w *writer) error { return w.finish(a, args, state, due) },
-		size:      size,
-		done:      make(chan error, 1),
 		committed: func() { db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1) },
 	})
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {

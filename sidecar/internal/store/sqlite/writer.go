@@ -5,11 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -22,12 +21,12 @@ const (
 
 // op is one change that somebody waits for.
 type op struct {
+	batch.Op
+
 	// run makes the change inside the group's transaction. It may be called
 	// again after a rollback, and keeps results for the waiting caller in
 	// variables of its own, which the answer hands over.
-	run  func(*writer) error
-	size int // bytes, about
-	done chan error
+	run func(*writer) error
 
 	// committed, unless nil, is called by the writer when the change is on
 	// disk, also if nobody waits for it any more.
@@ -37,62 +36,28 @@ type op struct {
 	// event will have, whose results need room too.
 	purpose purpose
 	jobs    int
-
-	// state decides the race between a caller whose context ends and the
-	// writer: whoever moves it away from waiting wins.
-	state atomic.Int32
 }
-
-const (
-	waiting int32 = iota
-	taken
-	withdrawn
-)
 
 // add is write of a change that adds an event with jobs: it is not made if the
 // disk has no room for more.
 func (db *DB) add(ctx context.Context, name string, size, jobs int, run func(*writer) error) error {
-	return db.submit(ctx, name, &op{run: run, size: size, purpose: forEvent, jobs: jobs, done: make(chan error, 1)})
+	return db.submit(ctx, name, &op{Op: batch.NewOp(size), run: run, purpose: forEvent, jobs: jobs})
 }
 
 // write hands a change to the writer and returns after its commit. If ctx ends
 // earlier it returns at once: before the change was taken into a group it is
 // not made at all, afterwards it may be.
 func (db *DB) write(ctx context.Context, name string, size int, run func(*writer) error) error {
-	return db.submit(ctx, name, &op{run: run, size: size, done: make(chan error, 1)})
+	return db.submit(ctx, name, &op{Op: batch.NewOp(size), run: run})
 }
 
 func (db *DB) submit(ctx context.Context, name string, o *op) error {
-	select {
-	case <-db.closing:
-		return store.ErrClosed
-	default:
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("sqlite: %s: %w", name, err)
-	}
-	select {
-	case db.ops <- o:
-	case <-ctx.Done():
-		return fmt.Errorf("sqlite: %s: %w", name, ctx.Err())
-	case <-db.stopped:
-		return store.ErrClosed
-	}
-	var err error
-	select {
-	case err = <-o.done:
-	case <-ctx.Done():
-		if o.state.CompareAndSwap(waiting, withdrawn) {
-			return fmt.Errorf("sqlite: %s: %w", name, ctx.Err())
-		}
-		return fmt.Errorf("sqlite: %s: %w: the commit was under way and may have happened", name, ctx.Err())
-	case <-db.stopped:
-		if o.state.CompareAndSwap(waiting, withdrawn) {
-			return store.ErrClosed // sent in the moment the writer left
-		}
-		err = <-o.done
-	}
-	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {
+	err := db.queue.Do(ctx, o)
+	left, gone := errors.AsType[*batch.Left](err)
+	switch {
+	case gone:
+		return fmt.Errorf("sqlite: %s: %w", name, left)
+	case err == nil, err == store.ErrClosed, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrStale):
 		return err
 	}
 	return db.explain(name, err)
@@ -162,61 +127,6 @@ func (w *writer) close() error {
 	return errors.Join(append(errs, w.conn.Close())...)
 }
 
-// loop commits group after group until the store closes. A group is whatever
-// waits at the moment the one before is on disk: under load the groups grow by
-// themselves, and a lonely event is not held back by a timer.
-func (w *writer) loop() {
-	defer close(w.db.stopped)
-	for {
-		select {
-		case first := <-w.db.ops:
-			w.write(w.gather(first))
-		case <-w.db.closing:
-			for {
-				select {
-				case first := <-w.db.ops:
-					w.write(w.gather(first))
-				default:
-					return
-				}
-			}
-		}
-	}
-}
-
-// gather takes what waits. Then it lets the goroutines run that are ready to,
-// and takes what they bring, until that is nothing: under load most of them are
-// handlers about to hand over an event, and a commit costs as much as many
-// inserts. When nobody is ready to run that takes no time.
-func (w *writer) gather(first *op) []*op {
-	var group []*op
-	size := 0
-	for o, had := first, 0; ; {
-		if o.state.CompareAndSwap(waiting, taken) {
-			group = append(group, o)
-			size += o.size
-		}
-		if len(group) >= maxGroupOps || size >= maxGroupBytes {
-			return group
-		}
-		select {
-		case o = <-w.db.ops:
-			continue
-		default:
-		}
-		if len(group) == had {
-			return group
-		}
-		had = len(group)
-		runtime.Gosched()
-		select {
-		case o = <-w.db.ops:
-		default:
-			return group
-		}
-	}
-}
-
 // write makes the changes of a group durable, in this order:
 //
 //  1. begin a transaction;
@@ -257,7 +167,7 @@ func (w *writer) write(group []*op) {
 		if errs[i] == nil && o.committed != nil {
 			o.committed()
 		}
-		o.done <- errs[i]
+		o.Answer(errs[i])
 	}
 }
 
