@@ -103,11 +103,11 @@ func (s *Sidecar) warnings() (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(plugins)) {
 		list = append(list, spelling.Strange(strings.Replace(name, ":", " ", 1)+": events", plugins[name])...)
 	}
-	return append(list, c.Idle(len(plugins))...)
+	return append(list, c.TargetWarnings(len(plugins))...)
 }
 
 // settle notes the warnings about c that hold as long as it is in effect.
 func (s *Sidecar) settle(c *Config) {
-	list := c.Standing(s.listeners.configured(c))
+	list := c.StandingWarnings(s.listeners.configured(c))
 	s.reload.settled.Store(&list)
 }

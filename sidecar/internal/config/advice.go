@@ -21,7 +21,7 @@ const telnyxWaits = 2 * time.Second
 // that are never sent, keep events that nobody handles. It looks into the plugin
 // folder and looks up the hosts of apps.
 func (c *Config) Advice() []string {
-	list := append(slices.Clone(c.Warnings()), c.Standing(c.Listeners())...)
+	list := append(slices.Clone(c.Warnings()), c.StandingWarnings(c.Listeners())...)
 	for _, text := range catalog.CheckDir(c.PluginDir) {
 		list = append(list, "HOOKSWITCH_PLUGIN_DIR: "+text)
 	}
@@ -36,11 +36,12 @@ func (c *Config) Advice() []string {
 			list = append(list, text)
 		}
 	}
-	return append(list, c.Idle(len(plugins))...)
+	return append(list, c.TargetWarnings(len(plugins))...)
 }
 
-// Standing returns the warnings that stay the same while the configuration does.
-func (c *Config) Standing(listeners []Listener) (list []string) {
+// StandingWarnings returns the warnings that hold as long as the configuration is
+// in effect, with these listeners.
+func (c *Config) StandingWarnings(listeners []Listener) (list []string) {
 	if time.Duration(c.AckBudget) >= telnyxWaits {
 		list = append(list, fmt.Sprintf("HOOKSWITCH_ACK_BUDGET is %s, and Telnyx waits 2s: it has given up before it is told to send again; 1500ms leaves time for the answer", c.AckBudget))
 	}
@@ -56,9 +57,9 @@ func (c *Config) Standing(listeners []Listener) (list []string) {
 	return list
 }
 
-// Idle returns warnings about events that nobody would get, given the number of
-// plugins.
-func (c *Config) Idle(plugins int) (list []string) {
+// TargetWarnings returns warnings about events that no target would get, given
+// the number of plugins.
+func (c *Config) TargetWarnings(plugins int) (list []string) {
 	dir := c.PluginDir
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs

@@ -1,6 +1,5 @@
 // Package metered wraps a store to count its failures, and to notice when it
-// stops taking events although it answers. It changes nothing of what the store
-// does.
+// answers but no longer takes events. It does not change what the store does.
 package metered
 
 import (
@@ -29,8 +28,8 @@ func New(s store.Store, metrics *telemetry.Metrics, alarm func()) *Store {
 // Check reports whether the store takes events.
 func (m *Store) Check(ctx context.Context) error { return m.accepts.check(ctx, m) }
 
-// failed counts an error that is the store's own, and returns it: that a
-// caller has gone, or that there is no such thing, is no failure.
+// failed counts an error of the store itself, and returns it. A caller that is
+// gone, or a record that is not there, is not a failure of the store.
 func (m *Store) failed(op string, err error) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrStale) &&
 		!errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrElsewhere) && !errors.Is(err, context.Canceled) {

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// failedInARow is how many different events in a row have to fail before
-	// the sidecar stops being ready: one that fails by itself, whose sender
-	// tries again and again, is no reason.
+	// failedInARow is how many different events in a row must fail before the
+	// sidecar stops being ready: a single bad event, sent again and again, is
+	// not enough.
 	failedInARow = 3
 
-	// suspectFor is how long the last of them is tried. Then an event like any
-	// other decides, in case that one cannot be stored at all.
+	// suspectFor is how long the last of them is tried. Then any other event
+	// decides, in case that one cannot be stored at all.
 	suspectFor = 5 * time.Minute
 )
 
-// watch watches accepts fail. Something may be wrong that an event like
-// any other does not meet, such as a page of an index: so the last event that
-// failed is what readiness tries. It is safe for concurrent use.
+// watch counts failing accepts. The fault may be one that other events do not
+// meet, such as a damaged page of an index: so readiness tries the last event that
+// failed. It is safe for concurrent use.
 type watch struct {
 	alarm func() // called when it becomes doubtful that events are accepted
 
 	mu      sync.Mutex
-	row     int             // guarded by mu: different events that failed, none in between
+	row     int             // guarded by mu: different events that failed in a row
 	last    *delivery.Event // guarded by mu: the last of them; nil if row is 0
 	targets []string        // guarded by mu: of last
 	at      time.Time       // guarded by mu: when it failed
@@ -55,8 +55,7 @@ func (w *watch) done(e *delivery.Event, targets []string, err error) {
 	}
 }
 
-// suspect returns the event to try, or nil if accepts are fine as far as is
-// known.
+// suspect returns the event to try, or nil if accepts seem to work.
 func (w *watch) suspect() (e *delivery.Event, targets []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
