@@ -114,6 +114,11 @@ var bans = []ban{
 		to:   "sidecar/internal/store/...",
 		why:  "a target is handed deliveries and does not know how they are stored",
 	},
+	{
+		from: []string{"sidecar/internal/plugincheck"},
+		to:   "sidecar/internal/pluginhost",
+		why:  "a check starts a plugin by process.Launcher, as a host does, and needs no host",
+	},
 }
 
 // homes says which packages may import a dependency outside of tests. A

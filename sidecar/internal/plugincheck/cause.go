@@ -19,16 +19,15 @@ import (
 
 var errTooSlow = errors.New("the plugin was not ready in time")
 
-// cause finds out why a start failed, from its error and from what the process
-// has printed.
+// cause explains why a start failed, from its error and the output of the process.
 type cause struct {
 	ctx        context.Context // of the start
 	transcript *transcript
 	cfg        Config
 }
 
-// start explains a start that failed. settings is the file with the settings
-// that the plugin got, empty if there is none.
+// start explains a failed start. settings is the file with the plugin's settings, or
+// empty.
 func (c cause) start(e *process.StartError, entry catalog.Entry, settings string) *catalog.Problem {
 	_, refused := errors.AsType[*process.Refusal](e.Err)
 	switch {
@@ -48,7 +47,7 @@ func (c cause) start(e *process.StartError, entry catalog.Entry, settings string
 	return c.call(catalog.ProblemDeliver, e)
 }
 
-// manifest explains why what a manifest declares did not start.
+// manifest explains why the plugin of a manifest did not start.
 func (c cause) manifest(e *process.StartError, kind catalog.Kind) *catalog.Problem {
 	if spawn, ok := errors.AsType[*catalog.SpawnError](e.Err); ok {
 		return spawn.Problem
@@ -71,12 +70,12 @@ func (c cause) handshake(e *process.StartError) *catalog.Problem {
 	return c.ended(e, catalog.ProblemHandshake, "before the handshake")
 }
 
-// spawn explains why the system did not run the file.
+// spawn explains why the system did not run the program.
 func (c cause) spawn(err error) *catalog.Problem {
 	if e, ok := errors.AsType[*catalog.SpawnError](err); ok {
 		return e.Problem
 	}
-	return &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("the system does not run it: %v", err)}
+	return &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("the system refuses to run it: %v", err)}
 }
 
 // greeting explains what is wrong with the line of the handshake.
@@ -101,19 +100,18 @@ func (c cause) greeting(line string, err error) *catalog.Problem {
 
 func (c cause) tooSlow(what string) *catalog.Problem {
 	if !errors.Is(context.Cause(c.ctx), errTooSlow) {
-		return hostProblem(context.Cause(c.ctx)) // whoever started it has given up
+		return hostProblem(context.Cause(c.ctx)) // the caller has given up
 	}
 	p := &catalog.Problem{Kind: catalog.ProblemSlow, What: fmt.Sprintf("%s within %v", what, c.cfg.StartTimeout),
-		Fix: "listen and print the handshake first, and do slow work when events come; if it prints no handshake at all, it is no plugin: see sdk.Serve, or plugins/PROTOCOL.md"}
+		Fix: "listen and print the handshake first, and do slow work when events come; if it prints no handshake at all, it is not a plugin: see sdk.Serve, or plugins/PROTOCOL.md"}
 	p.Detail, _ = c.transcript.tail()
 	return p
 }
 
-// foreignPlugin is what go-plugin prints when the cookie is not the one that it
-// was made with.
+// foreignPlugin is what go-plugin prints when it gets another cookie than it expects.
 const foreignPlugin = "not meant to be executed directly"
 
-// ended explains a process that has gone, or that has closed its output.
+// ended explains a process that has ended or has closed its output.
 func (c cause) ended(e *process.StartError, kind, when string) *catalog.Problem {
 	p := &catalog.Problem{Kind: kind}
 	if noise := e.Greeting.Noise; len(noise) >= process.NoiseLines {
@@ -147,12 +145,12 @@ func (c cause) ended(e *process.StartError, kind, when string) *catalog.Problem 
 	return p
 }
 
-// wantsVariable finds the name of an environment variable that a program says
-// it has not got.
+// wantsVariable finds the name of an environment variable that a program says it
+// lacks.
 var wantsVariable = regexp.MustCompile(`\b([A-Z][A-Z0-9]*_[A-Z0-9_]+|[A-Z]{3,})\b[^\n]{0,40}?\b(?:not set|unset|missing|required|undefined|must be set|is empty|not found)\b|` +
 	`\b(?:KeyError: '|missing (?:environment variable )?|set )([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b`)
 
-// missingVariable says how to pass a variable that the plugin misses.
+// missingVariable says how to pass a variable that the plugin lacks.
 func (c cause) missingVariable(text string) string {
 	m := wantsVariable.FindStringSubmatch(text)
 	if m == nil {
@@ -166,12 +164,12 @@ func (c cause) missingVariable(text string) string {
 	return fix
 }
 
-// call explains the failure of one of the first calls.
+// call explains why one of the first calls failed.
 func (c cause) call(kind string, e *process.StartError) *catalog.Problem {
 	names := map[string]string{catalog.ProblemDescribe: "Describe", catalog.ProblemSettings: "Configure", catalog.ProblemDeliver: "Deliver with its first Credit"}
 	name := names[kind]
 	err := e.Err
-	_, theirs := status.FromError(err) // or ours: what it says is not in order
+	_, theirs := status.FromError(err) // else it is ours: the answer is invalid
 	switch {
 	case c.ctx.Err() != nil:
 		return c.tooSlow("it did not answer " + name)
@@ -191,15 +189,15 @@ func (c cause) call(kind string, e *process.StartError) *catalog.Problem {
 	return p
 }
 
-// configure explains what the plugin has against its settings. used is the file
-// that it got, empty if there is none; path is where one would be.
+// configure explains why the plugin refuses its settings. used is the settings file,
+// or empty; path is where one would be.
 func (c cause) configure(e *process.StartError, used, path string) *catalog.Problem {
 	refused, ok := errors.AsType[*process.Refusal](e.Err)
 	if !ok {
 		return c.call(catalog.ProblemSettings, e)
 	}
 	p := &catalog.Problem{Kind: catalog.ProblemSettings, What: "it refuses its settings, " + used}
-	p.Fix = "mend " + catalog.Quote(used)
+	p.Fix = "fix " + catalog.Quote(used)
 	if used == "" {
 		p.What = "it does not work without settings, and there is no " + filepath.Base(path) + " beside it"
 		p.Fix = "write " + catalog.Quote(path) + ", or name another file with --settings"

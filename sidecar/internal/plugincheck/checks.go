@@ -25,7 +25,7 @@ func (s *session) client() pluginpb.PluginServiceClient {
 	return pluginpb.NewPluginServiceClient(s.proc.Conn)
 }
 
-// within bounds a call that does not depend on handlers.
+// within returns a context for a call that does not depend on handlers.
 func (s *session) within(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(s.v.ctx, d)
 }
@@ -38,7 +38,7 @@ func (s *session) describeAgain() (string, error) {
 		return "", err
 	}
 	if len(again.GetPatterns()) == 0 || again.GetCapabilities().GetDeliverStream() != s.proc.About.GetCapabilities().GetDeliverStream() {
-		return "", fmt.Errorf("another one: %v", again)
+		return "", fmt.Errorf("a different answer: %v", again)
 	}
 	return "", nil
 }
@@ -68,7 +68,7 @@ func (s *session) openWant() string {
 	return "the minimal profile: calls of Handle"
 }
 
-// open opens the way of the events, without the protections of a host.
+// open starts the delivery of events, without the protections of a host.
 func (s *session) open() (string, error) {
 	report := func(what string) { s.violations[what] = true }
 	if s.proc.Lines != nil {
@@ -97,7 +97,7 @@ func (s *session) openWire(w *wire) (string, error) {
 	return fmt.Sprintf("events at once: %d", w.capacity()), nil
 }
 
-// events makes new ones. edit may change each before it is sent.
+// events returns n new events. edit may change each before it is sent.
 func (s *session) events(n int, edit func(*delivery.Event)) ([]*pluginpb.Event, error) {
 	list := make([]*pluginpb.Event, 0, n)
 	for range n {
@@ -113,16 +113,16 @@ func (s *session) events(n int, edit func(*delivery.Event)) ([]*pluginpb.Event, 
 	return list, nil
 }
 
-// wire returns an event as it is sent.
+// wire returns an event in the form in which it is sent.
 func (s *session) wire(e *delivery.Event, attempts int) *pluginpb.Event {
-	s.again = e
+	s.last = e
 	s.next++
 	w := link.Request{Task: delivery.Task{Job: delivery.Job{ID: int64(s.next), Attempts: attempts}, Event: e}, Timeout: s.cfg.Timeout}.Event()
 	w.Seq = s.next
 	return w
 }
 
-// deliver sends events and says what became of them.
+// deliver sends events and summarizes their results.
 func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 	if err != nil {
 		return "", err
@@ -137,7 +137,7 @@ func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 // patience is how long the result of an event may take.
 func (s *session) patience() time.Duration { return s.cfg.Timeout + s.proc.Timings.Grace }
 
-// tally says what became of events.
+// tally summarizes results.
 func tally(results map[uint64]*pluginpb.Result) string {
 	counts := make(map[string]int)
 	reason := ""
@@ -166,7 +166,7 @@ func tally(results map[uint64]*pluginpb.Result) string {
 	return got
 }
 
-// lifeSign adds to an error how the process ended, if it did.
+// withExit returns how the process ended, or err if it has not.
 func (s *session) withExit(err error) error {
 	if s.proc.Remote() || errors.Is(err, errUnread) {
 		return err
@@ -181,7 +181,7 @@ func (s *session) withExit(err error) error {
 	return errors.New(text)
 }
 
-// unusualText changes a body in ways that its form allows.
+// unusualText adds unusual but valid text to a body.
 func (s *session) unusualText() (string, error) {
 	return s.deliver(s.events(1, func(e *delivery.Event) {
 		if body := bytes.TrimSpace(e.Body); len(body) > 2 && body[0] == '{' && body[len(body)-1] == '}' {
@@ -198,7 +198,7 @@ func (s *session) manyEvents() (string, error) {
 	return s.deliver(s.events(min(verifyBatch, s.sender.capacity()), nil))
 }
 func (s *session) fullCredit() (string, error) {
-	return s.deliver(s.events(min(verifyMost, s.sender.capacity()), nil))
+	return s.deliver(s.events(min(verifyMax, s.sender.capacity()), nil))
 }
 
 func (s *session) largeEvent() (string, error) {
@@ -213,10 +213,10 @@ func (s *session) largeEvent() (string, error) {
 }
 
 func (s *session) repeatedEvent() (string, error) {
-	if s.again == nil {
+	if s.last == nil {
 		return "", skip("no event was sent before")
 	}
-	return s.deliver([]*pluginpb.Event{s.wire(s.again, 1)}, nil)
+	return s.deliver([]*pluginpb.Event{s.wire(s.last, 1)}, nil)
 }
 
 func (s *session) brokenBody() (string, error) {
@@ -233,7 +233,7 @@ func (s *session) oddHeaders() (string, error) {
 	}))
 }
 
-// unknownFields sends what a later version of the protocol might.
+// unknownFields sends what a later version of the protocol might send.
 func (s *session) unknownFields() (string, error) {
 	events, err := s.events(1, nil)
 	if err != nil {
@@ -317,8 +317,7 @@ func (s *session) drain(w *wire) (string, error) {
 	return "", w.rpc.CloseSend()
 }
 
-// deadline lets the time of a call run out. What becomes of that one is not
-// looked at.
+// deadline lets the deadline of a call pass. The result of that call does not matter.
 func (s *session) deadline() (string, error) {
 	events, err := s.events(1, nil)
 	if err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
-// lineFrames are the lines of a program, whose input it must read in time. A
-// host has pings to find out that it does not.
+// lineFrames are the frames of a program that reads lines, and fail when it does not
+// read its input in time. A host finds that out by pings.
 type lineFrames struct {
 	*link.Lines
 	proc   *process.Process
@@ -45,10 +45,10 @@ func (l lineFrames) write(send func() error) error {
 	return err
 }
 
-// openLines lets the events of a program through.
+// openLines starts the delivery of events to a program that reads lines.
 func (s *session) openLines(report func(string)) (string, error) {
 	w, err := newWire(s.v.ctx, func(ctx context.Context) (link.Frames, error) {
-		context.AfterFunc(ctx, func() { s.proc.Signal(syscall.SIGKILL) }) // gets all that waits for it unstuck
+		context.AfterFunc(ctx, func() { s.proc.Signal(syscall.SIGKILL) }) // unblocks whatever waits for it
 		return lineFrames{s.proc.Lines, s.proc, s.patience()}, nil
 	}, report)
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *session) openLines(report func(string)) (string, error) {
 	return s.openWire(w)
 }
 
-// judgeLine says what is wrong with an answer of which the host makes a retry.
+// judgeLine says what is wrong with an answer that the host takes for a retry.
 func judgeLine(r *pluginpb.Result) string {
 	switch retry := r.GetRetry(); {
 	case retry == nil:
@@ -67,14 +67,14 @@ func judgeLine(r *pluginpb.Result) string {
 	case retry.GetReason() == link.AnswerContradicts:
 		return fmt.Sprintf("an answer to seq %d that says several things, which counts as a retry", r.GetSeq())
 	case strings.HasPrefix(retry.GetReason(), link.AnswerMisread):
-		return fmt.Sprintf("an answer to seq %d that is not understood, which counts as a retry", r.GetSeq())
+		return fmt.Sprintf("an answer to seq %d that cannot be understood, which counts as a retry", r.GetSeq())
 	case retry.GetReason() == "" && retry.GetCode() == "" && retry.GetAfter() == nil:
 		return fmt.Sprintf("an answer to seq %d that says nothing, which counts as a retry", r.GetSeq())
 	}
 	return ""
 }
 
-// withMisread adds to an error what a program may have meant for an answer.
+// withMisread adds to an error the lines that may have been meant as answers.
 func (s *session) withMisread(err error) error {
 	if s.proc.Lines == nil {
 		return err
@@ -85,8 +85,8 @@ func (s *session) withMisread(err error) error {
 	return err
 }
 
-// firstEvent is the one by which it shows whether a plugin answers at all. What
-// keeps most programs from it is that their answers wait in a buffer.
+// firstEvent shows whether a plugin answers at all. Programs that do not mostly leave
+// their answers in a buffer.
 func (s *session) firstEvent() (string, error) {
 	got, err := s.oneEvent()
 	w, ok := s.sender.(*wire)
@@ -96,17 +96,17 @@ func (s *session) firstEvent() (string, error) {
 	_ = w.rpc.CloseSend()
 	_ = w.until(verifyEnd, func(*pluginpb.DeliverResponse) (bool, error) { return !w.awaits(), nil })
 	if !w.awaits() {
-		err = errors.New("the answer came at the end of the input only: flush standard output after every line")
+		err = errors.New("the answer came only at the end of the input: flush standard output after every line")
 	}
 	return "", err
 }
 
-// hello looks at what a program has said of itself.
+// hello checks what a program says about itself.
 func (s *session) hello() (string, error) {
 	select {
 	case <-s.proc.Lines.Greeted():
 	default:
-		return "", skip("it has none, and is taken to be ready when it has run for " + s.proc.Timings.Settle.String())
+		return "", skip("it has none, and counts as ready when it has run for " + s.proc.Timings.Settle.String())
 	}
 	about := s.proc.Lines.Hello()
 	if about.MaxInFlight < 0 || about.MaxInFlight > link.WindowMax {
@@ -123,7 +123,7 @@ func (s *session) hello() (string, error) {
 	return strings.TrimPrefix(strings.Join(got, ", "), ", "), nil
 }
 
-// ifItCan skips a check of what a program does not say that it understands.
+// ifItCan skips a check of something that a program does not claim to understand.
 func (s *session) ifItCan(what string, ask func() (string, error)) func() (string, error) {
 	if s.proc.Lines == nil || s.proc.Lines.Hello().Understands(what) {
 		return ask
@@ -133,12 +133,12 @@ func (s *session) ifItCan(what string, ask func() (string, error)) func() (strin
 
 func (s *session) unknownWant() string {
 	if s.proc.Lines != nil {
-		return "keys of an event that are not known are ignored"
+		return "unknown keys of an event are ignored"
 	}
 	return "they are ignored, and frames too"
 }
 
-// unknownKeys sends an event as a later version of the protocol might.
+// unknownKeys sends an event as a later version of the protocol might send it.
 func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
 	w := s.sender.(*wire)
 	line, err := json.Marshal(link.EventLine(e))
@@ -162,7 +162,7 @@ func (s *session) unknownKeys(e *pluginpb.Event) (string, error) {
 	return tally(results), nil
 }
 
-// linesEnd takes a program's input away, and looks at what is left then.
+// linesEnd ends a program's input, and checks what is left after that.
 func (s *session) linesEnd() {
 	w := s.sender.(*wire)
 	s.check("end of input", "the results of what it has, then it ends by itself within 2 s", func() (string, error) { return s.endOfInput(w) })
@@ -174,9 +174,9 @@ func (s *session) linesEnd() {
 		return s.endsBy(time.Now())
 	})
 	s.proc.Kill()
-	_ = w.until(s.proc.Timings.Reap, func(*pluginpb.DeliverResponse) (bool, error) { return false, nil }) // what it said last
-	s.v.check("nothing else", "no answer that nobody waits for, that cannot be read, or that says nothing or several things", s.nothingOnStdout)
-	s.v.check("nothing left", "when it has ended, and its process group was killed, nothing of it runs", s.nothingLeft)
+	_ = w.until(s.proc.Timings.Reap, func(*pluginpb.DeliverResponse) (bool, error) { return false, nil }) // its last words
+	s.v.check("nothing else", "no answer that is unexpected, unreadable, empty or contradictory", s.nothingOnStdout)
+	s.v.check("nothing left", "when it has ended and its process group was killed, nothing of it still runs", s.nothingLeft)
 }
 
 func (s *session) endOfInput(w *wire) (string, error) {
@@ -196,7 +196,7 @@ func (s *session) endOfInput(w *wire) (string, error) {
 	return s.endsBy(time.Now())
 }
 
-// nothingOnStdout is nothingElse, and more that a program can write there.
+// nothingOnStdout is nothingElse for standard output, where a program can write more.
 func (s *session) nothingOnStdout() (string, error) {
 	other, misread := s.transcript.stdout()
 	_, err := s.nothingElse()
@@ -212,8 +212,8 @@ func (s *session) nothingOnStdout() (string, error) {
 	return "", nil
 }
 
-// nothingLeft looks for processes that work where the program did. One that
-// has left the group is not killed by the host.
+// nothingLeft looks for processes in the program's working directory. The host does
+// not kill one that has left the process group.
 func (s *session) nothingLeft() (string, error) {
 	if _, err := os.Stat("/proc/self/cwd"); err != nil {
 		return "", skip("this system does not show it")
@@ -223,18 +223,18 @@ func (s *session) nothingLeft() (string, error) {
 		return "", skip(err.Error())
 	}
 	var left []string
-	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // the dying take a moment
+	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) { // dying takes a moment
 		if left = processesIn(work); len(left) == 0 || time.Since(begun) > s.proc.Timings.Reap {
 			break
 		}
 	}
 	if len(left) > 0 {
-		return "", fmt.Errorf("%d processes have left the group and run on: %s", len(left), strings.Join(left, ", "))
+		return "", fmt.Errorf("%d processes have left the group and still run: %s", len(left), strings.Join(left, ", "))
 	}
 	return "", nil
 }
 
-// processesIn returns the processes with a working directory.
+// processesIn returns the processes whose working directory is dir.
 func processesIn(dir string) (found []string) {
 	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
 	for _, link := range links {
@@ -247,9 +247,9 @@ func processesIn(dir string) (found []string) {
 	return found
 }
 
-// strangeSettings gives a process settings that it cannot know.
+// strangeSettings gives a process settings that it does not know.
 func (v *verifier) strangeSettings() {
-	v.check("strange settings", "errors in the answer to configure, or no notice taken; not a crash, and not silence", func() (string, error) {
+	v.check("strange settings", "errors in the answer to configure, or it ignores them; not a crash, and not silence", func() (string, error) {
 		if !v.settings {
 			return "", skip("it has no settings")
 		}
@@ -268,7 +268,7 @@ func (v *verifier) strangeSettings() {
 		defer s.end()
 		switch p := s.Report.Problem; {
 		case p == nil:
-			return "no notice taken", nil
+			return "ignored", nil
 		case p.Kind == catalog.ProblemSettings && len(p.Detail) > 0:
 			return "refused: " + p.Detail[0], nil
 		default:

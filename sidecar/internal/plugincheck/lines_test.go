@@ -66,7 +66,7 @@ var lineFaults = map[string]struct {
 }{
 	"good": {skipped: words{"SIGTERM": "it had ended by itself", "strange settings": "it has no settings"}},
 	"modest": {skipped: words{"SIGTERM": "", "strange settings": "", "hello": "it has none", "ping": "does not say that it can", "cancel": "",
-		"signals": "it ends then: what it has comes again"}},
+		"signals": "it ends then: its events come again"}},
 	"ends":              {failed: words{"start": "the program ended at once"}},
 	"not configured":    {settings: `{}`, failed: words{"start": `did not answer {"configured":{}}`}},
 	"mute":              {timeout: hasty, failed: words{"event": "0 of 1 results within 2.1s"}},
@@ -94,8 +94,8 @@ var lineFaults = map[string]struct {
 	"unasked":           {failed: words{"nothing else": "a result for seq 1000000, which was never sent"}},
 	"nothing to say":    {failed: words{"nothing else": "an answer to seq 1 that says nothing"}},
 	"contradicts":       {failed: words{"nothing else": "an answer to seq 1 that says several things"}},
-	"other type":        {failed: words{"nothing else": "an answer to seq 1 that is not understood"}},
-	"leaves":            {failed: words{"nothing left": "1 processes have left the group and run on: "}},
+	"other type":        {failed: words{"nothing else": "an answer to seq 1 that cannot be understood"}},
+	"leaves":            {failed: words{"nothing left": "1 processes have left the group and still run: "}},
 	"gives up":          {failed: words{"signals": "the program has closed its stdout"}},
 	"fussy":             {settings: `{"a":1}`, failed: words{"strange settings": "panic: fussy"}},
 	"noise":             {failed: words{}},
@@ -140,7 +140,7 @@ func TestVerifyPythonExample(t *testing.T) {
 	}
 	t.Parallel()
 	results := verifyManifest(t, filepath.Join("..", "..", "..", "examples", "python", "optout.plugin.json"), soon,
-		map[string]string{}, map[string]string{"cancel": "", "SIGTERM": "", "signals": "what it has comes again"})
+		map[string]string{}, map[string]string{"cancel": "", "SIGTERM": "", "signals": "its events come again"})
 	if c := results["strange settings"]; !strings.Contains(c.Got, "refused: hookswitch_verify: is unknown") {
 		t.Errorf("settings: %+v", c)
 	}

@@ -29,21 +29,21 @@ import (
 
 // Config says how to start a plugin. Its fields mean what they mean for a host.
 type Config struct {
-	// Settings is the file with the plugin's settings. Empty: NAME.json beside
-	// the plugin, if it is there.
+	// Settings is the file with the plugin's settings. Empty means NAME.json
+	// beside the plugin, if it exists.
 	Settings string
 
-	// Dir is the plugin directory. A file in it must be trusted; of one that
-	// is elsewhere it is only said if it is not. Trust is the rule.
+	// Dir is the plugin directory. Files in it must be trusted according to
+	// Trust; files elsewhere cause a warning if they are not.
 	Dir   string
 	Trust catalog.Trust
 
 	// StateDir is where a host would run the plugin from. Nothing is written
-	// there. Empty: it is not known.
+	// there. Empty means unknown.
 	StateDir string
 
-	// WorkDir is the working directory of the plugin. Empty: one that is
-	// removed at the end.
+	// WorkDir is the plugin's working directory. Empty means one that is removed
+	// at the end.
 	WorkDir string
 
 	Env          []string
@@ -51,14 +51,14 @@ type Config struct {
 	Timeout      time.Duration // for one event; 0 means 30 s
 	StartTimeout time.Duration // 0 means 10 s
 
-	// Log gets what the plugin prints. Nil: nobody does.
+	// Log gets what the plugin prints. Nil discards it.
 	Log *slog.Logger
 }
 
-// Report is what a [Probe] has found out about a plugin.
+// Report is the result of a [Probe].
 type Report struct {
 	File     string           `json:"file"`
-	Name     string           `json:"name"` // by which the host would know it
+	Name     string           `json:"name"` // the name that a host would give it
 	OK       bool             `json:"ok"`
 	Problem  *catalog.Problem `json:"problem,omitempty"`
 	Warnings []string         `json:"warnings,omitempty"`
@@ -71,12 +71,12 @@ type Report struct {
 	Stream        bool     `json:"stream"` // false: the minimal profile
 	InFlight      int      `json:"in_flight,omitempty"`
 	Patterns      []string `json:"patterns,omitempty"`
-	Settings      string   `json:"settings,omitempty"` // the file that was used
+	Settings      string   `json:"settings,omitempty"` // the file they came from
 	HandshakeTook Millis   `json:"handshake_ms,omitempty"`
-	StartTook     Millis   `json:"start_ms,omitempty"` // up to the first event that it could take
+	StartTook     Millis   `json:"start_ms,omitempty"` // until it could take an event
 }
 
-// Millis is a duration that is milliseconds in JSON.
+// Millis is a duration in milliseconds in JSON.
 type Millis time.Duration
 
 // MarshalJSON writes the milliseconds with three digits after the point.
@@ -84,8 +84,8 @@ func (m Millis) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%.3f", time.Duration(m).Seconds()*1000), nil
 }
 
-// Probe is one process of a plugin, started to find out about it. It is not
-// supervised: when the process is gone, so is the probe.
+// Probe is one process of a plugin, started to examine it. It is not supervised: when
+// the process ends, the probe is over.
 type Probe struct {
 	Report Report
 
@@ -130,7 +130,7 @@ func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {
 	f := catalog.Entry{Name: p.Report.Name, Path: abs, Kind: catalog.KindExec}
 	if p.cfg.Settings != "" {
 		if f.SettingsFile, err = filepath.Abs(p.cfg.Settings); err == nil {
-			_, err = os.Stat(f.SettingsFile) // it was asked for, so it must be there
+			_, err = os.Stat(f.SettingsFile) // it was named, so it must exist
 		}
 		if err != nil {
 			return &catalog.Problem{Kind: catalog.ProblemSettings, What: "its settings cannot be read: " + err.Error()}
@@ -158,7 +158,7 @@ func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {
 	return p.launch(ctx, &catalog.Build{Entry: f, Settings: settings})
 }
 
-// launch starts the plugin, and says why if it does not come up.
+// launch starts the plugin, and says why if it fails.
 func (p *Probe) launch(ctx context.Context, b *catalog.Build) *catalog.Problem {
 	launcher := process.Launcher{
 		Env: p.cfg.Env, Environ: p.cfg.Environ, WorkDir: p.scratch.work, RunDir: p.scratch.run,
@@ -182,18 +182,18 @@ func (p *Probe) launch(ctx context.Context, b *catalog.Build) *catalog.Problem {
 	return nil
 }
 
-// greeted takes note of a handshake that succeeded.
+// greeted records a handshake that succeeded.
 func (p *Probe) greeted(g process.Greeting) {
 	p.Report.HandshakeTook = Millis(g.Took)
 	if g.Took > 0 && len(g.Noise) > 0 {
-		p.Report.Warnings = append(p.Report.Warnings, "it prints to standard output before the handshake, which other hosts of go-plugin do not forgive: "+quoteSome(g.Noise))
+		p.Report.Warnings = append(p.Report.Warnings, "it prints to standard output before the handshake, which other go-plugin hosts do not accept: "+quoteSome(g.Noise))
 	}
 }
 
-// lookAtProgram says why a host would not run a program. path is the file as it
-// was named.
+// lookAtProgram says why a host would not run a program. path is the file as the
+// caller named it.
 func (p *Probe) lookAtProgram(path string, f *catalog.Entry) *catalog.Problem {
-	bad, _ := catalog.Inspect(path, process.Environ(p.cfg.Environ, p.cfg.Env)) // what is foreign may run all the same
+	bad, _ := catalog.Inspect(path, process.Environ(p.cfg.Environ, p.cfg.Env)) // foreign programs may run all the same
 	if bad != nil {
 		return bad
 	}
@@ -204,13 +204,13 @@ func (p *Probe) lookAtProgram(path string, f *catalog.Entry) *catalog.Problem {
 		return noexec
 	}
 	if why := catalog.PassedOver(path); why != "" {
-		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would pass it over: its name is "+why)
+		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would skip it: its name is "+why)
 	}
 	return nil
 }
 
-// distrust says why a host would not run the file, or warns that it would not if
-// the file stayed where it is.
+// distrust says why a host would not trust a file. For a file outside the plugin
+// directory it only adds a warning.
 func (p *Probe) distrust(path string) *catalog.Problem {
 	inside := false
 	if dir, err := filepath.Abs(p.cfg.Dir); err == nil && p.cfg.Dir != "" {
@@ -224,7 +224,7 @@ func (p *Probe) distrust(path string) *catalog.Problem {
 		p.Report.Warnings = append(p.Report.Warnings, "where it is, the sidecar would not trust it: "+err.Error())
 	case err != nil:
 		problem := &catalog.Problem{Kind: catalog.ProblemUntrusted, What: "it is not trusted: " + err.Error()}
-		if at := strings.LastIndex(problem.What, ": "); at > 0 { // the rule's errors end in what mends them
+		if at := strings.LastIndex(problem.What, ": "); at > 0 { // the rule's errors end with the fix
 			problem.What, problem.Fix = problem.What[:at], problem.What[at+2:]
 		}
 		return problem
@@ -242,14 +242,14 @@ func (p *Probe) lookAtManifest(path string, f *catalog.Entry) *catalog.Problem {
 	}
 	m, err := catalog.ReadManifest(f.Path)
 	if err != nil {
-		return &catalog.Problem{Kind: catalog.ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "mend " + catalog.Quote(path)}
+		return &catalog.Problem{Kind: catalog.ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "fix " + catalog.Quote(path)}
 	}
 	f.Kind, f.Manifest = m.Protocol, m
 	return nil
 }
 
 func hostProblem(err error) *catalog.Problem {
-	return &catalog.Problem{Kind: catalog.ProblemHost, What: "it could not be tried: " + err.Error()}
+	return &catalog.Problem{Kind: catalog.ProblemHost, What: "it could not be tested: " + err.Error()}
 }
 
 func (p *Probe) describe(about *pluginpb.DescribeResponse) {
@@ -261,10 +261,10 @@ func (p *Probe) describe(about *pluginpb.DescribeResponse) {
 			r.Warnings = append(r.Warnings, "it asks for "+hint)
 		}
 	}
-	r.Stream = about.GetCapabilities().GetDeliverStream() || p.proc.Conn == nil // lines are one
+	r.Stream = about.GetCapabilities().GetDeliverStream() || p.proc.Conn == nil // JSON lines are a stream
 }
 
-// settings reads the plugin's settings, and notes where they are from.
+// settings reads the plugin's settings, and records where they came from.
 func (p *Probe) settings(f catalog.Entry) ([]byte, *catalog.Problem) {
 	settings, err := f.ReadSettings()
 	if err != nil {
@@ -279,8 +279,8 @@ func (p *Probe) settings(f catalog.Entry) ([]byte, *catalog.Problem) {
 	return settings, nil
 }
 
-// Deliver delivers an event to the plugin and returns what came of it. The
-// error is that of ctx.
+// Deliver delivers an event to the plugin and returns the attempt. The error is that
+// of ctx.
 func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attempt, error) {
 	if err := p.proc.Link.Acquire(ctx); err != nil && !errors.Is(err, link.ErrMoved) {
 		return delivery.Attempt{}, err
@@ -297,22 +297,22 @@ func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attemp
 	return a, nil
 }
 
-// Left returns the names of the files that the plugin has made in a working
+// Left returns the names of the files that the plugin has created in a working
 // directory that will be removed.
 func (p *Probe) Left() []string {
 	if p.scratch == nil || p.cfg.WorkDir != "" {
 		return nil
 	}
 	var names []string
-	entries, _ := os.ReadDir(p.scratch.work) // what cannot be listed is not worth a word
+	entries, _ := os.ReadDir(p.scratch.work) // a directory that cannot be listed is not worth a remark
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
 	return names
 }
 
-// Stop ends the plugin and removes what the probe has made. A plugin that has
-// to be killed is an error.
+// Stop ends the plugin and removes the probe's files. It returns an error if the
+// plugin had to be killed.
 func (p *Probe) Stop() (err error) {
 	if p.proc != nil {
 		if p.proc.Link != nil {

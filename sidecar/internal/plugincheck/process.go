@@ -19,7 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
-// byHand runs the program as a person would, without a host.
+// byHand runs the program the way a person would, without a host.
 func (v *verifier) byHand() {
 	v.check("run by hand", "without the cookie it says what it is, and ends", func() (string, error) {
 		path, err := filepath.Abs(v.path)
@@ -45,7 +45,7 @@ func (v *verifier) byHand() {
 		}
 		for line := range bytes.Lines(text) {
 			if process.IsHandshake(line) {
-				return "", errors.New("it prints a handshake to whoever runs it")
+				return "", errors.New("it prints a handshake to anybody who runs it")
 			}
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
@@ -67,7 +67,7 @@ func (s *session) shutdown() (string, error) {
 	return s.endsBy(begun)
 }
 
-// endsBy waits until the process has ended by itself.
+// endsBy waits until the process ends by itself.
 func (s *session) endsBy(begun time.Time) (string, error) {
 	select {
 	case <-s.proc.Dead():
@@ -90,7 +90,7 @@ func (s *session) brokenSettings() (string, error) {
 		return "", s.withExit(err)
 	}
 	if len(resp.GetErrors()) == 0 {
-		return "no notice taken", nil
+		return "ignored", nil
 	}
 	e := resp.GetErrors()[0]
 	return "refused: " + strings.TrimPrefix(e.GetField()+": "+e.GetMessage(), ": "), nil
@@ -117,14 +117,14 @@ func (s *session) surviveSignals() (string, error) {
 		a.got, a.err = s.keepDelivering()
 	}
 	if a.err != nil && s.proc.Lines != nil && s.proc.WaitDone(verifyEnd) {
-		return "", skip("it ends then: what it has comes again")
+		return "", skip("it ends then: its events come again")
 	}
 	return a.got, a.err
 }
 
-// keepDelivering sends events for a while, one after the other. What a program does at a
-// signal it does when it comes to it, and that may be after the answers to all
-// events that it has: as long as it answers it runs, and so it comes to it.
+// keepDelivering sends events for a while, one after the other. A program may react
+// to a signal only after it has answered the events that it has, so it must be
+// kept busy until then.
 func (s *session) keepDelivering() (got string, err error) {
 	begun := time.Now()
 	for n := 0; n < verifyRounds || time.Since(begun) < verifyWhile; n++ {

@@ -6,7 +6,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
-// share puts to the test what a server must bear that several hosts use.
+// share tests what a server must tolerate that several hosts use.
 func (s *session) share() {
 	s.check("configure again", "no error, and events are taken as before: Configure may come more than once", func() (string, error) {
 		ctx, cancel := s.within(s.cfg.StartTimeout)
@@ -29,7 +29,7 @@ func (s *session) share() {
 		if _, err := other.open(); err != nil {
 			return "", fmt.Errorf("a second stream: %w", err)
 		}
-		for range 2 { // both are there at the same time, whatever seq they use
+		for range 2 { // both are open at the same time, with their own seq
 			for _, one := range []*session{other, s} {
 				if _, err := one.oneEvent(); err != nil {
 					return "", err
@@ -40,7 +40,7 @@ func (s *session) share() {
 	})
 }
 
-// connectAgain comes back to a server, once after a drain and once after a loss.
+// connectAgain connects again to a server, once after a drain and once after a loss.
 func (v *verifier) connectAgain() {
 	v.comeBack("connect again", "after a drain", func(s *session) error {
 		events, err := s.events(min(verifyBatch, s.sender.capacity()), nil)
@@ -70,13 +70,13 @@ func (v *verifier) comeBack(name, when string, leave func(*session) error) {
 	})
 }
 
-// notOurs names the rules for processes.
+// notOurs reports the checks that apply to local processes as skipped.
 func (v *verifier) notOurs() {
 	for _, rule := range []struct{ name, want, why string }{
 		{"run by hand", "it says what it is, and ends", "the server is not the host's to start"},
-		{"broken settings", "errors in the answer of Configure", "others may use the server with the settings that it has"},
+		{"broken settings", "errors in the answer of Configure", "others may be using the server with its current settings"},
 		{"shutdown", "it ends", "the server is not the host's to stop"},
-		{"signals", "events that are under way are finished", "the server is no process of the host"},
+		{"signals", "events that are under way are finished", "the server is not the host's process"},
 		{"lifeline", "it ends with the host", "the server is not the host's to stop"},
 	} {
 		v.check(rule.name, rule.want, func() (string, error) { return "", skip(rule.why) })

@@ -92,7 +92,7 @@ func serveAt(t *testing.T, plugin pluginpb.PluginServiceServer) (address string)
 
 // TestVerifyRemote: as TestVerifyLines, for servers. None is stopped.
 func TestVerifyRemote(t *testing.T) {
-	skipped := words{"health": "it has none", "run by hand": "", "broken settings": "others may use the server",
+	skipped := words{"health": "it has none", "run by hand": "", "broken settings": "others may be using the server",
 		"shutdown": "the server is not the host's to stop", "signals": "", "lifeline": ""}
 	for fault, test := range map[string]struct {
 		failed, passed words

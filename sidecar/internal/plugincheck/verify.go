@@ -13,15 +13,15 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
-// VerifyConfig says how [Verify] starts a plugin and what it sends.
+// VerifyConfig configures [Verify].
 type VerifyConfig struct {
 	Config
 
-	// Event makes a new event that fits one of the patterns. Required.
+	// Event returns a new event that matches one of the patterns. Required.
 	Event func(patterns []string) (*delivery.Event, error)
 }
 
-// Check is one rule of the protocol, and whether a plugin keeps it.
+// Check is one rule of the protocol and whether a plugin follows it.
 type Check struct {
 	Name   string `json:"name"`
 	Result string `json:"result"` // Passed, Failed or Skipped
@@ -30,18 +30,17 @@ type Check struct {
 	Took   Millis `json:"took_ms"`
 }
 
-// What becomes of a [Check]. One is skipped when the plugin does not have the
-// optional part of the protocol that it is about, or could not be asked.
+// The results of a [Check]. It is skipped if the plugin lacks that optional part of
+// the protocol, or if there was no way to test it.
 const (
 	Passed  = "passed"
 	Failed  = "failed"
 	Skipped = "skipped"
 )
 
-// Verify runs a plugin through the rules of plugins/PROTOCOL.md and calls report
-// with each as it is decided. It starts several processes of the plugin, one
-// after the other, and sends them real events. It returns whether no check has
-// failed.
+// Verify tests a plugin against the rules of plugins/PROTOCOL.md and calls report
+// with each result. It starts several processes of the plugin, one after the
+// other, and sends them real events. It reports whether no check failed.
 func Verify(ctx context.Context, path string, cfg VerifyConfig, report func(Check)) bool {
 	v := &verifier{ctx: ctx, path: path, cfg: cfg, report: report, ok: true}
 	switch v.kind = catalog.KindOf(path); v.kind {
@@ -74,26 +73,26 @@ type verifier struct {
 	ok     bool
 	kind   catalog.Kind
 
-	settings bool // the plugin has some
+	settings bool // the plugin has settings
 }
 
 const (
-	// verifyPing is how soon a ping must be answered, as by the host.
+	// verifyPing is how soon a ping must be answered, as for a host.
 	verifyPing = 2 * time.Second
 
-	// verifyEnd is how soon a plugin must end that has been told to, and the
-	// time that a busy machine may take for it.
+	// verifyEnd is how soon a plugin must end when told to, plus some time for a
+	// busy machine.
 	verifyEnd = 2*time.Second + 500*time.Millisecond
 
-	// verifyWhile is for how long at least, and verifyRounds with how many
-	// events, a plugin is watched for what it does at a signal.
+	// A plugin is watched after a signal for at least verifyWhile and
+	// verifyRounds events.
 	verifyWhile  = time.Second
 	verifyRounds = 20
 
 	verifyByHand = 5 * time.Second
-	verifyBatch  = 16      // events sent at once, if the plugin takes so many
-	verifyMost   = 256     // events sent at once to use up the credit
-	verifyBody   = 1 << 20 // bytes of the largest event, by default of the sidecar
+	verifyBatch  = 16      // events sent at once, if the credit allows
+	verifyMax    = 256     // the most events sent at once to use up the credit
+	verifyBody   = 1 << 20 // bytes of the largest event that the sidecar accepts by default
 )
 
 // skip is an error that says why a check does not apply.
@@ -101,7 +100,7 @@ type skip string
 
 func (s skip) Error() string { return string(s) }
 
-// asError is a problem in one line.
+// asError returns a problem in one line.
 func asError(p *catalog.Problem) error {
 	text := p.What
 	if p.Detail != nil {
@@ -110,8 +109,8 @@ func asError(p *catalog.Problem) error {
 	return errors.New(text)
 }
 
-// check decides one rule. ask returns what there is to say about a plugin that
-// keeps it.
+// check decides one rule. ask returns a remark about a plugin that follows it, or an
+// error about one that does not.
 func (v *verifier) check(name, want string, ask func() (string, error)) bool {
 	if v.ctx.Err() != nil {
 		v.ok = false
@@ -119,7 +118,7 @@ func (v *verifier) check(name, want string, ask func() (string, error)) bool {
 	}
 	begun := time.Now()
 	got, err := ask()
-	if v.ctx.Err() != nil { // which is what err is about
+	if v.ctx.Err() != nil { // err is about that
 		v.ok = false
 		return false
 	}
@@ -142,13 +141,13 @@ type session struct {
 	v          *verifier
 	sender     sender
 	next       uint64          // seq
-	again      *delivery.Event // the last event that was sent
-	violations map[string]bool // what the plugin did that it must not do
+	last       *delivery.Event // sent last
+	violations map[string]bool // rules broken at any time, by their description
 
-	failed bool // a check
+	failed bool // a check has failed
 }
 
-// check decides one rule, unless the plugin is gone since it has broken another.
+// check decides one rule, unless the process has ended after a failed check.
 func (s *session) check(name, want string, ask func() (string, error)) bool {
 	return s.v.check(name, want, func() (string, error) {
 		if s.failed && s.gone() {
@@ -162,7 +161,7 @@ func (s *session) check(name, want string, ask func() (string, error)) bool {
 	})
 }
 
-// gone reports whether there was a process that has ended.
+// gone reports whether the process has ended.
 func (s *session) gone() bool {
 	select {
 	case <-s.proc.Dead(): // nil for a remote plugin
@@ -172,8 +171,7 @@ func (s *session) gone() bool {
 	}
 }
 
-// begin starts a process, and returns nil if it cannot be worked with, which is
-// reported.
+// begin starts a process. If that fails it reports the failed check and returns nil.
 func (v *verifier) begin(name string, until process.Stage) *session {
 	s := &session{v: v, violations: make(map[string]bool)}
 	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), orElse(v.cfg.StartTimeout, 10*time.Second)), func() (string, error) {
@@ -204,7 +202,7 @@ func (v *verifier) startWant() string {
 	return "handshake, Describe and Configure"
 }
 
-// end leaves nothing of the process.
+// end kills the process and removes what is left of it.
 func (s *session) end() {
 	if s.Probe != nil && s.proc != nil {
 		s.proc.Kill()
@@ -217,9 +215,8 @@ func (s *session) end() {
 	}
 }
 
-// work sees a process through its life, with one of everything. It reports
-// whether the plugin takes events and answers: without that the rest is
-// only a matter of waiting.
+// work goes through the life of one process. It reports whether the plugin answers
+// events: if not, the remaining checks would only wait.
 func (v *verifier) work() (answers bool) {
 	s := v.begin("start", process.Configured)
 	if s == nil {
@@ -252,54 +249,54 @@ func (v *verifier) work() (answers bool) {
 	return true
 }
 
-// contents sends events of all kinds.
+// contents sends all kinds of events.
 func (s *session) contents() {
 	s.check("many events", "one result for each, in any order", s.manyEvents)
 	s.check("full credit", "as many events at once as were granted, and a result for each", s.fullCredit)
 	s.check("1 MiB event", "a result", s.largeEvent)
 	s.check("repeated event", "a result, when an event comes again with attempt 2", s.repeatedEvent)
-	s.check("unusual text", "a result for a body with line separators, escaped zeros and half characters", s.unusualText)
-	s.check("broken body", "a result for a body that is no JSON, and the plugin goes on", s.brokenBody)
-	s.check("odd headers", "a result for headers that are there twice or were not UTF-8", s.oddHeaders)
+	s.check("unusual text", "a result for a body with line separators, escaped zeros and lone surrogates", s.unusualText)
+	s.check("broken body", "a result for a body that is not JSON, and the plugin goes on", s.brokenBody)
+	s.check("odd headers", "a result for headers that are repeated or were not UTF-8", s.oddHeaders)
 	s.check("unknown fields", s.unknownWant(), s.unknownFields)
 	if w, ok := s.sender.(*wire); ok {
 		s.check("ping", fmt.Sprintf("the answer with the same id within %v, while events are under way", verifyPing),
 			s.ifItCan("ping", func() (string, error) { return s.ping(w) }))
-		s.check("cancel", "one result within 2 s for an event that was cancelled, and nothing for one that is not there",
+		s.check("cancel", "one result within 2 s for a cancelled event, and none for one that was never sent",
 			s.ifItCan("cancel", func() (string, error) { return s.cancel(w) }))
 	}
 }
 
-// drainAndRest ends the way of the events of a plugin that speaks gRPC.
+// drainAndRest ends the delivery of events to a plugin that speaks gRPC.
 func (s *session) drainAndRest() {
 	if w, ok := s.sender.(*wire); ok {
 		s.check("drain", "the results of what it has, then Drained", func() (string, error) { return s.drain(w) })
 	} else {
 		s.check("deadline", "calls after one whose deadline has passed are answered", s.deadline)
 	}
-	s.check("nothing else", "no results that nobody waits for, and no result without an outcome", s.nothingElse)
+	s.check("nothing else", "no unexpected results, and no result without an outcome", s.nothingElse)
 }
 
-// broken gives a process settings that are no JSON. It reports whether the
-// plugin starts at all.
+// broken gives a process settings that are not JSON. It reports whether the plugin
+// starts at all.
 func (v *verifier) broken() (starts bool) {
 	s := v.begin("start again", process.Described)
 	if s == nil {
 		return false
 	}
 	defer s.end()
-	v.check("broken settings", "errors in the answer of Configure, or no notice taken; not a crash", s.brokenSettings)
+	v.check("broken settings", "errors in the answer to Configure, or it ignores them; not a crash", s.brokenSettings)
 	return true
 }
 
-// signals sends a process what a terminal or a service manager does.
+// signals sends a process the signals that terminals and service managers send.
 func (v *verifier) signals() {
 	s := v.begin("start for signals", process.Configured)
 	if s == nil {
 		return
 	}
 	defer s.end()
-	want := "events that are under way at SIGTERM and SIGINT are finished, and later ones taken"
+	want := "events under way at SIGTERM and SIGINT are finished, and later ones taken"
 	if s.proc.Lines != nil {
 		want += "; or it ends"
 	}
@@ -311,7 +308,7 @@ func (v *verifier) signals() {
 	})
 }
 
-// orphan takes the lifeline away.
+// orphan cuts the lifeline.
 func (v *verifier) orphan() {
 	s := v.begin("start for the lifeline", process.Configured)
 	if s == nil {

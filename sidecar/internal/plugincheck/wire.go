@@ -11,18 +11,18 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
-// sender takes events to a plugin, and waits for the results.
+// sender sends events to a plugin and waits for their results.
 type sender interface {
-	// send returns the results by seq. Those that do not come are missing.
+	// send returns the results by seq, without those that did not come.
 	send(within time.Duration, events ...*pluginpb.Event) (map[uint64]*pluginpb.Result, error)
-	// start sends events and does not wait.
+	// start sends events without waiting.
 	start(events ...*pluginpb.Event) error
-	// most returns how many events may be sent at once.
+	// capacity returns how many events may be sent at once.
 	capacity() int
 	close()
 }
 
-// wire is the stream of a plugin, without what a host does to protect itself.
+// wire is a plugin's stream, without the protections of a host.
 type wire struct {
 	rpc    link.Frames
 	cancel context.CancelFunc
@@ -31,12 +31,12 @@ type wire struct {
 	credit int
 	limit  int                           // on the credit
 	judge  func(*pluginpb.Result) string // says what is wrong with a result
-	report func(what string)             // reports what a plugin must not do
+	report func(what string)             // reports a broken rule
 	known  map[uint64]bool               // seq → whether its result is still to come
 }
 
-// newWire begins to read from a stream. open begins it. There is room for all
-// results that may be on their way while an event is sent, and nobody reads.
+// newWire opens a stream and starts to read from it. There is room for all results
+// that may arrive while events are being sent and nobody reads.
 func newWire(ctx context.Context, open func(context.Context) (link.Frames, error), report func(string)) (*wire, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &wire{cancel: cancel, frames: make(chan *pluginpb.DeliverResponse, 2*link.WindowMax), limit: link.WindowMax,
@@ -56,7 +56,7 @@ func newWire(ctx context.Context, open func(context.Context) (link.Frames, error
 			}
 			select {
 			case w.frames <- frame:
-			case <-ctx.Done(): // the end is near
+			case <-ctx.Done(): // the stream is about to end
 			}
 		}
 	}()
@@ -70,7 +70,7 @@ func noOutcome(r *pluginpb.Result) string {
 	return ""
 }
 
-// begin waits for the first frame, a credit that allows something.
+// begin waits for the first frame, which must be a credit above 0.
 func (w *wire) begin(within time.Duration) error {
 	first := true
 	return w.until(within, func(f *pluginpb.DeliverResponse) (bool, error) {
@@ -84,7 +84,7 @@ func (w *wire) begin(within time.Duration) error {
 
 var errNoFrame = errors.New("nothing came")
 
-// until reads frames until one ends it, and keeps the books of all.
+// until reads and records frames until each returns true or an error.
 func (w *wire) until(within time.Duration, each func(*pluginpb.DeliverResponse) (bool, error)) error {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -151,7 +151,7 @@ func (w *wire) send(within time.Duration, events ...*pluginpb.Event) (map[uint64
 	return w.results(within, events...)
 }
 
-// results waits for the results of events that were sent.
+// results waits for the results of events that have been sent.
 func (w *wire) results(within time.Duration, events ...*pluginpb.Event) (map[uint64]*pluginpb.Result, error) {
 	got := make(map[uint64]*pluginpb.Result)
 	missing := make(map[uint64]bool)
@@ -192,14 +192,14 @@ func (w *wire) pong(id uint64) error {
 	return err
 }
 
-// close is for when the process or the connection has ended.
+// close waits for the reader. The process or the connection must have ended.
 func (w *wire) close() {
 	w.cancel()
 	for range w.frames { // until the reader has gone
 	}
 }
 
-// calls is the minimal profile of a plugin.
+// calls sends events to a plugin of the minimal profile.
 type calls struct {
 	client pluginpb.PluginServiceClient
 	limit  int
