@@ -89,7 +89,6 @@ var table = []row{
 	{pattern: "sidecar/internal/instance", layer: aside},
 	{pattern: "sidecar/internal/keyfile", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/listen", layer: aside},
-	{pattern: "sidecar/internal/rawjson", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/rolling", layer: aside, stdOnly: true},
 	{pattern: "sidecar/internal/sdnotify", layer: aside},
 	{pattern: "sidecar/internal/spelling", layer: aside, stdOnly: true},

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/rawjson"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 func (a *API) listEvents(w http.ResponseWriter, r *http.Request) error { return a.list(w, r, "") }
@@ -57,7 +57,7 @@ func (a *API) getEvent(w http.ResponseWriter, r *http.Request) error {
 func viewWhole(d *store.Delivery) Event {
 	v := viewEvent(d)
 	v.Headers, v.BodySize = d.Event.Header, len(d.Event.Body)
-	if rawjson.Embeddable(d.Event.Body) {
+	if untrusted.Embeddable(d.Event.Body) {
 		v.Body = d.Event.Body
 	}
 	for _, attempt := range d.Attempts {

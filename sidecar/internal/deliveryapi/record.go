@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
-	"github.com/hookswitch/hookswitch/sidecar/internal/rawjson"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
 // record is Telnyx's webhook_delivery, with fields in the order of its
@@ -152,7 +152,7 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 func payload(e *delivery.Event) json.RawMessage {
 	off, n := e.PayloadOff, e.PayloadLen
 	if n >= 0 && off >= 0 && off <= len(e.Body) && n <= len(e.Body)-off {
-		if p := bytes.ToValidUTF8(e.Body[off:off+n], []byte("\uFFFD")); rawjson.Embeddable(p) {
+		if p := bytes.ToValidUTF8(e.Body[off:off+n], []byte("\uFFFD")); untrusted.Embeddable(p) {
 			return p
 		}
 	}

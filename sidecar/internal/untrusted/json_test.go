@@ -1,4 +1,4 @@
-package rawjson
+package untrusted
 
 import (
 	"encoding/json"
@@ -17,13 +17,13 @@ func TestEmbeddable(t *testing.T) {
 		{"broken", `{"a":`, false},
 		{"a number", `1`, true},
 		{"an object", `{"a":[{"b":1}]}`, true},
-		{"as deep as may be", nested(MaxDepth), true},
-		{"deeper", nested(MaxDepth + 1), false},
+		{"as deep as may be", nested(maxDepth), true},
+		{"deeper", nested(maxDepth + 1), false},
 		{"as deep as encoding/json reads", nested(10000), false},
 		{"deeper than encoding/json reads", nested(20000), false},
-		{"wide", "[" + strings.Repeat("[],", 2*MaxDepth) + "[]]", true},
-		{"brackets in texts", `{"` + strings.Repeat("[", MaxDepth) + `":"\"` + strings.Repeat("{", MaxDepth) + `\\"}`, true},
-		{"deep behind a text", `{"a\\":` + nested(MaxDepth) + `}`, false},
+		{"wide", "[" + strings.Repeat("[],", 2*maxDepth) + "[]]", true},
+		{"brackets in texts", `{"` + strings.Repeat("[", maxDepth) + `":"\"` + strings.Repeat("{", maxDepth) + `\\"}`, true},
+		{"deep behind a text", `{"a\\":` + nested(maxDepth) + `}`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := Embeddable([]byte(tt.text)); got != tt.want {

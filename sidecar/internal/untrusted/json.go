@@ -1,17 +1,15 @@
-// Package rawjson tells which JSON of a stranger can be made a part of other
-// JSON. Start with [Embeddable].
-package rawjson
+package untrusted
 
 import "encoding/json"
 
-// MaxDepth is how deep JSON may be nested to be embedded. encoding/json reads no
+// maxDepth is how deep JSON may be nested to be embedded. encoding/json reads no
 // more than 10,000 levels, and newer versions count those around a
 // json.RawMessage; the rest is for whatever is around it.
-const MaxDepth = 9000
+const maxDepth = 9000
 
 // Embeddable reports whether b is JSON that can stand in other JSON as a
 // json.RawMessage, for writing and for reading that, by any version of Go.
-func Embeddable(b []byte) bool { return json.Valid(b) && depth(b) <= MaxDepth }
+func Embeddable(b []byte) bool { return json.Valid(b) && depth(b) <= maxDepth }
 
 // depth returns how deep valid JSON is nested.
 func depth(b []byte) int {
