@@ -78,6 +78,10 @@ func good(maxInFlight int) {
 		time.Sleep(300 * time.Millisecond)
 		return nil
 	})
+	on("brief", func(context.Context, *webhook.Event) error { // long enough to be there at a crash
+		time.Sleep(100 * time.Millisecond)
+		return nil
+	})
 	on("facts", func(ctx context.Context, e *webhook.Event) error {
 		d, ok := sdk.DeliveryOf(ctx)
 		sdk.Log(ctx).Warn("facts", "delivery", fmt.Sprintf("%+v %v", d, ok), "header", e.Header, "signature", e.Signature, "body", string(e.Raw))

@@ -194,6 +194,7 @@ func TestWaysToReplace(t *testing.T) {
 	}
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			r := startReload(t, nil)
 			way.do(t, r)
 			r.await(t, "the swap", func(s Status) bool { return s.Reloads > 0 })
@@ -260,6 +261,7 @@ func TestUpdateThatFailsKeepsTheOld(t *testing.T) {
 		{"exits", "exit status 3", []byte("#!/bin/sh\necho no database >&2\nexit 3\n")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // it waits most of the time
 			r := startReload(t, nil)
 			old := r.p.Status()
 			check(t, os.WriteFile(r.path, tt.content, 0o755))

@@ -99,7 +99,7 @@ func TestPoisonAmongOthers(t *testing.T) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range int64(40) {
-		do, want := "slow", delivery.OutcomeDone
+		do, want := "brief", delivery.OutcomeDone
 		if i == 20 {
 			do, want = "exit", delivery.OutcomeFailed
 		}
