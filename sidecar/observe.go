@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
@@ -32,7 +31,7 @@ type observer struct {
 	feed     *live.Feed          // what happens at the moment
 	rejects  live.Rejects
 	answers  rolling.Window // to webhooks: others are rejections
-	strays   strays
+	strays   adminapi.Strays
 
 	// passer returns the app that answers events of a type itself, or nil.
 	passer func(eventType string) accept.Passer
@@ -103,7 +102,7 @@ func (o *observer) rejected(r *http.Request, why accept.Rejection) {
 	o.metrics.Rejected(why.Reason)
 	now := time.Now().UTC()
 	if why.Reason == accept.UnknownPath {
-		o.strays.note(r.URL.Path, now)
+		o.strays.Note(untrusted.Prefix(r.URL.Path, maxPath), now)
 	}
 	m := live.Message{
 		Kind: live.Rejected, At: now, Status: why.Status, Reason: why.Reason,
@@ -126,27 +125,8 @@ func (o *observer) answered(result string, took time.Duration) {
 	}
 }
 
-// maxPath is how much of a path is kept.
+// maxPath is how much of the path of a request is kept.
 const maxPath = 200
-
-// strays are the requests that looked like webhooks and came to a path on which
-// none are received: how many, and where the latest went.
-type strays struct {
-	mu   sync.Mutex
-	seen adminapi.StrayStatus // guarded by mu
-}
-
-func (s *strays) note(path string, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.seen = adminapi.StrayStatus{Count: s.seen.Count + 1, Path: untrusted.Prefix(path, maxPath), At: &at}
-}
-
-func (s *strays) status() adminapi.StrayStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.seen
-}
 
 // seconds returns a duration in seconds, to the microsecond.
 func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1e6) / 1e6 }

@@ -30,8 +30,8 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		Version: s.opts.Version, Ready: unready == "", Unready: unready, Warnings: warnings, Dev: s.opts.Dev,
 		StartedAt: &started, Uptime: now.Sub(s.observe.started).Seconds(),
 		Webhooks: s.here.Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
-		Ack: ackStatus(s.observe.answers.Read(now)), RejectedKept: len(s.observe.rejects.List(now)), Strays: s.observe.strays.status(), Paths: s.cfg.Paths,
-		Targets: s.targetStatus(stats), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
+		Ack: ackStatus(s.observe.answers.Read(now)), RejectedKept: len(s.observe.rejects.List(now)), Strays: s.observe.strays.Status(), Paths: s.cfg.Paths,
+		Targets: adminapi.CountTargets(stats.Jobs, s.targetNames()), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
 	if err != nil { // unknown must not look like none
@@ -55,42 +55,6 @@ func (s *Sidecar) stats(ctx context.Context) (store.Stats, error) {
 
 func ackStatus(m rolling.Reading) adminapi.AckStatus {
 	return adminapi.AckStatus{Rate: float64(m.Timed) / 60, RejectedRate: float64(m.Other) / 60, P50: m.P50.Seconds(), P99: m.P99.Seconds()}
-}
-
-// targetStatus counts the events that wait at every target, including targets
-// that are gone.
-func (s *Sidecar) targetStatus(stats store.Stats) []adminapi.TargetStatus {
-	names := s.targetNames()
-	configured := slices.Clone(names)
-	for _, j := range stats.Jobs {
-		if !slices.Contains(names, j.Target) {
-			names = append(names, j.Target)
-		}
-	}
-	slices.Sort(names)
-	list := make([]adminapi.TargetStatus, 0, len(names))
-	for _, name := range names {
-		t := adminapi.TargetStatus{Target: name, Configured: slices.Contains(configured, name)}
-		for _, j := range stats.Jobs {
-			if j.Target != name {
-				continue
-			}
-			switch j.Status {
-			case store.StatusDead:
-				t.Dead += j.Count
-				continue
-			case store.StatusRetrying:
-				t.Retrying += j.Count
-			default:
-				t.Pending += j.Count
-			}
-			if oldest := j.Oldest.UTC(); t.Oldest == nil || oldest.Before(*t.Oldest) {
-				t.Oldest = &oldest
-			}
-		}
-		list = append(list, t)
-	}
-	return list
 }
 
 // warnings is Config.Advice for the configuration in effect, with the addresses

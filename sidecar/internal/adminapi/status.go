@@ -2,7 +2,11 @@ package adminapi
 
 import (
 	"net/http"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // Status is the state of the sidecar. Fields are only ever added.
@@ -81,4 +85,60 @@ func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.Paths, s.Warnings = append([]string{}, s.Paths...), append([]string{}, s.Warnings...) // never null
 	return reply(w, http.StatusOK, s)
+}
+
+// CountTargets counts the jobs of every configured target, and of targets that are
+// gone and left some, in the order of their names.
+func CountTargets(jobs []store.JobStats, configured []string) []TargetStatus {
+	names := slices.Clone(configured)
+	for _, j := range jobs {
+		if !slices.Contains(names, j.Target) {
+			names = append(names, j.Target)
+		}
+	}
+	slices.Sort(names)
+	list := make([]TargetStatus, 0, len(names))
+	for _, name := range names {
+		t := TargetStatus{Target: name, Configured: slices.Contains(configured, name)}
+		for _, j := range jobs {
+			if j.Target != name {
+				continue
+			}
+			switch j.Status {
+			case store.StatusDead:
+				t.Dead += j.Count
+				continue
+			case store.StatusRetrying:
+				t.Retrying += j.Count
+			default:
+				t.Pending += j.Count
+			}
+			if oldest := j.Oldest.UTC(); t.Oldest == nil || oldest.Before(*t.Oldest) {
+				t.Oldest = &oldest
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// Strays counts the requests that looked like webhooks, but came to a path that
+// receives none. The zero value is ready; it is safe for concurrent use.
+type Strays struct {
+	mu   sync.Mutex
+	seen StrayStatus // guarded by mu
+}
+
+// Note counts a request.
+func (s *Strays) Note(path string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = StrayStatus{Count: s.seen.Count + 1, Path: path, At: &at}
+}
+
+// Status returns the number of requests, and the path and time of the latest.
+func (s *Strays) Status() StrayStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
 }
