@@ -210,7 +210,7 @@ func TestUntimelyCertificates(t *testing.T) {
 		from, until time.Time
 		want        string
 	}{
-		"ended":         {now.Add(-2 * time.Hour), now.Add(-time.Hour), "has ended on"},
+		"ended":         {now.Add(-2 * time.Hour), now.Add(-time.Hour), "expired on"},
 		"not yet valid": {now.Add(time.Hour), now.Add(2 * time.Hour), "is not valid before"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,7 +1,7 @@
 // Package durable writes files that survive a crash and a power cut: whole or
-// not at all, and on the disk when the call returns. It is the one place that
-// knows the order of steps for that. It is for small files that are replaced as
-// a whole; it keeps no log and locks nothing.
+// not at all, and on the disk when the call returns. It is the one place that knows
+// the order of steps for that. It is for small files that are replaced as a whole; it
+// keeps no log and locks nothing.
 package durable
 
 import (
@@ -18,7 +18,7 @@ import (
 const temp = ".new-"
 
 // WriteFile makes data the content of the file at path, which only its owner
-// may read (mode 0600). A file that is there is replaced. The order of effects:
+// may read (mode 0600). An existing file is replaced. The order of effects:
 //
 //  1. a temporary file in the same directory is written and synced,
 //  2. it is renamed to path,
@@ -48,9 +48,9 @@ func write(path string, data []byte, put func(from, to string) error) error {
 	return SyncDir(dir)
 }
 
-// SyncDir makes the names in a directory durable: files that were created in
-// it, renamed or removed. A directory that may not be read is passed over, and
-// so are those of Windows, where NTFS journals names.
+// SyncDir makes the names in a directory durable: files created in it, renamed or
+// removed. A directory that may not be read is skipped, and so are those of Windows,
+// where NTFS journals names.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

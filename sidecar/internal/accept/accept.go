@@ -22,7 +22,7 @@ import (
 )
 
 // Limits of the public listener. Telnyx waits two seconds for an answer, so
-// whoever needs longer to send is not Telnyx.
+// a sender that needs longer is not Telnyx.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
@@ -42,8 +42,8 @@ type Store interface {
 	Record(ctx context.Context, e *delivery.Event, a delivery.Attempt, others []string) (store.Accepted, error)
 }
 
-// Config is what a [Server] needs. Fields without a word about their zero value
-// must be set.
+// Config configures a [Server]. Fields must be set unless their zero value is
+// documented.
 type Config struct {
 	Listener net.Listener // closed by Run
 	Paths    []string     // where webhooks are POSTed to; CheckPaths says which it takes
@@ -54,9 +54,9 @@ type Config struct {
 	Health   *telemetry.Health
 	Log      *slog.Logger
 
-	// Entity returns what an event is about if events of one entity are to
-	// be delivered in order, and "" if the event has no place in an order.
-	// nil means that no event has one.
+	// Entity returns the subject of an event if events of one entity are
+	// delivered in order, and "" if the event has no place in an order. nil
+	// means that none has.
 	Entity func(*webhook.Event) string
 
 	// Sync returns the target that answers events of this type itself, or
@@ -81,8 +81,8 @@ type Config struct {
 	OnReject func(*http.Request, Rejection)
 
 	// OnPass, unless nil, observes the attempt of a Passer, and OnAnswer every
-	// webhook, to Paths or not, when its answer is written: what became of it, one of
-	// the results of package telemetry, and how long it took.
+	// webhook, to Paths or not, when its answer is written, with one of the
+	// results of package telemetry, and how long it took.
 	OnPass   func(*delivery.Event, delivery.Attempt)
 	OnAnswer func(result string, took time.Duration)
 
@@ -153,7 +153,7 @@ func (s *Server) SetVerifier(v *webhook.Verifier) {
 // Pool returns the connections of the Server.
 func (s *Server) Pool() *listen.Pool { return s.pool }
 
-// Verifier returns what decides about requests at this moment.
+// Verifier returns the current Verifier.
 func (s *Server) Verifier() *webhook.Verifier { return s.verifier.Load() }
 
 // Run serves until ctx ends, then stops listening, answers the requests that
@@ -211,11 +211,11 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	span.End(err)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			s.cfg.Wake(targets) // it may be stored all the same, if its commit was under way
+			s.cfg.Wake(targets) // it may still be stored, if its commit was under way
 		}
 		s.cfg.Log.ErrorContext(ctx, "event not accepted, the sender is asked to retry", "code", telemetry.CodeEventNotStored, "event_id", e.ID, "event_type", e.Type, "error", err)
 		busy(w, "the event could not be stored")
-		return // the result is noted as a failure until it is something else
+		return // the result counts as a failure unless set otherwise
 	}
 	of(r).span.Delivery(accepted.DeliveryID)
 	s.accepted(ctx, e, accepted, targets, received.Ambiguous)
@@ -246,7 +246,7 @@ func (s *Server) accepted(ctx context.Context, e *delivery.Event, accepted store
 	}
 }
 
-// event turns a verified request into what is stored of it.
+// event turns a verified request into the event to store.
 func (s *Server) event(r *http.Request, received *webhook.Event) *delivery.Event {
 	e := &delivery.Event{
 		Key:        received.Key(),
@@ -278,8 +278,8 @@ func (s *Server) event(r *http.Request, received *webhook.Event) *delivery.Event
 	return e
 }
 
-// reject tells why the Verifier refused a request. The sender learns the reason
-// word only; the answer is the Verifier's own.
+// reject reports why the Verifier refused a request. The sender only learns the reason
+// word; the answer is the Verifier's own.
 func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	if of(r).shed.Load() || listen.Shed(r.Context()) {
 		w.Header().Set("Connection", "close") // the rest of the body will not be read
@@ -291,7 +291,7 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request) {
 	webhook.Deny(w, r)
 }
 
-// rejected logs a request that is not let in, whatever the reason is.
+// rejected logs a rejected request, whatever the reason.
 func (s *Server) rejected(r *http.Request, why Rejection) {
 	s.cfg.Log.WarnContext(r.Context(), "request rejected", "code", telemetry.CodeRequestRejected, "reason", why.Reason, "status", why.Status,
 		"remote", r.RemoteAddr, "path", untrusted.Clip(r.URL.Path, maxPath), "error", why.Err)

@@ -14,23 +14,22 @@ import (
 // DefaultMaxConns is how many connections may be open at the same time.
 const DefaultMaxConns = 4096
 
-// What may be under way at the same time. Past it requests are shed with 503
-// at once, while there is memory and time to say so: a sender that is told to
-// come back is served better than one that waits until it gives up.
+// The limits on what is under way at the same time. Past them requests are shed with
+// 503 at once, while there is memory and time for an answer: a sender told to come back
+// is served better than one that waits until it gives up.
 const (
 	// maxRequests is far more than one group commit takes (the store
 	// commits thousands in a second), and few enough that each is answered
 	// within its budget.
 	maxRequests = 2048
 
-	// Requests that declare no more than smallBody, which is every webhook
-	// that is not strange, are bounded by their number only. Larger ones
-	// share maxLargeBytes.
+	// Requests that declare no more than smallBody, as all ordinary webhooks
+	// do, are only bounded by their number. Larger ones share maxLargeBytes.
 	smallBody     = 64 << 10
 	maxLargeBytes = 256 << 20
 )
 
-// load is what is under way.
+// load tracks the requests under way.
 type load struct {
 	most     int64 // bytes that the Verifier takes in one request
 	draining atomic.Bool
@@ -38,15 +37,14 @@ type load struct {
 	mu       sync.Mutex
 	requests int       // guarded by mu
 	large    int64     // guarded by mu: declared bytes of requests over smallBody
-	unproven list.List // guarded by mu: requests that may be anybody's, oldest first
+	unproven list.List // guarded by mu: requests without a good signature yet, oldest first
 }
 
-// take admits a request of a declared length, which is less than 0 if it is
-// not known. It must be given back. Where there is no room, the request that has
-// been under way for longest without a good signature loses its place: a genuine
-// one has shown its own within milliseconds, and slow senders who have none must
-// not keep it out. take reports whether there was such a one, and whether the
-// new request is admitted.
+// take admits a request of a declared length, below 0 if unknown. It must be given
+// back. Where there is no room, the request that has been under way for longest
+// without a good signature loses its place: a genuine one has shown its own within
+// milliseconds, and slow senders without one must not keep it out. take reports
+// whether there was such a request, and whether the new one is admitted.
 func (l *load) take(r *request, length int64) (shed, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,8 +67,8 @@ func (l *load) take(r *request, length int64) (shed, ok bool) {
 	return shed, true
 }
 
-// victim returns the oldest request that has not proven anything, among the
-// large ones if only those are of use, or nil. The caller holds mu.
+// victim returns the oldest request that has not proven anything, among the large
+// ones if only those help, or nil. The caller holds mu.
 func (l *load) victim(large bool) *request {
 	for e := l.unproven.Front(); e != nil; e = e.Next() {
 		if r := e.Value.(*request); !large || r.cost > 0 {
@@ -110,9 +108,8 @@ func (l *load) release(r *request) {
 	}
 }
 
-// cost returns what a request counts for in load.large. The Verifier refuses
-// more than it takes before reading it; a request that does not say how long it
-// is counts as that.
+// cost returns the size of a request in load.large. The Verifier refuses more than its
+// limit before reading; a request of unknown length counts as the limit.
 func (l *load) cost(length int64) int64 {
 	switch {
 	case length < 0 || length > l.most:
@@ -123,7 +120,7 @@ func (l *load) cost(length int64) int64 {
 	return length
 }
 
-// request is what is noted about a request under way.
+// request is the record of a request under way.
 type request struct {
 	arrived time.Time
 	result  string // as telemetry counts it
@@ -139,7 +136,7 @@ type request struct {
 
 type requestKey struct{}
 
-// admit lets a request in, or sheds it, and notes when it came.
+// admit admits a request, or sheds it, and records when it came.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noted := &request{arrived: time.Now(), result: telemetry.Failed, status: http.StatusServiceUnavailable}
@@ -171,7 +168,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 	})
 }
 
-// of returns what is noted about a request, by admit.
+// of returns the record of a request, made by admit.
 func of(r *http.Request) *request {
 	noted, _ := r.Context().Value(requestKey{}).(*request)
 	return noted

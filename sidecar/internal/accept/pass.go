@@ -11,29 +11,29 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Passer is a target that answers an event itself, because the sender wants
-// more than to know that it arrived: TeXML to follow, variables for an
-// assistant, the result of a tool.
+// Passer is a target that answers an event itself, because the sender wants more than
+// an acknowledgement: TeXML to follow, variables for an assistant, the result of a
+// tool.
 type Passer interface {
 	// Name returns the target's name, such as "forward:texml".
 	Name() string
 
 	// Pass sends the event at once and returns the attempt and the answer,
 	// which is nil if there was none in the target's own time, or before ctx
-	// ended: of the cause delivery.ErrSenderGone if nobody waits any more. The
-	// caller closes its Body.
+	// ended: with the cause delivery.ErrSenderGone if the sender no longer
+	// waits. The caller closes its Body.
 	Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt, *http.Response)
 }
 
-// recordBudget is how long the record of an event that was passed through may
-// take. Nobody waits for it but a sidecar that stops.
+// recordBudget is how long recording an event that was passed through may take. Only a
+// stopping sidecar waits for it.
 const recordBudget = 10 * time.Second
 
 // answerBudget is how long a sender may take to read the answer.
 const answerBudget = 10 * time.Second
 
-// statusHungUp is noted for a sender that did not wait for an answer.
-// It is never sent.
+// statusHungUp is recorded for a sender that did not wait for an answer. It is never
+// sent.
 const statusHungUp = 499
 
 // pass has a verified event answered by its target. The order of effects:
@@ -85,8 +85,8 @@ func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *deliv
 	s.accepted(ctx, e, accepted, others, "")
 }
 
-// whileSenderWaits returns a context that ends when the sender hangs up, which
-// is its cause then, or when the server closes.
+// whileSenderWaits returns a context that ends when the sender hangs up, with that as
+// its cause, or when the server closes.
 func (s *Server) whileSenderWaits(r *http.Request) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	stop := context.AfterFunc(r.Context(), func() {

@@ -18,15 +18,15 @@ import (
 // Config.Paths. The other reasons are those of [webhook.Error].
 const UnknownPath = "unknown_path"
 
-// A Rejection says why a request was not let in.
+// A Rejection is the reason why a request was rejected.
 type Rejection struct {
 	Reason string // a word for a metric
 	Status int    // of the answer
 	Err    error
 }
 
-// CheckPaths says all that is wrong with the paths that webhooks are to be POSTed
-// to: a path that no request can reach, above all.
+// CheckPaths reports all that is wrong with the paths for webhooks: above all a path
+// that no request can reach.
 func CheckPaths(paths []string) error {
 	if len(paths) == 0 {
 		return errors.New("has no path to receive webhooks on: give one such as /webhooks")
@@ -45,7 +45,7 @@ func CheckPaths(paths []string) error {
 	return errors.New(strings.Join(wrong, "; "))
 }
 
-// checkPath says what is wrong with one path.
+// checkPath reports what is wrong with one path.
 func checkPath(p string) error {
 	switch {
 	case p == "":
@@ -67,7 +67,7 @@ func checkPath(p string) error {
 	case path.Clean(p) == "/" && p != "/":
 		return errors.New("which is not in its shortest form: write /")
 	case path.Clean(p) != p:
-		// This includes "/hooks/": it does not stand for all paths below it.
+		// This includes "/hooks/": it does not mean all paths below it.
 		return fmt.Errorf("which is not in its shortest form: write %s (requests to %[1]s/ are received as well, those below it are not)", path.Clean(p))
 	}
 	return nil
@@ -90,9 +90,9 @@ func (s *Server) receives(p string) bool {
 	return slices.Contains(s.cfg.Paths, plain)
 }
 
-// byPath gives a request to what answers it: webhooks are received on Paths,
-// and whatever else looks like a webhook is rejected. What is left is for rest:
-// health checks, and the 404 of scanners and browsers, who are not worth a line.
+// byPath routes a request: webhooks are received on Paths, and anything else that looks
+// like a webhook is rejected. The rest goes to rest: health checks, and the 404 of
+// scanners and browsers, which are not worth a log line.
 func (s *Server) byPath(receive, rest http.Handler) http.Handler {
 	unknown := s.admit(http.HandlerFunc(s.rejectPath))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -107,14 +107,13 @@ func (s *Server) byPath(receive, rest http.Handler) http.Handler {
 	})
 }
 
-// signed reports whether a request carries a signature, be it genuine or not.
+// signed reports whether a request carries a signature, genuine or not.
 func signed(h http.Header) bool {
 	return h.Get(webhook.HeaderSignature) != "" || h.Get("Webhook-Signature") != ""
 }
 
 // rejectPath answers a webhook that was sent to a path on which none are
-// received. The paths that there are go to the log only: a stranger need not
-// know them.
+// received. The valid paths only go to the log: a stranger need not know them.
 func (s *Server) rejectPath(w http.ResponseWriter, r *http.Request) {
 	err := fmt.Errorf("no webhooks are received on %q, only on %s: correct the URL at Telnyx, or add the path to HOOKSWITCH_PATHS", untrusted.Clip(r.URL.Path, maxPath), strings.Join(s.cfg.Paths, " and "))
 	s.rejected(r, Rejection{Reason: UnknownPath, Status: http.StatusNotFound, Err: err})

@@ -18,7 +18,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
-// Pair is a certificate, with its chain, and its key. The zero Pair is none.
+// Pair is a certificate, with its chain, and its key. The zero Pair is empty.
 type Pair struct {
 	*tls.Certificate // nil if the files cannot be used
 
@@ -45,15 +45,15 @@ func Read(certFile, keyFile string) (Pair, error) {
 	return pair, nil
 }
 
-// minRSABits is what NIST SP 800-131A, browsers and OpenSSL's default ask for.
+// minRSABits is the minimum of NIST SP 800-131A, browsers and OpenSSL's default.
 const minRSABits = 2048
 
-// WeakKeyError refuses a certificate whose RSA key is too short: it loads, and
-// then every handshake fails, without a word of why at the start.
+// WeakKeyError refuses a certificate whose RSA key is too short: it loads, but then
+// every handshake fails, without an explanation at the start.
 type WeakKeyError struct{ Bits int }
 
 func (e *WeakKeyError) Error() string {
-	return fmt.Sprintf("has an RSA key of %d bits, which clients refuse, and FIPS 140-3 too: make one of at least %d bits, or an ECDSA key", e.Bits, minRSABits)
+	return fmt.Sprintf("has an RSA key of %d bits, which clients and FIPS 140-3 refuse: use one of at least %d bits, or an ECDSA key", e.Bits, minRSABits)
 }
 
 func checkKey(leaf *x509.Certificate) error {
@@ -63,20 +63,20 @@ func checkKey(leaf *x509.Certificate) error {
 	return nil
 }
 
-// Untimely says why the pair cannot be used at a time, or returns "".
+// Untimely returns why the pair cannot be used at a time, or "".
 func (p Pair) Untimely(now time.Time) string {
 	leaf := p.Leaf
 	switch {
 	case now.After(leaf.NotAfter):
-		return fmt.Sprintf("the certificate for %s has ended on %s, and Telnyx does not send webhooks to it: renew it", names(leaf), leaf.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("the certificate for %s expired on %s, and Telnyx does not send webhooks to it: renew it", names(leaf), leaf.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(leaf.NotBefore):
-		return fmt.Sprintf("the certificate for %s is not valid before %s, and Telnyx does not send webhooks to it: use one that is valid, or set the clock of this machine", names(leaf), leaf.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("the certificate for %s is not valid before %s, and Telnyx does not send webhooks to it: use one that is valid, or set this machine's clock", names(leaf), leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	for _, der := range p.Certificate.Certificate[1:] {
-		// There may be another chain to a root beside one that has ended, so
-		// that alone is not a reason to refuse the certificate.
+		// There may be another chain to a root beside an expired one, so that
+		// alone is not a reason to refuse the certificate.
 		if above, err := x509.ParseCertificate(der); err == nil && now.After(above.NotAfter) {
-			return fmt.Sprintf("the certificate for %s is followed by that of %q, which has ended on %s: many will not trust it; renew the chain", names(leaf), above.Subject.CommonName, above.NotAfter.UTC().Format(time.RFC3339))
+			return fmt.Sprintf("the certificate for %s is followed by that of %q, which expired on %s: many will not trust it; renew the chain", names(leaf), above.Subject.CommonName, above.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
 	return ""
@@ -90,7 +90,7 @@ func (p Pair) valid(now time.Time) bool {
 // maxNames is how much of the names of a certificate is shown.
 const maxNames = 60
 
-// names returns the names that a certificate is for, in short.
+// names returns the names in a certificate, shortened.
 func names(leaf *x509.Certificate) string {
 	list := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {

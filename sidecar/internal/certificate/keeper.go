@@ -13,9 +13,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// lookEvery is how often the files are looked at. Their content is compared, not
-// their times: that works for files written in place, for links that are switched,
-// as certbot and Kubernetes do it, and on every file system.
+// lookEvery is how often the files are checked. Their content is compared, not their
+// times: that works for files written in place, for switched links, as certbot and
+// Kubernetes use, and on every file system.
 const lookEvery = 2 * time.Second
 
 // Keeper presents a pair to clients and follows its files. It is safe for
@@ -27,12 +27,12 @@ type Keeper struct {
 
 	// looking is held while the files are read and while the pair is replaced:
 	// a reload that changes the paths must not come between reading the old
-	// files and using what they held.
+	// files and using their content.
 	looking sync.Mutex
 	read    func() (Pair, error) // guarded by looking
 
 	mu      sync.Mutex
-	doubted [sha256.Size]byte // guarded by mu: seen once, and perhaps half written
+	doubted [sha256.Size]byte // guarded by mu: seen once, perhaps half written
 	refused [sha256.Size]byte // guarded by mu: cannot be used
 	why     string            // guarded by mu: reason for refused; "" if nothing is
 	told    string            // guarded by mu: last warning about the pair in use
@@ -77,8 +77,8 @@ func (k *Keeper) replace(pair Pair) {
 	k.told = pair.Untimely(time.Now()) // the caller says so
 }
 
-// Refuses says why a pair cannot replace the one in use, or returns "". One that
-// is not valid does not replace a valid one.
+// Refuses returns why a pair cannot replace the one in use, or "". An invalid pair
+// does not replace a valid one.
 func (k *Keeper) Refuses(pair Pair, now time.Time) string {
 	if !pair.valid(now) && k.InUse().valid(now) {
 		return pair.Untimely(now)
@@ -103,9 +103,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Look reads the files again. A pair that cannot be used is looked at twice,
-// since the second file may not be written yet; the old pair stays in use, and
-// the log says so once.
+// Look reads the files again. An unusable pair is checked twice, since the second file
+// may not be written yet; the old pair stays in use, and the log says so once.
 func (k *Keeper) Look(now time.Time) {
 	k.looking.Lock()
 	defer k.looking.Unlock()
@@ -125,7 +124,7 @@ func (k *Keeper) Look(now time.Time) {
 		k.doubted = next.digest
 	case why != "" && (next.digest != k.refused || k.why == ""):
 		k.refused, k.why = next.digest, why
-		k.log.Error("the certificate has changed, and the new one cannot be used: the old one stays", "code", telemetry.CodeCertRefused, "error", why)
+		k.log.Error("the certificate has changed, but the new one cannot be used: the old one stays", "code", telemetry.CodeCertRefused, "error", why)
 	case why == "":
 		k.replace(next)
 		k.told = "" // a warning about it follows below
@@ -150,7 +149,7 @@ func (k *Keeper) Warnings() (list []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.why != "" {
-		list = append(list, "the certificate has changed, and the new one cannot be used: the old one stays: "+k.why)
+		list = append(list, "the certificate has changed, but the new one cannot be used: the old one stays: "+k.why)
 	}
 	return list
 }

@@ -5,30 +5,30 @@ import (
 	"time"
 )
 
-// Outcome is the result of one attempt. It is about the attempt alone: what it
-// makes of the job is for [Next] to say, which may end a job as [Dead] after a
-// retry too.
+// Outcome is the result of one attempt. It is about the attempt alone: its effect
+// on the job is for [Next] to decide, which may end a job as [Dead] even after a
+// retry.
 type Outcome string
 
 // The outcomes of an attempt. Their values are in databases and JSON, where a
-// failure for good has the word of the state that it leads to.
+// permanent failure has the word of the state that it leads to.
 const (
 	OutcomeDone   Outcome = "done"  // delivered
 	OutcomeRetry  Outcome = "retry" // failed; try again by policy, or after RetryAfter
 	OutcomeFailed Outcome = "dead"  // failed; trying again cannot help
 
-	// OutcomeLost says that the target ended with the event, or before it had
-	// an answer. It is on record, but is nobody's verdict on the event, so it
-	// uses up nothing of the schedule: Base grows with it, and the job is due
-	// again after RetryAfter.
+	// OutcomeLost means that the target ended with the event, without an
+	// answer. It is on record, but is no verdict on the event, so it does not
+	// use up the schedule: Base grows with it, and the job is due again after
+	// RetryAfter.
 	OutcomeLost Outcome = "lost"
 )
 
 // Attempt is one try of a job, as it will appear in the delivery record.
 //
-// A job is named by DeliveryID and Target; JobID says where to look for it. A
-// number alone names nothing for good: a store that was restored, or a standby
-// that was promoted, hands out again those that it does not remember.
+// A job is named by DeliveryID and Target; JobID locates it. A number alone is not
+// a lasting name: a restored store, or a promoted standby, reuses those that it does
+// not remember.
 type Attempt struct {
 	JobID      int64
 	DeliveryID string // of the job's event
@@ -48,17 +48,17 @@ type Attempt struct {
 	ResponseHeader [][2]string
 	ResponseBody   []byte // capped by the target at RecordLimit
 
-	// Unavailable says that a failure is about the target and not about this
-	// event: nobody there, or overloaded. It is not stored.
+	// Unavailable means that a failure is about the target and not about this
+	// event: it is down, or overloaded. It is not stored.
 	Unavailable bool
 
-	// BrokeOff says that the target had the event and ended the connection
+	// BrokeOff means that the target had the event and ended the connection
 	// without an answer: it may have died of this event, or of another that
 	// it had at the same time. It is not stored.
 	BrokeOff bool
 
-	// Cause says that a failure was one of these, which are counted apart:
-	// [CauseTimeout] or [CausePanic]. It is not stored.
+	// Cause is set for failures that are counted separately: [CauseTimeout]
+	// or [CausePanic]. It is not stored.
 	Cause string
 
 	ErrorCodes []int  // Telnyx delivery error codes 75xxx; empty when delivered
@@ -71,10 +71,9 @@ const (
 	CausePanic   = "panic"
 )
 
-// ErrNotReady is what a target returns instead of an [Attempt] if it is down,
-// and so has not tried the task.
+// ErrNotReady is the error of a target that is down, and so has not tried the task.
 var ErrNotReady = errors.New("the target is not ready: nothing was sent")
 
-// ErrSenderGone is the cause of a context that ended because whoever sent an
-// event, and was waiting for the target's own answer, has hung up.
+// ErrSenderGone is the cause of a context that ended because the sender of an event,
+// which was waiting for the target's own answer, hung up.
 var ErrSenderGone = errors.New("the sender hung up")

@@ -6,7 +6,7 @@ import "time"
 type Event struct {
 	Seq        int64  // assigned by Accept; grows with every accepted event
 	DeliveryID string // id of its webhook_delivery record: a UUID, assigned by Accept if empty
-	Key        string // what duplicates are decided by; see webhook.Event.Key
+	Key        string // identifies duplicates; see webhook.Event.Key
 	ID         string // event id as sent, may be empty
 	Type       string // event type as sent, may be empty
 	OccurredAt string // occurred_at as sent, may be empty or no date at all
@@ -18,23 +18,23 @@ type Event struct {
 	Header     [][2]string // as received, in no particular order between names
 	Body       []byte      // exactly the bytes that were signed
 
-	// PayloadOff and PayloadLen say where the payload stands in Body. A
-	// negative length means that the body has no JSON payload.
+	// PayloadOff and PayloadLen locate the payload in Body. A negative length
+	// means that the body has no JSON payload.
 	PayloadOff, PayloadLen int
 
 	KeyLabel string    // label of the key that verified it
 	SignedAt time.Time // the signer's timestamp
 
-	// Entity is what the event is about, such as "message:ID", when events
-	// of one entity are to be delivered in order. Empty: in no order.
+	// Entity is the subject of the event, such as "message:ID", when events
+	// of one entity are delivered in order. Empty: in no order.
 	Entity string
 	// OrderAt is the time that orders the events of an entity: when it
 	// happened. Zero: ReceivedAt.
 	OrderAt time.Time
 
-	// Traceparent says where this event's arrival stands in a trace of the
+	// Traceparent is the place of this event's arrival in a trace of the
 	// sidecar's own: a W3C traceparent. Empty: it was not traced.
 	Traceparent string
 
-	Duplicates int // further deliveries of the same event that were answered 200 and not dispatched
+	Duplicates int // further deliveries of the same event, answered 200 and not dispatched
 }

@@ -11,8 +11,8 @@ type Job struct {
 	Attempts int       // attempts made so far, in all rounds
 	NextAt   time.Time // when it is due, while pending
 
-	// A replay begins a new round of attempts; the job keeps those of the
-	// rounds before. Round counts from 0, the delivery itself.
+	// A replay begins a new round of attempts; the job keeps those of earlier
+	// rounds. Round counts from 0, the delivery itself.
 	Round   int
 	Base    int       // attempts that do not count against the schedule: made before this round, or lost
 	RoundAt time.Time // when this round began

@@ -8,7 +8,7 @@ import (
 // State is the state of a job.
 type State string
 
-// The states of a job. This is the one place that says how it moves:
+// The states of a job. This is the one place that defines how it moves:
 //
 //	from                   by                                    to
 //	–                      Accept                                pending
@@ -21,17 +21,17 @@ type State string
 //	done, dead, discarded  replay                                pending, a new round
 //	dead                   Discard                               discarded
 //
-// [Next] decides the attempts, [From] the rest. A claim is no state: it is
-// given up by whoever ends, and then the job is what it was.
+// [Next] decides the attempts, [From] the rest. A claim is not a state: it ends with
+// its process, and then the job is as before.
 const (
 	Pending   State = "pending"
 	Done      State = "done"      // the target said so
 	Dead      State = "dead"      // a dead letter: kept until someone replays or discards it
-	Discarded State = "discarded" // a dead letter that nobody wants any more
+	Discarded State = "discarded" // a dead letter that was given up
 )
 
-// End returns the state in which an outcome leaves a job that is not tried again,
-// whatever a schedule says.
+// End returns the state of a job after an outcome if it is not tried again, whatever
+// a schedule says.
 func (o Outcome) End() State {
 	if o == OutcomeDone {
 		return Done
@@ -39,7 +39,7 @@ func (o Outcome) End() State {
 	return Dead
 }
 
-// Move is what an operator does to a job.
+// Move is an operator's action on a job.
 type Move string
 
 // The moves of operators.
@@ -48,8 +48,8 @@ const (
 	MoveDiscard Move = "discard"
 )
 
-// From returns the states from which the move is possible; jobs in other
-// states are passed over.
+// From returns the states from which the move is possible; jobs in other states are
+// skipped.
 func From(m Move) []State {
 	switch m {
 	case MoveReplay:
@@ -65,7 +65,7 @@ func From(m Move) []State {
 // allows n+1 attempts, and an empty one allows a single attempt.
 type Schedule []time.Duration
 
-// Policy says how long a target is tried.
+// Policy decides how long a target is tried.
 type Policy struct {
 	Schedule Schedule
 
@@ -77,9 +77,9 @@ type Policy struct {
 
 // Next returns the state of job j after attempt a and, while that is Pending,
 // when the job is due again. jitter is a number in [0, 1), usually from
-// [Jitter]; it spreads a wait w evenly over [w/2, w*3/2) so that jobs which
-// failed together do not return together. A wish to be left alone for a while,
-// RetryAfter, replaces the wait and is not spread.
+// [Jitter]; it spreads a wait w evenly over [w/2, w*3/2) so that jobs which failed
+// together do not return together. A target's wish to wait, RetryAfter, replaces the
+// wait and is not spread.
 func Next(j Job, a Attempt, p Policy, jitter float64) (State, time.Time) {
 	switch a.Outcome {
 	case OutcomeDone:
@@ -105,11 +105,10 @@ func Next(j Job, a Attempt, p Policy, jitter float64) (State, time.Time) {
 	return Pending, due
 }
 
-// Due returns when pending job j is due, by a clock that says now and may have
-// been set back since NextAt was chosen: no later than its wait from now, and a
-// job that was not tried in this round has nothing to wait for. wish is the
-// RetryAfter of its latest attempt. A job that waits behind others of its entity
-// is not asked about.
+// Due returns when pending job j is due, by a clock that reads now and may have been
+// set back since NextAt was chosen: no later than its wait from now, and at once if it
+// was not tried in this round. wish is the RetryAfter of its latest attempt. It is not
+// for a job that waits behind others of its entity.
 func Due(j Job, wish time.Duration, now time.Time, s Schedule) time.Time {
 	wait := time.Duration(0)
 	switch n := j.Attempts - j.Base; {

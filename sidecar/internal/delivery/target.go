@@ -7,8 +7,8 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
-// Kind is what a target is. It begins the target's name, which is how jobs,
-// routes, metrics and people refer to it: "plugin:archive", "forward:default".
+// Kind is the kind of a target. It begins the target's name, by which jobs, routes,
+// metrics and people refer to it: "plugin:archive", "forward:default".
 type Kind string
 
 // The kinds of targets.
@@ -17,16 +17,16 @@ const (
 	Forward Kind = "forward" // an app, by HTTP
 )
 
-// Target returns the name of the target that is called name among its kind.
+// Target returns the full name of the target called name among its kind.
 func (k Kind) Target(name string) string { return string(k) + ":" + name }
 
-// Cut returns what the target is called among its kind, and whether it is of
-// this kind. If it is not, name is the target as it is.
+// Cut returns the target's name among its kind, and whether it is of this kind. If
+// not, name is the unchanged target.
 func (k Kind) Cut(target string) (name string, ok bool) {
 	return strings.CutPrefix(target, string(k)+":")
 }
 
-// Wanted reports whether one of a target's patterns takes an event type: exact,
+// Wanted reports whether one of a target's patterns matches an event type: exact,
 // "message.*" or "*".
 func Wanted(patterns []string, eventType string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return event.Match(p, eventType) })

@@ -1,6 +1,6 @@
-// Package instance knows which sidecar runs on a data directory, and where: the
-// commands find it by run.json and by paths derived from the directory. It does
-// not prevent a second sidecar: a lock does.
+// Package instance finds the sidecar running on a data directory: the commands use
+// run.json and paths derived from the directory. It does not prevent a second
+// sidecar: a lock does.
 package instance
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
-// File stands in the data directory while a sidecar runs on it.
+// File is in the data directory while a sidecar runs on it.
 const File = "run.json"
 
-// Info tells where a running sidecar can be reached. It is how the other
-// commands find the sidecar of a data directory, on whatever ports it runs.
+// Info holds the addresses of a running sidecar. With it the other commands find the
+// sidecar of a data directory, whatever its ports.
 type Info struct {
 	PID      int    `json:"pid"`
 	Webhooks string `json:"webhooks"` // URL that webhooks are POSTed to
@@ -46,7 +46,7 @@ func Find(dir string) (Info, error) {
 	return i, nil
 }
 
-// IsOther reports whether i is a sidecar that runs, and not the one given.
+// IsOther reports whether i is a running sidecar other than own.
 func (i Info) IsOther(own Info) bool {
 	if i.Admin == own.Admin {
 		return false
@@ -76,7 +76,7 @@ func (i Info) Write(dir string) error {
 	return durable.WriteFile(filepath.Join(dir, File), append(text, '\n'))
 }
 
-// BaseURL returns the URL of a listener as this machine reaches it.
+// BaseURL returns the URL of a listener for use on this machine.
 func BaseURL(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
 	if err != nil {
@@ -88,13 +88,13 @@ func BaseURL(addr net.Addr) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// maxRunDir is the longest path of a directory for sockets that leaves room
-// for their names: the path of a socket is limited to about a hundred bytes.
+// maxRunDir is the longest path of a directory for sockets that leaves room for their
+// names: the path of a socket is limited to about a hundred bytes.
 const maxRunDir = 64
 
-// RunDir returns where the sockets of plugins are made: in the data directory,
-// or, if its path is too long for that, always the same place under the
-// system's directory for temporary files.
+// RunDir returns the directory for the sockets of plugins: in the data directory, or,
+// if its path is too long for that, always the same place under the system's
+// temporary directory.
 func RunDir(dir string) string {
 	abs, err := filepath.Abs(dir)
 	if err == nil && len(filepath.Join(abs, "run")) <= maxRunDir {
@@ -108,8 +108,8 @@ func RunDir(dir string) string {
 	return filepath.Join("/tmp", name)
 }
 
-// AdminSocket returns where the socket of the commands is by default: beside
-// the directory of the plugins' sockets, which is swept at every start.
+// AdminSocket returns the default path of the commands' socket: beside the directory
+// of the plugins' sockets, which is cleared at every start.
 func AdminSocket(dir string) string {
 	run := RunDir(dir)
 	return filepath.Join(filepath.Dir(run), strings.TrimPrefix(filepath.Base(run)+"-admin.sock", "run-"))

@@ -22,8 +22,8 @@ func Name(dir string) (string, error) {
 	text, err := os.ReadFile(path)
 	id, parseErr := uuid.Parse(strings.TrimSpace(string(text)))
 	if err != nil || parseErr != nil {
-		// Whoever loses it gets a new name and waits for the lease of the
-		// old one: nothing to be careful about.
+		// A sidecar that loses it gets a new name and waits for the lease of
+		// the old one, which does no harm.
 		id = uuid.New()
 		if err := os.WriteFile(path, []byte(id.String()+"\n"), 0o600); err != nil {
 			return "", fmt.Errorf("name this sidecar: %w", err)

@@ -1,6 +1,6 @@
-// Package keyfile keeps the private keys of a sidecar on disk. A key is made once,
-// by the first process that asks for it, and is never replaced. What the keys
-// sign is decided elsewhere.
+// Package keyfile keeps the private keys of a sidecar on disk. A key is created once,
+// by the first process that asks for it, and is never replaced. The use of the keys
+// is decided elsewhere.
 package keyfile
 
 import (
@@ -37,7 +37,7 @@ func Load(dir, name string) (ed25519.PrivateKey, error) {
 	return Read(path)
 }
 
-// PublicText returns the public half of key as TELNYX_PUBLIC_KEY wants it.
+// PublicText returns the public half of key in the form of TELNYX_PUBLIC_KEY.
 func PublicText(key ed25519.PrivateKey) string {
 	return base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
 }
@@ -50,7 +50,7 @@ func Read(path string) (ed25519.PrivateKey, error) {
 	}
 	key, err := Parse(string(text))
 	if err != nil {
-		return nil, fmt.Errorf("read key: %s %w: restore it, or delete it to have a new key made (apps then need its new public key)", path, err)
+		return nil, fmt.Errorf("read key: %s %w: restore it, or delete it to get a new key (apps then need the new public key)", path, err)
 	}
 	return key, nil
 }
@@ -65,8 +65,8 @@ func Parse(text string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed(seed), nil
 }
 
-// create writes a new key to a file that must not exist, so that nobody ever
-// sees half a key and nobody's key is replaced.
+// create writes a new key to a file that must not exist, so that nobody ever sees half
+// a key and no key is replaced.
 func create(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package rolling measures what has happened recently: how often, and how long
-// it took. A [Window] is of fixed size, however much it is told. What it counts
-// since the start belongs to whoever asks, and history to a metrics server.
+// Package rolling measures recent events: how many there were, and how long they
+// took. A [Window] has a fixed size, however much it counts. Totals since the start
+// belong to its users, and history to a metrics server.
 package rolling
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Window counts what happened in the last minute or so, and how long it took.
-// The zero value is ready; it is safe for concurrent use.
+// Window counts the events of the last minute or so, and how long they took. The zero
+// value is ready; it is safe for concurrent use.
 type Window struct {
-	// Width is how long a slot is. The window reaches back over 60 of them
-	// and the one that is still being counted. 0 means a second.
+	// Width is the length of a slot. The window covers 60 slots and the one
+	// still being counted. 0 means a second.
 	Width time.Duration
 
 	mu   sync.Mutex
@@ -48,7 +48,7 @@ func bucketBound(i int) time.Duration {
 	return time.Duration(float64(firstBucket) * math.Exp2(float64(i)/8))
 }
 
-// Add counts something that took so long.
+// Add counts an event that took so long.
 func (w *Window) Add(now time.Time, took time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,7 +57,7 @@ func (w *Window) Add(now time.Time, took time.Duration) {
 	s.took[bucketOf(took)]++
 }
 
-// AddOther counts something of which it does not matter how long it took.
+// AddOther counts an event whose duration does not matter.
 func (w *Window) AddOther(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,14 +82,14 @@ func (w *Window) number(t time.Time) int64 {
 	return t.UnixNano() / int64(width)
 }
 
-// Reading is what a [Window] has counted.
+// Reading holds the counts of a [Window].
 type Reading struct {
 	Timed, Other int           // calls of Add and AddOther
 	Since        time.Time     // when the first of them was; zero if there was none
 	P50, P99     time.Duration // 0 if nothing was timed
 }
 
-// Read returns what happened in the window that ends now.
+// Read returns the counts of the window that ends now.
 func (w *Window) Read(now time.Time) Reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package untrusted makes text that strangers have sent fit to be logged, stored
-// and answered with. It does not escape: whoever prints knows for what.
+// Package untrusted makes text from strangers fit to be logged, stored and sent back.
+// It does not escape: that depends on the output, so the printer does it.
 package untrusted
 
 import "strings"
@@ -20,6 +20,6 @@ func Prefix(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-// Valid returns s with U+FFFD in place of bytes that are not UTF-8, for what
+// Valid returns s with U+FFFD in place of bytes that are not UTF-8, for formats that
 // cannot hold those, such as protobuf.
 func Valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,7 +1,7 @@
-// Package upkeep keeps the files by which others find a running sidecar: the
-// admin socket, run.json and the lock of the data directory. It makes again what
-// was removed or replaced, except for the data directory and the key: of those it
-// says that they are gone, since another one would not be the same.
+// Package upkeep keeps the files by which others find a running sidecar: the admin
+// socket, run.json and the lock of the data directory. It restores those that were
+// removed or replaced, except the data directory and the key: it only reports that
+// they are gone, since new ones would not be the same.
 package upkeep
 
 import (
@@ -21,16 +21,16 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// lookEvery is how often the files are looked at.
+// lookEvery is how often the files are checked.
 const lookEvery = 2 * time.Second
 
-// Config says what is kept.
+// Config configures a Keeper.
 type Config struct {
 	Dir  string        // the data directory
-	Here instance.Info // what run.json says, the path of the socket included
+	Here instance.Info // the content of run.json, including the path of the socket
 	Lock *dirlock.Lock // of Dir; nil if the store has it
 
-	// Serve serves the admin socket after it was made again, until it is closed.
+	// Serve serves a restored admin socket until it is closed.
 	Serve func(net.Listener)
 
 	// Key returns the public half of the key in use if it is the one in Dir, and
@@ -43,8 +43,8 @@ type Config struct {
 // Keeper keeps the files. Run has it to itself while it runs.
 type Keeper struct {
 	Config
-	socket *adminapi.Socket // what is at Here.Socket
-	made   *adminapi.Socket // the last that was made again, or nil
+	socket *adminapi.Socket // at Here.Socket
+	made   *adminapi.Socket // the last restored one, or nil
 
 	lost map[string]string // by file: the last warning, until the file is back
 }
@@ -58,15 +58,14 @@ func New(c Config) (*Keeper, error) {
 	return &Keeper{Config: c, socket: l, lost: make(map[string]string)}, nil
 }
 
-// Socket returns what listens on the admin socket.
+// Socket returns the listener on the admin socket.
 func (k *Keeper) Socket() net.Listener { return k.socket }
 
 // Close closes the admin socket.
 func (k *Keeper) Close() error { return k.socket.Close() }
 
-// Run makes again the files that others have removed, until ctx ends. Without
-// the admin socket no command finds the sidecar, and the service manager takes it
-// for dead.
+// Run restores the files that others have removed, until ctx ends. Without the admin
+// socket no command finds the sidecar, and the service manager takes it for dead.
 func (k *Keeper) Run(ctx context.Context) error {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
@@ -83,7 +82,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 func (k *Keeper) look() {
 	k.keepSocket()
 	dir := k.Dir
-	if k.Lock != nil { // else the store's
+	if k.Lock != nil { // otherwise the store has it
 		if retaken, err := k.Lock.Keep(); err != nil {
 			k.failed("lock", "the lock of the data directory was removed or replaced, and cannot be taken again", err)
 		} else if retaken {
@@ -113,9 +112,9 @@ func (k *Keeper) keepSocket() {
 		k.failed(path, "the admin socket was removed or replaced, and cannot be made again: commands and the service manager do not find this sidecar", err)
 		return
 	}
-	// The first stays open, or the server would be taken to have failed; its
-	// shutdown closes all that are open. Those in between are of no more use:
-	// nobody can reach them.
+	// The first stays open, or the server would seem to have failed; its
+	// shutdown closes all open ones. Those in between are useless: nobody can
+	// reach them.
 	if k.made != nil {
 		_ = k.made.Close()
 	}
@@ -125,8 +124,8 @@ func (k *Keeper) keepSocket() {
 }
 
 // Homeless reports whether the admin socket went with the data directory. The
-// directory is not made again: whoever moved it away could not move it back, but
-// would move it into the new one.
+// directory is not created again: a person who moved it away could then not move it
+// back, only into the new one.
 func (k *Keeper) Homeless() bool {
 	if filepath.Dir(k.Here.Socket) != k.Dir {
 		return false
@@ -142,7 +141,7 @@ func (k *Keeper) keepInstance(path string) {
 		delete(k.lost, instance.File)
 		return
 	case err == nil && have.IsOther(k.Here):
-		// Two that replace each other's file would do so for ever.
+		// Two sidecars that replace each other's file would do so for ever.
 		k.failed(instance.File, "run.json is that of another sidecar, which runs on a directory that has taken the place of this one's: commands do not find this sidecar", nil)
 		return
 	}
@@ -153,8 +152,8 @@ func (k *Keeper) keepInstance(path string) {
 	k.restored(instance.File, path)
 }
 
-// lookAtKey compares the file of the key with the key in use. The file is not
-// made again: whoever removed it may want another key at the next start.
+// lookAtKey compares the key file with the key in use. The file is not restored: the
+// person who removed it may want another key at the next start.
 func (k *Keeper) lookAtKey(path string) {
 	using := k.Key()
 	if using == "" {
@@ -173,7 +172,7 @@ func (k *Keeper) lookAtKey(path string) {
 	}
 }
 
-// failed warns of a file that cannot be made again.
+// failed warns of a file that cannot be restored.
 func (k *Keeper) failed(what, text string, err error) {
 	if !k.news(what, text) {
 		return
@@ -185,14 +184,15 @@ func (k *Keeper) failed(what, text string, err error) {
 	log.Warn(text, "code", telemetry.CodeFileRestored, "data", k.Dir)
 }
 
-// replaced warns of a key that is not what is in use.
+// replaced warns of a key that is not the one in use.
 func (k *Keeper) replaced(path, text string) {
 	if k.news(path, text) {
 		k.Log.Warn(text, "code", telemetry.CodeKeyReplaced, "path", path)
 	}
 }
 
-// news reports whether text is not the last warning about a file, and notes it.
+// news reports whether text differs from the last warning about a file, and records
+// it.
 func (k *Keeper) news(what, text string) bool {
 	if k.lost[what] == text {
 		return false

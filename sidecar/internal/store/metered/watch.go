@@ -35,7 +35,7 @@ type watch struct {
 	at      time.Time       // guarded by mu: when it failed
 }
 
-// done hears of the end of each accept.
+// done is called at the end of each accept.
 func (w *watch) done(e *delivery.Event, targets []string, err error) {
 	if errors.Is(err, store.ErrClosed) || errors.Is(err, context.Canceled) {
 		return

@@ -15,7 +15,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
-// at is a time as a parameter: the zero time is NULL, and PostgreSQL keeps
+// at returns a time as a parameter: the zero time is NULL, and PostgreSQL keeps
 // microseconds, so nothing finer is sent.
 func at(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -32,11 +32,11 @@ func fromAt(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// wrapped begins a text that PostgreSQL cannot hold as it is: it refuses NUL
-// and whatever is not UTF-8, both of which strangers can send.
+// wrapped begins a text that PostgreSQL cannot hold unchanged: it refuses NUL and
+// bytes that are not UTF-8, both of which strangers can send.
 const wrapped = "\x1abase64:"
 
-// wrap returns s as PostgreSQL can hold it. Nearly always that is s.
+// wrap returns s in a form that PostgreSQL can hold. Nearly always that is s.
 func wrap(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsRune(s, 0) && !strings.HasPrefix(s, wrapped) {
 		return s
@@ -45,7 +45,7 @@ func wrap(s string) string {
 }
 
 // asciiArgs returns the arguments of a statement for a server that cannot hold
-// every letter: text with others than ASCII is wrapped.
+// every letter: text beyond ASCII is wrapped.
 func asciiArgs(args []any) []any {
 	args = slices.Clone(args)
 	for i, arg := range args {
@@ -75,7 +75,7 @@ func wrapASCII(s string) string {
 	return onlyASCII(wrap(s))
 }
 
-// onlyASCII leaves alone what is wrapped already.
+// onlyASCII leaves wrapped text alone.
 func onlyASCII(s string) string {
 	if isASCII(s) {
 		return s
@@ -114,7 +114,7 @@ func unwrap(s string) string {
 	return string(b)
 }
 
-// plain returns what a pair of a header must be to be written as it is.
+// plain returns the condition on a header pair for being written unchanged.
 func plain(ascii bool) func(string) bool {
 	if ascii {
 		return plainASCII
@@ -125,7 +125,7 @@ func plain(ascii bool) func(string) bool {
 func plainText(s string) bool  { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 func plainASCII(s string) bool { return plainText(s) && isASCII(s) }
 
-// null is a text as a column holds it: of an empty one it is NULL.
+// null returns a text for a column: NULL if it is empty.
 func null(text string) *string {
 	if text == "" {
 		return nil
@@ -140,7 +140,7 @@ func fromNull(s *string) string {
 	return *s
 }
 
-// encodedAttempt is an attempt on its way into its table.
+// encodedAttempt is an attempt about to be stored.
 type encodedAttempt struct {
 	delivery.Attempt
 	row.Texts
@@ -153,7 +153,7 @@ func encodeAttempt(a delivery.Attempt, ascii bool) (e encodedAttempt, err error)
 	return e, err
 }
 
-// bytes is what the attempt adds to the size of its event.
+// bytes returns how much the attempt adds to the size of its event.
 func (e *encodedAttempt) bytes() int64 {
 	return int64(len(e.ResponseBody) + rowBytes/4 + len(e.Request) + len(e.Response))
 }
@@ -185,7 +185,7 @@ func scanAttempt(rows pgx.Rows, more ...any) (delivery.Attempt, error) {
 const eventColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
 	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, e.header, e.body, e.entity, e.order_at, e.traceparent`
 
-// summaryColumns are eventColumns without what is large or stands behind it.
+// summaryColumns are eventColumns without the large columns and those after them.
 const summaryColumns = `e.seq, e.key, e.delivery_id, e.id, e.type, e.occurred_at, e.received_at, e.method, e.path,
 	e.remote_addr, e.key_label, e.signed_at, e.payload_off, e.payload_len, e.duplicates, NULL::text, NULL::bytea, '', NULL::timestamptz, ''`
 

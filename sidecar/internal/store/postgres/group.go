@@ -26,7 +26,7 @@ const (
 	committers = 2
 
 	// groupTime bounds a group: a connection that died silently must not
-	// hold up what comes after. Callers have their own, shorter time.
+	// hold up later groups. Callers have their own, shorter time.
 	groupTime = 10 * time.Second
 )
 
@@ -35,11 +35,11 @@ type operation interface {
 	batch.Operation
 
 	// tame changes the operation so that a server which has refused its text
-	// may take it, and reports whether there was anything left to change.
+	// may accept it, and reports whether there was anything left to change.
 	tame() bool
 }
 
-// group makes one transaction of the operations that wait at the same time.
+// group makes one transaction of the operations waiting at the same time.
 type group[T operation] struct {
 	db    *DB
 	queue *batch.Queue[T]
@@ -56,9 +56,9 @@ func newGroup[T operation](db *DB, commit func(context.Context, []T, []error, bo
 	return g
 }
 
-// do hands an operation over and returns after its commit. If ctx ends earlier
-// it returns at once: before the operation was taken into a group it is not
-// made at all, afterwards it may be.
+// do hands an operation over and returns after its commit. If ctx ends earlier it
+// returns at once: an operation not yet taken into a group is then not made at all,
+// one that was may be.
 func (g *group[T]) do(ctx context.Context, name string, o T) error {
 	err := g.queue.Do(ctx, o)
 	left, gone := errors.AsType[*batch.Left](err)
@@ -85,7 +85,7 @@ func (g *group[T]) run(ops []T) {
 	errs := make([]error, len(ops))
 	err := g.try(ctx, ops, errs)
 	if spoiled(err) {
-		// One operation fails: the others must not suffer.
+		// One operation failed: the others must not suffer.
 		err = nil
 		for i := range ops {
 			if e := g.alone(ctx, ops[i:i+1], errs[i:i+1]); e != nil {
@@ -104,7 +104,7 @@ func (g *group[T]) run(ops []T) {
 	}
 }
 
-// alone commits an operation that may be the one which spoiled its group.
+// alone commits an operation that may have spoiled its group.
 func (g *group[T]) alone(ctx context.Context, op []T, errs []error) error {
 	err := g.try(ctx, op, errs)
 	refused := err
@@ -117,8 +117,8 @@ func (g *group[T]) alone(ctx context.Context, op []T, errs []error) error {
 	return err
 }
 
-// try commits, again if the connection was lost or another transaction was in
-// the way. Operations are made so that doing them twice is harmless.
+// try commits, and again if the connection was lost or another transaction was in the
+// way. Doing an operation twice is harmless.
 func (g *group[T]) try(ctx context.Context, ops []T, errs []error) error {
 	repeated := false
 	for n := 1; ; n++ {
@@ -138,15 +138,14 @@ func (g *group[T]) try(ctx context.Context, ops []T, errs []error) error {
 	}
 }
 
-// spoiled reports whether the server refused what it was given, and not the
-// transaction as such.
+// spoiled reports whether the server refused the data rather than the transaction.
 func spoiled(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && strings.HasPrefix(pe.Code, "23") || refusedText(err) // integrity constraint violation
 }
 
-// refusedText reports whether the server did not take a value for what it is,
-// such as a letter that its encoding lacks.
+// refusedText reports whether the server refused a value itself, such as a letter that
+// its encoding lacks.
 func refusedText(err error) bool {
 	pe, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && strings.HasPrefix(pe.Code, "22") // data exception

@@ -13,17 +13,17 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
-// parameters collects the arguments of a statement that is put together.
+// parameters collects the arguments of a statement being built.
 type parameters []any
 
-// add returns how the statement refers to a value.
+// add adds a value and returns the statement's reference to it.
 func (p *parameters) add(v any) string {
 	*p = append(*p, v)
 	return "$" + strconv.Itoa(len(*p))
 }
 
-// selectByID compares in lower case, which is what the indexes hold, and for
-// anything but a UUID also as spelled. A delivery's own id goes first.
+// selectByID compares in lower case, as the indexes do, and for anything but a UUID
+// also as spelled. A delivery's own id goes first.
 const selectByID = `
 SELECT seq FROM (
 	SELECT 0 AS rank, seq FROM hookswitch_events
@@ -33,7 +33,7 @@ SELECT seq FROM (
 	WHERE lower(id) = lower($1) AND id <> '' AND ($2 OR id = $1)
 ) AS found ORDER BY rank, seq DESC`
 
-// seqsOf returns the events that have an id, the one that it means first.
+// seqsOf returns the events that have an id, the intended one first.
 func seqsOf(ctx context.Context, tx pgx.Tx, id string) ([]int64, error) {
 	rows, err := tx.Query(ctx, selectByID, wrap(id), row.IsUUID(id))
 	if err != nil {
@@ -42,8 +42,8 @@ func seqsOf(ctx context.Context, tx pgx.Tx, id string) ([]int64, error) {
 	return collect(rows, scanOne[int64])
 }
 
-// Delivery implements [store.Store]. If several events have the id that is
-// asked for, the newest is returned.
+// Delivery implements [store.Store]. If several events have the id, it returns the
+// newest.
 func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) {
 	var found []store.Delivery
 	err := db.read(ctx, "delivery", func(tx pgx.Tx) error {
@@ -103,7 +103,7 @@ func (db *DB) read(ctx context.Context, operation string, fn func(pgx.Tx) error)
 	return db.failed(operation, db.again(ctx, func() error { return db.transact(ctx, beginRead, fn) }))
 }
 
-// detail is how much of a delivery is loaded.
+// detail selects how much of a delivery is loaded.
 type detail struct {
 	eventColumns string // of scanEvent
 	attempts     string // condition on attempts a and jobs j
@@ -117,8 +117,8 @@ var (
 	summary = detail{summaryColumns, `a.n = j.attempts`}
 )
 
-// loadDeliveries returns the deliveries of events in the order of seqs, without
-// those of which only jobs are left to read.
+// loadDeliveries returns the deliveries of events in the order of seqs, without those
+// of which only jobs can be read.
 func loadDeliveries(ctx context.Context, tx pgx.Tx, seqs []int64, d detail) ([]store.Delivery, error) {
 	if len(seqs) == 0 {
 		return nil, nil
@@ -187,8 +187,8 @@ func (db *DB) Backlog(ctx context.Context) (map[string]int, error) {
 	return backlog, nil
 }
 
-// filterSQL returns the condition on records r that f means. Only the two
-// searches for text look at other tables, each by key.
+// filterSQL returns f as a condition on records r. Only the two searches for text look
+// at other tables, each by key.
 func filterSQL(f store.Filter, p *parameters) string {
 	conds := []string{`r.status IS NOT NULL`}
 	if f.Status != "" {
@@ -222,8 +222,8 @@ func filterSQL(f store.Filter, p *parameters) string {
 	return strings.Join(conds, ` AND `)
 }
 
-// contains puts the text that is looked for into a condition: TEXT where
-// columns are text, BYTES where they are bytes.
+// contains puts the searched text into a condition: TEXT where columns are text,
+// BYTES where they are bytes.
 func contains(cond, text string, p *parameters) string {
 	return strings.NewReplacer(`TEXT`, p.add(wrap(text))+`::text`, `BYTES`, p.add([]byte(text))+`::bytea`).Replace(cond)
 }

@@ -23,7 +23,7 @@ func fromMicros(n sql.NullInt64) time.Time {
 	return time.UnixMicro(n.Int64).UTC()
 }
 
-// null is a text as a column holds it: of an empty one it is NULL.
+// null returns a text for a column: NULL if it is empty.
 func null(text string) sql.NullString {
 	return sql.NullString{String: text, Valid: text != ""}
 }
@@ -73,7 +73,7 @@ const eventColumns = `events.seq, events.key, events.delivery_id, events.id, eve
 	events.key_label, events.signed_at, events.payload_off, events.payload_len,
 	events.duplicates, events.header, events.body, events.entity, events.order_at, events.traceparent`
 
-// summaryColumns are eventColumns without what is large or stands behind it.
+// summaryColumns are eventColumns without the large columns and those after them.
 const summaryColumns = `events.seq, events.key, events.delivery_id, events.id, events.type,
 	events.occurred_at, events.received_at, events.method, events.path, events.remote_addr,
 	events.key_label, events.signed_at, events.payload_off, events.payload_len,

@@ -33,8 +33,8 @@ func (q *queries) prepare(ctx context.Context, db *sql.DB) (err error) {
 	return nil
 }
 
-// selectByID compares in lower case, which is what the indexes hold, and for
-// anything but a UUID also as spelled. A delivery's own id goes first.
+// selectByID compares in lower case, as the indexes do, and for anything but a UUID
+// also as spelled. A delivery's own id goes first.
 const selectByID = `
 SELECT seq FROM (
 	SELECT 0 AS rank, seq FROM events
@@ -45,8 +45,8 @@ SELECT seq FROM (
 )
 ORDER BY rank, seq DESC LIMIT 1`
 
-// Delivery implements [store.Store]. If several events have the id that is
-// asked for, the newest is returned.
+// Delivery implements [store.Store]. If several events have the id, it returns the
+// newest.
 func (db *DB) Delivery(ctx context.Context, id string) (*store.Delivery, error) {
 	var found []store.Delivery
 	err := db.read(ctx, "delivery", func(tx *sql.Tx) error {
@@ -114,7 +114,7 @@ func (db *DB) read(ctx context.Context, operation string, fn func(*sql.Tx) error
 	return nil
 }
 
-// detail is how much of a delivery is loaded.
+// detail selects how much of a delivery is loaded.
 type detail struct {
 	eventColumns string // of scanEvent
 	attempts     string // condition on attempts and jobs
@@ -128,8 +128,8 @@ var (
 	summary = detail{summaryColumns, `attempts.n = jobs.attempts`}
 )
 
-// loadDeliveries returns the deliveries of events in the order of seqs, without
-// those of which only jobs are left to read.
+// loadDeliveries returns the deliveries of events in the order of seqs, without those
+// of which only jobs can be read.
 func loadDeliveries(ctx context.Context, tx *sql.Tx, seqs []int64, d detail) ([]store.Delivery, error) {
 	if len(seqs) == 0 {
 		return nil, nil
@@ -245,7 +245,7 @@ func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error
 	return row.Collect(rows, scan)
 }
 
-// jsonList makes a list one bound parameter, for json_each.
+// jsonList turns a list into one bound parameter, for json_each.
 func jsonList[T int64 | string](list []T) string {
 	b, err := json.Marshal(list)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	maxGroupBytes = 8 << 20
 )
 
-// op is one change that somebody waits for.
+// op is one change that a caller waits for.
 type op struct {
 	batch.Op
 
@@ -29,24 +29,24 @@ type op struct {
 	run func(*writer) error
 
 	// committed, unless nil, is called by the writer when the change is on
-	// disk, also if nobody waits for it any more.
+	// disk, even if the caller no longer waits.
 	committed func()
 
-	// purpose says which part of the disk it may use, and jobs how many an
+	// purpose decides which part of the disk it may use; jobs is how many an
 	// event will have, whose results need room too.
 	purpose purpose
 	jobs    int
 }
 
-// add is write of a change that adds an event with jobs: it is not made if the
-// disk has no room for more.
+// add is write for a change that adds an event with jobs: it fails if the disk has no
+// room for more.
 func (db *DB) add(ctx context.Context, name string, size, jobs int, run func(*writer) error) error {
 	return db.submit(ctx, name, &op{Op: batch.NewOp(size), run: run, purpose: forEvent, jobs: jobs})
 }
 
-// write hands a change to the writer and returns after its commit. If ctx ends
-// earlier it returns at once: before the change was taken into a group it is
-// not made at all, afterwards it may be.
+// write hands a change to the writer and returns after its commit. If ctx ends earlier
+// it returns at once: a change not yet taken into a group is then not made at all, one
+// that was may be.
 func (db *DB) write(ctx context.Context, name string, size int, run func(*writer) error) error {
 	return db.submit(ctx, name, &op{Op: batch.NewOp(size), run: run})
 }
@@ -85,7 +85,7 @@ type writer struct {
 	stmts []*sql.Stmt // all of them
 
 	dataVersion *sql.Stmt
-	version     int64  // what dataVersion said last: it changes when somebody else has written
+	version     int64  // the last dataVersion: it changes when another process has written
 	latest      latest // of this process
 }
 
@@ -132,7 +132,7 @@ func (w *writer) close() error {
 //  1. begin a transaction;
 //  2. run every operation in it;
 //  3. commit, which syncs the log: the safe point. A crash before it loses the
-//     whole group, of which nobody has been told; a crash after it loses
+//     whole group, none of which was acknowledged; a crash after it loses
 //     nothing, because SQLite replays the log when the store is opened;
 //  4. answer.
 //
@@ -171,12 +171,12 @@ func (w *writer) write(group []*op) {
 	}
 }
 
-// errOperation says that an operation failed and that its own error tells how.
+// errOperation means that an operation failed, which has its own error.
 var errOperation = errors.New("an operation of the same group failed")
 
-// transact runs a group in one transaction. Guarded, it keeps the operations
-// that work and puts the errors of the others into errs; unguarded, the first
-// failure undoes all and returns errOperation.
+// transact runs a group in one transaction. Guarded, it keeps the operations that
+// succeed and puts the errors of the others into errs; unguarded, the first failure
+// undoes everything and it returns errOperation.
 func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	if err := w.begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -185,8 +185,8 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	defer func() {
 		if err != nil {
 			w.latest = before
-			// If the commit landed although it reported failure there
-			// is nothing to roll back, and the error of that is no news.
+			// If the commit landed although it reported failure there is
+			// nothing to roll back, and that error does not matter.
 			w.exec(`ROLLBACK`)
 		}
 	}()
@@ -215,7 +215,7 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	return nil
 }
 
-// begin starts a transaction, also when an earlier one could not be ended.
+// begin starts a transaction, even when an earlier one could not be ended.
 func (w *writer) begin() error {
 	err := w.exec(`BEGIN IMMEDIATE`)
 	if err != nil && w.exec(`ROLLBACK`) == nil {
@@ -224,8 +224,8 @@ func (w *writer) begin() error {
 	return err
 }
 
-// guard runs one operation so that its failure can be undone by itself. opErr
-// is that failure; err means that the transaction is lost.
+// guard runs one operation so that its failure can be undone alone. opErr is that
+// failure; err means that the transaction is lost.
 func (w *writer) guard(o *op) (opErr, err error) {
 	if err := w.exec(`SAVEPOINT op`); err != nil {
 		return nil, err

@@ -10,13 +10,13 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Rows are the rows of an answer, of whichever driver.
+// Rows are the rows of an answer, from either driver.
 type Rows interface {
 	Next() bool
 	Err() error
 }
 
-// Collect reads all rows. Whoever asked for them closes them.
+// Collect reads all rows. The caller closes them.
 func Collect[R Rows, T any](rows R, scan func(R) (T, error)) ([]T, error) {
 	var all []T
 	for rows.Next() {
@@ -29,7 +29,7 @@ func Collect[R Rows, T any](rows R, scan func(R) (T, error)) ([]T, error) {
 	return all, rows.Err()
 }
 
-// States returns the states from which a move is possible, as SQL takes them.
+// States returns the states from which a move is possible, for SQL.
 func States(m delivery.Move) (names []string) {
 	for _, s := range delivery.From(m) {
 		names = append(names, string(s))
@@ -45,7 +45,7 @@ func State(s store.Status) delivery.State {
 	return delivery.State(s)
 }
 
-// Deliveries puts together what is read of events, their jobs and attempts.
+// Deliveries assembles events, their jobs and attempts.
 type Deliveries struct {
 	place map[int64]int // by Seq
 	list  []store.Delivery
@@ -82,7 +82,7 @@ func (d *Deliveries) Attempt(seq int64, a delivery.Attempt) {
 }
 
 // Whole returns the deliveries without those that have no event: row-level
-// security can hide an event and not its jobs, and so can a damaged file.
+// security can hide an event but not its jobs, and so can a damaged file.
 func (d *Deliveries) Whole() []store.Delivery {
 	list := slices.DeleteFunc(d.list, func(d store.Delivery) bool { return d.Event == nil })
 	for _, d := range list {
@@ -96,8 +96,8 @@ func (d *Deliveries) Whole() []store.Delivery {
 // DeadGroups counts dead letters that look alike.
 type DeadGroups map[store.DeadGroup]*store.DeadGroup
 
-// Add counts a dead letter that was received at a time. key is what it has in
-// common with others, except for the first of its error codes.
+// Add counts a dead letter that was received at a time. key is what it shares with
+// others, except the first of its error codes.
 func (groups DeadGroups) Add(key store.DeadGroup, codes string, received time.Time) {
 	var list []int
 	if codes != "" && json.Unmarshal([]byte(codes), &list) == nil && len(list) > 0 {

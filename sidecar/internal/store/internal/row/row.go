@@ -1,7 +1,7 @@
-// Package row has what the stores repeat that is not SQL: the texts in which a
-// row holds what its columns have no type for, and how rows become the answers
-// of a [store.Store]. SQL stays with each store, and so does what only one
-// database needs, such as the wrapping of text that PostgreSQL refuses.
+// Package row has the code that the stores share and that is not SQL: the texts in
+// columns for values without a column type, and how rows become the answers of a
+// [store.Store]. SQL stays with each store, and so does anything that only one
+// database needs, such as wrapping text that PostgreSQL refuses.
 package row
 
 import (
@@ -28,9 +28,9 @@ func NewID() (string, error) {
 func IsUUID(id string) bool { return len(id) == 36 && uuid.Validate(id) == nil }
 
 // EncodePairs writes header pairs as a JSON array of [name, value], which SQL
-// can search. A pair that is not plain, since JSON or the database cannot hold
-// it, becomes [name, value, "base64"], both parts encoded. Of nil the text is
-// empty, which stands for NULL.
+// can search. A pair that is not plain, since JSON or the database cannot hold it,
+// becomes [name, value, "base64"], both parts encoded. For nil the text is empty,
+// which means NULL.
 func EncodePairs(pairs [][2]string, plain func(string) bool) (string, error) {
 	if pairs == nil {
 		return "", nil
@@ -77,8 +77,8 @@ func DecodePairs(text string) ([][2]string, error) {
 	return pairs, nil
 }
 
-// Texts are the columns of an attempt that have no type of their own. An empty
-// one stands for NULL.
+// Texts are the columns of an attempt that have no type of their own. An empty one
+// means NULL.
 type Texts struct {
 	Request, Response string // headers
 	Codes             string // a JSON array of numbers
@@ -102,7 +102,7 @@ func EncodeAttempt(a *delivery.Attempt, plain func(string) bool) (t Texts, err e
 	return t, nil
 }
 
-// Decode fills in what the texts say of an attempt.
+// Decode fills in the parts of an attempt that are in the texts.
 func (t Texts) Decode(a *delivery.Attempt) (err error) {
 	if a.RequestHeader, err = DecodePairs(t.Request); err != nil {
 		return err
@@ -156,7 +156,7 @@ func DueAtOnce(receivedAt time.Time) time.Time {
 	return receivedAt
 }
 
-// FillIn tells an event what Accept or Record has made of it.
+// FillIn fills in the fields of an event that Accept or Record assign.
 func FillIn(e *delivery.Event, got store.Accepted) {
 	e.Seq = got.Seq
 	if e.DeliveryID == "" {
