@@ -13,18 +13,19 @@ import (
 
 // Faults make commits fail.
 type Faults interface {
-	// Arm makes the next n commits fail, all if n is negative. They happen
-	// all the same if happens is set.
+	// Arm makes the next n commits fail, all if n is negative. If happens is
+	// set they are made all the same.
 	Arm(happens bool, n int)
 
 	// Disarm ends that and returns how many have failed.
 	Disarm() int
 }
 
-// RunFaults makes every write of the contract while its commits are lost, and
-// while they happen but are reported lost. After an error nothing is half done,
-// and the repetition, which is what callers do, leads to where the write would
-// have without the fault. repairs says that the store itself makes up for one failure.
+// RunFaults makes every write of the contract twice: once with its commits lost,
+// and once with them made but reported lost. After an error nothing may be half
+// done, and the repetition, which is what callers do, must end where the write
+// would have without the fault. repairs says that the store itself makes up for
+// one failure.
 func RunFaults(t *testing.T, repairs bool, open func(t *testing.T) (store.Store, Faults)) {
 	for _, happens := range []bool{false, true} {
 		for _, times := range []int{1, -1} {
@@ -40,9 +41,9 @@ func RunFaults(t *testing.T, repairs bool, open func(t *testing.T) (store.Store,
 	}
 }
 
-// write is a change of the store, with what it needs before and what must hold
-// after. do is repeated as callers do, and says how it went; state describes
-// what is stored, so that one can see that nothing changes twice.
+// write is a change of the store, with its preparation and the state it leads to.
+// do is repeated as callers do, and returns its result; state describes the
+// stored records, to show that nothing changes twice.
 type write struct {
 	name    string
 	silent  bool // a store may have nothing to write
@@ -52,7 +53,7 @@ type write struct {
 	want    string // state after it
 }
 
-// writes are all changes that the contract knows.
+// writes are all changes of the contract.
 func writes() []write {
 	var task delivery.Task
 	claimed := func(t *testing.T, s store.Store) {

@@ -7,8 +7,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Hidden expects of a store in which only the jobs and attempts of an event can
-// be read that it passes over them.
+// Hidden checks that a store passes over an event of which only the jobs and
+// attempts can be read.
 func Hidden(t *testing.T, s store.Store, deliveryID string) {
 	t.Helper()
 	if page, err := s.Events(t.Context(), store.Query{}, 0, 10); err != nil || len(page.Deliveries) != 0 {

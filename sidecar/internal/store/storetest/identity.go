@@ -8,9 +8,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// A store that is restored, or a standby that is promoted, hands out numbers
-// again. What follows brings results and tasks whose number is that of another
-// job by now.
+// A restored store, or a promoted standby, hands out numbers again. These tests
+// bring results and tasks whose number now belongs to another job.
 
 // impostors returns tasks of other jobs that had the number of this one.
 func impostors(task delivery.Task) map[string]delivery.Task {
@@ -58,8 +57,8 @@ func storeStats(t *testing.T, s store.Store) store.Stats {
 	return stats
 }
 
-// finishRemoved does not forge the number: some stores use that of a removed
-// job again.
+// finishRemoved does not forge the number: some stores reuse that of a removed
+// job.
 func finishRemoved(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(1), target)

@@ -15,7 +15,7 @@ func contextWithCancel(t *testing.T) (context.Context, func()) {
 	return context.WithCancel(t.Context())
 }
 
-// numbers returns which events of newEvent q selects, in the order of pages.
+// numbers returns the n of the events that q selects, in the order of pages.
 func numbers(t *testing.T, s store.Store, q store.Query, limit int) (list []int) {
 	t.Helper()
 	for before := int64(0); ; {
@@ -224,7 +224,7 @@ func preview(t *testing.T, open OpenFunc) {
 	}
 }
 
-// prune removes all that r names and returns how many events those were.
+// prune removes all events that r allows and returns their number.
 func prune(t *testing.T, s store.Store, r store.Retention) (n int) {
 	t.Helper()
 	for range 1000 {
@@ -271,7 +271,7 @@ func pruneByAge(t *testing.T, open OpenFunc) {
 	}
 }
 
-// pruneDeadByTheirAge: the two ages do not stand in for each other.
+// pruneDeadByTheirAge: neither age stands in for the other.
 func pruneDeadByTheirAge(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	variety(t, s)

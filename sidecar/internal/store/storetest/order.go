@@ -15,7 +15,7 @@ func about(entity string, n, at int) *delivery.Event {
 	return e
 }
 
-// next claims all that is due and expects these events, in any order.
+// next claims everything due and expects these events, in any order.
 func next(t *testing.T, s store.Store, target string, want ...*delivery.Event) map[string]delivery.Task {
 	t.Helper()
 	tasks, err := s.Claim(t.Context(), target, farFuture, 1000)
@@ -76,7 +76,7 @@ func orderLateArrival(t *testing.T, open OpenFunc) {
 	accept(t, s, first, target)
 	done(t, s, next(t, s, target, first)[first.Key])
 
-	// But not beside one that is under way.
+	// But not while another is under way.
 	task := next(t, s, target, second)[second.Key]
 	earlier := about("call:1", 3, 5)
 	accept(t, s, earlier, target)
@@ -153,7 +153,7 @@ func sharedRelease(t *testing.T, shared Shared) {
 	}
 	got := next(t, stores[1], target, first)[first.Key]
 	same(t, "task", got, task)
-	// Repeated late it takes nothing from whoever has it now.
+	// Repeated late it takes nothing from its present claim.
 	if err := stores[0].Release(t.Context(), task); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func runReplay(t *testing.T, s store.Store, r store.Replay) store.Replay {
 	return r
 }
 
-// ended accepts event n and brings its job at the target to an end.
+// ended accepts event n and ends its job at the target.
 func ended(t *testing.T, s store.Store, n int, target string, outcome delivery.Outcome) *delivery.Event {
 	t.Helper()
 	e := newEvent(n)
@@ -102,7 +102,7 @@ func replayTargets(t *testing.T, open OpenFunc) {
 	nobody := newEvent(3)
 	accept(t, s, nobody)
 
-	// Without targets only jobs that are there, and none that is pending.
+	// Without targets only existing jobs, and no pending ones.
 	r := runReplay(t, s, store.Replay{})
 	if r.Total != 3 || r.Seen != 3 || r.Queued != 1 || r.Skipped != 2 {
 		t.Errorf("replay %+v, want 1 of 3 queued", r)

@@ -10,9 +10,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// clockSetBack: after the clock was an hour ahead nothing waits longer than it
-// would have without that, and what was not tried does not wait at all. Times are
-// from t0, to which the clock was set back.
+// clockSetBack: after the clock was an hour ahead no job waits longer than it would
+// have otherwise, and an untried one does not wait at all. Times count from t0, to
+// which the clock was set back.
 func clockSetBack(t *testing.T, open OpenFunc) {
 	schedule := delivery.Schedule{2 * time.Minute, 10 * time.Minute}
 	const first, second = 3 * time.Minute, 15 * time.Minute // the longest that jitter makes of them
@@ -70,8 +70,8 @@ func reschedule(t *testing.T, s store.Store, target string, schedule delivery.Sc
 	}
 }
 
-// clockSetBackReplayed: a round that has not been tried has nothing to wait for
-// either, whatever became of the one before.
+// clockSetBackReplayed: an untried round has nothing to wait for either, however
+// the one before ended.
 func clockSetBackReplayed(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	accept(t, s, newEvent(0), target)
@@ -88,8 +88,8 @@ func clockSetBackReplayed(t *testing.T, open OpenFunc) {
 	claim(t, s, target, t0, 1)
 }
 
-// clockSetBackOrdered: of an entity the first is due, and the others wait for it
-// no longer than if the clock had been right.
+// clockSetBackOrdered: the first event of an entity is due, and the others wait for
+// it no longer than if the clock had been right.
 func clockSetBackOrdered(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	ahead := t0.Add(time.Hour)
@@ -119,7 +119,7 @@ func clockSetBackOrdered(t *testing.T, open OpenFunc) {
 	}
 }
 
-// clockSetBackClaimed: a job that is being attempted is left alone.
+// clockSetBackClaimed: a claimed job is left alone.
 func clockSetBackClaimed(t *testing.T, open OpenFunc) {
 	s := openStore(t, open)
 	e := newEvent(0)

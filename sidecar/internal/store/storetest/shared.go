@@ -15,17 +15,17 @@ import (
 
 // Shared is a store that several processes have open at the same time.
 type Shared struct {
-	// Open opens the store that is kept in dir as one more process does.
+	// Open opens the store in dir as another process would.
 	// kill ends that process without giving anything back; the store must
 	// not be used after that. Both it and Close may be called.
 	Open func(t *testing.T, dir string) (s store.Store, kill func())
 
-	// HandOver is the time after which the jobs of a process that was
-	// killed are free at the latest.
+	// HandOver is how long after a process was killed its jobs are free, at
+	// the latest.
 	HandOver time.Duration
 }
 
-// RunShared checks what the contract says of stores that several processes
+// RunShared checks the part of the contract about stores that several processes
 // share. The subtests run in parallel.
 func RunShared(t *testing.T, shared Shared) {
 	for _, part := range []struct {
@@ -190,7 +190,7 @@ func sharedOrder(t *testing.T, shared Shared) {
 	})
 }
 
-// until calls fn until it is true, each time something wakes s and now and then.
+// until calls fn until it returns true: whenever something wakes s, and now and then.
 func until(t *testing.T, s store.Store, bound time.Duration, fn func() bool) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -237,7 +237,7 @@ func sharedHandOver(t *testing.T, shared Shared) {
 	claim(t, living, target, farFuture, 4) // these stay where they are
 	kill()
 	got := make(map[int64]bool)
-	// The room is for a machine that is busy with other tests.
+	// Leave room for a machine that is busy with other tests.
 	took := until(t, living, shared.HandOver+10*time.Second, func() bool {
 		more, err := living.Claim(t.Context(), target, farFuture, 100)
 		if err != nil {
@@ -255,7 +255,7 @@ func sharedHandOver(t *testing.T, shared Shared) {
 		}
 	}
 	if len(got) != len(tasks) {
-		t.Errorf("%d jobs were handed over, want %d: one that lives was robbed", len(got), len(tasks))
+		t.Errorf("%d jobs were handed over, want %d: a living process was robbed", len(got), len(tasks))
 	}
 	next(t, living, "plugin:ordered", first)
 }
@@ -307,8 +307,8 @@ func sharedResults(t *testing.T, shared Shared) {
 	accept(t, stores[0], e, target)
 	task := claim(t, stores[0], target, farFuture, 1)[0]
 	done, failed := attempt(task, delivery.OutcomeDone), attempt(task, delivery.OutcomeRetry)
-	finish(t, stores[1], done, delivery.Done, time.Time{}) // by whoever took the job over
-	finish(t, stores[0], failed, delivery.Pending, t0)     // by whoever was taken for dead
+	finish(t, stores[1], done, delivery.Done, time.Time{}) // by the process that took the job over
+	finish(t, stores[0], failed, delivery.Pending, t0)     // by the one taken for dead
 	d := recordOf(t, stores[0], e.DeliveryID)
 	if len(d.Attempts) != 1 || d.Jobs[0].State != delivery.Done || d.Attempts[0].Outcome != delivery.OutcomeDone {
 		t.Errorf("job %+v with attempts %+v, want the first result", d.Jobs[0], d.Attempts)

@@ -20,8 +20,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// OpenFunc opens the store that is kept in dir. Opening the same dir again,
-// after Close, finds what was there. It fails the test if it cannot.
+// OpenFunc opens the store in dir. Opening the same dir again, after Close, finds
+// what was there. It fails the test if it cannot.
 type OpenFunc func(t *testing.T, dir string) store.Store
 
 // Run checks that the stores opened by open keep the contract, each part in a
@@ -107,15 +107,15 @@ func Run(t *testing.T, open OpenFunc) {
 
 const target = "plugin:archive"
 
-// t0 has microseconds, which a store must keep; less than that it need not.
+// t0 has microseconds: a store must keep them, but nothing finer.
 var t0 = time.Date(2020, 3, 14, 15, 9, 26, 535897000, time.UTC)
 
-// farFuture is when everything is due, also an event without ReceivedAt, which
-// is due by the real clock.
+// farFuture is later than anything is due, even an event without ReceivedAt,
+// which is due by the real clock.
 var farFuture = t0.AddDate(100, 0, 0)
 
-// newEvent returns an event whose fields all differ from zero. n makes its
-// ids and its time.
+// newEvent returns an event without a zero field. Its ids and its time follow
+// from n.
 func newEvent(n int) *delivery.Event {
 	return &delivery.Event{
 		Key:        fmt.Sprintf("id:%08d-0000-4000-8000-00000000abcd", n),
@@ -160,7 +160,7 @@ func accept(t *testing.T, s store.Store, e *delivery.Event, targets ...string) i
 	return got.Seq
 }
 
-// claim returns the tasks that are due at now, which must be n.
+// claim returns the tasks due at now. There must be n.
 func claim(t *testing.T, s store.Store, target string, now time.Time, n int) []delivery.Task {
 	t.Helper()
 	tasks, err := s.Claim(t.Context(), target, now, 1000)
@@ -196,7 +196,7 @@ func finish(t *testing.T, s store.Store, a delivery.Attempt, state delivery.Stat
 	}
 }
 
-// complete brings every due job of the target to an end.
+// complete ends every due job of the target.
 func complete(t *testing.T, s store.Store, target string, outcome delivery.Outcome, state delivery.State) {
 	t.Helper()
 	tasks, err := s.Claim(t.Context(), target, farFuture, 1000)
@@ -217,7 +217,7 @@ func recordOf(t *testing.T, s store.Store, id string) *store.Delivery {
 	return d
 }
 
-// same compares records; a list that is nil equals one that is empty.
+// same compares records; a nil list equals an empty one.
 func same(t *testing.T, what string, got, want any) {
 	t.Helper()
 	diff := cmp.Diff(want, got,
