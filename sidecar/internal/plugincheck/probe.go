@@ -290,7 +290,7 @@ func (p *Probe) Deliver(ctx context.Context, e *delivery.Event) (delivery.Attemp
 	a, how := p.proc.Link.Deliver(ctx, link.Request{Task: t, Plugin: p.Report.Name, Timeout: p.cfg.Timeout, Grace: p.proc.Timings.Grace})
 	switch how {
 	case link.Lost, link.Moved:
-		a.Error = fmt.Sprintf("plugin died with the event: %v", p.proc.End())
+		a.Error = link.Died(p.proc.End())
 	case link.Unsent:
 		return a, ctx.Err()
 	}

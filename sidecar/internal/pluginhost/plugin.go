@@ -164,7 +164,7 @@ func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *runnin
 	excusable := unproven && proc.Silent() || proc.Link.Holding()
 	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
 	if crashes < suspectDead {
-		a.Error = died(cause)
+		a.Error = link.Died(cause)
 		return
 	}
 	a.RetryAfter = 0
@@ -185,9 +185,6 @@ func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *runnin
 	p.log.Error("the plugin died with the same event again and again: the event is now a dead letter, so that others get through",
 		"code", telemetry.CodePluginPoisoned, "event_id", t.Event.ID, "event_type", t.Event.Type, "delivery_id", t.Event.DeliveryID, "crashes", crashes, "error", cause)
 }
-
-// died is the error of an attempt whose process ended.
-func died(cause error) string { return fmt.Sprintf("plugin died with the event: %v", cause) }
 
 // acquire waits for a ready process that has credit, takes a place, and waits
 // until the event may be with others, or alone if it is a suspect. If a crash

@@ -46,6 +46,10 @@ func (l *Link) Deliver(ctx context.Context, r Request) (delivery.Attempt, Ending
 	return a, how
 }
 
+// Died is the error of an attempt whose process ended with the event. cause says
+// how.
+func Died(cause error) string { return fmt.Sprintf("plugin died with the event: %v", cause) }
+
 // crashRetry is how soon an event is retried after its process died. The event is
 // probably not to blame: a process that dies takes all of its events with it.
 const crashRetry = 50 * time.Millisecond
@@ -72,7 +76,6 @@ const (
 // conclude completes the record with the result. timeout is what the plugin had,
 // for the text.
 func conclude(a *delivery.Attempt, res *pluginpb.Result, how Ending, timeout time.Duration) {
-	a.FinishedAt = time.Now()
 	switch out := res.GetOutcome().(type) {
 	case *pluginpb.Result_Ack:
 		a.Outcome, a.ResponseStatus = delivery.OutcomeDone, statusAck
