@@ -73,9 +73,10 @@ build: ## build the sidecar and the bundled plugins into bin/: those that need s
 run: build ## run the sidecar in development mode with the bundled plugins; ARGS=... adds to it
 	bin/hookswitch dev --plugins bin/plugins $(ARGS)
 
+# The tests wait most of the time, so more of them run than there are processors.
 .PHONY: test
 test: ## run every test that needs only Go
-	$(GO) test -p 4 ./...
+	$(GO) test -p 4 -parallel 4 ./...
 
 # The Go that comes next, which the go command fetches by itself. What it changes
 # in the standard library shows here first; encoding/json is another one there.
