@@ -14,7 +14,7 @@ type Admin struct {
 
 	// AdminSocket is the path of a socket for the commands of this program,
 	// which only its user may open. The default is in DataDir.
-	AdminSocket string `env:"HOOKSWITCH_ADMIN_SOCKET" desc:"path of the socket of the commands; by default in the data directory" example:"/run/hookswitch/admin.sock"`
+	AdminSocket string `env:"HOOKSWITCH_ADMIN_SOCKET" desc:"path of the socket for the commands; by default in the data directory" example:"/run/hookswitch/admin.sock"`
 
 	// AdminToken is the bearer token of the delivery record API. Without it
 	// any token will do, and AdminListen must be a loopback address.
@@ -23,14 +23,14 @@ type Admin struct {
 	// AdminHosts are the host names, besides those of this machine, that
 	// AdminListen answers for. Without a token it answers for no others; with
 	// one, for any, unless some are given here.
-	AdminHosts []string `env:"HOOKSWITCH_ADMIN_HOSTS" desc:"names that the admin listener answers for, besides localhost; with a token, any by default" example:"ops.example.com,10.0.0.5" reload:"true"`
+	AdminHosts []string `env:"HOOKSWITCH_ADMIN_HOSTS" desc:"host names that the admin listener answers for, besides localhost; with a token, any by default" example:"ops.example.com,10.0.0.5" reload:"true"`
 
 	// AdminReadOnly refuses all changes on AdminListen. The commands on this
 	// machine use AdminSocket, which still takes them.
-	AdminReadOnly bool `env:"HOOKSWITCH_ADMIN_READONLY" envDefault:"false" desc:"refuse what changes anything on the admin listener; the socket still takes it" reload:"true"`
+	AdminReadOnly bool `env:"HOOKSWITCH_ADMIN_READONLY" envDefault:"false" desc:"refuse all changes on the admin listener; the socket still accepts them" reload:"true"`
 
 	// Pprof serves the profiles of the program on the admin listener.
-	Pprof bool `env:"HOOKSWITCH_PPROF" envDefault:"false" desc:"serve profiles of the program below /debug/pprof/ on the admin listener"`
+	Pprof bool `env:"HOOKSWITCH_PPROF" envDefault:"false" desc:"serve profiles of the program under /debug/pprof/ on the admin listener"`
 
 	// MetricsListen is an address that serves the metrics, and nothing else,
 	// to scrapers without a token. They are on AdminListen in any case.

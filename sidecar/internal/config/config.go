@@ -58,7 +58,7 @@ type Config struct {
 	LogLevel slog.Level `env:"HOOKSWITCH_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error" reload:"true"`
 
 	// LogFormat is text, json, or auto: text on a terminal, else json.
-	LogFormat string `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto" desc:"text, json, or auto: text on a terminal only"`
+	LogFormat string `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto" desc:"text, json, or auto: text only on a terminal"`
 
 	// Systemd holds what systemd passes to a service. None of it is a setting.
 	Systemd Systemd `env:"-"`

@@ -27,12 +27,12 @@ const markdownHead = `# Configuration
 
 <!-- ` + generated + ` -->
 
-The sidecar is configured by environment variables. ` + "`--env-file FILE`" + ` reads lines of ` + "`NAME=VALUE`" + ` for those that the environment does not set; a variable that is set but empty counts as not set.
+The sidecar is configured by environment variables. ` + "`--env-file FILE`" + ` reads lines of ` + "`NAME=VALUE`" + ` for variables that the environment does not set; a variable that is set but empty counts as not set.
 
-` + "`hookswitch config check`" + ` says what is wrong, all of it at once, and exits 78 then. ` + "`hookswitch config show`" + ` prints what is in effect and where it comes from.
+` + "`hookswitch config check`" + ` lists all mistakes at once, and then exits 78. ` + "`hookswitch config show`" + ` prints the settings in effect and where they come from.
 
-- **secret**: never shown. ` + "`NAME_FILE`" + ` may be set instead, to the path of a file with the value; newlines at its end do not count. In URLs only user, password and query are secret.
-- **reload**: a change in an ` + "`--env-file`" + ` or in the file of a secret is applied by SIGHUP, ` + "`hookswitch config reload`" + ` or ` + "`POST /api/v1/reload`" + `. A configuration that is wrong is refused as a whole, and the old one stays. Other changes need a restart. The environment of a process cannot change.
+- **secret**: never shown. ` + "`NAME_FILE`" + ` may be set instead, to the path of a file with the value; trailing newlines do not count. In URLs only user, password and query are secret.
+- **reload**: a change in an ` + "`--env-file`" + ` or in the file of a secret is applied by SIGHUP, ` + "`hookswitch config reload`" + ` or ` + "`POST /api/v1/reload`" + `. A wrong configuration is refused as a whole, and the old one stays. Other changes need a restart. The environment of a running process cannot change.
 - Durations are written ` + "`5s`, `2m`, `1h30m`" + `, sizes ` + "`500MB`, `5GiB`" + `, lists with commas. Routes are numbered, ` + "`HOOKSWITCH_ROUTE_0_MATCH`" + ` and so on; numbers may be left out.
 - Without ` + "`HOOKSWITCH_STORE`" + ` the events are kept in the directory that systemd provides (` + "`StateDirectory=`" + `), or else in ` + "`.hookswitch`" + ` in the working directory.
 
@@ -40,20 +40,20 @@ The sidecar is configured by environment variables. ` + "`--env-file FILE`" + ` 
 |---|---|---|---|
 `
 
-// markdownTail is what takes more than a cell of the table.
+// markdownTail is the text that does not fit the table.
 const markdownTail = `
 ## PostgreSQL
 
-- **Several hosts**: ` + "`postgres://USER:PASSWORD@/DB?host=one,two&target_session_attrs=read-write`" + `. A host that accepts connections and says nothing is left for the next one within seconds; the one that answered last is asked first. ` + "`connect_timeout`" + ` is 2 s for each, and at most 3 s when there are several.
-- **PgBouncer and other poolers** may stand between, in session or transaction mode; statement mode is refused. Each transaction brings its own settings, so those of a role, a database, or another client of the pool do not matter. In transaction mode, which is recognised at the start (` + "`postgres-pooler`" + ` in the log), statements are not prepared, so that PgBouncer before 1.21 does not answer 42P05 or 26000, and the work of other sidecars is found once a second, because LISTEN hears nothing there. An accept takes three round trips instead of one.
-- **Settings of the server or a role** that are overruled: ` + "`default_transaction_isolation`, `default_transaction_read_only`, `synchronous_commit`" + ` where it is off or local, ` + "`client_encoding`, `search_path`" + ` (the schema that has the tables stays), and ` + "`idle_session_timeout`" + ` for the connection that listens. ` + "`statement_timeout` and `lock_timeout`" + ` hold, and should be 10 s or more.
-- **Encoding**: make the database with ` + "`ENCODING 'UTF8'`" + `. Another one works; text with letters beyond ASCII is kept in base64 there, and not found by a search.
-- **Privileges**: ` + "`CREATE, USAGE`" + ` on the schema for the start that makes or upgrades the tables; afterwards ` + "`USAGE`" + `, and ` + "`SELECT, INSERT, UPDATE, DELETE`" + ` on the tables.
-- A database that cannot be reached at the start ends the sidecar: a service manager starts it again. While it runs it waits, and goes on by itself.
+- **Several hosts**: ` + "`postgres://USER:PASSWORD@/DB?host=one,two&target_session_attrs=read-write`" + `. A host that accepts connections but does not answer is given up for the next within seconds; the one that answered last is tried first. ` + "`connect_timeout`" + ` is 2 s for each, and at most 3 s when there are several.
+- **PgBouncer and other poolers** may sit in between, in session or transaction mode; statement mode is refused. Each transaction brings its own settings, so those of a role, a database, or another client of the pool do not matter. In transaction mode, which is recognised at the start (` + "`postgres-pooler`" + ` in the log), statements are not prepared, so that PgBouncer before 1.21 does not answer 42P05 or 26000, and the sidecar looks for the work of others once a second, because LISTEN hears nothing there. An accept takes three round trips instead of one.
+- **Settings of the server or a role** that are overridden: ` + "`default_transaction_isolation`, `default_transaction_read_only`, `synchronous_commit`" + ` where it is off or local, ` + "`client_encoding`, `search_path`" + ` (the schema that has the tables stays), and ` + "`idle_session_timeout`" + ` for the listening connection. ` + "`statement_timeout` and `lock_timeout`" + ` apply, and should be 10 s or more.
+- **Encoding**: create the database with ` + "`ENCODING 'UTF8'`" + `. Another one works, but text beyond ASCII is kept in base64 there, and a search does not find it.
+- **Privileges**: ` + "`CREATE, USAGE`" + ` on the schema for the start that creates or upgrades the tables; afterwards ` + "`USAGE`" + `, and ` + "`SELECT, INSERT, UPDATE, DELETE`" + ` on the tables.
+- If the database cannot be reached at the start, the sidecar exits, and a service manager restarts it. Later it waits, and recovers by itself.
 
 ## FIPS 140-3
 
-With ` + "`GODEBUG=fips140=only`" + ` these were tried: webhooks with Ed25519 signatures, plugins, TLS with ECDSA certificates, and PostgreSQL with SCRAM-SHA-256 or a client certificate. What does not work is PostgreSQL with MD5 passwords, which are refused before they are used, and RSA keys under 2048 bits, which ` + "`config check`" + ` finds.
+With ` + "`GODEBUG=fips140=only`" + ` the following were tested: webhooks with Ed25519 signatures, plugins, TLS with ECDSA certificates, and PostgreSQL with SCRAM-SHA-256 or a client certificate. Not possible are PostgreSQL with MD5 passwords, which are refused before they are used, and RSA keys under 2048 bits, which ` + "`config check`" + ` finds.
 `
 
 func referenceMarkdown() string {
@@ -86,7 +86,7 @@ func referenceMarkdown() string {
 
 func referenceEnv() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Settings of hookswitch, for --env-file. %s\n# What is commented out shows the default, or an example.\n", generated)
+	fmt.Fprintf(&b, "# Settings of hookswitch, for --env-file. %s\n# Commented lines show the default, or an example.\n", generated)
 	for _, s := range reference() {
 		fmt.Fprintf(&b, "\n# %s", s.tag("desc"))
 		if s.isSecret() {

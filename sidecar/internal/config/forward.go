@@ -16,7 +16,7 @@ import (
 type Forwarding struct {
 	// ForwardTo is the URL of an HTTP app that events are POSTed to: all that
 	// no route takes.
-	ForwardTo string `env:"HOOKSWITCH_FORWARD_TO" desc:"URL of the app that gets the events no route takes" example:"http://127.0.0.1:5000/webhooks" reload:"true" secret:"url"`
+	ForwardTo string `env:"HOOKSWITCH_FORWARD_TO" desc:"URL of the app for events that match no route" example:"http://127.0.0.1:5000/webhooks" reload:"true" secret:"url"`
 
 	// Routes send events to other URLs, by type:
 	// HOOKSWITCH_ROUTE_0_MATCH, HOOKSWITCH_ROUTE_0_TO and so on. An event
@@ -31,7 +31,7 @@ type Forwarding struct {
 	// ForwardKey is the secret that signs forwarded requests: the base64 of a
 	// 32-byte Ed25519 seed. By default one is made and kept in DataDir;
 	// several sidecars in front of one app need the same.
-	ForwardKey Secret `env:"HOOKSWITCH_FORWARD_KEY" desc:"secret that signs forwarded requests, base64 of 32 bytes; by default made once" reload:"true" secret:"true"`
+	ForwardKey Secret `env:"HOOKSWITCH_FORWARD_KEY" desc:"secret that signs forwarded requests, base64 of 32 bytes; by default created once" reload:"true" secret:"true"`
 
 	// ForwardHeaders are headers sent with every forwarded request, such as
 	// "Authorization:Bearer TOKEN". Several are separated by commas.
@@ -49,13 +49,13 @@ type Forwarding struct {
 
 	// RetryMaxAge is how long after it was received an event is still tried.
 	// 0 means as long as the schedule goes.
-	RetryMaxAge Duration `env:"HOOKSWITCH_RETRY_MAX_AGE" envDefault:"0s" desc:"how long an event is tried at most; 0s for as long as the schedule goes" example:"24h" reload:"true"`
+	RetryMaxAge Duration `env:"HOOKSWITCH_RETRY_MAX_AGE" envDefault:"0s" desc:"how long an event is tried at most; 0s for as long as the schedule lasts" example:"24h" reload:"true"`
 
 	// OrderBy makes events of one entity go to a target one at a time, in the
 	// order in which they happened: "entity" for those of one message, call
 	// leg, conference or fax; or a field of the body, such as
 	// "payload.call_session_id". "none" is the fastest: no order.
-	OrderBy OrderBy `env:"HOOKSWITCH_ORDER_BY" envDefault:"none" desc:"events that go in order: none, entity, or a field of the body" example:"payload.call_session_id"`
+	OrderBy OrderBy `env:"HOOKSWITCH_ORDER_BY" envDefault:"none" desc:"events delivered in order: none, entity, or a field of the body" example:"payload.call_session_id"`
 
 	// Timeout is how long one attempt may take.
 	Timeout Duration `env:"HOOKSWITCH_TIMEOUT" envDefault:"30s" desc:"how long one attempt may take" reload:"true"`

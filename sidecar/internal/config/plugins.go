@@ -29,7 +29,7 @@ type Plugins struct {
 
 	// PluginSums is a file that sha256sum has written, of the programs that
 	// are trusted.
-	PluginSums string `env:"HOOKSWITCH_PLUGIN_SHA256SUMS" desc:"file with the SHA-256 of the programs that are trusted" example:"/etc/hookswitch/SHA256SUMS"`
+	PluginSums string `env:"HOOKSWITCH_PLUGIN_SHA256SUMS" desc:"file with the SHA-256 digests of trusted programs" example:"/etc/hookswitch/SHA256SUMS"`
 
 	// PluginSignKey is the Ed25519 public key, PEM or base64, that verifies the
 	// signature of PluginSums in the file beside it that ends in .sig.

@@ -12,7 +12,7 @@ type Receiving struct {
 	// PublicKey are the keys that webhooks are signed with, as shown in
 	// Mission Control. Several are separated by commas, each with an optional
 	// label ("new:KEY,old:KEY"). Required.
-	PublicKey Keys `env:"TELNYX_PUBLIC_KEY" desc:"keys that Telnyx signs webhooks with, as Mission Control shows them; required" example:"new:KEY,old:KEY" reload:"true" secret:"true"`
+	PublicKey Keys `env:"TELNYX_PUBLIC_KEY" desc:"public keys of Telnyx, as Mission Control shows them; required" example:"new:KEY,old:KEY" reload:"true" secret:"true"`
 
 	// Listen is the address that receives webhooks. Port 0 picks a free one.
 	Listen string `env:"HOOKSWITCH_LISTEN" envDefault:":8080" desc:"address that receives webhooks" example:"127.0.0.1:8080"`
@@ -24,7 +24,7 @@ type Receiving struct {
 	// certificate in PEM, with its chain, and of its key. Both files are
 	// followed, so that a renewal needs no signal. Without them Listen speaks
 	// plain HTTP.
-	TLSCertFile string `env:"HOOKSWITCH_TLS_CERT_FILE" desc:"certificate of the webhook listener, in PEM, with its chain, followed; without it: plain HTTP" example:"/etc/hookswitch/tls.crt" reload:"true"`
+	TLSCertFile string `env:"HOOKSWITCH_TLS_CERT_FILE" desc:"certificate of the webhook listener, in PEM, with its chain, watched; without it: plain HTTP" example:"/etc/hookswitch/tls.crt" reload:"true"`
 	TLSKeyFile  string `env:"HOOKSWITCH_TLS_KEY_FILE" desc:"key of the certificate, in PEM" example:"/etc/hookswitch/tls.key" reload:"true"`
 
 	// MaxBody is how large the body of a webhook may be; more is answered 413.

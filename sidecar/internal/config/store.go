@@ -21,11 +21,11 @@ type Storage struct {
 	// DataDir is where the sidecar keeps its keys, its socket and the files of
 	// its plugins. The default is the directory of Store, or the default of
 	// Store if that is a database. It belongs to one sidecar.
-	DataDir string `env:"HOOKSWITCH_DATA_DIR" desc:"directory of keys, socket and plugin files; by default that of HOOKSWITCH_STORE" example:"/var/lib/hookswitch"`
+	DataDir string `env:"HOOKSWITCH_DATA_DIR" desc:"directory for keys, socket and plugin files; by default that of HOOKSWITCH_STORE" example:"/var/lib/hookswitch"`
 
 	// Retention is how long events are kept after they were delivered,
 	// discarded, or found to have no target. 0 keeps them for ever.
-	Retention Duration `env:"HOOKSWITCH_RETENTION" envDefault:"720h" desc:"how long events are kept after they were delivered; 0s for ever" reload:"true"`
+	Retention Duration `env:"HOOKSWITCH_RETENTION" envDefault:"720h" desc:"how long events are kept after delivery; 0s for ever" reload:"true"`
 
 	// RetentionDead is the same for events with a dead letter. Events that
 	// still have to be delivered are never removed.

@@ -26,7 +26,7 @@ type Tracing struct {
 	OTelHeaders Secret `env:"OTEL_EXPORTER_OTLP_HEADERS" desc:"headers for the collector: name=value,…, percent-encoded" secret:"true"`
 
 	// OTelProtocol may only be http/protobuf.
-	OTelProtocol string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"http/protobuf is the one that is spoken"`
+	OTelProtocol string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"http/protobuf, the only supported protocol"`
 
 	// OTelService names the sidecar among others.
 	OTelService string `env:"OTEL_SERVICE_NAME" desc:"name of the service in traces; hookswitch by default"`
@@ -38,10 +38,10 @@ type Tracing struct {
 	OTelSampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" desc:"which requests are traced: always_on, always_off or traceidratio, each also as parentbased_…"`
 
 	// OTelSamplerArg is the fraction of requests for traceidratio.
-	OTelSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" desc:"for traceidratio: the part of all requests, from 0 to 1" example:"0.1"`
+	OTelSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" desc:"for traceidratio: the fraction of all requests, from 0 to 1" example:"0.1"`
 
 	// OTelDisabled switches tracing off whatever else is set.
-	OTelDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true switches tracing off"`
+	OTelDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true turns tracing off"`
 }
 
 // traceURL returns where spans are sent, or "" if they are not.
