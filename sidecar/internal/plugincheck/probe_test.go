@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // probeFile returns a plugin directory's file: a link to the test binary, which
@@ -147,6 +149,17 @@ func TestProbeSaysWhy(t *testing.T) {
 	} {
 		if r := probe(t, path, probeConfig()); r.Problem == nil || !strings.Contains(r.Problem.What, want) {
 			t.Errorf("%s: %+v", path, r.Problem)
+		}
+	}
+}
+
+// A manifest may ask for as many events at once as a link lets a plugin have.
+func TestManifestAllowsTheWholeWindow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "far"+catalog.ManifestSuffix)
+	for n, ok := range map[int]bool{link.WindowMax: true, link.WindowMax + 1: false} {
+		check(t, os.WriteFile(path, fmt.Appendf(nil, `{"protocol":"remote","address":"127.0.0.1:1","max_in_flight":%d}`, n), 0o600))
+		if _, err := catalog.ReadManifest(path); (err == nil) != ok {
+			t.Errorf("max_in_flight %d: %v", n, err)
 		}
 	}
 }

@@ -143,19 +143,19 @@ func (c *Catalog) Failure(name string) (Failure, bool) {
 	return Failure{}, false
 }
 
-// ErrNoVersion is returned by RollBack when there is nothing to go back to.
-var ErrNoVersion = errors.New("there is no older program to go back to")
+// errNoVersion is returned by RollBack when there is nothing to go back to.
+var errNoVersion = errors.New("there is no older program to go back to")
 
 // RollBack makes Build return the program that ran before the running one, whose
 // digest is given, until the file changes.
 func (c *Catalog) RollBack(e Entry, running string) error {
 	if e.Kind != KindExec {
-		return fmt.Errorf("%w: copies are kept of executables only: put the files back", ErrNoVersion)
+		return fmt.Errorf("%w: copies are kept of executables only: put the files back", errNoVersion)
 	}
 	rec := c.state.get(e.Name)
 	to, ok := rec.before(running)
 	if !ok {
-		return ErrNoVersion
+		return errNoVersion
 	}
 	file, _, err := c.copies.adopt(e.Path, func(string) error { return nil })
 	if err != nil {
