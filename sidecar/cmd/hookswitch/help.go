@@ -192,7 +192,7 @@ func printHelp(w io.Writer, _ string, data any) {
 	h.line("%s", fold(screenWidth, "  ", piece{text: c.FullName() + " - " + c.Usage}))
 	h.section("USAGE", usageLine(c))
 	if c.Description != "" {
-		h.section("DESCRIPTION", strings.TrimSpace(strings.ReplaceAll(c.Description, "$COMMAND", c.Root().Name)))
+		h.prose("DESCRIPTION", strings.TrimSpace(strings.ReplaceAll(c.Description, "$COMMAND", c.Root().Name)))
 	}
 	name := strings.TrimPrefix(strings.TrimPrefix(c.FullName(), c.Root().Name), " ")
 	if list := examples[helpKey(c, name)]; len(list) > 0 && !strings.Contains(c.Description, "Examples:") {
@@ -247,6 +247,29 @@ func (h helpText) section(title, text string) {
 	h.line("\n%s", title)
 	for line := range strings.SplitSeq(text, "\n") {
 		h.line("%s", strings.TrimRight(fold(screenWidth, "      ", piece{"  ", nil, true}, piece{text: line}), " "))
+	}
+}
+
+// prose prints a text, breaking its lines anew. Paragraphs that are indented, or
+// begin with "#", are commands and stay as they are.
+func (h helpText) prose(title, text string) {
+	h.line("\n%s", title)
+	for i, paragraph := range strings.Split(text, "\n\n") {
+		if i > 0 {
+			h.line("")
+		}
+		heading, rest, _ := strings.Cut(paragraph, "\n ") // Examples:, and an indented list
+		if strings.HasPrefix(paragraph, "#") || strings.HasPrefix(paragraph, " ") {
+			heading, rest = "", paragraph
+		} else if rest != "" {
+			rest = " " + rest
+		}
+		if heading != "" {
+			h.line("%s", fold(screenWidth, "  ", piece{"  ", nil, true}, piece{text: strings.ReplaceAll(heading, "\n", " ")}))
+		}
+		for line := range strings.Lines(rest) {
+			h.line("  %s", strings.TrimRight(line, "\n"))
+		}
 	}
 }
 

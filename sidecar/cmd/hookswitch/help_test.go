@@ -194,3 +194,14 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestProse(t *testing.T) {
+	long := strings.TrimSpace(strings.Repeat("some words ", 9))
+	var out strings.Builder
+	helpText{&out}.prose("DESCRIPTION", long+"\nand more of\nit.\n\nExamples:\n  hookswitch "+long+"\n\n# bash\nsource it")
+	want := "\nDESCRIPTION\n  " + strings.TrimSpace(strings.Repeat("some words ", 7)) + "\n  some words some words and more of it.\n\n" +
+		"  Examples:\n    hookswitch " + long + "\n\n  # bash\n  source it\n"
+	if out.String() != want {
+		t.Errorf("got:\n%s\nwant:\n%s", &out, want)
+	}
+}
