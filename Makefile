@@ -94,7 +94,7 @@ PORTS := windows/amd64 darwin/arm64 linux/arm64 linux/386 linux/s390x
 
 # These start processes and wait for them, for minutes: nothing in that depends
 # on the size of an int. Empty it to run all.
-NOT386 ?= /(pluginhost|cmd/hookswitch)$$
+NOT386 ?= /(pluginhost|plugincheck|cmd/hookswitch)$$
 
 .PHONY: ports
 ports: ## vet and build for other systems, and run the tests for 386
