@@ -13,7 +13,7 @@ type State string
 //	from                   by                                    to
 //	–                      Accept                                pending
 //	pending                attempt: done                         done
-//	pending                attempt: dead                         dead
+//	pending                attempt: failed for good              dead
 //	pending                attempt: retry, schedule used up      dead
 //	pending                attempt: retry, older than MaxAge     dead
 //	pending                attempt: retry                        pending, due later
