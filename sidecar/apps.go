@@ -59,7 +59,7 @@ func (s *Sidecar) makeApps(cfg *Config, old *apps) (*apps, error) {
 		}
 		a.configs[f.Name()] = to
 		a.forwards = append(a.forwards, f)
-		// It is a target all the same: an event can be replayed to it.
+		// It is still a target: an event can be replayed to it.
 		if app.Sync {
 			a.sync = append(a.sync, syncRoute{patterns: to.Patterns, target: f})
 		}

@@ -84,7 +84,7 @@ func (s *Sidecar) tryReload() (r reloaded) {
 	now := s.config()
 	next, changed, restart := now.Merge(&read)
 	if (next.TLSCertFile != "") != (s.listeners.certificate != nil) {
-		// A listener that speaks plain HTTP goes on to do so.
+		// A listener that speaks plain HTTP continues to do so.
 		next.TLSCertFile, next.TLSKeyFile = now.TLSCertFile, now.TLSKeyFile
 		isTLS := func(name string) bool { return strings.HasPrefix(name, "HOOKSWITCH_TLS_") }
 		changed, restart = slices.DeleteFunc(changed, isTLS), append(restart, "HOOKSWITCH_TLS_CERT_FILE")
@@ -110,7 +110,7 @@ type prepared struct {
 	apps     *apps
 	verifier *webhook.Verifier
 	pair     certificate.Pair
-	alertKey ed25519.PrivateKey // nil unless somebody is told of alerts
+	alertKey ed25519.PrivateKey // nil unless alerts are sent
 }
 
 // prepare makes all that a new configuration needs, which may fail.
@@ -169,7 +169,7 @@ func (s *Sidecar) apply(p prepared) error {
 	return nil
 }
 
-// logReload says whether the new configuration is in effect, and what it takes.
+// logReload logs whether the new configuration is in effect, and what it takes.
 func (s *Sidecar) logReload(ctx context.Context, r reloaded) {
 	if r.Err != nil {
 		if ce, ok := errors.AsType[*config.Error](r.Err); ok {

@@ -35,7 +35,7 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
 	if err != nil { // unknown must not look like none
-		r.Targets, r.Store.Error = []adminapi.TargetStatus{}, "does not answer: the log of the sidecar says why"
+		r.Targets, r.Store.Error = []adminapi.TargetStatus{}, "does not answer: the sidecar's log says why"
 		s.log.Error("the store could not be asked what waits, for its status", "code", telemetry.CodeAdminFailed, "error", err)
 	}
 	for _, p := range s.plugins.Status() {

@@ -39,7 +39,7 @@ type Config = config.Config
 // from files of NAME=VALUE lines; see [config.Load].
 func Load(files ...string) (Config, error) { return config.Load(files...) }
 
-// Options are what a program adds to the configuration.
+// Options are a program's additions to the configuration.
 type Options struct {
 	Version string       // of the program, sent as User-Agent to the app
 	Log     *slog.Logger // required

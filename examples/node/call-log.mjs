@@ -3,7 +3,7 @@
 // called whom, how long it rang and how long they talked.
 //
 // The log is calls.jsonl in the working directory that hookswitch gives to plugins, or the file that
-// the settings (call-log.json) name. A call that goes on has a small file in calls.jsonl.open beside
+// the settings (call-log.json) name. An ongoing call has a small file in calls.jsonl.open beside
 // it, so that a restart forgets nothing. Events may come twice, or late: a call is in the log once.
 //
 // While hookswitch replaces the plugin, two processes have these files. So nothing is ever rewritten,
@@ -105,7 +105,7 @@ function payloadOf(event) {
   throw new Permanent('the event has no payload');
 }
 
-/** Adds what is known of a call that goes on to its file. An empty line is no harm after a broken one. */
+/** Adds what is known of an ongoing call to its file. An empty line after a broken one does no harm. */
 function note(leg, facts) {
   appendFileSync(openFile(leg), '\n' + JSON.stringify(facts) + '\n', { mode: 0o600, flush: true });
 }
@@ -139,7 +139,7 @@ function seconds(from, to) {
   return Number.isFinite(s) ? Math.max(0, Math.round(s * 10) / 10) : null;
 }
 
-/** The file of a call that goes on. What Telnyx sends becomes no part of a path. */
+/** The file of an ongoing call. Nothing that Telnyx sends becomes part of a path. */
 function openFile(leg) {
   return join(`${file}.open`, createHash('sha256').update(leg).digest('hex').slice(0, 32) + '.json');
 }

@@ -12,9 +12,9 @@ import (
 func TestStatusOfUnknown(t *testing.T) {
 	var out bytes.Buffer
 	s := adminapi.Status{Unready: "store", Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}}}
-	s.Store.Error = "does not answer: the log of the sidecar says why"
+	s.Store.Error = "does not answer: the sidecar's log says why"
 	printStatus(&out, newPalette(nil, &out), s)
-	for _, want := range []string{"not ready: store", "store      does not answer: the log", "waiting and dead events are unknown", "crm"} {
+	for _, want := range []string{"not ready: store", "store      does not answer: the sidecar's log", "waiting and dead events are unknown", "crm"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}

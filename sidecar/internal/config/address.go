@@ -60,7 +60,7 @@ func (c *Config) validateListen(problem *Error) {
 	}
 }
 
-// checkListen says what is wrong with an address to listen on.
+// checkListen reports what is wrong with an address to listen on.
 func checkListen(address string) error {
 	if strings.Contains(address, "://") {
 		return errors.New("is a URL: write an address such as :8080 or 127.0.0.1:8080")
@@ -99,7 +99,7 @@ func portNumber(port string) (int, error) {
 	return n, nil
 }
 
-// checkHost says what is wrong with an IP address or the name of a host.
+// checkHost reports what is wrong with an IP address or the name of a host.
 func checkHost(host string) error {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return nil
@@ -108,8 +108,8 @@ func checkHost(host string) error {
 	bad := name == "" || len(name) > 253
 	last := ""
 	for label := range strings.SplitSeq(name, ".") {
-		// An underscore is not allowed, and common all the same in the names
-		// that compose gives to services.
+		// An underscore is not allowed, but common in the names that compose
+		// gives to services.
 		bad = bad || label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
 			strings.ContainsFunc(label, func(r rune) bool {
 				return r < 0x80 && !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
@@ -125,8 +125,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// checkURL says what is wrong with a URL that something is sent to, of which
-// example is a good one. It repeats the host only: the rest may be secret.
+// checkURL reports what is wrong with a URL to send to; example is a good one. It only
+// repeats the host: the rest may be secret.
 func checkURL(text, example string) error {
 	u, err := url.Parse(text)
 	switch {

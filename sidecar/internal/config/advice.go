@@ -43,7 +43,7 @@ func (c *Config) Advice() []string {
 // in effect, with these listeners.
 func (c *Config) StandingWarnings(listeners []Listener) (list []string) {
 	if time.Duration(c.AckBudget) >= telnyxWaits {
-		list = append(list, fmt.Sprintf("HOOKSWITCH_ACK_BUDGET is %s, and Telnyx waits 2s: it has given up before it is told to send again; 1500ms leaves time for the answer", c.AckBudget))
+		list = append(list, fmt.Sprintf("HOOKSWITCH_ACK_BUDGET is %s, but Telnyx waits 2s: it gives up before it gets the 503; 1500ms leaves time for the answer", c.AckBudget))
 	}
 	for _, t := range c.targets() {
 		if own, found := ownListener(context.Background(), t.url, listeners); found {
@@ -70,7 +70,7 @@ func (c *Config) TargetWarnings(plugins int) (list []string) {
 	case err != nil && wanted:
 		list = append(list, fmt.Sprintf("HOOKSWITCH_PLUGIN_DIR: %s cannot be looked into: %s: create the folder, or correct the path", dir, cause(err)))
 	case err == nil && !info.IsDir():
-		list = append(list, fmt.Sprintf("HOOKSWITCH_PLUGIN_DIR: %s is not a folder: give the one that the plugins are in", dir))
+		list = append(list, fmt.Sprintf("HOOKSWITCH_PLUGIN_DIR: %s is not a folder: give the folder of the plugins", dir))
 	}
 	if plugins == 0 && c.ForwardTo == "" && len(c.Routes) == 0 {
 		list = append(list, fmt.Sprintf("no app and no plugin is configured: events are acknowledged and kept, and nobody gets them; set HOOKSWITCH_FORWARD_TO, or put a plugin into %s", dir))

@@ -49,7 +49,7 @@ func TestAdvice(t *testing.T) {
 		"an empty folder":  {map[string]string{"HOOKSWITCH_PLUGIN_DIR": t.TempDir()}, []string{"no app and no plugin is configured"}},
 		"no folder":        {map[string]string{"HOOKSWITCH_PLUGIN_DIR": dir + "/none", "HOOKSWITCH_FORWARD_TO": app}, []string{dir + "/none cannot be looked into: no such file or directory"}},
 		"a file":           {map[string]string{"HOOKSWITCH_PLUGIN_DIR": file, "HOOKSWITCH_FORWARD_TO": app}, []string{"is not a folder"}},
-		"a slow budget":    {map[string]string{"HOOKSWITCH_ACK_BUDGET": "3s", "HOOKSWITCH_FORWARD_TO": app}, []string{"HOOKSWITCH_ACK_BUDGET is 3s, and Telnyx waits 2s"}},
+		"a slow budget":    {map[string]string{"HOOKSWITCH_ACK_BUDGET": "3s", "HOOKSWITCH_FORWARD_TO": app}, []string{"HOOKSWITCH_ACK_BUDGET is 3s, but Telnyx waits 2s"}},
 		"a misspelt event": {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "mesage.*,call.hangup,call.hungup", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`"mesage.*", which is not a known event type: did you mean "message.*"?`, `did you mean "call.hangup"?`}},
 		"a manifest":       {map[string]string{"HOOKSWITCH_PLUGIN_DIR": dir}, []string{`plugin b: events has "message.recieved", which is not a known event type: did you mean "message.received"?`, `use "message.finalized"`}},
 	} {

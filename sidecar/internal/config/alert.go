@@ -1,6 +1,6 @@
 package config
 
-// Alerting says when something needs a person, and who is told.
+// Alerting decides when something needs a person, and where alerts go.
 type Alerting struct {
 	// DiskFloor is how much room there must be on the disk of DataDir for the
 	// sidecar to be ready.
@@ -14,7 +14,7 @@ type Alerting struct {
 	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
 }
 
-// validateAlerting checks who is told of alerts.
+// validateAlerting checks where alerts go.
 func (c *Config) validateAlerting(problem *Error) {
 	if c.AlertURL != "" {
 		if err := checkURL(string(c.AlertURL), "https://alerts.example.com/hook"); err != nil {

@@ -125,7 +125,7 @@ func parsers() map[reflect.Type]env.ParserFunc {
 	}
 }
 
-// describe says what is wrong with a value, which it does not repeat.
+// describe returns what is wrong with a value, without repeating it.
 func describe(err error) string {
 	pe, ok := errors.AsType[env.ParseError](err)
 	if !ok {

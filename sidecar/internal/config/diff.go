@@ -28,7 +28,7 @@ func (c *Config) Merge(next *Config) (merged Config, changed, restart []string) 
 	}
 	for name, s := range old {
 		if _, ok := all[name]; !ok && !s.isDefault() {
-			changed = append(changed, name) // of a route that is no more
+			changed = append(changed, name) // of a removed route
 		}
 	}
 	slices.Sort(changed)

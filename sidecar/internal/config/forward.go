@@ -12,7 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
-// Forwarding says which HTTP apps get events, and how deliveries are tried again.
+// Forwarding decides which HTTP apps get events, and how deliveries are retried.
 type Forwarding struct {
 	// ForwardTo is the URL of an HTTP app that events are POSTed to: all that
 	// no route takes.
@@ -23,8 +23,8 @@ type Forwarding struct {
 	// that several routes match goes to each.
 	Routes []Route `env:"-" envPrefix:"HOOKSWITCH_ROUTE_"`
 
-	// ForwardSign says how forwarded requests are signed: "resign" with the
-	// sidecar's own key and the present time, so that a retry verifies as
+	// ForwardSign is how forwarded requests are signed: "resign" with the
+	// sidecar's own key and the current time, so that a retry verifies as
 	// well; "passthrough" as received; "none" not at all.
 	ForwardSign string `env:"HOOKSWITCH_FORWARD_SIGN" envDefault:"resign" desc:"how forwarded requests are signed: resign with the sidecar's key, passthrough, or none" reload:"true"`
 

@@ -114,7 +114,7 @@ func From(environ []string, files ...string) (Config, error) {
 	return c, err
 }
 
-// retired says how to replace variables that once were settings.
+// retired explains how to replace variables that once were settings.
 var retired = map[string]string{
 	"HOOKSWITCH_PLUGIN_ALLOW_ROOT": "is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root if plugins should run as root",
 }

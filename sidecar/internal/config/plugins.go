@@ -11,7 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/process"
 )
 
-// Plugins says which programs are plugins, and what they may have.
+// Plugins decides which programs are plugins, and their limits.
 type Plugins struct {
 	// PluginDir is the folder whose executables are started as plugins. A
 	// folder that does not exist has none.
@@ -22,7 +22,7 @@ type Plugins struct {
 	// there again.
 	PluginWatch bool `env:"HOOKSWITCH_PLUGIN_WATCH" envDefault:"true" desc:"follow the plugin folder while the sidecar runs"`
 
-	// PluginTrust says which programs are run: "dir" those that only root and
+	// PluginTrust decides which programs are run: "dir" those that only root and
 	// the sidecar's user can have put there; "pinned" those listed in
 	// PluginSums; "signed" likewise, if the list is signed with PluginSignKey.
 	PluginTrust string `env:"HOOKSWITCH_PLUGIN_TRUST" envDefault:"dir" desc:"which programs are run as plugins: dir, pinned or signed"`

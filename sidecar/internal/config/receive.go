@@ -7,7 +7,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/certificate"
 )
 
-// Receiving says how webhooks come in.
+// Receiving decides how webhooks come in.
 type Receiving struct {
 	// PublicKey are the keys that webhooks are signed with, as shown in
 	// Mission Control. Several are separated by commas, each with an optional

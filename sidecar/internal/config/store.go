@@ -12,13 +12,13 @@ import (
 
 // Storage says where events are kept, and for how long.
 type Storage struct {
-	// Store is where events are kept: "file:DIR" for a directory of this
+	// Store is the place of the events: "file:DIR" for a directory of this
 	// machine, or postgres://USER:PASSWORD@HOST/DATABASE for a database that
 	// several sidecars may share. The default is .hookswitch in the working
 	// directory, or the state directory that systemd provides.
 	Store string `env:"HOOKSWITCH_STORE" desc:"where events are kept: a directory, or a PostgreSQL database that several sidecars may share" example:"file:/var/lib/hookswitch" secret:"url"`
 
-	// DataDir is where the sidecar keeps its keys, its socket and the files of
+	// DataDir is the directory of the sidecar's keys, its socket and the files of
 	// its plugins. The default is the directory of Store, or the default of
 	// Store if that is a database. It belongs to one sidecar.
 	DataDir string `env:"HOOKSWITCH_DATA_DIR" desc:"directory for keys, socket and plugin files; by default that of HOOKSWITCH_STORE" example:"/var/lib/hookswitch"`

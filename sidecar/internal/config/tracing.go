@@ -34,7 +34,7 @@ type Tracing struct {
 	// OTelResource adds attributes of the service: "key=value,key=value".
 	OTelResource string `env:"OTEL_RESOURCE_ATTRIBUTES" desc:"attributes of the service in traces: key=value,…" example:"deployment.environment.name=production"`
 
-	// OTelSampler says which requests are traced; their attempts are, too.
+	// OTelSampler selects the requests that are traced; their attempts are, too.
 	OTelSampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" desc:"which requests are traced: always_on, always_off or traceidratio, each also as parentbased_…"`
 
 	// OTelSamplerArg is the fraction of requests for traceidratio.

@@ -174,7 +174,7 @@ func (b ByteSize) MarshalText() ([]byte, error) {
 	return strconv.AppendInt(nil, int64(b), 10), nil
 }
 
-// OrderBy says what events have in common that are delivered in order.
+// OrderBy is the common key of events that are delivered in order.
 type OrderBy string
 
 // UnmarshalText checks the text; see [Config].OrderBy.

@@ -108,7 +108,7 @@ func (c cause) tooSlow(what string) *catalog.Problem {
 	return p
 }
 
-// foreignPlugin is what go-plugin prints when it gets another cookie than it expects.
+// foreignPlugin is go-plugin's message when it gets another cookie than it expects.
 const foreignPlugin = "not meant to be executed directly"
 
 // ended explains a process that has ended or has closed its output.
@@ -150,7 +150,7 @@ func (c cause) ended(e *process.StartError, kind, when string) *catalog.Problem 
 var wantsVariable = regexp.MustCompile(`\b([A-Z][A-Z0-9]*_[A-Z0-9_]+|[A-Z]{3,})\b[^\n]{0,40}?\b(?:not set|unset|missing|required|undefined|must be set|is empty|not found)\b|` +
 	`\b(?:KeyError: '|missing (?:environment variable )?|set )([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b`)
 
-// missingVariable says how to pass a variable that the plugin lacks.
+// missingVariable explains how to pass a variable that the plugin lacks.
 func (c cause) missingVariable(text string) string {
 	m := wantsVariable.FindStringSubmatch(text)
 	if m == nil {

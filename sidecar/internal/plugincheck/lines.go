@@ -59,7 +59,7 @@ func (s *session) openLines(report func(string)) (string, error) {
 	return s.openWire(w)
 }
 
-// judgeLine says what is wrong with an answer that the host takes for a retry.
+// judgeLine returns what is wrong with an answer that the host takes for a retry.
 func judgeLine(r *pluginpb.Result) string {
 	switch retry := r.GetRetry(); {
 	case retry == nil:

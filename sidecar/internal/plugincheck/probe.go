@@ -27,7 +27,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
-// Config says how to start a plugin. Its fields mean what they mean for a host.
+// Config configures the start of a plugin. Its fields mean the same as for a host.
 type Config struct {
 	// Settings is the file with the plugin's settings. Empty means NAME.json
 	// beside the plugin, if it exists.
@@ -38,7 +38,7 @@ type Config struct {
 	Dir   string
 	Trust catalog.Trust
 
-	// StateDir is where a host would run the plugin from. Nothing is written
+	// StateDir is the directory that a host would run the plugin from. Nothing is written
 	// there. Empty means unknown.
 	StateDir string
 
@@ -190,10 +190,10 @@ func (p *Probe) greeted(g process.Greeting) {
 	}
 }
 
-// lookAtProgram says why a host would not run a program. path is the file as the
+// lookAtProgram returns why a host would not run a program. path is the file as the
 // caller named it.
 func (p *Probe) lookAtProgram(path string, f *catalog.Entry) *catalog.Problem {
-	bad, _ := catalog.Inspect(path, process.Environ(p.cfg.Environ, p.cfg.Env)) // foreign programs may run all the same
+	bad, _ := catalog.Inspect(path, process.Environ(p.cfg.Environ, p.cfg.Env)) // foreign programs may run anyway
 	if bad != nil {
 		return bad
 	}
@@ -209,7 +209,7 @@ func (p *Probe) lookAtProgram(path string, f *catalog.Entry) *catalog.Problem {
 	return nil
 }
 
-// distrust says why a host would not trust a file. For a file outside the plugin
+// distrust returns why a host would not trust a file. For a file outside the plugin
 // directory it only adds a warning.
 func (p *Probe) distrust(path string) *catalog.Problem {
 	inside := false

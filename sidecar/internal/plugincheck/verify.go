@@ -256,7 +256,7 @@ func (s *session) contents() {
 	s.check("1 MiB event", "a result", s.largeEvent)
 	s.check("repeated event", "a result, when an event comes again with attempt 2", s.repeatedEvent)
 	s.check("unusual text", "a result for a body with line separators, escaped zeros and lone surrogates", s.unusualText)
-	s.check("broken body", "a result for a body that is not JSON, and the plugin goes on", s.brokenBody)
+	s.check("broken body", "a result for a body that is not JSON, and the plugin keeps running", s.brokenBody)
 	s.check("odd headers", "a result for headers that are repeated or were not UTF-8", s.oddHeaders)
 	s.check("unknown fields", s.unknownWant(), s.unknownFields)
 	if w, ok := s.sender.(*wire); ok {

@@ -29,7 +29,7 @@ func claimOf(b *catalog.Build, about *pluginpb.DescribeResponse) claim {
 	return claim{digest: b.Digest, about: string(text), settings: b.SettingsDigest}
 }
 
-// same reports whether two plugins are the same but for their settings.
+// same reports whether two plugins are the same except for their settings.
 func (c claim) same(other claim) bool {
 	return c.digest != "" && c.digest == other.digest && c.about == other.about
 }
@@ -72,8 +72,8 @@ func (h *Host) claim(ctx context.Context, p *Plugin, b *catalog.Build, about *pl
 	}
 }
 
-// rival looks for a plugin that is the same. unsure says that one that is being
-// started may be, and comes first. The caller holds the lock.
+// rival looks for a plugin that is the same. unsure means that one being started may
+// be, and comes first. The caller holds the lock.
 func (h *Host) rival(p *Plugin, c claim) (rival *Plugin, unsure bool) {
 	for _, q := range h.plugins {
 		switch o := q.orders.get(); {
@@ -90,8 +90,8 @@ func (h *Host) rival(p *Plugin, c claim) (rival *Plugin, unsure bool) {
 	return nil, unsure
 }
 
-// precedes reports which of two plugins that are the same is to run: one that
-// has run before, then the one with the shorter name.
+// precedes reports which of two equal plugins runs: one that has run before, then the
+// one with the shorter name.
 func (h *Host) precedes(q, p *Plugin) bool {
 	ranQ, ranP := h.catalog.HasRun(q.file.Name), h.catalog.HasRun(p.file.Name)
 	if ranQ != ranP {
@@ -103,8 +103,8 @@ func (h *Host) precedes(q, p *Plugin) bool {
 	return q.file.Name < p.file.Name
 }
 
-// setClaim changes what a plugin claims. Those that were refused for what it
-// claimed before try again. The caller holds the lock.
+// setClaim changes the claim of a plugin. Plugins refused because of its old claim try
+// again. The caller holds the lock.
 func (h *Host) setClaim(p *Plugin, c claim) {
 	if p.claim == c {
 		return
@@ -126,8 +126,8 @@ func (h *Host) unclaim(p *Plugin) {
 	h.setClaim(p, claim{})
 }
 
-// reclaim resets the claim of a plugin whose start was cancelled after it had made
-// one: it claims again what runs, if anything does.
+// reclaim resets the claim of a plugin whose start was cancelled after it had made one:
+// to that of the running process, if there is one.
 func (h *Host) reclaim(p *Plugin, current *running) {
 	var c claim
 	if current != nil {

@@ -19,19 +19,19 @@ type Config struct {
 	// beside a plugin has its settings.
 	Dir string
 
-	// RunDir is where the sockets are made. It is created with mode 0700 if
+	// RunDir is the directory for sockets. It is created with mode 0700 if
 	// it does not exist, must not be open to others, and is used by one host
 	// at a time. Its path may have about 70 bytes. Required if there are
 	// plugins. Prefer a place that nothing sweeps, such as /run/hookswitch,
 	// to /tmp.
 	RunDir string
 
-	// StateDir is where private copies of the plugins are kept, and what is
-	// remembered of them: the programs that ran, what operators have chosen.
-	// It belongs to one host. Required if there are plugins.
+	// StateDir has private copies of the plugins, and the records of them: the
+	// programs that ran, and operators' choices. It belongs to one host.
+	// Required if there are plugins.
 	StateDir string
 
-	// Trust says which programs are run.
+	// Trust decides which programs are run.
 	Trust catalog.Trust
 
 	// Watch makes the host follow the directory while it runs. Without it
@@ -54,8 +54,8 @@ type Config struct {
 	// besides a few such as PATH. They inherit nothing else.
 	Env []string
 
-	// Environ is where the variables are taken from, in the form of
-	// os.Environ. Empty: plugins have no PATH either.
+	// Environ is the source of the variables, in the form of os.Environ. Empty:
+	// plugins have no PATH either.
 	Environ []string
 
 	// Memory is how many bytes a plugin may use, together with the processes
@@ -116,7 +116,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// UserError says why plugins cannot run as Config.User wants it.
+// UserError is the reason why plugins cannot run as Config.User.
 type UserError struct{ err error }
 
 func (e *UserError) Error() string { return "pluginhost: " + e.err.Error() }
@@ -124,8 +124,8 @@ func (e *UserError) Error() string { return "pluginhost: " + e.err.Error() }
 // Unwrap returns the cause.
 func (e *UserError) Unwrap() error { return e.err }
 
-// resources returns the resources that the configuration gives to plugins, or why
-// it cannot.
+// resources returns the resources that the configuration gives to plugins, or an
+// error if it cannot.
 func (c Config) resources() (process.Resources, error) {
 	a, err := process.LookUpAccount(c.User)
 	if err != nil {

@@ -40,7 +40,7 @@ func TestResultsBecomeAttempts(t *testing.T) {
 				ErrorCodes: []int{75599}, Error: "plugin asks for a retry: busy"}},
 		{"Permanent is dead", "permanent",
 			delivery.Attempt{Outcome: delivery.OutcomeFailed, ResponseStatus: 422, ResponseBody: []byte("no such user"),
-				ErrorCodes: []int{75499}, Error: "plugin failed the event for good: no such user"}},
+				ErrorCodes: []int{75499}, Error: "plugin failed the event permanently: no such user"}},
 		{"a panic is a retry and hurts nobody else", "panic",
 			delivery.Attempt{Outcome: delivery.OutcomeRetry, ResponseStatus: 503, ResponseBody: []byte("handler panicked: oops"),
 				Cause: delivery.CausePanic, ErrorCodes: []int{75599}, Error: "plugin asks for a retry: handler panicked: oops"}},

@@ -109,7 +109,7 @@ func (h *Host) look() (list catalog.Listing, err error) {
 	if err := h.catalog.Open(); err != nil {
 		return list, err
 	}
-	if len(list.Misfits) > 0 { // of two files for one plugin the one goes on that ran before
+	if len(list.Misfits) > 0 { // of two files for one plugin, the one that ran before stays
 		return h.catalog.Scan(h.catalog.LastFiles())
 	}
 	return list, nil
@@ -153,7 +153,7 @@ func (h *Host) note(l catalog.Listing) {
 	}
 	for _, m := range l.Left {
 		if !slices.Contains(left, m) {
-			h.cfg.Log.Info("an executable of the plugin directory is passed over", "file", m.Path, "reason", m.Reason)
+			h.cfg.Log.Info("an executable of the plugin directory is skipped", "file", m.Path, "reason", m.Reason)
 		}
 	}
 }

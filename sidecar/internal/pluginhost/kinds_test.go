@@ -174,7 +174,7 @@ func testAnswers(t *testing.T, k *kindSetup) {
 		{"ack", delivery.OutcomeDone, 0, 0, ""},
 		{"retry", delivery.OutcomeRetry, codeRetry, 0, "plugin asks for a retry: crm is down"},
 		{"after", delivery.OutcomeRetry, codeRetry, time.Minute, "plugin asks for a retry: busy"},
-		{"permanent", delivery.OutcomeFailed, codeFail, 0, "plugin failed the event for good: no such user"},
+		{"permanent", delivery.OutcomeFailed, codeFail, 0, "plugin failed the event permanently: no such user"},
 	}
 	for i, tt := range tests {
 		a := deliver(t, k.plugin, task(int64(i), tt.do))

@@ -8,12 +8,12 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 )
 
-// Meter is how a plugin has done with its events.
+// Meter counts the results of a plugin's events.
 type Meter struct {
 	// Since the sidecar started.
 	Done    uint64 // events that it has handled
 	Retried uint64 // results that ask for a retry, and time-outs
-	Dead    uint64 // events that it has refused for good
+	Dead    uint64 // events that it has refused permanently
 	Crashed uint64 // events with which a process died
 
 	// Over the last minute or two.

@@ -55,9 +55,8 @@ func (h *Host) SetEnabled(ctx context.Context, name string, enabled bool) error 
 	return p.order(ctx, func(o *order) { o.enabled = enabled })
 }
 
-// Rollback goes back to the program that ran before the one that runs, and
-// stays there until the file changes. It waits until that has taken over or
-// failed.
+// Rollback goes back to the program that ran before the current one, until the file
+// changes. It waits until that has taken over or failed.
 func (h *Host) Rollback(ctx context.Context, name string) error {
 	p, err := h.plugin(name)
 	if err != nil {
@@ -75,8 +74,8 @@ func (p *Plugin) order(ctx context.Context, change func(*order)) error {
 }
 
 // Logs calls each with the last lines that a plugin has printed or the host has
-// logged about it, as JSON of [LogLine], oldest first. With follow it goes on with
-// every new line until ctx ends or the plugin is gone.
+// logged about it, as JSON of [LogLine], oldest first. With follow it continues
+// with every new line until ctx ends or the plugin is gone.
 func (h *Host) Logs(ctx context.Context, name string, lines int, follow bool, each func(json.RawMessage) error) error {
 	p, err := h.plugin(name)
 	if err != nil {

@@ -116,8 +116,8 @@ func (p *Plugin) Ready() (ok bool, changed <-chan struct{}) {
 // attempt. It first waits for the plugin's credit, as long as it takes, and for
 // a ready process, but only for a moment. An error means that nothing was sent:
 // there is no process ([delivery.ErrNotReady]), ctx has ended, or the host is
-// stopping or drained ([ErrStopped]). Once the event is sent, the record says what
-// became of it, even if ctx ends.
+// stopping or drained ([ErrStopped]). Once the event is sent, the record has the
+// result, even if ctx ends.
 func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt, error) {
 	timeout := p.host.cfg.Timeout
 	crashes, excused := p.suspects.of(t.Event.DeliveryID, t.Job.Attempts)
@@ -150,17 +150,16 @@ func (p *Plugin) Deliver(ctx context.Context, t delivery.Task) (delivery.Attempt
 	}
 }
 
-// concludeLost decides what becomes of an event that was lost with its process.
-// unproven says that the process had not yet shown that it lives by itself when it
-// got the event.
+// concludeLost decides about an event that was lost with its process. unproven means
+// that the process had not yet shown that it lives by itself when it got the event.
 func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *running, unproven bool) {
 	cause := proc.End()
 	if proc.retired.Load() {
 		a.Error = fmt.Sprintf("plugin was stopped before it was done with the event: %v", cause)
 		return
 	}
-	// It may never have begun with the event, or have died of another one that
-	// it still had although nobody was waiting for it.
+	// It may never have begun the event, or have died of another one that it
+	// still had although its result was no longer awaited.
 	excusable := unproven && proc.Silent() || proc.Link.Holding()
 	crashes := p.suspects.crashed(t.Event.DeliveryID, t.Job.Attempts, excusable)
 	if crashes < suspectDead {
@@ -169,8 +168,8 @@ func (p *Plugin) concludeLost(a *delivery.Attempt, t delivery.Task, proc *runnin
 	}
 	a.RetryAfter = 0
 	if proc.Remote() {
-		// A connection that breaks is not always the event's doing, and others
-		// may use the server. The schedule ends what does not get through.
+		// A broken connection is not always the event's fault, and others may use
+		// the server. The schedule ends an event that does not get through.
 		a.Outcome = delivery.OutcomeRetry
 		a.Error = fmt.Sprintf("the connection to the plugin broke with this event %d times in a row: %v", crashes, cause)
 		return
@@ -237,7 +236,7 @@ func (p *Plugin) await(ctx context.Context, changed <-chan struct{}) error {
 	}
 }
 
-// setReady makes a process the one that takes events.
+// setReady makes a process take the events.
 func (p *Plugin) setReady(r *running) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -246,7 +245,7 @@ func (p *Plugin) setReady(r *running) {
 	p.changed = make(chan struct{})
 }
 
-// unready makes a process take no more events, if it still is the one.
+// unready makes a process take no more events, if it still does.
 func (p *Plugin) unready(r *running) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -63,8 +63,8 @@ type Status struct {
 	Meter
 }
 
-// Update is a new program, or new settings, that did not come up. What was
-// there before goes on.
+// Update is a new program, or new settings, that did not come up. The old process
+// keeps running.
 type Update struct {
 	Digest string
 	Reason string

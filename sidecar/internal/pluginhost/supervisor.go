@@ -270,7 +270,7 @@ func (s *supervisor) standing(b *catalog.Build) *Update {
 	return nil
 }
 
-// takeOver makes a process the one that takes events. The order of effects: its
+// takeOver makes a new process take the events. The order of effects: its
 // events are announced; it is entered as ready, so that what waits goes to it;
 // the old one takes no more, finishes and is stopped.
 func (s *supervisor) takeOver(o order, out outcome) {

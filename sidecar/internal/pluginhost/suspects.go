@@ -52,7 +52,7 @@ func (s *suspects) crashed(delivery string, attempts int, excusable bool) int {
 	if s.events == nil {
 		s.events = make(map[string]*suspect)
 	}
-	if attempts == 0 || s.events[delivery] == nil { // it begins, perhaps anew
+	if attempts == 0 || s.events[delivery] == nil { // it begins, perhaps again
 		for other := range s.events {
 			if len(s.events) < suspectsMax {
 				break
@@ -76,7 +76,7 @@ func (s *suspects) of(delivery string, attempts int) (crashes int, excused bool)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.events[delivery]
-	if e == nil || attempts == 0 { // it begins, perhaps anew
+	if e == nil || attempts == 0 { // it begins, perhaps again
 		return 0, false
 	}
 	return e.crashes, e.excuses > 0
@@ -117,7 +117,7 @@ func (s *suspects) count() (n int) {
 type isolation struct {
 	mu      sync.Mutex
 	out     int           // events that the plugin has
-	alone   bool          // the one that it has is a suspect
+	alone   bool          // its only event is a suspect
 	suspect int           // suspects that wait
 	changed chan struct{} // closed and replaced when an event may go now
 }

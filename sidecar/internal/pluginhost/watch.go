@@ -111,7 +111,7 @@ func (w *watcher) dirs() []string {
 }
 
 // subscribe asks for notices of the directories, also of those that it has asked
-// for: one that was made anew under the same name is another one.
+// for: one created again under the same name is another one.
 func (w *watcher) subscribe() {
 	want := w.dirs()
 	if w.notices != nil {
@@ -135,7 +135,7 @@ func (w *watcher) look(now time.Time) time.Duration {
 	if err != nil {
 		if text := err.Error(); text != w.told {
 			w.told = text
-			w.h.cfg.Log.Error("changes of the plugin directory are not followed: what runs goes on", "code", telemetry.CodePluginDirectory, "error", err)
+			w.h.cfg.Log.Error("changes of the plugin directory are not followed: running plugins are not affected", "code", telemetry.CodePluginDirectory, "error", err)
 		}
 		return l.rescan
 	}
@@ -162,7 +162,7 @@ func (w *watcher) look(now time.Time) time.Duration {
 			delete(w.known, name)
 		case k.gone.IsZero():
 			k.gone, k.seen = now, ""
-			w.h.cfg.Log.Debug("plugin file is gone: the plugin goes on for a moment, since many programs replace a file so", "plugin", name)
+			w.h.cfg.Log.Debug("plugin file is gone: the plugin keeps running for a moment, since many programs replace a file this way", "plugin", name)
 			again = min(again, l.goneGrace)
 		case now.Sub(k.gone) >= l.goneGrace:
 			w.h.dismiss(k.plugin)

@@ -13,7 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Build is what a process is started from: a program and its settings, checked, and
+// Build is the source of a process: a program and its settings, checked, and
 // out of reach of anybody who can write to the plugin directory.
 type Build struct {
 	Entry

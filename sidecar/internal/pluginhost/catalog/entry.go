@@ -40,7 +40,7 @@ type Entry struct {
 	Manifest     *Manifest // nil for an executable
 	SettingsFile string    // overrides all other settings; usually empty
 
-	// Err says why the plugin cannot run until its file changes. Other plugins
+	// Err is why the plugin cannot run until its file changes. Other plugins
 	// are not affected.
 	Err error
 }

@@ -99,7 +99,7 @@ func NameProblem(path string, ofManifest bool) *Problem {
 	return &Problem{Kind: ProblemName, What: what, Fix: fix}
 }
 
-// PassedOver says why the host would skip a file in the plugin directory, or
+// PassedOver returns why the host would skip a file in the plugin directory, or
 // returns "".
 func PassedOver(path string) string {
 	why := notPlugin(path)

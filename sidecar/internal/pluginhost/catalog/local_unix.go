@@ -4,7 +4,7 @@ package catalog
 
 import "io/fs"
 
-// Local says whether this system can run plugins, not only connect to them.
+// Local reports whether this system can run plugins, not only connect to them.
 const Local = true
 
 // executable reports whether the system would run a file.

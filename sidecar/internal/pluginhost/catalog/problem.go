@@ -1,6 +1,6 @@
 package catalog
 
-// Problem says why a file cannot be a plugin, for the person who wrote or
+// Problem explains why a file cannot be a plugin, to the person who wrote or
 // copied it.
 type Problem struct {
 	// Kind is one of the Problem constants, for programs.

@@ -124,7 +124,7 @@ func NameOf(path string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), filePrefix), ManifestSuffix)
 }
 
-// badName says why a name cannot be that of a plugin, and what to do.
+// badName returns why a name cannot be that of a plugin, and what to do.
 func badName(name string, ofManifest bool) string {
 	switch {
 	case ofManifest && !manifestName.MatchString(name):
@@ -142,7 +142,7 @@ func badName(name string, ofManifest bool) string {
 var leftovers = regexp.MustCompile(`(?i)\.(bak|backup|old|orig|save[0-9]*|rej|prev|disabled|off|inactive|unused|copy|new|part|partial|crdownload|swp|swo|swx|un~|dist|sample|example|` +
 	`dpkg-[a-z]+|ucf-[a-z]+|rpm(new|save|orig|moved)|pac(new|save|orig)|apk-new|cfsaved|lock|md5|sha256|sig|asc|[0-9][0-9._:T-]*)[~0-9]*$`)
 
-// leftBehind says why an executable was put aside, or returns "". Its name has one
+// leftBehind returns why an executable was put aside, or "". Its name has one
 // of the usual suffixes, or is the name of a plugin beside it plus a dot and more.
 func leftBehind(path string) string {
 	base := filepath.Base(path)
@@ -191,7 +191,7 @@ func notPluginOf(parts []string, path string) string {
 	return why
 }
 
-// notPlugin says why a file is skipped, or returns "".
+// notPlugin returns why a file is skipped, or "".
 func notPlugin(path string) string {
 	base := filepath.Base(path)
 	if strings.HasPrefix(base, ".") {

@@ -19,7 +19,7 @@ type Spawn struct {
 	Environ []string
 }
 
-// SpawnError says why the system did not run a program, and what to do about it. The
+// SpawnError explains why the system did not run a program, and what to do about it. The
 // host logs it, and "plugins check" prints it.
 type SpawnError struct {
 	Problem *Problem

@@ -20,7 +20,7 @@ const (
 	versionsKept = 3 // programs of each plugin
 )
 
-// state is what outlives the host: the operators' choices, the programs that ran,
+// state is the data that outlives the host: the operators' choices, the programs that ran,
 // and the update that did not start. It is safe for concurrent use.
 type state struct {
 	path string
@@ -38,7 +38,7 @@ type record struct {
 	// Versions are the programs that have been ready, oldest first.
 	Versions []versionRecord `json:"versions,omitempty"`
 
-	// Good is what was last ready.
+	// Good is the program that was last ready.
 	Good *buildRecord `json:"good,omitempty"`
 
 	// Failed is an update that did not start while Good was there.

@@ -86,7 +86,7 @@ func conclude(a *delivery.Attempt, res *pluginpb.Result, how Ending, timeout tim
 		a.Outcome, a.ResponseStatus = delivery.OutcomeFailed, statusFail
 		a.ResponseBody = clip(reason)
 		a.ErrorCodes = []int{codeFail}
-		a.Error = "plugin failed the event for good: " + FirstLine(reason)
+		a.Error = "plugin failed the event permanently: " + FirstLine(reason)
 		return
 	}
 	a.Outcome = delivery.OutcomeRetry

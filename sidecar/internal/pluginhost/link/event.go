@@ -10,7 +10,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
-// Event returns the event as plugins get it, but for its seq.
+// Event returns the event as plugins get it, without its seq.
 func (r Request) Event() *pluginpb.Event {
 	e, job := r.Task.Event, r.Task.Job
 	w := &pluginpb.Event{

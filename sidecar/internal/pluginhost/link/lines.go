@@ -18,7 +18,7 @@ import (
 // resultMax is how many bytes a line on stdout may have.
 const resultMax = 256 << 10
 
-// Program is what [Lines] needs of the program that it speaks with.
+// Program has the parts of a program that [Lines] needs.
 type Program interface {
 	io.WriteCloser // its standard input
 
@@ -46,7 +46,7 @@ type Lines struct {
 	greet      func()
 	heard      chan struct{} // closed by the first line of the protocol
 
-	granting sync.Mutex // held while a credit is on its way, so that the last is the latest
+	granting sync.Mutex // held while a credit is sent, so that the last is the latest
 
 	mu     sync.Mutex
 	about  Hello

@@ -67,7 +67,7 @@ type carrier interface {
 	Strays() int
 }
 
-// call is an event on its way.
+// call is an event under way.
 type call struct {
 	seq       uint64
 	result    chan *pluginpb.Result // has room for the one result
@@ -149,7 +149,7 @@ func (l *Link) Acquire(ctx context.Context) error {
 // all.
 func (l *Link) Release() { l.window.release() }
 
-// Ending says how the exchange of an event and its result ended.
+// Ending is how the exchange of an event and its result ended.
 type Ending int
 
 // The ways in which an exchange ends.

@@ -42,7 +42,7 @@ type stream struct {
 	stray     int
 }
 
-// Frames is what a stream runs on: gRPC, or [Lines]. Send and Recv may be called
+// Frames carries a stream: gRPC, or [Lines]. Send and Recv may be called
 // at the same time.
 type Frames interface {
 	Send(*pluginpb.DeliverRequest) error
@@ -121,7 +121,7 @@ func (s *stream) abandon(c *call) {
 }
 
 // forget removes a call, gives its place back, and only then hands over the
-// result, if there is one: whoever gets it can rely on the place. The caller
+// result, if there is one: its receiver can rely on the place. The caller
 // holds the lock.
 func (s *stream) forget(c *call, res *pluginpb.Result) {
 	delete(s.calls, c.seq)

@@ -23,7 +23,7 @@ type Account struct {
 	home     string   // empty if the system knows none
 }
 
-// LookUpAccount understands "user", "user:group", and numbers in the place of
+// LookUpAccount understands "user", "user:group", and numbers instead of
 // either. It returns nil for the empty text and for the user that the host
 // runs as.
 func LookUpAccount(text string) (*Account, error) {

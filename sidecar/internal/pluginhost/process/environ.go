@@ -16,7 +16,7 @@ var passedAlways = []string{
 	"http_proxy", "https_proxy", "all_proxy", "no_proxy",
 }
 
-// Environ returns the environment of a plugin, but for what go-plugin adds:
+// Environ returns the environment of a plugin, without go-plugin's additions:
 // those variables of the host's environment that are allowed. A plugin
 // inherits nothing else, so that it does not learn the sidecar's keys.
 func Environ(host, extra []string) []string {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Greeting is what an executable printed up to its handshake.
+// Greeting is the output of an executable up to its handshake.
 type Greeting struct {
 	Line  string        // empty if there was none
 	Noise []string      // lines on stdout before it

@@ -91,7 +91,7 @@ type StartError struct {
 	Err      error
 }
 
-// Error is what the host logs and shows in the status of the plugin.
+// Error returns the text for the host's log and the status of the plugin.
 func (e *StartError) Error() string {
 	switch {
 	case e.Exit != nil && e.Output != "":

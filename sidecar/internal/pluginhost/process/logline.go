@@ -23,7 +23,7 @@ const attrsMax = 32 // attributes kept of one line
 var (
 	levelKeys   = []string{"@level", "level", "severity", "lvl"}
 	messageKeys = []string{"@message", "msg", "message"}
-	// hiddenKeys are what the host knows, or knows better: when, from whom, and
+	// hiddenKeys are the fields that the host knows, or knows better: when, from whom, and
 	// from where. A plugin must not say it of another.
 	hiddenKeys = []string{"@timestamp", "time", "ts", "timestamp", "@module", "@caller", "plugin", "pid", "stream", "truncated"}
 	// hostKeys are places of the sidecar in its own lines, by which people

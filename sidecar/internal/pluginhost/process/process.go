@@ -116,7 +116,7 @@ func (p *Process) askToEnd() bool {
 	return err == nil || ctx.Err() == nil
 }
 
-// End says how the process ended or, if it has not, how the link to it did. It
+// End returns how the process ended or, if it has not, how the link to it did. It
 // is called when the link has ended, which a dying process is a moment behind.
 func (p *Process) End() error {
 	timer := time.NewTimer(p.Timings.Obituary)

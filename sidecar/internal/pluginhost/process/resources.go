@@ -14,7 +14,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// Resources are what a plugin may use of the machine. The zero value leaves it
+// Resources limit a plugin's use of the machine. The zero value leaves it
 // all but core dumps, which would hold what events say.
 type Resources struct {
 	Memory    int64    // bytes of all processes of its group together; 0 for no limit
@@ -31,7 +31,7 @@ func (r Resources) Permit(f catalog.Entry) error {
 	return nil
 }
 
-// environment returns the variables that tell a plugin of its limits, but for
+// environment returns the variables that tell a plugin its limits, except
 // those that it has.
 //
 // Go programs collect garbage more eagerly when they come near to GOMEMLIMIT,
