@@ -337,8 +337,13 @@ idleports:
 
 .PHONY: crashshort
 crashshort:
-	@$(MAKE) --no-print-directory crash KILLS=20
-	@$(MAKE) --no-print-directory crash KILLS=20 STORE=postgres
+	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 crashsqlite crashpostgres
+
+.PHONY: crashsqlite crashpostgres
+crashsqlite:
+	@$(MAKE) --no-print-directory BESIDE= crash KILLS=20
+crashpostgres:
+	@$(MAKE) --no-print-directory BESIDE= crash KILLS=20 STORE=postgres
 
 .PHONY: clean
 clean: ## remove what make made
