@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// listenPrivately listens on a socket at path, in the place of what is there. A
-// socket has the mode of its own only after it was made; until then the
-// directory that it is made in keeps others out.
+// listenPrivately listens on a socket at path, replacing what is there. A socket
+// only gets its mode after it was created; until then its directory keeps others
+// out.
 func listenPrivately(path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	private, err := os.MkdirTemp(dir, ".s")

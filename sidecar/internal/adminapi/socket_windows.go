@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// listenPrivately listens on a socket at path, in the place of what is there.
-// Who may connect is said by the access list of the directory: a socket has no
-// mode here, and may not be renamed.
+// listenPrivately listens on a socket at path, replacing what is there. The access
+// list of the directory says who may connect: a socket has no mode here. Whether
+// one can be renamed is not documented, so it is not.
 func listenPrivately(path string) (net.Listener, error) {
 	_ = os.Remove(path) // it may not be there
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
