@@ -54,7 +54,7 @@ type CallConversationInsightsGeneratedPayload struct {
 	Results        List[InsightResult] `json:"results"`
 }
 
-// InsightResult is what one insight found in a conversation.
+// InsightResult is the finding of one insight in a conversation.
 type InsightResult struct {
 	InsightID   string `json:"insight_id"`
 	InsightName string `json:"insight_name"` // in some events

@@ -26,7 +26,7 @@ type Conference struct {
 	CallControlID        string      `json:"call_control_id"`         // names the participant's leg in commands
 	CallLegID            string      `json:"call_leg_id"`             // of the participant
 	CallSessionID        string      `json:"call_session_id"`         // of the participant
-	CreatorCallSessionID string      `json:"creator_call_session_id"` // of whoever created the conference
+	CreatorCallSessionID string      `json:"creator_call_session_id"` // of the creator of the conference
 	ConnectionID         Text        `json:"connection_id"`           // a long string of digits
 	ClientState          ClientState `json:"client_state"`            // what you attached
 	OccurredAt           Time        `json:"occurred_at"`

@@ -35,7 +35,7 @@ var (
 	EmailDomainDKIMRotated = Define[EmailDomain]("email_domain.dkim_rotated")
 )
 
-// Email is the payload of the email events: one recipient and what became of
+// Email is the payload of the email events: one recipient and the fate of
 // the message there.
 type Email struct {
 	ID          string `json:"id"`           // of the message, the same for all its recipients

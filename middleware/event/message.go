@@ -124,7 +124,7 @@ type Money struct {
 	Currency string  `json:"currency"` // ISO 4217, such as "USD"
 }
 
-// CostBreakdown says what the cost of a message consists of.
+// CostBreakdown has the parts of the cost of a message.
 type CostBreakdown struct {
 	CarrierFee Money `json:"carrier_fee"` // passed on for the carrier
 	Rate       Money `json:"rate"`        // Telnyx's own

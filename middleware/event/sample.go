@@ -21,8 +21,8 @@ var sampleTypes = map[string]string{
 
 // Sample returns an example of the body that Telnyx sends for an event type,
 // JSON pretty-printed as Telnyx does, and whether there is one. See
-// [SampleContentType] for what else there is than JSON. It is what "hookswitch
-// trigger" and package webhooktest start from.
+// [SampleContentType] for formats other than JSON. It is the basis of "hookswitch
+// trigger" and package webhooktest.
 func Sample(eventType string) ([]byte, bool) {
 	for ext := range sampleTypes {
 		if body, err := samples.ReadFile("testdata/" + eventType + ext); err == nil {

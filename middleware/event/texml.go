@@ -166,7 +166,7 @@ type TeXMLRefer struct {
 	TeXML
 	ReferCallStatus       string `json:"ReferCallStatus"`       // in-progress, failed, busy or canceled
 	ReferSIPResponseCode  Int    `json:"ReferSipResponseCode"`  // answer to the REFER, such as 202
-	NotifySIPResponseCode Int    `json:"NotifySipResponseCode"` // what became of the transfer, such as 200
+	NotifySIPResponseCode Int    `json:"NotifySipResponseCode"` // the result of the transfer, such as 200
 }
 
 // TeXMLQueuePayload is the payload of [TeXMLQueue].

@@ -64,7 +64,7 @@ type lineProgram struct {
 	busy    sync.WaitGroup
 }
 
-// lineIn is what it understands of a line.
+// lineIn has the parts of a line that it understands.
 type lineIn struct {
 	Seq       uint64
 	EventType string `json:"event_type"`

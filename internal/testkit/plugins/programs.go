@@ -299,7 +299,7 @@ func mute(credit uint32) {
 	}).serve("")
 }
 
-// RogueCredit is what rogue grants.
+// RogueCredit is the credit that rogue grants.
 const RogueCredit = 3
 
 // rogue breaks the rules where it can, and watches that the host does not: it

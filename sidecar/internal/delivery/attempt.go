@@ -18,7 +18,7 @@ const (
 	OutcomeFailed Outcome = "dead"  // failed; trying again cannot help
 
 	// OutcomeLost means that the target ended with the event, without an
-	// answer. It is on record, but is no verdict on the event, so it does not
+	// answer. It is on record, but not a verdict on the event, so it does not
 	// use up the schedule: Base grows with it, and the job is due again after
 	// RetryAfter.
 	OutcomeLost Outcome = "lost"

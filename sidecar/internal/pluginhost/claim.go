@@ -11,7 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
-// claim is what tells one plugin from another: its program, and its description of
+// claim identifies a plugin among others: its program, and its description of
 // itself. A copy of a program under another name makes the same claim, and would
 // handle each event a second time.
 type claim struct {

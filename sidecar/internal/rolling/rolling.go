@@ -22,7 +22,7 @@ type Window struct {
 
 const slots = 61
 
-// slot is what happened in a part of the window.
+// slot holds the counts of a part of the window.
 type slot struct {
 	number int64 // of this part, counted from the epoch
 	first  time.Time

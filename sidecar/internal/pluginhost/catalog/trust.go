@@ -19,7 +19,7 @@ import (
 
 // Trust is the rule that decides which programs may run.
 type Trust struct {
-	// Mode is what makes a program trusted. Empty means TrustDir.
+	// Mode decides which programs are trusted. Empty means TrustDir.
 	Mode TrustMode
 
 	// Sums is the path of a list of digests in the format of sha256sum, for

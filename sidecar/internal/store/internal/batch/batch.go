@@ -13,13 +13,13 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
-// Op is what a caller waits for. Operations embed one.
+// Op is an operation that a caller waits for. Operations embed one.
 type Op struct {
 	size int
 	done chan error
 
 	// state decides the race between a caller whose context ends and a
-	// worker: whoever moves it away from waiting wins.
+	// worker: the one that moves it away from waiting wins.
 	state atomic.Int32
 }
 
