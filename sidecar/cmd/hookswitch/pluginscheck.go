@@ -22,7 +22,7 @@ func authorPlugins(stdout io.Writer) []*cli.Command {
 func probeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "settings", Usage: "give the plugin the settings in `FILE`", DefaultText: "NAME.json beside the plugin, if it exists"},
-		&cli.DurationFlag{Name: "start-timeout", Value: 10 * time.Second, Usage: "how long it may take to start"},
+		&cli.DurationFlag{Name: "start-timeout", Value: plugincheck.DefaultStartTimeout, Usage: "how long it may take to start"},
 		outputFlag(),
 	}
 }

@@ -84,6 +84,9 @@ func (m Millis) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%.3f", time.Duration(m).Seconds()*1000), nil
 }
 
+// DefaultStartTimeout is how long the sidecar, too, lets a plugin start.
+const DefaultStartTimeout = process.DefaultStartTimeout
+
 // Probe is one process of a plugin, started to examine it. It is not supervised: when
 // the process ends, the probe is over.
 type Probe struct {
@@ -105,7 +108,7 @@ func Start(ctx context.Context, path string, cfg Config) *Probe {
 }
 
 func startUntil(ctx context.Context, path string, cfg Config, until process.Stage) *Probe {
-	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, 10*time.Second)
+	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, DefaultStartTimeout)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -80,7 +80,7 @@ func (s *session) endsBy(begun time.Time) (string, error) {
 }
 
 func (s *session) brokenSettings() (string, error) {
-	ctx, cancel := s.within(orElse(s.cfg.StartTimeout, 10*time.Second))
+	ctx, cancel := s.within(orElse(s.cfg.StartTimeout, DefaultStartTimeout))
 	defer cancel()
 	resp, err := s.client().Configure(ctx, &pluginpb.ConfigureRequest{Name: s.Report.Name, ConfigJson: []byte(`{"`)})
 	if err != nil {

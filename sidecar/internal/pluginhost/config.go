@@ -108,7 +108,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	orDefault(&c.Timeout, 30*time.Second)
-	orDefault(&c.StartTimeout, 10*time.Second)
+	orDefault(&c.StartTimeout, process.DefaultStartTimeout)
 	orDefault(&c.DrainTimeout, 20*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()

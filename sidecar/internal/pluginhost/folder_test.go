@@ -157,11 +157,11 @@ func TestPluginThatRewritesItself(t *testing.T) {
 		check(t, os.WriteFile(temp, append(bytes.Clone(program), byte(n)), 0o755))
 		check(t, os.Rename(temp, filepath.Join(s.dir, "good")))
 	}
-	for n := 1; n <= brakeFree; n++ {
+	for n := 1; n <= freeChanges; n++ {
 		rewrite(n)
 		s.log.wait(t, 1+n, "INFO plugin is ready")
 	}
-	rewrite(brakeFree + 1)
+	rewrite(freeChanges + 1)
 	s.log.wait(t, 1, "WARN", "code=plugin-unsettled", "plugin=good")
 	awaitStatus(t, p, "copies are removed", func(Status) bool {
 		entries, err := os.ReadDir(s.cfg.StateDir)
@@ -169,20 +169,20 @@ func TestPluginThatRewritesItself(t *testing.T) {
 		copies := slices.DeleteFunc(entries, func(e os.DirEntry) bool { return !isDigest(e.Name()) })
 		return len(copies) == versionsKept
 	})
-	if st := p.Status(); st.Reloads != brakeFree {
+	if st := p.Status(); st.Reloads != freeChanges {
 		t.Errorf("%d reloads", st.Reloads)
 	}
 	// An operator need not wait.
 	check(t, s.Reload(t.Context(), "good"))
-	if st := p.Status(); st.Reloads != brakeFree+1 {
+	if st := p.Status(); st.Reloads != freeChanges+1 {
 		t.Errorf("%d reloads after one that was asked for", st.Reloads)
 	}
 }
 
-func TestBrake(t *testing.T) {
-	var b brake
+func TestChangeLimiter(t *testing.T) {
+	var b changeLimiter
 	now := time.Now()
-	for n := range brakeFree {
+	for n := range freeChanges {
 		if wait := b.wait(now, time.Minute); wait != 0 {
 			t.Errorf("change %d waits for %v", n+1, wait)
 		}
@@ -207,7 +207,7 @@ func TestBrake(t *testing.T) {
 
 // That changes wait is said once for as long as they do not cease, and again when
 // that begins anew.
-func TestBrakeIsTold(t *testing.T) {
+func TestChangesThatWaitAreTold(t *testing.T) {
 	s := newSetup(t, func(c *Config) { write(t, c.Dir, "restless", 0o755) })
 	p := s.plugin(t, "restless")
 	w := &watcher{h: s.Host, known: map[string]*sighting{"restless": {plugin: p}}}
@@ -232,7 +232,7 @@ func TestBrakeIsTold(t *testing.T) {
 		return n
 	}
 	for round := 1; round <= 2; round++ {
-		for n := range brakeFree {
+		for n := range freeChanges {
 			if wait := change(); wait != 0 || told() != round-1 {
 				t.Fatalf("round %d, change %d: it waits for %v, told %d times", round, n+1, wait, told())
 			}
@@ -246,7 +246,7 @@ func TestBrakeIsTold(t *testing.T) {
 				t.Errorf("round %d: after a pause it waits for %v", round, wait)
 			}
 		}
-		now = now.Add(brakeFree * 2 * pause)
+		now = now.Add(freeChanges * 2 * pause)
 	}
 }
 

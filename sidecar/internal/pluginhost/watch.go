@@ -28,12 +28,12 @@ type watcher struct {
 
 // sighting is the watcher's knowledge of one plugin's files.
 type sighting struct {
-	plugin *Plugin   // nil until it has been there long enough
-	taken  string    // stamp of what the plugin was told of
-	seen   string    // stamp of what is there now, if that is something else
-	since  time.Time // of seen
-	gone   time.Time // since when it is not there
-	brake  brake
+	plugin  *Plugin   // nil until it has been there long enough
+	taken   string    // stamp of what the plugin was told of
+	seen    string    // stamp of what is there now, if that is something else
+	since   time.Time // of seen
+	gone    time.Time // since when it is not there
+	limiter changeLimiter
 }
 
 // watch follows the directory until the host stops.
@@ -210,15 +210,15 @@ func (w *watcher) found(f catalog.Entry, now time.Time) time.Duration {
 		w.h.cfg.Log.Debug("plugin file is open for writing: it is complete when it is closed", "plugin", f.Name)
 		return l.lookAgain
 	}
-	if wait := k.brake.wait(now, l.changePause); wait > 0 {
-		if !k.brake.told {
-			k.brake.told = true
+	if wait := k.limiter.wait(now, l.changePause); wait > 0 {
+		if !k.limiter.told {
+			k.limiter.told = true
 			w.h.cfg.Log.Warn("a plugin's file or settings change again and again: the next change is taken after a pause",
 				"code", telemetry.CodePluginUnsettled, "plugin", f.Name, "file", f.Path, "pause", wait.Round(time.Millisecond))
 		}
 		return wait
 	}
-	k.brake.told = k.brake.told && k.brake.changes > 1
+	k.limiter.told = k.limiter.told && k.limiter.changes > 1
 	k.taken, k.seen = stamp, ""
 	if k.plugin != nil {
 		k.plugin.orders.give(func(o *order) { o.file = f })

@@ -2,6 +2,10 @@ package process
 
 import "time"
 
+// DefaultStartTimeout is how long a plugin may take until it is ready, unless its
+// user says otherwise.
+const DefaultStartTimeout = 10 * time.Second
+
 // Timings are the times that a process is given. They are not configuration:
 // tests shorten them.
 type Timings struct {
