@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,21 +90,21 @@ func (h *hosts) prepare(c *pgx.ConnConfig) {
 		}
 		return found, err
 	}
-	var asked string
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		if asked = names[address]; asked == "" {
-			asked = address
+		if a := attemptOf(ctx); a != nil { // a request to cancel is none, and comes from another goroutine
+			a.host = cmp.Or(names[address], address)
+			h.mu.Lock()
+			h.trying, h.since = a.host, time.Now()
+			h.mu.Unlock()
 		}
-		h.mu.Lock()
-		h.trying, h.since = asked, time.Now()
-		h.mu.Unlock()
 		return dial(ctx, network, address)
 	}
-	c.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
-		conn.CustomData()[customHost] = asked
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		a := attemptOf(ctx)
+		conn.CustomData()[customHost] = a.host
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.good, h.failed, h.trying = asked, nil, ""
+		h.good, h.failed, h.trying = a.host, nil, ""
 		return nil
 	}
 }
@@ -136,7 +137,17 @@ func (h *hosts) unconnected(err error) error {
 	return err
 }
 
-// connectTracer records how attempts to connect end.
+// attempt is one attempt to connect, kept in its context.
+type attempt struct{ host string } // that was dialled last, as the URL has it
+
+type attemptKey struct{}
+
+func attemptOf(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	return a
+}
+
+// connectTracer marks attempts to connect, and records how they end.
 type connectTracer struct{ h *hosts }
 
 func (connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -145,7 +156,7 @@ func (connectTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.Tra
 func (connectTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 func (connectTracer) TraceConnectStart(ctx context.Context, _ pgx.TraceConnectStartData) context.Context {
-	return ctx
+	return context.WithValue(ctx, attemptKey{}, new(attempt))
 }
 
 func (t connectTracer) TraceConnectEnd(_ context.Context, data pgx.TraceConnectEndData) {
