@@ -1,5 +1,11 @@
 package postgres
 
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
 // Kill ends the store as a killed process does: nothing is given back.
 func (db *DB) Kill() {
 	db.close = func() error { return nil }
@@ -27,3 +33,18 @@ func Exposed(synchronous, named bool, count, promoted int64) string {
 
 // Outgrown is the question for tables to be analysed.
 const Outgrown = outgrown
+
+// TriedBy returns the host that readiness would name after a dial: of an attempt to
+// connect, or else of a request to cancel.
+func TriedBy(cc *pgx.ConnConfig, attempt bool) string {
+	var h hosts
+	ctx := context.Background()
+	if attempt {
+		ctx = connectTracer{&h}.TraceConnectStart(ctx, pgx.TraceConnectStartData{})
+	}
+	h.prepare(cc)
+	if conn, err := cc.DialFunc(ctx, "tcp", hostPort(cc.Host, cc.Port)); err == nil {
+		_ = conn.Close()
+	}
+	return h.trying
+}

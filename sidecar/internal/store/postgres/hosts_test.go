@@ -233,6 +233,24 @@ func TestFrozenHostIsNamedToWhoWaits(t *testing.T) {
 	first.cut()
 }
 
+// A request to cancel a statement is not an attempt to connect, though pgx makes
+// both with the same function.
+func TestCancelIsNotAnAttempt(t *testing.T) {
+	for _, attempt := range []bool{true, false} {
+		cc, err := pgx.ParseConfig("postgres://u@127.0.0.1:1/db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if attempt {
+			want = "127.0.0.1:1"
+		}
+		if got := postgres.TriedBy(cc, attempt); got != want {
+			t.Errorf("an attempt: %v; noted %q, want %q", attempt, got, want)
+		}
+	}
+}
+
 // A table that is locked is not a server that cannot be reached.
 func TestLockedTableIsNamed(t *testing.T) {
 	server := pgtest.Start(t)
