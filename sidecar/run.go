@@ -13,6 +13,7 @@ import (
 
 // A part works in a goroutine of its own from start to stop.
 type part struct {
+	name string                      // for tests of the order
 	run  func(context.Context) error // until its context ends; nil if it is a step of stopping only
 	then func(context.Context)       // called when run has returned, before the next part is stopped
 }
@@ -22,27 +23,27 @@ type part struct {
 // order.
 func (s *Sidecar) parts() []part {
 	return []part{
-		{run: s.upkeep.Run},
-		{run: s.observe.health.Run},
+		{name: "upkeep", run: s.upkeep.Run},
+		{name: "health", run: s.observe.health.Run},
 
 		// No new webhooks; those under way are answered.
-		{run: s.accept.Run},
-		{run: s.replays.Run},
-		{run: s.listeners.certificate.Run},
-		{run: s.retain.Run},
+		{name: "accept", run: s.accept.Run},
+		{name: "replays", run: s.replays.Run},
+		{name: "certificate", run: s.listeners.certificate.Run},
+		{name: "retention", run: s.retain.Run},
 
 		// No new attempts; those under way end and are recorded.
-		{run: s.dispatch.Run},
-		{run: s.plugins.Run, then: s.logBacklog},
+		{name: "dispatch", run: s.dispatch.Run},
+		{name: "plugins", run: s.plugins.Run, then: s.logBacklog},
 
-		{run: s.notify.Run},
-		{run: s.observe.alerts.Run},
-		{run: s.admin.metrics.run},
+		{name: "notify", run: s.notify.Run},
+		{name: "alerts", run: s.observe.alerts.Run},
+		{name: "metrics", run: s.admin.metrics.run},
 
 		// Viewers have seen the end, and need not be waited for.
-		{then: func(context.Context) { s.observe.feed.Close() }},
-		{run: s.admin.socket.run},
-		{run: s.admin.network.run},
+		{name: "feed", then: func(context.Context) { s.observe.feed.Close() }},
+		{name: "socket", run: s.admin.socket.run},
+		{name: "admin", run: s.admin.network.run},
 	}
 }
 
