@@ -8,21 +8,18 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/ratio"
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
@@ -60,7 +57,7 @@ func BenchmarkRatios(b *testing.B) {
 		message, sig := append([]byte(timestamp+"|"), size.body...), decodeBase64(b, text)
 		w := nullWriter{http.Header{}}
 		handler, typed := v.Handler(nop), v.Handler(&mux)
-		ratios := medianRatios(b.N,
+		ratios := ratio.Medians(b.N,
 			func() {
 				if !ed25519.Verify(signer.Public(), message, sig) {
 					panic("invalid")
@@ -75,41 +72,6 @@ func BenchmarkRatios(b *testing.B) {
 		b.ReportMetric(ratios[2]/size.sdk, size.name+":typed/recorded-SDK")
 	}
 	b.ReportMetric(0, "ns/op")
-}
-
-// medianRatios returns the CPU time of each case relative to the first.
-func medianRatios(n int, cases ...func()) []float64 {
-	const rounds, calls = 41, 60
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	all := make([][]float64, len(cases))
-	for range max(rounds, min(n, 10*rounds)) {
-		spent := make([]float64, len(cases))
-		for _, i := range rand.Perm(len(cases)) {
-			before := cpuTime()
-			for range calls {
-				cases[i]()
-			}
-			spent[i] = float64(cpuTime() - before)
-		}
-		for i := range cases {
-			all[i] = append(all[i], spent[i]/spent[0])
-		}
-	}
-	medians := make([]float64, len(cases))
-	for i := range all {
-		slices.Sort(all[i])
-		medians[i] = all[i][len(all[i])/2]
-	}
-	return medians
-}
-
-// cpuTime is the CPU time of this process, the garbage collector included.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // largeMessage is a message to many, of about 20 kB.
