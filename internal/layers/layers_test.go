@@ -49,6 +49,8 @@ func TestRules(t *testing.T) {
 		{"the core imports a package of the Go project", in("middleware/webhook/mux.go", "golang.org/x/sys/unix"), "standard library only"},
 		{"a test of the core imports go-cmp", in("middleware/webhook/mux_test.go", cmp), ""},
 		{"a test of the core imports the sidecar", in("middleware/webhook/mux_test.go", "sidecar/internal/store"), "layer 10 imports layer 20"},
+		{"the fast verifier imports the curve", in("middleware/webhook/fastverify/key.go", "middleware/webhook", "filippo.io/edwards25519/field"), ""},
+		{"the core imports the fast verifier", in("middleware/webhook/verifier.go", "middleware/webhook/fastverify"), "layer 10 imports layer 12"},
 		{"the middleware's test helpers import the core", in("middleware/webhook/webhooktest/sign.go", "middleware/webhook", "middleware/event"), ""},
 		{"the core imports its test helpers in a test", in("middleware/webhook/mux_test.go", "middleware/webhook/webhooktest"), ""},
 

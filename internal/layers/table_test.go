@@ -79,6 +79,7 @@ var table = []row{
 
 	// 10 and 0: what everybody imports.
 	{pattern: "sidecar/internal/delivery", layer: 10, stdOnly: true},
+	{pattern: "middleware/webhook/fastverify", layer: 12},
 	{pattern: "middleware/webhook/...", layer: 10, stdOnly: true},
 	{pattern: "middleware/event/...", layer: 0, stdOnly: true},
 
@@ -137,6 +138,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx":    {"sidecar/internal/store/postgres/...", "internal/testkit/pgtest"},
 	"github.com/google/uuid":  {"sidecar/..."},
 	"golang.org/x/sys":        {"sidecar/..."},
+	"filippo.io/edwards25519": {"middleware/webhook/fastverify"},
 	"github.com/caarlos0/env": {"sidecar/internal/config"},
 
 	"github.com/urfave/cli":      {"sidecar/cmd/hookswitch"},

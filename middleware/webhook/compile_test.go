@@ -6,9 +6,23 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"os/exec"
 	"strings"
 	"testing"
 )
+
+// TestLinksTheStandardLibraryOnly: a server that imports this package links
+// nothing else, whatever the packages beside it and the module need.
+func TestLinksTheStandardLibraryOnly(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	const middleware = "github.com/hookswitch/hookswitch/middleware/"
+	if got := strings.Fields(string(out)); strings.Join(got, " ") != middleware+"event "+middleware+"webhook" {
+		t.Errorf("links %q, want this package and event", got)
+	}
+}
 
 // TestWrongPayloadDoesNotCompile type-checks two programs that differ in the
 // payload of one handler.

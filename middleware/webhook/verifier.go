@@ -59,7 +59,7 @@ type Verifier struct {
 
 	// VerifyFunc checks an Ed25519 signature. Nil means [ed25519.Verify].
 	// Replace it only with something that accepts exactly the same
-	// signatures; it is called concurrently.
+	// signatures, such as package fastverify; it is called concurrently.
 	VerifyFunc func(public ed25519.PublicKey, message, sig []byte) bool
 
 	// Observe, if set, is called with every decision of Check, Verify and
