@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/listen"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
@@ -128,38 +129,51 @@ func (a *API) nothing(w http.ResponseWriter, r *http.Request) error {
 // route is one operation of the API.
 type route struct {
 	method, path string
-	serve        func(http.ResponseWriter, *http.Request) error
+	serve        operation
+}
+
+// operation answers a request, or returns the error to answer with.
+type operation func(http.ResponseWriter, *http.Request) error
+
+// plain returns an operation without parameters in the query string.
+func plain(serve operation) operation {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.URL.RawQuery != "" {
+			return badRequest("this takes no parameters")
+		}
+		return serve(w, r)
+	}
 }
 
 func (a *API) routes() []route {
 	return []route{
-		{"GET", "/api/v1/openapi.json", a.openAPI},
-		{"GET", "/api/v1/events", a.listEvents},
+		{"GET", "/api/v1/openapi.json", plain(a.openAPI)},
+		{"GET", "/api/v1/events", a.list("")},
 		{"GET", "/api/v1/events/export", a.exportEvents},
-		{"GET", "/api/v1/events/{id}", a.getEvent},
-		{"GET", "/api/v1/events/{id}/payload", a.getPayload},
+		{"GET", "/api/v1/events/{id}", plain(a.getEvent)},
+		{"GET", "/api/v1/events/{id}/payload", plain(a.getPayload)},
 		{"GET", "/api/v1/stream", a.stream},
-		{"GET", "/api/v1/rejected", a.listRejected},
-		{"GET", "/api/v1/rejected/{id}", a.getRejected},
-		{"POST", "/api/v1/verify", a.verify},
-		{"GET", "/api/v1/status", a.status},
-		{"GET", "/api/v1/replays", a.listReplays},
-		{"POST", "/api/v1/replays", a.createReplay},
-		{"GET", "/api/v1/replays/{id}", a.getReplay},
-		{"DELETE", "/api/v1/replays/{id}", a.cancelReplay},
-		{"GET", "/api/v1/plugins", a.listPlugins},
-		{"GET", "/api/v1/plugins/{name}", a.getPlugin},
+		{"GET", "/api/v1/rejected", plain(a.listRejected)},
+		{"GET", "/api/v1/rejected/{id}", plain(a.getRejected)},
+		{"POST", "/api/v1/verify", plain(a.verify)},
+		{"GET", "/api/v1/status", plain(a.status)},
+		{"GET", "/api/v1/replays", plain(a.listReplays)},
+		{"POST", "/api/v1/replays", plain(a.createReplay)},
+		{"GET", "/api/v1/replays/{id}", plain(a.replayBy(a.cfg.Store.Replay))},
+		{"DELETE", "/api/v1/replays/{id}", plain(a.replayBy(a.cfg.Store.CancelReplay))},
+		{"GET", "/api/v1/plugins", plain(a.listPlugins)},
+		{"GET", "/api/v1/plugins/{name}", plain(a.getPlugin)},
 		{"GET", "/api/v1/plugins/{name}/logs", a.pluginLogs},
-		{"POST", "/api/v1/plugins/{name}/reload", a.steerPlugin(Plugins.Reload)},
-		{"POST", "/api/v1/plugins/{name}/enable", a.steerPlugin(enablePlugin)},
-		{"POST", "/api/v1/plugins/{name}/disable", a.steerPlugin(disablePlugin)},
-		{"POST", "/api/v1/plugins/{name}/rollback", a.steerPlugin(Plugins.Rollback)},
-		{"GET", "/api/v1/config", a.getConfig},
-		{"POST", "/api/v1/reload", a.reloadConfig},
-		{"GET", "/api/v1/dead-letters", a.listDead},
+		{"POST", "/api/v1/plugins/{name}/reload", plain(a.steerPlugin(Plugins.Reload))},
+		{"POST", "/api/v1/plugins/{name}/enable", plain(a.steerPlugin(enabled(true)))},
+		{"POST", "/api/v1/plugins/{name}/disable", plain(a.steerPlugin(enabled(false)))},
+		{"POST", "/api/v1/plugins/{name}/rollback", plain(a.steerPlugin(Plugins.Rollback))},
+		{"GET", "/api/v1/config", plain(a.getConfig)},
+		{"POST", "/api/v1/reload", plain(a.reloadConfig)},
+		{"GET", "/api/v1/dead-letters", a.list(store.StatusDead)},
 		{"GET", "/api/v1/dead-letters/groups", a.deadGroups},
-		{"POST", "/api/v1/dead-letters/requeue", a.requeueDead},
-		{"POST", "/api/v1/dead-letters/discard", a.discardDead},
+		{"POST", "/api/v1/dead-letters/requeue", plain(a.requeueDead)},
+		{"POST", "/api/v1/dead-letters/discard", plain(a.discardDead)},
 	}
 }
 
@@ -171,19 +185,24 @@ func (a *API) Handler() http.Handler { return a.Protect(a.mux) }
 // users in: a socket's mode is its token.
 func (a *API) LocalHandler() http.Handler { return a.mux }
 
-// authorized compares digests, so that the time taken does not even show the
-// length of the token.
-func (a *API) authorized(r *http.Request) bool {
-	want := a.token.Load()
-	if want == nil {
-		return true
-	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], want[:]) == 1
+// Protect protects a handler beside the API like the API itself. It compares
+// digests, so that the time taken does not even show the length of the token.
+func (a *API) Protect(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
+		want := a.token.Load()
+		if want != nil && (!strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(sum[:], want[:]) != 1) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			a.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "send the token of HOOKSWITCH_ADMIN_TOKEN as Authorization: Bearer TOKEN"))
+			return
+		}
+		listen.Prove(r.Context())
+		next.ServeHTTP(w, r)
+	})
 }
 
-func (a *API) handler(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+func (a *API) handler(serve operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {
 			a.fail(w, r, err)
@@ -191,10 +210,7 @@ func (a *API) handler(serve func(http.ResponseWriter, *http.Request) error) http
 	})
 }
 
-func (a *API) openAPI(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
+func (a *API) openAPI(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(openAPI)
 	return nil

@@ -44,10 +44,7 @@ func NotReloaded(err error) *Problem {
 	return problem(http.StatusInternalServerError, "not-reloaded", err.Error()+"; the old configuration stays in effect")
 }
 
-func (a *API) getConfig(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
+func (a *API) getConfig(w http.ResponseWriter, _ *http.Request) error {
 	list := []Setting{}
 	if a.cfg.Settings != nil {
 		list = a.cfg.Settings()
@@ -56,9 +53,6 @@ func (a *API) getConfig(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) reloadConfig(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	if a.cfg.Reload == nil {
 		return problem(http.StatusNotImplemented, "not-reloadable", "this program cannot read its configuration again: restart it")
 	}

@@ -4,48 +4,37 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 	"github.com/hookswitch/hookswitch/sidecar/internal/untrusted"
 )
 
-func (a *API) listEvents(w http.ResponseWriter, r *http.Request) error { return a.list(w, r, "") }
-
-func (a *API) listDead(w http.ResponseWriter, r *http.Request) error {
-	return a.list(w, r, store.StatusDead)
-}
-
-// list answers with a page of events, of one status if only is set.
-func (a *API) list(w http.ResponseWriter, r *http.Request, only store.Status) error {
-	p := page{limit: defaultLimit}
-	f, err := parameters(r, p.read)
-	if err != nil {
-		return err
+// list returns an operation that answers with a page of events, of one status if
+// only is set.
+func (a *API) list(only store.Status) operation {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		p := page{limit: defaultLimit}
+		q, err := queryOf(r, p.read)
+		if err != nil {
+			return err
+		}
+		if only != "" {
+			q.Status = only
+		}
+		got, err := a.cfg.Store.Events(r.Context(), q, p.before, p.limit)
+		if err != nil {
+			return err
+		}
+		out := EventPage{Data: []Event{}, NextCursor: cursor(got.Next)}
+		for _, d := range got.Deliveries {
+			out.Data = append(out.Data, viewEvent(&d))
+		}
+		return reply(w, http.StatusOK, out)
 	}
-	q, err := f.query(time.Now())
-	if err != nil {
-		return err
-	}
-	if only != "" {
-		q.Status = only
-	}
-	got, err := a.cfg.Store.Events(r.Context(), q, p.before, p.limit)
-	if err != nil {
-		return err
-	}
-	out := EventPage{Data: []Event{}, NextCursor: cursor(got.Next)}
-	for _, d := range got.Deliveries {
-		out.Data = append(out.Data, viewEvent(&d))
-	}
-	return reply(w, http.StatusOK, out)
 }
 
 func (a *API) getEvent(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	d, err := a.cfg.Store.Delivery(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -69,9 +58,6 @@ func viewWhole(d *store.Delivery) Event {
 // getPayload answers with the exact bytes. A browser must not take them for a
 // page: they are a stranger's.
 func (a *API) getPayload(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	d, err := a.cfg.Store.Delivery(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -97,11 +83,7 @@ func (a *API) getPayload(w http.ResponseWriter, r *http.Request) error {
 // reader reads. An error in the middle ends it without a last line, and breaks
 // the connection so that it is not taken for the end.
 func (a *API) exportEvents(w http.ResponseWriter, r *http.Request) error {
-	f, err := parameters(r, nil)
-	if err != nil {
-		return err
-	}
-	q, err := f.query(time.Now())
+	q, err := queryOf(r, nil)
 	if err != nil {
 		return err
 	}

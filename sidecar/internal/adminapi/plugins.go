@@ -66,21 +66,11 @@ func (a *API) pluginStatus() []pluginhost.Status {
 	return a.cfg.Plugins.Status()
 }
 
-func (a *API) listPlugins(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
-	list := []Plugin{}
-	for _, s := range a.pluginStatus() {
-		list = append(list, viewPlugin(s))
-	}
-	return reply(w, http.StatusOK, map[string]any{"data": list})
+func (a *API) listPlugins(w http.ResponseWriter, _ *http.Request) error {
+	return replyList(w, a.pluginStatus(), viewPlugin)
 }
 
 func (a *API) getPlugin(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	s, err := a.plugin(r)
 	if err != nil {
 		return err
@@ -101,17 +91,11 @@ func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 
 // steerPlugin returns a handler that does something to a plugin, waits for the
 // result, and answers with the plugin's new state.
-func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(http.ResponseWriter, *http.Request) error {
+func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) operation {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := noParameters(r); err != nil {
-			return err
-		}
-		s, err := a.plugin(r)
+		s, err := a.runnable(r)
 		if err != nil {
 			return err
-		}
-		if s.Misfit {
-			return misfit(s)
 		}
 		switch err := do(a.cfg.Plugins, r.Context(), s.Name); {
 		case errors.Is(err, pluginhost.ErrNoPlugin):
@@ -130,28 +114,26 @@ func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) func(
 	}
 }
 
-// misfit refuses to do something to a file that cannot be a plugin.
-func misfit(s pluginhost.Status) error {
-	return problem(http.StatusConflict, "plugin", s.File+" is not run as a plugin: "+s.LastError)
+// runnable is plugin without files that cannot be one.
+func (a *API) runnable(r *http.Request) (pluginhost.Status, error) {
+	s, err := a.plugin(r)
+	if err == nil && s.Misfit {
+		err = problem(http.StatusConflict, "plugin", s.File+" is not run as a plugin: "+s.LastError)
+	}
+	return s, err
 }
 
-func enablePlugin(p Plugins, ctx context.Context, name string) error {
-	return p.SetEnabled(ctx, name, true)
-}
-
-func disablePlugin(p Plugins, ctx context.Context, name string) error {
-	return p.SetEnabled(ctx, name, false)
+// enabled enables or disables a plugin.
+func enabled(on bool) func(Plugins, context.Context, string) error {
+	return func(p Plugins, ctx context.Context, name string) error { return p.SetEnabled(ctx, name, on) }
 }
 
 // pluginLogs streams lines of JSON: the last of a plugin's log and, with follow,
 // new ones.
 func (a *API) pluginLogs(w http.ResponseWriter, r *http.Request) error {
-	s, err := a.plugin(r)
+	s, err := a.runnable(r)
 	if err != nil {
 		return err
-	}
-	if s.Misfit {
-		return misfit(s)
 	}
 	query := r.URL.Query()
 	for name := range query {

@@ -75,3 +75,12 @@ func reply(w http.ResponseWriter, status int, v any) error {
 	_, _ = w.Write(append(body, '\n')) // the reader may have gone
 	return nil
 }
+
+// replyList answers with a list, as view shows its elements.
+func replyList[T, V any](w http.ResponseWriter, list []T, view func(T) V) error {
+	out := make([]V, 0, len(list))
+	for _, one := range list {
+		out = append(out, view(one))
+	}
+	return reply(w, http.StatusOK, map[string]any{"data": out})
+}

@@ -54,14 +54,12 @@ func ParseFilter(text string) (Filter, error) {
 		name, value, found := strings.Cut(word, "=")
 		set := filterFields[name]
 		if !found || set == nil {
-			return f, fmt.Errorf("filter: %q: write words like status=dead, of %s", word, strings.Join(filterNames(), ", "))
+			return f, fmt.Errorf("filter: %q: write words like status=dead, of %s", word, strings.Join(slices.Sorted(maps.Keys(filterFields)), ", "))
 		}
 		set(&f, value)
 	}
 	return f, nil
 }
-
-func filterNames() []string { return slices.Sorted(maps.Keys(filterFields)) }
 
 // empty reports whether f selects everything.
 func (f Filter) empty() bool {
@@ -130,11 +128,13 @@ func parameters(r *http.Request, other func(name, value string) (bool, error)) (
 	return f, nil
 }
 
-func noParameters(r *http.Request) error {
-	if r.URL.RawQuery != "" {
-		return badRequest("this takes no parameters")
+// queryOf is parameters as the store's query.
+func queryOf(r *http.Request, other func(name, value string) (bool, error)) (store.Query, error) {
+	f, err := parameters(r, other)
+	if err != nil {
+		return store.Query{}, err
 	}
-	return nil
+	return f.query(time.Now())
 }
 
 const (
@@ -181,9 +181,6 @@ const maxRequest = 1 << 20
 
 // readBody reads the JSON of a request into v.
 func readBody(w http.ResponseWriter, r *http.Request, v any) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)

@@ -24,7 +24,7 @@ var lookers = []string{
 
 // guarded returns what serves a route, for requests that may change something
 // if it does.
-func (r route) guarded() func(http.ResponseWriter, *http.Request) error {
+func (r route) guarded() operation {
 	if r.method == http.MethodGet || slices.Contains(lookers, r.method+" "+r.path) {
 		return r.serve
 	}

@@ -28,11 +28,6 @@ type Rejected struct {
 	BodySize int         `json:"body_size"`
 }
 
-// RejectedPage lists the rejected requests that are still known.
-type RejectedPage struct {
-	Data []Rejected `json:"data"`
-}
-
 func viewRejected(q *live.Request) Rejected {
 	return Rejected{
 		ID: q.ID, At: instant(q.At), Status: q.Status, Reason: q.Reason, Detail: q.Detail, Method: q.Method,
@@ -40,23 +35,15 @@ func viewRejected(q *live.Request) Rejected {
 	}
 }
 
-func (a *API) listRejected(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
-	out := RejectedPage{Data: []Rejected{}}
+func (a *API) listRejected(w http.ResponseWriter, _ *http.Request) error {
+	var list []*live.Request
 	if a.cfg.Rejects != nil {
-		for _, q := range a.cfg.Rejects.List(time.Now()) {
-			out.Data = append(out.Data, viewRejected(q))
-		}
+		list = a.cfg.Rejects.List(time.Now())
 	}
-	return reply(w, http.StatusOK, out)
+	return replyList(w, list, viewRejected)
 }
 
 func (a *API) getRejected(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	q, err := a.findRejected(r.PathValue("id"))
 	if err != nil {
 		return err

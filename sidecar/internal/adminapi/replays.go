@@ -70,21 +70,24 @@ func (a *API) requeueDead(w http.ResponseWriter, r *http.Request) error {
 	if len(req.To) > 0 {
 		return badRequest("to: dead letters are requeued to their own target; use /api/v1/replays for another")
 	}
-	if req.empty() && !req.All {
-		return everything("requeue all dead letters")
+	if err := req.confirmed("requeue all dead letters"); err != nil {
+		return err
 	}
 	req.Status = string(store.StatusDead)
 	return a.replay(w, r, req)
 }
 
-// everything refuses an empty filter, which may have been forgotten.
-func everything(what string) error {
+// confirmed refuses an empty filter, which may have been forgotten.
+func (f Filter) confirmed(what string) error {
+	if f.All || !f.empty() {
+		return nil
+	}
 	return problem(http.StatusBadRequest, "everything", "an empty filter would "+what+": say \"all\": true if you mean that")
 }
 
 func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) error {
-	if req.empty() && !req.All {
-		return everything("replay every event")
+	if err := req.confirmed("replay every event"); err != nil {
+		return err
 	}
 	q, err := req.query(time.Now())
 	if err != nil {
@@ -125,37 +128,22 @@ func (a *API) preview(w http.ResponseWriter, r *http.Request, q store.Query, to 
 }
 
 func (a *API) listReplays(w http.ResponseWriter, r *http.Request) error {
-	if err := noParameters(r); err != nil {
-		return err
-	}
 	list, err := a.cfg.Store.Replays(r.Context(), false)
 	if err != nil {
 		return err
 	}
-	out := []Replay{}
-	for _, replay := range list {
-		out = append(out, viewReplay(replay))
-	}
-	return reply(w, http.StatusOK, map[string]any{"data": out})
+	return replyList(w, list, viewReplay)
 }
 
-func (a *API) getReplay(w http.ResponseWriter, r *http.Request) error {
-	return a.oneReplay(w, r, a.cfg.Store.Replay)
-}
-
-func (a *API) cancelReplay(w http.ResponseWriter, r *http.Request) error {
-	return a.oneReplay(w, r, a.cfg.Store.CancelReplay)
-}
-
-func (a *API) oneReplay(w http.ResponseWriter, r *http.Request, do func(context.Context, string) (store.Replay, error)) error {
-	if err := noParameters(r); err != nil {
-		return err
+// replayBy returns an operation that answers with what do returns for a replay.
+func (a *API) replayBy(do func(context.Context, string) (store.Replay, error)) operation {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		replay, err := do(r.Context(), r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		return reply(w, http.StatusOK, viewReplay(replay))
 	}
-	replay, err := do(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	return reply(w, http.StatusOK, viewReplay(replay))
 }
 
 // DiscardRequest selects dead letters that nobody wants any more.
@@ -169,8 +157,8 @@ func (a *API) discardDead(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, &req); err != nil {
 		return err
 	}
-	if req.empty() && !req.All {
-		return everything("discard all dead letters")
+	if err := req.confirmed("discard all dead letters"); err != nil {
+		return err
 	}
 	q, err := req.query(time.Now())
 	if err != nil {
@@ -191,11 +179,7 @@ func (a *API) discardDead(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) deadGroups(w http.ResponseWriter, r *http.Request) error {
-	f, err := parameters(r, nil)
-	if err != nil {
-		return err
-	}
-	q, err := f.query(time.Now())
+	q, err := queryOf(r, nil)
 	if err != nil {
 		return err
 	}
@@ -203,12 +187,10 @@ func (a *API) deadGroups(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := []DeadGroup{}
-	for _, g := range groups {
-		out = append(out, DeadGroup{
+	return replyList(w, groups, func(g store.DeadGroup) DeadGroup {
+		return DeadGroup{
 			Target: g.Target, EventType: g.EventType, Error: g.Error, ErrorCode: g.ErrorCode, ResponseStatus: g.ResponseStatus,
 			Count: g.Count, Oldest: instant(g.Oldest), Newest: instant(g.Newest),
-		})
-	}
-	return reply(w, http.StatusOK, map[string]any{"data": out})
+		}
+	})
 }

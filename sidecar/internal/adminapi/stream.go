@@ -189,15 +189,11 @@ func (f Filter) live() (func(*live.Message) bool, error) {
 		}
 	}
 	return func(m *live.Message) bool {
-		return status(m) && f.liveID(m) && f.liveTarget(m) &&
+		return status(m) && f.liveID(m) &&
+			(f.Target == "" || m.Target == f.Target || slices.Contains(m.Targets, f.Target)) &&
 			(f.Error == "" || m.Error == f.Error) &&
-			(len(f.Types) == 0 || m.Kind != live.Rejected &&
-				delivery.Wanted(f.Types, m.Type))
+			(len(f.Types) == 0 || m.Kind != live.Rejected && delivery.Wanted(f.Types, m.Type))
 	}, nil
-}
-
-func (f Filter) liveTarget(m *live.Message) bool {
-	return f.Target == "" || m.Target == f.Target || slices.Contains(m.Targets, f.Target)
 }
 
 // liveID compares the beginning of ids, since a screen shows no more.
