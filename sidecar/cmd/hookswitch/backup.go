@@ -12,7 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
-func backupCommand(stdout io.Writer) *cli.Command {
+func backupCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "backup",
 		Usage:     "copy the events and keys to a new directory, beside a running sidecar",
@@ -41,7 +41,7 @@ func backupCommand(stdout io.Writer) *cli.Command {
 			if err != nil {
 				return interrupted(ctx, err)
 			}
-			return show(stdout, c, m, func(w io.Writer) {
+			return show(c, m, func(w io.Writer) {
 				fmt.Fprintf(w, "backed up to %s: %s\n", dest, contents(m))
 				printFiles(w, m)
 				for _, text := range m.Missing {

@@ -249,8 +249,11 @@ func noArguments(c *cli.Command) error {
 	return nil
 }
 
+// action is what a command does with a running sidecar.
+type action func(context.Context, *cli.Command, *client) error
+
 // command returns a command whose action has a client.
-func command(name, usage, args string, flags []cli.Flag, action func(context.Context, *cli.Command, *client) error) *cli.Command {
+func command(name, usage, args string, flags []cli.Flag, do action) *cli.Command {
 	return &cli.Command{
 		Name: name, Usage: usage, ArgsUsage: args, OnUsageError: onUsageError,
 		Flags: flags,
@@ -259,7 +262,7 @@ func command(name, usage, args string, flags []cli.Flag, action func(context.Con
 			if err != nil {
 				return err
 			}
-			return action(ctx, c, client)
+			return do(ctx, c, client)
 		},
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // configCommand checks and shows the configuration, without starting anything.
-func configCommand(stdout io.Writer) *cli.Command {
+func configCommand() *cli.Command {
 	dev := &cli.BoolFlag{Name: "dev", Usage: "as for \"hookswitch dev\", which needs no key"}
 	running := &cli.BoolFlag{Name: "running", Usage: "of the running sidecar, not of the one that would start here"}
 	format := &cli.StringFlag{Name: "format", Value: "md", Usage: "`FORMAT`: md, env or jsonschema"}
@@ -30,7 +30,7 @@ func configCommand(stdout io.Writer) *cli.Command {
 					if err := noArguments(c); err != nil {
 						return err
 					}
-					return checkConfig(c, stdout)
+					return checkConfig(c)
 				},
 			},
 			{
@@ -41,16 +41,13 @@ func configCommand(stdout io.Writer) *cli.Command {
 						return err
 					}
 					if c.Bool("running") {
-						return showRunning(ctx, c, stdout)
+						return showRunning(ctx, c)
 					}
 					cfg, err := loadConfig(c)
-					return errors.Join(showConfig(c, stdout, cfg.Settings()), err)
+					return errors.Join(showConfig(c, cfg.Settings()), err)
 				},
 			},
-			command("reload", "make the running sidecar read its files of variables and secrets again", "", []cli.Flag{outputFlag()},
-				func(ctx context.Context, c *cli.Command, api *client) error {
-					return reloadConfig(ctx, c, api, stdout)
-				}),
+			command("reload", "make the running sidecar read its files of variables and secrets again", "", []cli.Flag{outputFlag()}, reloadConfig),
 			{
 				Name: "docs", Usage: "print the reference of all settings",
 				Flags: []cli.Flag{format}, OnUsageError: onUsageError,
@@ -62,7 +59,7 @@ func configCommand(stdout io.Writer) *cli.Command {
 					if err != nil {
 						return usageError("--format: use md, env or jsonschema")
 					}
-					_, err = io.WriteString(stdout, text)
+					_, err = io.WriteString(c.Writer, text)
 					return err
 				},
 			},
@@ -71,7 +68,7 @@ func configCommand(stdout io.Writer) *cli.Command {
 }
 
 // reloadConfig makes a running sidecar read its configuration again.
-func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+func reloadConfig(ctx context.Context, c *cli.Command, api *client) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
@@ -87,7 +84,7 @@ func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Wr
 	if err != nil {
 		return err
 	}
-	return show(stdout, c, r, func(w io.Writer) {
+	return show(c, r, func(w io.Writer) {
 		fmt.Fprintf(w, "reloaded; changed: %s\n", dash(strings.Join(r.Changed, " ")))
 		if len(r.Restart) > 0 {
 			fmt.Fprintf(w, "not until a restart: %s\n", strings.Join(r.Restart, " "))
@@ -96,7 +93,7 @@ func reloadConfig(ctx context.Context, c *cli.Command, api *client, stdout io.Wr
 }
 
 // checkConfig prints the mistakes and the warnings.
-func checkConfig(c *cli.Command, stdout io.Writer) error {
+func checkConfig(c *cli.Command) error {
 	cfg, _ := loadConfig(c) // Validate reports what is wrong, with all the rest
 	validate := cfg.Validate
 	if c.Bool("dev") {
@@ -114,7 +111,7 @@ func checkConfig(c *cli.Command, stdout io.Writer) error {
 		Problems []config.Problem `json:"problems"`
 		Warnings []string         `json:"warnings"`
 	}{append([]config.Problem{}, bad.Problems...), append([]string{}, warnings()...)}
-	err := show(stdout, c, report, func(w io.Writer) {
+	err := show(c, report, func(w io.Writer) {
 		switch n := len(bad.Problems); n {
 		case 0:
 			fmt.Fprintln(w, "✓ the configuration is good")
@@ -146,7 +143,7 @@ func count(n int, what string) string {
 }
 
 // showRunning prints the settings of a running sidecar.
-func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
+func showRunning(ctx context.Context, c *cli.Command) error {
 	api, err := connect(c)
 	if err != nil {
 		return err
@@ -157,12 +154,12 @@ func showRunning(ctx context.Context, c *cli.Command, stdout io.Writer) error {
 	if err := api.get(ctx, "/config", nil, &list); err != nil {
 		return err
 	}
-	return showConfig(c, stdout, list.Data)
+	return showConfig(c, list.Data)
 }
 
 // showConfig prints settings. -o json does not shorten them.
-func showConfig(c *cli.Command, stdout io.Writer, settings []adminapi.Setting) error {
-	return show(stdout, c, map[string]any{"data": settings}, func(w io.Writer) {
+func showConfig(c *cli.Command, settings []adminapi.Setting) error {
+	return show(c, map[string]any{"data": settings}, func(w io.Writer) {
 		fmt.Fprintln(w, "VARIABLE\tVALUE\tSOURCE")
 		for _, s := range settings {
 			source := s.Source

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 )
 
@@ -25,7 +27,7 @@ func TestConsoleFits(t *testing.T) {
 	} {
 		for _, form := range []string{"pretty", "compact"} {
 			var out bytes.Buffer
-			c := &console{out: &out, palette: newPalette(nil, &out), form: form}
+			c := &console{out: &out, palette: newPalette(&cli.Command{Writer: &out}), form: form}
 			if err := c.print(m); err != nil {
 				t.Fatal(err)
 			}

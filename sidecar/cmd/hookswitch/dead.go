@@ -13,33 +13,27 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-func deadCommand(stdout, stderr io.Writer) *cli.Command {
+func deadCommand() *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
 	dry := &cli.BoolFlag{Name: "dry-run", Usage: "only show what would happen"}
 	return &cli.Command{
 		Name: "dead", Usage: "list dead letters, try them again or discard them", OnUsageError: onUsageError,
 		Commands: []*cli.Command{
-			command("list", "list events with a dead letter", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}),
-				func(ctx context.Context, c *cli.Command, api *client) error {
-					return listEvents(ctx, c, api, stdout, "/dead-letters")
-				}),
-			command("groups", "count dead letters that look alike", "", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}),
-				func(ctx context.Context, c *cli.Command, api *client) error { return deadGroups(ctx, c, api, stdout) }),
+			command("list", "list events with a dead letter", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}), listEvents("/dead-letters")),
+			command("groups", "count dead letters that look alike", "", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}), deadGroups),
 			command("requeue", "try dead letters again", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
 				allFlag("requeue"), dry, outputFlag(),
 				&cli.StringFlag{Name: "rate", Usage: "at most `N/s`"},
 				&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end"},
-			}), func(ctx context.Context, c *cli.Command, api *client) error {
-				return startReplay(ctx, c, api, stdout, stderr, "/dead-letters/requeue")
-			}),
+			}), startReplay("/dead-letters/requeue")),
 			command("discard", "give up dead letters; a replay can bring them back", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{
 				allFlag("discard"), dry, outputFlag(),
-			}), func(ctx context.Context, c *cli.Command, api *client) error { return discard(ctx, c, api, stdout) }),
+			}), discard),
 		},
 	}
 }
 
-func deadGroups(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+func deadGroups(ctx context.Context, c *cli.Command, api *client) error {
 	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return err
@@ -51,25 +45,21 @@ func deadGroups(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 	if len(list.Data) == 0 {
 		return errNothing
 	}
-	if c.String("output") != "table" {
-		return show(stdout, c, list.Data, nil)
-	}
 	table := rows{{"COUNT", "TARGET", "TYPE", "OLDEST", "NEWEST", "ERROR"}}
 	for _, g := range list.Data {
 		table = append(table, []string{strconv.Itoa(g.Count), g.Target, typeName(g.EventType), clock(g.Oldest), clock(g.Newest), g.Error})
 	}
-	table.print(stdout)
-	return nil
+	return show(c, list.Data, table.print)
 }
 
-func discard(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+func discard(ctx context.Context, c *cli.Command, api *client) error {
 	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return err
 	}
 	req := adminapi.DiscardRequest{Filter: f, DryRun: c.Bool("dry-run")}
 	if req.DryRun {
-		return dryRun(ctx, c, api, stdout, "/dead-letters/discard", req, "discard")
+		return dryRun(ctx, c, api, "/dead-letters/discard", req, "discard")
 	}
 	var got struct {
 		Discarded int `json:"discarded"`
@@ -80,5 +70,5 @@ func discard(ctx context.Context, c *cli.Command, api *client, stdout io.Writer)
 	if got.Discarded == 0 {
 		return errNothing
 	}
-	return show(stdout, c, got, func(w io.Writer) { fmt.Fprintf(w, "discarded %d dead letters\n", got.Discarded) })
+	return show(c, got, func(w io.Writer) { fmt.Fprintf(w, "discarded %d dead letters\n", got.Discarded) })
 }

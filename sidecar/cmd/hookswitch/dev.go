@@ -23,7 +23,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-func devCommand(stdout, stderr io.Writer) *cli.Command {
+func devCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "dev",
 		Usage: "run a sidecar for development; needs no configuration",
@@ -40,7 +40,7 @@ func devCommand(stdout, stderr io.Writer) *cli.Command {
 			if err := noArguments(c); err != nil {
 				return err
 			}
-			return dev(ctx, c, stdout, stderr)
+			return dev(ctx, c)
 		},
 	}
 }
@@ -65,7 +65,8 @@ func devConfig(c *cli.Command) config.Config {
 	return cfg
 }
 
-func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
+func dev(ctx context.Context, c *cli.Command) error {
+	stdout, stderr := c.Writer, c.ErrWriter
 	load := func() (config.Config, error) {
 		cfg := devConfig(c)
 		return cfg, cfg.ValidateDev()
@@ -75,7 +76,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 		return err
 	}
 	if here, ok := running(ctx, cfg); ok {
-		return attach(ctx, c, here, stdout, stderr)
+		return attach(ctx, c, here)
 	}
 	printed := neverWait(stdout, "standard output")
 	output := neverWait(stderr, "standard error")
@@ -108,7 +109,7 @@ func dev(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
 	}
 	go endLeftover(s.Dir(), appStopTimeout, log)
 	printBanner(stdout, s, cfg, c.Root().Name)
-	screen := &console{out: stdout, palette: newPalette(c, stdout), form: "pretty", retries: len(cfg.RetrySchedule)}
+	screen := &console{out: stdout, palette: newPalette(c), form: "pretty", retries: len(cfg.RetrySchedule)}
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
@@ -185,19 +186,15 @@ func running(ctx context.Context, cfg config.Config) (instance.Info, bool) {
 
 // attach shows what a running sidecar does, instead of starting a second one on
 // its data directory.
-func attach(ctx context.Context, c *cli.Command, here instance.Info, stdout, stderr io.Writer) error {
-	fmt.Fprintf(stdout, "hookswitch is already running here (pid %d): showing what it does\n\n", here.PID)
-	fmt.Fprintf(stdout, "  receives   %s\n  records    %s/v2/webhook_deliveries\n\n", here.Webhooks, here.Admin)
+func attach(ctx context.Context, c *cli.Command, here instance.Info) error {
+	fmt.Fprintf(c.Writer, "hookswitch is already running here (pid %d): showing what it does\n\n", here.PID)
+	fmt.Fprintf(c.Writer, "  receives   %s\n  records    %s/v2/webhook_deliveries\n\n", here.Webhooks, here.Admin)
 	for _, flag := range []string{"forward-to", "plugins", "listen", "admin-listen"} {
 		if c.IsSet(flag) {
-			fmt.Fprintf(stdout, "  --%s has no effect on it: stop it first, or use another directory (HOOKSWITCH_STORE=file:DIR)\n", flag)
+			fmt.Fprintf(c.Writer, "  --%s has no effect on it: stop it first, or use another directory (HOOKSWITCH_STORE=file:DIR)\n", flag)
 		}
 	}
-	t := &tail{
-		connect: func() (*client, error) { return connect(c) }, query: url.Values{}, notes: stderr,
-		screen: &console{out: stdout, palette: newPalette(c, stdout), form: "pretty"},
-	}
-	return t.run(ctx)
+	return newTail(c, url.Values{}, "pretty").run(ctx)
 }
 
 // offScreen passes on the log lines that the screen of "hookswitch dev" does not

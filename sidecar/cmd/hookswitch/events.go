@@ -17,29 +17,16 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-func eventsCommand(stdout, stderr io.Writer) *cli.Command {
+func eventsCommand() *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
 	return &cli.Command{
 		Name: "events", Usage: "list, show and export events", OnUsageError: onUsageError,
 		Commands: []*cli.Command{
-			command("list", "list events, newest first", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}),
-				func(ctx context.Context, c *cli.Command, api *client) error {
-					return listEvents(ctx, c, api, stdout, "/events")
-				}),
-			command("get", "show one event with all its attempts, as JSON", "ID", nil,
-				func(ctx context.Context, c *cli.Command, api *client) error {
-					return copyOne(ctx, c, api, stdout, "")
-				}),
-			command("payload", "print the exact bytes of an event", "ID", nil,
-				func(ctx context.Context, c *cli.Command, api *client) error {
-					return copyOne(ctx, c, api, stdout, "/payload")
-				}),
-			command("types", "count events by type", "[TYPE...]", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}),
-				func(ctx context.Context, c *cli.Command, api *client) error { return eventTypes(ctx, c, api, stdout) }),
-			command("export", "print whole events, one JSON object per line, newest first", "[ID...]", filterFlags(),
-				func(ctx context.Context, c *cli.Command, api *client) error {
-					return exportEvents(ctx, c, api, stdout, stderr)
-				}),
+			command("list", "list events, newest first", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}), listEvents("/events")),
+			command("get", "show one event with all its attempts, as JSON", "ID", nil, copyOne("")),
+			command("payload", "print the exact bytes of an event", "ID", nil, copyOne("/payload")),
+			command("types", "count events by type", "[TYPE...]", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}), eventTypes),
+			command("export", "print whole events, one JSON object per line, newest first", "[ID...]", filterFlags(), exportEvents),
 		},
 	}
 }
@@ -51,7 +38,7 @@ type typeCount struct {
 }
 
 // eventTypes counts the events that a filter selects; its arguments are types.
-func eventTypes(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+func eventTypes(ctx context.Context, c *cli.Command, api *client) error {
 	f, err := readFilter(c)
 	if err != nil {
 		return err
@@ -69,7 +56,7 @@ func eventTypes(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 		list = append(list, typeCount{name, n})
 	}
 	slices.SortFunc(list, func(a, b typeCount) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Type, b.Type)) })
-	return show(stdout, c, list, func(w io.Writer) {
+	return show(c, list, func(w io.Writer) {
 		fmt.Fprintln(w, "TYPE\tCOUNT")
 		for _, t := range list {
 			fmt.Fprintf(w, "%s\t%d\n", typeName(t.Type), t.Count)
@@ -78,27 +65,30 @@ func eventTypes(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 }
 
 // copyOne prints the API's answer about the event that is the only argument.
-func copyOne(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, what string) error {
-	if c.Args().Len() != 1 {
-		return usageError("%s: give the id of one event or delivery", c.Name)
+func copyOne(what string) action {
+	return func(ctx context.Context, c *cli.Command, api *client) error {
+		if c.Args().Len() != 1 {
+			return usageError("%s: give the id of one event or delivery", c.Name)
+		}
+		id, err := wholeID(ctx, api, c.Args().First())
+		if err != nil {
+			return err
+		}
+		out := c.Writer
+		if o, ok := out.(*outlet); ok && what == "/payload" {
+			out = o.exact()
+		}
+		return copyTo(ctx, api, out, "/events/"+url.PathEscape(id)+what, nil)
 	}
-	id, err := wholeID(ctx, api, c.Args().First())
-	if err != nil {
-		return err
-	}
-	if o, ok := stdout.(*outlet); ok && what == "/payload" {
-		stdout = o.exact()
-	}
-	return copyTo(ctx, api, stdout, "/events/"+url.PathEscape(id)+what, nil)
 }
 
-func copyTo(ctx context.Context, api *client, stdout io.Writer, path string, query url.Values) error {
+func copyTo(ctx context.Context, api *client, out io.Writer, path string, query url.Values) error {
 	res, err := api.do(ctx, http.MethodGet, path, query, nil)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	if _, err := io.Copy(stdout, res.Body); err != nil {
+	if _, err := io.Copy(out, res.Body); err != nil {
 		return fmt.Errorf("the sidecar's answer broke off: %w", err)
 	}
 	return nil
@@ -106,15 +96,15 @@ func copyTo(ctx context.Context, api *client, stdout io.Writer, path string, que
 
 // exportEvents prints whole events, and shows its progress where that does not
 // mix with them.
-func exportEvents(ctx context.Context, c *cli.Command, api *client, stdout, stderr io.Writer) error {
+func exportEvents(ctx context.Context, c *cli.Command, api *client) error {
 	f, err := eventFilter(ctx, c, api)
 	if err != nil {
 		return err
 	}
-	count := &lineCounter{w: stdout}
-	if !isTerminal(stdout) {
+	count := &lineCounter{w: c.Writer}
+	if !isTerminal(c.Writer) {
 		total := 0
-		if isTerminal(stderr) { // counting takes a while, too
+		if isTerminal(c.ErrWriter) { // counting takes a while, too
 			f.All = true
 			var p adminapi.Preview
 			if err := api.call(ctx, http.MethodPost, "/replays", nil, adminapi.ReplayRequest{Filter: f, DryRun: true}, &p); err != nil {
@@ -122,7 +112,7 @@ func exportEvents(ctx context.Context, c *cli.Command, api *client, stdout, stde
 			}
 			total = p.Events
 		}
-		p := newProgress(stderr, "exported", total)
+		p := newProgress(c.ErrWriter, "exported", total)
 		defer p.end()
 		count.each = p.at
 	}
@@ -151,37 +141,37 @@ func (l *lineCounter) Write(p []byte) (int, error) {
 }
 
 // listEvents pages through a list until it has enough.
-func listEvents(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string) error {
-	f, err := eventFilter(ctx, c, api)
-	if err != nil {
-		return err
-	}
-	most := c.Int("limit")
-	if most < 1 {
-		return usageError("--limit: give a number of 1 or more")
-	}
-	query, events, more := values(f), []adminapi.Event{}, true
-	for more && len(events) < most {
-		query.Set("limit", strconv.Itoa(min(most-len(events), 200)))
-		var page adminapi.EventPage
-		if err := api.get(ctx, path, query, &page); err != nil {
+func listEvents(path string) action {
+	return func(ctx context.Context, c *cli.Command, api *client) error {
+		f, err := eventFilter(ctx, c, api)
+		if err != nil {
 			return err
 		}
-		events = append(events, page.Data...)
-		query.Set("cursor", page.NextCursor)
-		more = page.NextCursor != ""
+		most := c.Int("limit")
+		if most < 1 {
+			return usageError("--limit: give a number of 1 or more")
+		}
+		query, events, more := values(f), []adminapi.Event{}, true
+		for more && len(events) < most {
+			query.Set("limit", strconv.Itoa(min(most-len(events), 200)))
+			var page adminapi.EventPage
+			if err := api.get(ctx, path, query, &page); err != nil {
+				return err
+			}
+			events = append(events, page.Data...)
+			query.Set("cursor", page.NextCursor)
+			more = page.NextCursor != ""
+		}
+		if len(events) == 0 {
+			return errNothing
+		}
+		return show(c, events, func(w io.Writer) {
+			eventRows(events).print(w)
+			if more {
+				fmt.Fprintf(w, "and more: --limit %d\n", 2*most)
+			}
+		})
 	}
-	if len(events) == 0 {
-		return errNothing
-	}
-	if c.String("output") != "table" {
-		return show(stdout, c, events, nil)
-	}
-	eventRows(events).print(stdout)
-	if more {
-		fmt.Fprintf(stdout, "and more: --limit %d\n", 2*most)
-	}
-	return nil
 }
 
 // eventRows has a row for each job of each event.

@@ -100,7 +100,7 @@ var examples = map[string][]string{
 }
 
 // helpCommand replaces the library's, which only knows commands.
-func helpCommand(stdout io.Writer) *cli.Command {
+func helpCommand() *cli.Command {
 	return &cli.Command{
 		Name: "help", Aliases: []string{"h"}, HideHelpCommand: true, ArgsUsage: "[COMMAND | CODE | codes]",
 		Usage: "show the help of a command, or explain a log code",
@@ -110,10 +110,10 @@ func helpCommand(stdout io.Writer) *cli.Command {
 			i := slices.IndexFunc(codes, func(info telemetry.CodeInfo) bool { return string(info.Code) == topic })
 			switch {
 			case topic == "codes":
-				listCodes(helpText{stdout}, codes)
+				listCodes(helpText{c.Writer}, codes)
 				return nil
 			case i >= 0:
-				explainCode(helpText{stdout}, codes[i])
+				explainCode(helpText{c.Writer}, codes[i])
 				return nil
 			}
 			about := c.Root()
@@ -124,7 +124,7 @@ func helpCommand(stdout io.Writer) *cli.Command {
 				}
 				about = next
 			}
-			printHelp(stdout, "", about)
+			printHelp(c.Writer, "", about)
 			return nil
 		},
 		ShellComplete: func(_ context.Context, c *cli.Command) {
@@ -132,11 +132,11 @@ func helpCommand(stdout io.Writer) *cli.Command {
 				return
 			}
 			for _, sub := range c.Root().VisibleCommands() {
-				fmt.Fprintf(stdout, "%s:%s\n", sub.Name, sub.Usage)
+				fmt.Fprintf(c.Writer, "%s:%s\n", sub.Name, sub.Usage)
 			}
-			fmt.Fprintln(stdout, "codes:list the log codes")
+			fmt.Fprintln(c.Writer, "codes:list the log codes")
 			for _, info := range telemetry.Codes() {
-				fmt.Fprintf(stdout, "%s:%s\n", info.Code, info.What)
+				fmt.Fprintf(c.Writer, "%s:%s\n", info.Code, info.What)
 			}
 		},
 	}
@@ -167,18 +167,12 @@ func unknownTopic(c *cli.Command, name string, codes []telemetry.CodeInfo) error
 	if c != c.Root() {
 		return unknownCommand(c, name)
 	}
-	var names []string
-	for _, sub := range c.VisibleCommands() {
-		names = append(names, sub.Name)
-	}
+	names := subcommands(c)
 	for _, info := range codes {
 		names = append(names, string(info.Code))
 	}
-	hint := "\"hookswitch help\" lists the commands, \"hookswitch help codes\" the log codes"
-	if near := nearest(name, names); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return usageError("there is no command and no code %q: %s", name, hint)
+	return usageError("there is no command and no code %q: %s", name,
+		meant(name, names, "\"hookswitch help\" lists the commands, \"hookswitch help codes\" the log codes"))
 }
 
 // printHelp writes the help of a command. It replaces the library's template,
@@ -331,24 +325,24 @@ func finish(c *cli.Command, notFound func(error)) {
 
 // unknownCommand suggests what may have been meant.
 func unknownCommand(c *cli.Command, name string) error {
-	var names []string
+	return usageError("there is no command %q: %s", c.FullName()+" "+name, meant(name, subcommands(c), fmt.Sprintf("\"%s help\" lists them", c.FullName())))
+}
+
+func subcommands(c *cli.Command) (names []string) {
 	for _, sub := range c.VisibleCommands() {
 		names = append(names, sub.Name)
 	}
-	hint := fmt.Sprintf("\"%s help\" lists them", c.FullName())
-	if near := nearest(name, names); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return usageError("there is no command %q: %s", c.FullName()+" "+name, hint)
+	return names
 }
 
-// nearest returns the name closest to a misspelt word, or "" if none is close.
-func nearest(word string, names []string) string {
-	best, distance := "", 1+max(1, len(word)/3)
+// meant suggests the name closest to a misspelt word, or returns hint if none is
+// close.
+func meant(word string, names []string, hint string) string {
+	distance := 1 + max(1, len(word)/3)
 	for _, name := range names {
 		if d := spelling.Distance(strings.ToLower(word), name); d < distance {
-			best, distance = name, d
+			hint, distance = fmt.Sprintf("did you mean %q?", name), d
 		}
 	}
-	return best
+	return hint
 }

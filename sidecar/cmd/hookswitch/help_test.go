@@ -184,12 +184,15 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestMeant(t *testing.T) {
 	names := []string{"run", "dev", "events", "plugins", "status"}
 	for word, want := range map[string]string{
 		"plugns": "plugins", "event": "events", "rnu": "run", "STATUS": "status", "statsu": "status", "install": "", "": "", "x": "",
 	} {
-		if got := nearest(word, names); got != want {
+		if want != "" {
+			want = `did you mean "` + want + `"?`
+		}
+		if got := meant(word, names, ""); got != want {
 			t.Errorf("%q is near %q, want %q", word, got, want)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"github.com/urfave/cli/v3"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // keysCommand prints public keys. The secret halves never leave their files.
-func keysCommand(stdout io.Writer) *cli.Command {
+func keysCommand() *cli.Command {
 	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
 	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
 	show := func(name, usage string, load func(*config.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
@@ -35,14 +34,14 @@ func keysCommand(stdout io.Writer) *cli.Command {
 				switch c.String("output") {
 				case "text":
 				case "json":
-					return json.NewEncoder(stdout).Encode(map[string]string{"name": name, "public_key": keyfile.PublicText(key)})
+					return json.NewEncoder(c.Writer).Encode(map[string]string{"name": name, "public_key": keyfile.PublicText(key)})
 				default:
 					return usageError("--output: use text or json")
 				}
 				if c.Bool("export") {
-					fmt.Fprint(stdout, "export TELNYX_PUBLIC_KEY=")
+					fmt.Fprint(c.Writer, "export TELNYX_PUBLIC_KEY=")
 				}
-				fmt.Fprintln(stdout, keyfile.PublicText(key))
+				fmt.Fprintln(c.Writer, keyfile.PublicText(key))
 				return nil
 			},
 		}

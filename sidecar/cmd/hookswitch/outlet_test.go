@@ -16,6 +16,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
@@ -65,7 +67,7 @@ func TestOutletColors(t *testing.T) {
 	t.Setenv("FORCE_COLOR", "1")
 	var out bytes.Buffer
 	o := newOutlet(&out)
-	p := newPalette(nil, o)
+	p := newPalette(&cli.Command{Writer: o})
 	fmt.Fprint(o, p.green("ok\x1b[5m"), p.red("no"), p.bold("b"), p.faint("f"), p.yellow("y"), o.erase())
 	if want := "\x1b[32mok\\u001b[5m\x1b[0m\x1b[31mno\x1b[0m\x1b[1mb\x1b[0m\x1b[2mf\x1b[0m\x1b[33my\x1b[0m\r\x1b[K"; out.String() != want {
 		t.Errorf("got %q, want %q", &out, want)

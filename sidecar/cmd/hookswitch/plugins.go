@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -18,36 +17,25 @@ import (
 
 // pluginsCommand has the commands on plugins: those of a running sidecar, and
 // files.
-func pluginsCommand(stdout, stderr io.Writer) *cli.Command {
+func pluginsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plugins", Usage: "inspect and manage plugins; create, check and test one", OnUsageError: onUsageError,
-		Commands: slices.Concat(
-			operatePlugins(stdout, stderr),
-			authorPlugins(stdout),
-		),
+		Commands: []*cli.Command{
+			// On the plugins of a running sidecar.
+			command("list", "list the plugins and what they are doing", "", []cli.Flag{outputFlag()}, listPlugins),
+			command("info", "show all that is known about a plugin", "NAME", []cli.Flag{outputFlag()}, pluginInfo),
+			logsOfPlugin(),
+			steer("reload", "read the file and the settings again, and start a new process beside the old"),
+			steer("enable", "start a plugin that was disabled"),
+			steer("disable", "stop a plugin, even after a restart; its events wait for it"),
+			steer("rollback", "go back to the program that ran before, until the file changes"),
+			// On files that are, or will be, plugins. They need no sidecar.
+			checkPluginCommand(), testPluginCommand(), newPluginCommand(), verifyPluginCommand(),
+		},
 	}
 }
 
-// operatePlugins returns the commands on the plugins of a running sidecar.
-func operatePlugins(stdout, _ io.Writer) []*cli.Command {
-	return []*cli.Command{
-		command("list", "list the plugins and what they are doing", "", []cli.Flag{outputFlag()},
-			func(ctx context.Context, c *cli.Command, api *client) error {
-				return listPlugins(ctx, c, api, stdout)
-			}),
-		command("info", "show all that is known about a plugin", "NAME", []cli.Flag{outputFlag()},
-			func(ctx context.Context, c *cli.Command, api *client) error {
-				return pluginInfo(ctx, c, api, stdout)
-			}),
-		logsOfPlugin(stdout),
-		steer("reload", "read the file and the settings again, and start a new process beside the old", stdout),
-		steer("enable", "start a plugin that was disabled", stdout),
-		steer("disable", "stop a plugin, even after a restart; its events wait for it", stdout),
-		steer("rollback", "go back to the program that ran before, until the file changes", stdout),
-	}
-}
-
-func listPlugins(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+func listPlugins(ctx context.Context, c *cli.Command, api *client) error {
 	if err := noArguments(c); err != nil {
 		return err
 	}
@@ -57,7 +45,7 @@ func listPlugins(ctx context.Context, c *cli.Command, api *client, stdout io.Wri
 	if err := api.get(ctx, "/plugins", nil, &list); err != nil {
 		return err
 	}
-	return show(stdout, c, list.Data, func(w io.Writer) {
+	return show(c, list.Data, func(w io.Writer) {
 		table := rows{{"NAME", "STATE", "FOR", "VERSION", "PID", "RESTARTS", "RATE", "P50", "P99", "EVENTS"}}
 		for _, p := range list.Data {
 			table = append(table, []string{p.Name, p.State, ago(p.Since), dash(p.Version), dash(number(p.PID)), fmt.Sprint(p.Restarts),
@@ -67,7 +55,7 @@ func listPlugins(ctx context.Context, c *cli.Command, api *client, stdout io.Wri
 	})
 }
 
-func pluginInfo(ctx context.Context, c *cli.Command, api *client, stdout io.Writer) error {
+func pluginInfo(ctx context.Context, c *cli.Command, api *client) error {
 	name, err := onePlugin(c)
 	if err != nil {
 		return err
@@ -76,18 +64,7 @@ func pluginInfo(ctx context.Context, c *cli.Command, api *client, stdout io.Writ
 	if err := api.get(ctx, "/plugins/"+url.PathEscape(name), nil, &p); err != nil {
 		return err
 	}
-	return showPlugin(stdout, c, p)
-}
-
-func onePlugin(c *cli.Command) (string, error) {
-	if c.Args().Len() != 1 {
-		return "", usageError("%s: give the name of one plugin; \"plugins list\" lists them", c.Name)
-	}
-	return c.Args().First(), nil
-}
-
-func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
-	return show(stdout, c, p, func(w io.Writer) {
+	return show(c, p, func(w io.Writer) {
 		row := func(name, value string) {
 			if value != "" {
 				fmt.Fprintf(w, "%s\t%s\n", name, oneLine(value))
@@ -129,6 +106,13 @@ func showPlugin(stdout io.Writer, c *cli.Command, p adminapi.Plugin) error {
 			row("update failed", fmt.Sprintf("%s ago, %.8s: %s", ago(p.UpdateFailed.At), p.UpdateFailed.Digest, p.UpdateFailed.Reason))
 		}
 	})
+}
+
+func onePlugin(c *cli.Command) (string, error) {
+	if c.Args().Len() != 1 {
+		return "", usageError("%s: give the name of one plugin; \"plugins list\" lists them", c.Name)
+	}
+	return c.Args().First(), nil
 }
 
 // trouble returns a plugin's problem in one line; the list shows it instead of
@@ -185,7 +169,7 @@ func dash(text string) string {
 }
 
 // steer returns a command that does something to a plugin and shows the result.
-func steer(verb, usage string, stdout io.Writer) *cli.Command {
+func steer(verb, usage string) *cli.Command {
 	return command(verb, usage, "NAME", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
 		name, err := onePlugin(c)
 		if err != nil {
@@ -195,7 +179,7 @@ func steer(verb, usage string, stdout io.Writer) *cli.Command {
 		if err := api.call(ctx, http.MethodPost, "/plugins/"+url.PathEscape(name)+"/"+verb, nil, nil, &p); err != nil {
 			return err
 		}
-		return show(stdout, c, p, func(w io.Writer) {
+		return show(c, p, func(w io.Writer) {
 			line := fmt.Sprintf("%s is %s", p.Name, p.State)
 			if p.PID != 0 {
 				line += fmt.Sprintf(" (version %s, digest %.8s, pid %d)", dash(p.Version), p.Digest, p.PID)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,19 +13,14 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 )
 
-// authorPlugins returns the commands on files that are, or will be, plugins. They
-// need no sidecar.
-func authorPlugins(stdout io.Writer) []*cli.Command {
-	return []*cli.Command{checkPluginCommand(stdout), testPluginCommand(stdout), newPluginCommand(stdout), verifyPluginCommand(stdout)}
-}
-
-// probeFlags returns the flags of commands that start a plugin themselves.
-func probeFlags() []cli.Flag {
-	return []cli.Flag{
+// probeFlags returns the flags of commands that start a plugin themselves: their
+// own and those of all.
+func probeFlags(own ...cli.Flag) []cli.Flag {
+	return append(own,
 		&cli.StringFlag{Name: "settings", Usage: "give the plugin the settings in `FILE`", DefaultText: "NAME.json beside the plugin, if it exists"},
 		&cli.DurationFlag{Name: "start-timeout", Value: plugincheck.DefaultStartTimeout, Usage: "how long it may take to start"},
 		outputFlag(),
-	}
+	)
 }
 
 // probeConfig returns how a plugin is started: as the sidecar would.
@@ -39,10 +35,11 @@ func probeConfig(c *cli.Command) (plugincheck.Config, error) {
 	probe := cfg.Probe()
 	probe.Settings = c.String("settings")
 	probe.StartTimeout = c.Duration("start-timeout")
+	probe.Timeout = cmp.Or(c.Duration("timeout"), probe.Timeout)
 	return probe, nil
 }
 
-func checkPluginCommand(stdout io.Writer) *cli.Command {
+func checkPluginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "check", Usage: "check whether a file can be loaded as a plugin, and if not, why", ArgsUsage: "FILE...",
 		Description: "Looks at the file, starts it as the sidecar would, asks it what it is, gives it\n" +
@@ -60,7 +57,7 @@ func checkPluginCommand(stdout io.Writer) *cli.Command {
 			for _, file := range c.Args().Slice() {
 				report := checkPlugin(ctx, file, cfg)
 				bad = bad || !report.OK
-				err := show(stdout, c, report, func(w io.Writer) { printReport(w, newPalette(c, stdout), report) })
+				err := show(c, report, func(w io.Writer) { printReport(w, newPalette(c), report) })
 				if err != nil {
 					return err
 				}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -18,7 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 )
 
-func logsOfPlugin(stdout io.Writer) *cli.Command {
+func logsOfPlugin() *cli.Command {
 	flags := []cli.Flag{
 		&cli.IntFlag{Name: "lines", Aliases: []string{"n"}, Value: 100, Usage: "begin with the last `N` lines"},
 		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "then print new lines as they come"},
@@ -40,7 +41,7 @@ func logsOfPlugin(stdout io.Writer) *cli.Command {
 			path := "/plugins/" + url.PathEscape(name) + "/logs"
 			switch c.String("output") {
 			case "json":
-				return copyTo(ctx, api, stdout, path, query)
+				return copyTo(ctx, api, c.Writer, path, query)
 			case "table":
 			default:
 				return usageError("--output: use table or json")
@@ -54,7 +55,7 @@ func logsOfPlugin(stdout io.Writer) *cli.Command {
 			for {
 				text, err := lines.ReadBytes('\n')
 				if len(text) > 0 {
-					fmt.Fprintln(stdout, logText(text))
+					fmt.Fprintln(c.Writer, logText(text))
 				}
 				switch {
 				case err == io.EOF, err != nil && ctx.Err() != nil:
@@ -76,14 +77,8 @@ func logText(text []byte) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %-5s %s", l.Time.Local().Format("15:04:05.000"), l.Level, l.Message)
-	names := make([]string, 0, len(l.Attrs))
-	for name := range l.Attrs {
-		if name != "plugin" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	delete(l.Attrs, "plugin")
+	for _, name := range slices.Sorted(maps.Keys(l.Attrs)) {
 		value := fmt.Sprint(l.Attrs[name])
 		if strings.ContainsAny(value, " \"\n") {
 			value = strconv.Quote(value)

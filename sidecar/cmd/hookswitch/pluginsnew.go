@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +56,7 @@ type scaffoldHandler struct {
 	Ident, Payload string // in package event; empty for patterns
 }
 
-func newPluginCommand(stdout io.Writer) *cli.Command {
+func newPluginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "new", Usage: "create the source of a plugin: a Go module that builds and tests", ArgsUsage: "NAME",
 		Flags: []cli.Flag{
@@ -82,13 +83,8 @@ func newPluginCommand(stdout io.Writer) *cli.Command {
 			if err := writeNew(dir, files); err != nil {
 				return err
 			}
-			names := make([]string, 0, len(files))
-			for name := range files {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			fmt.Fprintf(stdout, "created in %s: %s\n", dir, strings.Join(names, " "))
-			s.nextSteps(stdout, dir, s.tidy(ctx, dir))
+			fmt.Fprintf(c.Writer, "created in %s: %s\n", dir, strings.Join(slices.Sorted(maps.Keys(files)), " "))
+			s.nextSteps(c.Writer, dir, s.tidy(ctx, dir))
 			return nil
 		},
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,20 +19,16 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 )
 
-func testPluginCommand(stdout io.Writer) *cli.Command {
+func testPluginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "test", Usage: "send an event through a plugin and show the result", ArgsUsage: "FILE",
 		Description: "Starts the plugin as the sidecar would, without one: the event is neither signed\n" +
 			"nor stored, but the plugin handles it for real. Exits 0 only if the plugin says\n" +
 			"that the event is done. Without --event it gets one that it asks for.",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
-			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
-			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
+		Flags: eventFlags(
 			&cli.IntFlag{Name: "count", Value: 1, Usage: "send `N` events, one after the other"},
-			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take per event", DefaultText: "HOOKSWITCH_TIMEOUT"},
 			&cli.StringFlag{Name: "work", Usage: "let it work in `DIR`, and keep the files it leaves", DefaultText: "one that is removed"},
-		}, probeFlags()),
+		),
 		// Values may contain commas.
 		DisableSliceFlagSeparator: true,
 		OnUsageError:              onUsageError,
@@ -51,11 +46,21 @@ func testPluginCommand(stdout io.Writer) *cli.Command {
 				return err
 			}
 			cfg.WorkDir = c.String("work")
-			cfg.Timeout = cmp.Or(c.Duration("timeout"), cfg.Timeout)
-			t := &pluginTest{out: stdout, palette: newPalette(c, stdout), json: c.String("output") == "json"}
+			t := &pluginTest{out: c.Writer, palette: newPalette(c), json: c.String("output") == "json"}
 			return t.run(ctx, c, cfg)
 		},
 	}
+}
+
+// eventFlags returns the flags of commands that send a plugin events: their own and
+// those of all.
+func eventFlags(own ...cli.Flag) []cli.Flag {
+	return probeFlags(append(own,
+		&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
+		&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
+		&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
+		&cli.DurationFlag{Name: "timeout", Usage: "how long it may take per event", DefaultText: "HOOKSWITCH_TIMEOUT"},
+	)...)
 }
 
 // pluginTest is one run of "plugins test".
@@ -181,7 +186,7 @@ func (t *pluginTest) note(e *delivery.Event, a delivery.Attempt) {
 // conclude prints the summary.
 func (t *pluginTest) conclude(c *cli.Command) error {
 	if t.json {
-		return show(t.out, c, t, nil)
+		return show(c, t, nil)
 	}
 	if !t.Plugin.OK {
 		printReport(t.out, t.palette, t.Plugin)
@@ -245,6 +250,11 @@ func pluginEvent(name, file string, settings []string) (*delivery.Event, error) 
 	if err != nil {
 		return nil, err
 	}
+	return storedEvent(body, contentType), nil
+}
+
+// storedEvent makes an event of a body.
+func storedEvent(body []byte, contentType string) *delivery.Event {
 	decoded, now := webhook.Decode(contentType, body), time.Now()
 	return &delivery.Event{
 		DeliveryID: uuid.NewString(),
@@ -257,7 +267,7 @@ func pluginEvent(name, file string, settings []string) (*delivery.Event, error) 
 		Body:       body,
 		KeyLabel:   "test",
 		SignedAt:   now,
-	}, nil
+	}
 }
 
 // pluginLog prints the lines of a plugin as they come, or keeps them.

@@ -1,23 +1,20 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/plugincheck"
 )
 
-func verifyPluginCommand(stdout io.Writer) *cli.Command {
+func verifyPluginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "test a plugin, in any language, against the rules of the protocol", ArgsUsage: "FILE",
 		Description: "FILE is a program that speaks gRPC, or a NAME.plugin.json, which declares a\n" +
@@ -27,12 +24,7 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 			"that it asks for: more than one at a time, large, repeated,\n" +
 			"cancelled, with a body that cannot be read. Each rule of plugins/PROTOCOL.md\n" +
 			"that it breaks is shown with the expected behaviour. Exits 1 then.",
-		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "event", Usage: "send the sample of this `TYPE`; \"hookswitch trigger --list\" lists them"},
-			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},
-			&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`"},
-			&cli.DurationFlag{Name: "timeout", Usage: "how long it may take per event", DefaultText: "HOOKSWITCH_TIMEOUT"},
-		}, probeFlags()),
+		Flags:                     eventFlags(),
 		DisableSliceFlagSeparator: true,
 		OnUsageError:              onUsageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -43,8 +35,7 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 			if err != nil {
 				return err
 			}
-			cfg.Timeout = cmp.Or(c.Duration("timeout"), cfg.Timeout)
-			return verifyPlugin(ctx, c, stdout, plugincheck.VerifyConfig{Config: cfg, Event: func(patterns []string) (*delivery.Event, error) {
+			return verifyPlugin(ctx, c, plugincheck.VerifyConfig{Config: cfg, Event: func(patterns []string) (*delivery.Event, error) {
 				name := c.String("event")
 				if name == "" && c.String("from") == "" {
 					if name = anEventFor(patterns); name == "" {
@@ -58,30 +49,30 @@ func verifyPluginCommand(stdout io.Writer) *cli.Command {
 }
 
 // verifyPlugin prints each check as it is decided.
-func verifyPlugin(ctx context.Context, c *cli.Command, stdout io.Writer, cfg plugincheck.VerifyConfig) error {
+func verifyPlugin(ctx context.Context, c *cli.Command, cfg plugincheck.VerifyConfig) error {
 	result := struct {
 		File   string              `json:"file"`
 		OK     bool                `json:"ok"`
 		Checks []plugincheck.Check `json:"checks"`
 	}{File: c.Args().First()}
 	counts := make(map[string]int)
-	p, quiet := newPalette(c, stdout), c.String("output") == "json"
+	p, quiet := newPalette(c), c.String("output") == "json"
 	result.OK = plugincheck.Verify(ctx, result.File, cfg, func(check plugincheck.Check) {
 		result.Checks = append(result.Checks, check)
 		counts[check.Result]++
 		if !quiet {
-			printCheck(stdout, p, check)
+			printCheck(c.Writer, p, check)
 		}
 	})
 	if err := ctx.Err(); err != nil {
 		return &exitError{exitInterrupted, err}
 	}
 	if quiet {
-		if err := show(stdout, c, result, nil); err != nil {
+		if err := show(c, result, nil); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(stdout, "%d checks: %d passed, %d failed, %d skipped\n", len(result.Checks),
+		fmt.Fprintf(c.Writer, "%d checks: %d passed, %d failed, %d skipped\n", len(result.Checks),
 			counts[plugincheck.Passed], counts[plugincheck.Failed], counts[plugincheck.Skipped])
 	}
 	if !result.OK {
@@ -106,12 +97,8 @@ func printCheck(w io.Writer, p palette, c plugincheck.Check) {
 
 // inventEvent makes an event that fits a pattern without a sample.
 func inventEvent(pattern string) *delivery.Event {
-	name, now, id := strings.Replace(pattern, "*", "verify", 1), time.Now(), uuid.NewString()
+	name, now := strings.Replace(pattern, "*", "verify", 1), time.Now().UTC().Format(time.RFC3339Nano)
 	body := fmt.Appendf(nil, `{"data":{"record_type":"event","event_type":%q,"id":%q,"occurred_at":%q,"payload":{}},"meta":{"attempt":1}}`,
-		name, id, now.UTC().Format(time.RFC3339Nano))
-	decoded := webhook.Decode("application/json", body)
-	return &delivery.Event{
-		DeliveryID: uuid.NewString(), Key: decoded.Key(), ID: id, Type: name, OccurredAt: decoded.OccurredAt.Raw,
-		ReceivedAt: now, Header: [][2]string{{"Content-Type", "application/json"}}, Body: body, KeyLabel: "test", SignedAt: now,
-	}
+		name, uuid.NewString(), now)
+	return storedEvent(body, "application/json")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,7 +21,7 @@ func allFlag(what string) cli.Flag {
 	return &cli.BoolFlag{Name: "all", Usage: what + " everything: needed if no filter is given"}
 }
 
-func replayCommand(stdout, stderr io.Writer) *cli.Command {
+func replayCommand() *cli.Command {
 	flags := slices.Concat(filterFlags(), []cli.Flag{
 		allFlag("replay"), outputFlag(),
 		&cli.StringSliceFlag{Name: "to", Usage: "deliver to `TARGET`, even if it has not had the event; repeatable"},
@@ -28,9 +29,7 @@ func replayCommand(stdout, stderr io.Writer) *cli.Command {
 		&cli.BoolFlag{Name: "dry-run", Usage: "only show what would be replayed"},
 		&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end; the sidecar continues by itself"},
 	})
-	replay := command("replay", "deliver events again", "[ID...]", flags, func(ctx context.Context, c *cli.Command, api *client) error {
-		return startReplay(ctx, c, api, stdout, stderr, "/replays")
-	})
+	replay := command("replay", "deliver events again", "[ID...]", flags, startReplay("/replays"))
 	one := func(name, usage, method string) *cli.Command {
 		return command(name, usage, "ID", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
 			if c.Args().Len() != 1 {
@@ -44,7 +43,7 @@ func replayCommand(stdout, stderr io.Writer) *cli.Command {
 			if err := api.call(ctx, method, "/replays/"+url.PathEscape(id), nil, nil, &r); err != nil {
 				return err
 			}
-			return showReplays(stdout, c, r)
+			return showReplays(c, r)
 		})
 	}
 	replay.Commands = []*cli.Command{
@@ -53,7 +52,7 @@ func replayCommand(stdout, stderr io.Writer) *cli.Command {
 			if err := api.get(ctx, "/replays", nil, &list); err != nil {
 				return err
 			}
-			return showReplays(stdout, c, list.Data...)
+			return showReplays(c, list.Data...)
 		}),
 		one("status", "show the progress of a replay", http.MethodGet),
 		one("cancel", "stop a replay; events already due are still delivered", http.MethodDelete),
@@ -61,10 +60,7 @@ func replayCommand(stdout, stderr io.Writer) *cli.Command {
 	return replay
 }
 
-func showReplays(stdout io.Writer, c *cli.Command, list ...adminapi.Replay) error {
-	if c.String("output") != "table" {
-		return show(stdout, c, list, nil)
-	}
+func showReplays(c *cli.Command, list ...adminapi.Replay) error {
 	ids := make([]string, len(list))
 	for i, r := range list {
 		ids[i] = r.ID
@@ -78,60 +74,63 @@ func showReplays(stdout io.Writer, c *cli.Command, list ...adminapi.Replay) erro
 			strconv.Itoa(r.Queued), strconv.Itoa(r.Skipped), "",
 		})
 	}
-	table.print(stdout)
-	return nil
-}
-
-// replayRequest reads the flags of a replay.
-func replayRequest(ctx context.Context, c *cli.Command, api *client) (adminapi.ReplayRequest, error) {
-	f, err := eventFilter(ctx, c, api)
-	if err != nil {
-		return adminapi.ReplayRequest{}, err
-	}
-	req := adminapi.ReplayRequest{Filter: f, DryRun: c.Bool("dry-run"), To: c.StringSlice("to")}
-	if text := c.String("rate"); text != "" {
-		if req.Rate, err = adminapi.ParseRate(text); err != nil {
-			return req, usageError("%w", err)
-		}
-	}
-	return req, nil
+	return show(c, list, table.print)
 }
 
 // startReplay creates a replay, and waits for its end.
-func startReplay(ctx context.Context, c *cli.Command, api *client, stdout, stderr io.Writer, path string) error {
-	req, err := replayRequest(ctx, c, api)
-	if err != nil {
-		return err
-	}
-	if req.DryRun {
-		return dryRun(ctx, c, api, stdout, path, req, "replay")
-	}
-	var r adminapi.Replay
-	if err := api.call(ctx, http.MethodPost, path, nil, req, &r); err != nil {
-		return err
-	}
-	if r.Total == 0 {
-		return errNothing
-	}
-	p := newProgress(stderr, "replay "+r.ID+": queued", r.Total)
-	defer p.end()
-	for r.State == "running" && !c.Bool("no-wait") {
-		p.at(r.Seen)
-		select {
-		case <-ctx.Done():
-			return &exitError{exitInterrupted, fmt.Errorf("the sidecar continues replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
-		case <-time.After(time.Second / 2):
-		}
-		if err := api.get(ctx, "/replays/"+r.ID, nil, &r); err != nil && ctx.Err() == nil {
+func startReplay(path string) action {
+	return func(ctx context.Context, c *cli.Command, api *client) error {
+		f, err := eventFilter(ctx, c, api)
+		if err != nil {
 			return err
 		}
+		req := adminapi.ReplayRequest{Filter: f, DryRun: c.Bool("dry-run"), To: c.StringSlice("to")}
+		if req.Rate, err = rate(c); err != nil {
+			return err
+		}
+		if req.DryRun {
+			return dryRun(ctx, c, api, path, req, "replay")
+		}
+		var r adminapi.Replay
+		if err := api.call(ctx, http.MethodPost, path, nil, req, &r); err != nil {
+			return err
+		}
+		if r.Total == 0 {
+			return errNothing
+		}
+		p := newProgress(c.ErrWriter, "replay "+r.ID+": queued", r.Total)
+		defer p.end()
+		for r.State == "running" && !c.Bool("no-wait") {
+			p.at(r.Seen)
+			select {
+			case <-ctx.Done():
+				return &exitError{exitInterrupted, fmt.Errorf("the sidecar continues replay %s: \"hookswitch replay cancel %s\" stops it", r.ID, r.ID)}
+			case <-time.After(time.Second / 2):
+			}
+			if err := api.get(ctx, "/replays/"+r.ID, nil, &r); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+		p.end()
+		return showReplays(c, r)
 	}
-	p.end()
-	return showReplays(stdout, c, r)
+}
+
+// rate reads --rate: 0 if it is not given.
+func rate(c *cli.Command) (adminapi.Rate, error) {
+	text := c.String("rate")
+	if text == "" {
+		return 0, nil
+	}
+	r, err := adminapi.ParseRate(text)
+	if err != nil {
+		return 0, usageError("--%w", err)
+	}
+	return r, nil
 }
 
 // dryRun shows what a request would do.
-func dryRun(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, path string, req any, verb string) error {
+func dryRun(ctx context.Context, c *cli.Command, api *client, path string, req any, verb string) error {
 	var p adminapi.Preview
 	if err := api.call(ctx, http.MethodPost, path, nil, req, &p); err != nil {
 		return err
@@ -139,17 +138,16 @@ func dryRun(ctx context.Context, c *cli.Command, api *client, stdout io.Writer, 
 	if p.Events == 0 {
 		return errNothing
 	}
-	return show(stdout, c, p, func(w io.Writer) {
+	return show(c, p, func(w io.Writer) {
 		to := ""
 		if len(p.Targets) > 0 {
 			to = " → " + strings.Join(p.Targets, ", ")
 		}
 		fmt.Fprintf(w, "would %s %d events%s\n", verb, p.Events, to)
-		types := make([]string, 0, len(p.Types))
-		for name, n := range p.Types {
-			types = append(types, fmt.Sprintf("%s %d", oneLine(name), n))
+		var types []string
+		for _, name := range slices.Sorted(maps.Keys(p.Types)) {
+			types = append(types, fmt.Sprintf("%s %d", oneLine(name), p.Types[name]))
 		}
-		slices.Sort(types)
 		fmt.Fprintf(w, "  %s · oldest %s · newest %s\n", strings.Join(types, " · "), clock(p.Oldest), clock(p.Newest))
 	})
 }

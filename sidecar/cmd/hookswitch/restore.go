@@ -10,7 +10,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/backup"
 )
 
-func restoreCommand(stdout io.Writer) *cli.Command {
+func restoreCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "restore",
 		Usage:     "restore a backup to the data directory of a stopped sidecar",
@@ -38,7 +38,7 @@ func restoreCommand(stdout io.Writer) *cli.Command {
 			if err != nil {
 				return interrupted(ctx, err)
 			}
-			return show(stdout, c, map[string]any{"data_dir": dir, "aside": r.Aside, "backup": r.Manifest}, func(w io.Writer) {
+			return show(c, map[string]any{"data_dir": dir, "aside": r.Aside, "backup": r.Manifest}, func(w io.Writer) {
 				fmt.Fprintf(w, "restored to %s: %s, of %s\n", dir, contents(r.Manifest), r.Manifest.CreatedAt.Local().Format("2006-01-02 15:04:05"))
 				printFiles(w, r.Manifest)
 				if r.Aside != "" {

@@ -17,7 +17,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-func runCommand(stderr io.Writer) *cli.Command {
+func runCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "run the sidecar, configured by environment variables",
@@ -36,7 +36,7 @@ func runCommand(stderr io.Writer) *cli.Command {
 			&cli.DurationFlag{Name: "app-stop-timeout", Value: appStopTimeout, Usage: "kill the app, and what it has started, if it has not ended within `TIME` of SIGTERM"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			output := neverWait(stderr, "standard error")
+			output := neverWait(c.ErrWriter, "standard error")
 			var app *child
 			if c.Args().Present() {
 				var err error
@@ -54,8 +54,8 @@ func runCommand(stderr io.Writer) *cli.Command {
 			}
 			level := new(slog.LevelVar)
 			level.Set(cfg.LogLevel)
-			format := logFormat(cfg, stderr)
-			log, err := telemetry.NewLogger(stderr, format, level)
+			format := logFormat(cfg, c.ErrWriter)
+			log, err := telemetry.NewLogger(c.ErrWriter, format, level)
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-func statusCommand(stdout io.Writer) *cli.Command {
+func statusCommand() *cli.Command {
 	c := command("status", "show the state of a sidecar on one screen", "", []cli.Flag{outputFlag()},
 		func(ctx context.Context, c *cli.Command, api *client) error {
 			if err := noArguments(c); err != nil {
@@ -22,11 +22,7 @@ func statusCommand(stdout io.Writer) *cli.Command {
 			if err := api.get(ctx, "/status", nil, &s); err != nil {
 				return err
 			}
-			if c.String("output") == "table" {
-				printStatus(stdout, newPalette(c, stdout), s)
-				return nil
-			}
-			return show(stdout, c, s, nil)
+			return show(c, s, func(w io.Writer) { printStatus(w, newPalette(c), s) })
 		})
 	c.Description = "Whether it is ready, what is waiting where, what is dead, how fast webhooks are\n" +
 		"acknowledged, and how large the store is. JSON fields are only ever added."

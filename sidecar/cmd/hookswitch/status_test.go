@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
@@ -13,7 +15,7 @@ func TestStatusOfUnknown(t *testing.T) {
 	var out bytes.Buffer
 	s := adminapi.Status{Unready: "store", Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}}}
 	s.Store.Error = "does not answer: the sidecar's log says why"
-	printStatus(&out, newPalette(nil, &out), s)
+	printStatus(&out, newPalette(&cli.Command{Writer: &out}), s)
 	for _, want := range []string{"not ready: store", "store      does not answer: the sidecar's log", "waiting and dead events are unknown", "crm"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &out)

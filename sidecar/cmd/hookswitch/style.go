@@ -25,15 +25,11 @@ type palette struct {
 	green, red, yellow, bold, faint paint
 }
 
-// newPalette returns the colours for w: on a terminal, unless NO_COLOR,
-// FORCE_COLOR or --no-color say otherwise.
-func newPalette(c *cli.Command, w io.Writer) palette {
-	on := wantsColor(w, variables(config.Environ()))
-	if c != nil && c.Bool("no-color") {
-		on = false
-	}
-	o, ok := w.(*outlet)
-	if !on || !ok {
+// newPalette returns the colours for a command's output: on a terminal, unless
+// NO_COLOR, FORCE_COLOR or --no-color say otherwise.
+func newPalette(c *cli.Command) palette {
+	o, ok := c.Writer.(*outlet)
+	if !ok || c.Bool("no-color") || !wantsColor(o, variables(config.Environ())) {
 		return palette{fmt.Sprint, fmt.Sprint, fmt.Sprint, fmt.Sprint, fmt.Sprint}
 	}
 	return palette{green: o.paint('g'), red: o.paint('r'), yellow: o.paint('y'), bold: o.paint('b'), faint: o.paint('f')}

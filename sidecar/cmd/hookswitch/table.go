@@ -13,17 +13,14 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// newTabs aligns columns separated by tabs.
-func newTabs(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
 func outputFlag() cli.Flag {
 	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORM`: table, json or jsonl (one per line)"}
 }
 
 // show prints v as JSON if requested, and otherwise by table. Fields of the JSON
 // are those of the API, and only ever added.
-func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error {
-	e := json.NewEncoder(stdout)
+func show(c *cli.Command, v any, table func(io.Writer)) error {
+	e := json.NewEncoder(c.Writer)
 	switch c.String("output") {
 	case "json":
 		e.SetIndent("", "  ")
@@ -40,7 +37,7 @@ func show(stdout io.Writer, c *cli.Command, v any, table func(io.Writer)) error 
 		}
 		return nil
 	case "table":
-		w := newTabs(stdout)
+		w := tabwriter.NewWriter(c.Writer, 0, 0, 2, ' ', 0) // aligns columns separated by tabs
 		table(w)
 		return w.Flush()
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
 )
 
-func tailCommand(stdout, stderr io.Writer) *cli.Command {
+func tailCommand() *cli.Command {
 	flags := slices.DeleteFunc(filterFlags(), func(f cli.Flag) bool {
 		return slices.Contains([]string{"since", "until", "text", "status"}, f.Names()[0])
 	})
@@ -47,11 +47,7 @@ func tailCommand(stdout, stderr io.Writer) *cli.Command {
 			if err != nil {
 				return err
 			}
-			t := &tail{
-				connect: func() (*client, error) { return connect(c) }, query: values(f), notes: stderr,
-				screen: &console{out: stdout, palette: newPalette(c, stdout), form: form},
-			}
-			return t.run(ctx)
+			return newTail(c, values(f), form).run(ctx)
 		},
 	}
 }
@@ -63,6 +59,13 @@ type tail struct {
 	screen   *console
 	notes    io.Writer
 	position string // of the latest message; empty before the first
+}
+
+func newTail(c *cli.Command, query url.Values, form string) *tail {
+	return &tail{
+		connect: func() (*client, error) { return connect(c) }, query: query, notes: c.ErrWriter,
+		screen: &console{out: c.Writer, palette: newPalette(c), form: form},
+	}
 }
 
 // retryTail is how long it waits before it connects again.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,13 +16,12 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
-	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
-func triggerCommand(stdout, stderr io.Writer) *cli.Command {
+func triggerCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "trigger",
 		Usage:     "sign a sample event with the development key and send it",
@@ -45,21 +43,19 @@ func triggerCommand(stdout, stderr io.Writer) *cli.Command {
 		DisableSliceFlagSeparator: true,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Bool("list") {
-				fmt.Fprintln(stdout, strings.Join(event.Samples(), "\n"))
+				fmt.Fprintln(c.Writer, strings.Join(event.Samples(), "\n"))
 				return nil
 			}
-			return trigger(ctx, c, stdout, stderr)
+			return trigger(ctx, c)
 		},
 	}
 }
 
-func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) error {
-	v := &volley{tamper: c.String("tamper"), count: c.Int("count"), out: stdout, notes: stderr}
+func trigger(ctx context.Context, c *cli.Command) error {
+	v := &volley{tamper: c.String("tamper"), count: c.Int("count"), out: c.Writer, notes: c.ErrWriter}
 	var err error
-	if text := c.String("rate"); text != "" {
-		if v.rate, err = adminapi.ParseRate(text); err != nil {
-			return usageError("--%w", err)
-		}
+	if v.rate, err = rate(c); err != nil {
+		return err
 	}
 	switch form := c.String("output"); form {
 	case "text":
@@ -110,7 +106,7 @@ func trigger(ctx context.Context, c *cli.Command, stdout, stderr io.Writer) erro
 		return err
 	}
 	if findErr == nil && v.to == here.Webhooks && e.ID != "" {
-		fmt.Fprintf(stdout, "  its record, once delivered:  curl -H 'Authorization: Bearer x' %s/v2/webhook_deliveries/%s\n", here.Admin, e.ID)
+		fmt.Fprintf(c.Writer, "  its record, once delivered:  curl -H 'Authorization: Bearer x' %s/v2/webhook_deliveries/%s\n", here.Admin, e.ID)
 	}
 	return nil
 }

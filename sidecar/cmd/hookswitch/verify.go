@@ -22,7 +22,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
 
-func verifyCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
+func verifyCommand(stdin io.Reader) *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "explain a signature, step by step",
 		Description: "Shows why a request is genuine or not, and what happened to its body in transit\n" +
@@ -53,9 +53,7 @@ func verifyCommand(stdin io.Reader, stdout io.Writer) *cli.Command {
 			if err != nil {
 				return err
 			}
-			if c.String("output") == "table" {
-				printVerification(stdout, newPalette(c, stdout), v)
-			} else if err := show(stdout, c, v, nil); err != nil {
+			if err := show(c, v, func(w io.Writer) { printVerification(w, newPalette(c), v) }); err != nil {
 				return err
 			}
 			if !v.Valid {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -41,7 +40,7 @@ func buildInfo() build {
 	return b
 }
 
-func versionCommand(stdout io.Writer) *cli.Command {
+func versionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "version", Usage: "print the version",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}},
@@ -52,11 +51,11 @@ func versionCommand(stdout io.Writer) *cli.Command {
 			b := buildInfo()
 			switch c.String("output") {
 			case "json":
-				e := json.NewEncoder(stdout)
+				e := json.NewEncoder(c.Writer)
 				e.SetIndent("", "  ")
 				return e.Encode(b)
 			case "text":
-				fmt.Fprintln(stdout, b)
+				fmt.Fprintln(c.Writer, b)
 				return nil
 			}
 			return usageError("--output: use text or json")
