@@ -24,7 +24,21 @@ var (
 	CallReferCompleted  = Define[CallRefer]("call.refer.completed")                    // it succeeded
 	CallReferFailed     = Define[CallRefer]("call.refer.failed")                       // it did not
 	CallCost            = Define[CallCostPayload]("call.cost")                         // what the call cost
+
+	// CallsVoicemailCompleted has a plural that the other names have not, so
+	// that "call.*" does not fit it. One source: Telnyx's support article about
+	// voicemail. It is of numbers with hosted voicemail, and names no leg.
+	CallsVoicemailCompleted = Define[CallsVoicemailCompletedPayload]("calls.voicemail.completed")
 )
+
+// CallsVoicemailCompletedPayload is the payload of [CallsVoicemailCompleted].
+type CallsVoicemailCompletedPayload struct {
+	CallSessionID string `json:"call_session_id"`
+	ConnectionID  Text   `json:"connection_id"` // a long string of digits
+	From          string `json:"from"`          // +E.164 number
+	To            string `json:"to"`            // +E.164 number
+	RecordingURL  string `json:"recording_url"`
+}
 
 // Call holds what the payloads of call control events have in common, and is
 // the payload of those that have nothing else. Fields that Telnyx sent as

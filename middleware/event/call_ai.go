@@ -10,6 +10,7 @@ var (
 	CallAIGatherPartialResults        = Define[AIGather]("call.ai_gather.partial_results")         // some of it
 	CallAIGatherMessageHistoryUpdated = Define[AIGather]("call.ai_gather.message_history_updated") // something was said
 
+	CallConversationCreated           = Define[CallConversationCreatedPayload]("call.conversation.created") // the assistant's conversation has an id; newer SDKs have it (Python, Java, Ruby, PHP)
 	CallConversationEnded             = Define[CallConversationEndedPayload]("call.conversation.ended")
 	CallConversationInsightsGenerated = Define[CallConversationInsightsGeneratedPayload]("call.conversation_insights.generated")
 	CallConversationMessagesAdded     = Define[Call]("call.conversation.messages_added") // named in an example of Telnyx's; its own fields are unknown
@@ -30,6 +31,12 @@ type AIGather struct {
 type AIMessage struct {
 	Role    string `json:"role"` // assistant or user
 	Content string `json:"content"`
+}
+
+// CallConversationCreatedPayload is the payload of [CallConversationCreated].
+type CallConversationCreatedPayload struct {
+	Call
+	ConversationID string `json:"conversation_id"`
 }
 
 // CallConversationEndedPayload is the payload of [CallConversationEnded].

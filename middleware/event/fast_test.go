@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"net/url"
 	"reflect"
 	"testing"
 )
@@ -16,6 +17,14 @@ func FuzzFast(f *testing.F) {
 			}
 			if json.Unmarshal(body, &envelope) == nil && envelope.Data.Payload != nil {
 				f.Add(i, []byte(envelope.Data.Payload))
+			}
+			if form, err := url.ParseQuery(string(body)); err == nil && SampleContentType(name) != "application/json" {
+				object := make(map[string]string)
+				for key := range form {
+					object[key] = form.Get(key)
+				}
+				payload, _ := json.Marshal(object) // texts always have a JSON form
+				f.Add(i, payload)
 			}
 		}
 	}

@@ -28,8 +28,9 @@ type NumberOrderCompletePayload struct {
 	PhoneNumbers       List[OrderedPhoneNumber] `json:"phone_numbers"`
 	PhoneNumbersCount  Int                      `json:"phone_numbers_count"`
 	SubNumberOrdersIDs List[string]             `json:"sub_number_orders_ids"`
-	RequirementsMet    bool                     `json:"requirements_met"`   // papers for regulators
-	CustomerReference  Text                     `json:"customer_reference"` // yours
+	SubNumberOrderIDs  List[string]             `json:"sub_number_order_ids"` // the same as an older specification spells it
+	RequirementsMet    bool                     `json:"requirements_met"`     // papers for regulators
+	CustomerReference  Text                     `json:"customer_reference"`   // yours
 	BillingGroupID     string                   `json:"billing_group_id"`
 	ConnectionID       Text                     `json:"connection_id"` // a long string of digits
 	MessagingProfileID string                   `json:"messaging_profile_id"`

@@ -234,7 +234,7 @@ var otherForms = map[string]string{
 		"user_file":{"payload":{"file_name":"a","file_size_bytes":1,"file_uri":"u","mime_type":"m"},"thumbnail":{"file_name":"b"}},
 		"suggestion_response":{"postback_data":"p","text":"t"},"location":{"latitude":1.5,"longitude":2.5},
 		"edit":{"original_message_id":"o","message":{"text":"x"}},"revoke":{"original_message_id":"o"}}}`,
-	"number_order.complete": `{"webhook_url":"u","webhook_failover_url":"v","phone_numbers":{"regulatory_group_id":"g"}}`,
+	"number_order.complete": `{"sub_number_order_ids":["s"],"webhook_url":"u","webhook_failover_url":"v","phone_numbers":{"regulatory_group_id":"g"}}`,
 }
 
 // TestEveryFieldIsReached: no field has a JSON name that nothing sends.

@@ -30,6 +30,10 @@ var (
 	TeXMLParticipantJoin  = Define[TeXMLConference]("texml.participant-join")
 	TeXMLParticipantLeave = Define[TeXMLConference]("texml.participant-leave")
 
+	// One source: the schema of the conference speaker callback.
+	TeXMLParticipantSpeechStart = Define[TeXMLConference]("texml.participant-speech-start")
+	TeXMLParticipantSpeechStop  = Define[TeXMLConference]("texml.participant-speech-stop")
+
 	TeXMLStreamStarted = Define[TeXMLStream]("texml.stream-started")
 	TeXMLStreamStopped = Define[TeXMLStream]("texml.stream-stopped")
 	TeXMLStreamError   = Define[TeXMLStream]("texml.stream-error")
@@ -83,13 +87,16 @@ type TeXMLCall struct {
 
 	// Of completed calls.
 	AnsweredTime      Time          `json:"AnsweredTime"`
+	StartTime         Time          `json:"StartTime"`
 	EndTime           Time          `json:"EndTime"`
 	OccurredAt        Time          `json:"OccurredAt"`
 	HangupCause       string        `json:"HangupCause"`       // normal_clearing, user_busy, …
 	HangupSource      string        `json:"HangupSource"`      // caller, callee or unknown
+	SIPHangupCause    Text          `json:"SipHangupCause"`    // status in SIP, such as 200
 	QualityStats      *QualityStats `json:"CallQualityStats"`  // JSON inside the form; nil if not measured
 	RecordingDuration Int           `json:"RecordingDuration"` // seconds
-	DialCallSid       string        `json:"DialCallSid"`       // the leg that a Dial made
+	RecordingURL      string        `json:"RecordingUrl"`
+	DialCallSid       string        `json:"DialCallSid"` // the leg that a Dial made
 	DialCallSidLegacy string        `json:"DialCallSidLegacy"`
 	DialCallStatus    string        `json:"DialCallStatus"`   // completed, busy, no-answer, failed or canceled
 	DialCallDuration  Int           `json:"DialCallDuration"` // seconds
@@ -97,12 +104,13 @@ type TeXMLCall struct {
 	CallLegID         string        `json:"CallLegId"`
 	CallSessionID     string        `json:"CallSessionId"`
 	OrganizationID    string        `json:"OrganizationId"`
+	UserID            string        `json:"UserId"`
 }
 
 // TeXMLRecording is the payload of the recording callbacks.
 type TeXMLRecording struct {
 	TeXML
-	RecordingSid      string `json:"RecordingSid"`
+	RecordingSid      string `json:"RecordingSid"`      // may be missing while it is in progress
 	RecordingStatus   string `json:"RecordingStatus"`   // in-progress or completed
 	RecordingSource   string `json:"RecordingSource"`   // what made it, such as DialVerb
 	RecordingChannels Int    `json:"RecordingChannels"` // 1 or 2

@@ -87,6 +87,9 @@ func (e *Event) decodeJSON(s *scan) {
 			e.Shape = ShapeV2
 		}
 		e.fill(s, data, fEventType, fID, fOccurredAt, fPayload)
+		if data.has(fCreatedAt) {
+			e.CreatedAt = event.ParseTime(string(s.appendText(nil, data, fCreatedAt)))
+		}
 	case top.has(fEvent) && top.has(fVersion):
 		e.Shape = ShapeMeeting
 		e.fill(s, top, fEvent, fID, fOccurredAt, fData)
@@ -183,10 +186,12 @@ func texmlEvent(form url.Values) string {
 		return "texml.transcription"
 	case form.Has("Transcript"):
 		return "texml.realtime_transcription"
-	case form.Has("RecordingStatus") && form.Has("RecordingSid"):
+	case form.Has("RecordingStatus"): // one in progress may have no RecordingSid yet
 		return texmlType("texml.recording", form.Get("RecordingStatus"))
 	case form.Has("QueueSid"):
 		return "texml.queue"
+	case isGather(form):
+		return "texml.gather"
 	case form.Has("AnsweredBy") && !form.Has("CallStatus"):
 		return "texml.call.amd" // with a status it is an ordinary callback
 	case form.Get("CallStatus") == "in-progress":
@@ -194,7 +199,31 @@ func texmlEvent(form url.Values) string {
 	case form.Has("CallStatus"):
 		return texmlType("texml.call", form.Get("CallStatus"))
 	}
-	return ""
+	return texmlAction(form)
+}
+
+// isGather reports whether a form has what was gathered. Digits also end a
+// recording, which then is what the form is about.
+func isGather(form url.Values) bool {
+	return form.Has("SpeechResult") || form.Has("Digits") && !form.Has("RecordingUrl") && form.Get("CallStatus") != "dtmf"
+}
+
+// texmlAction returns the type of a callback that asks what to do next and says
+// little else. Fields that an HttpRequest mapped can have any name, so it is
+// what remains once the fields that every call has are there.
+func texmlAction(form url.Values) string {
+	for _, required := range []string{"AccountSid", "CallSid", "ConnectionId", "From", "To"} {
+		if !form.Has(required) {
+			return ""
+		}
+	}
+	switch {
+	case form.Has("CallbackSource"):
+		return "" // of the state of the call, in a way that is not known yet
+	case form.Has("Status"):
+		return "texml.ai_gather"
+	}
+	return "texml.http_request"
 }
 
 // texmlType appends a status to the kind of a TeXML callback. A status that is

@@ -54,6 +54,17 @@ func TestDecodeTellsTheShapesApart(t *testing.T) {
 			webhook.ShapeForm, "texml.call.answered", "", ""},
 		{"TeXML recording", formType, `CallSid=x&RecordingSid=r&RecordingStatus=completed`,
 			webhook.ShapeForm, "texml.recording.completed", "", ""},
+		{"TeXML recording in progress, not yet named", formType, `CallSid=x&RecordingStatus=in-progress&RecordingSource=DialVerb`,
+			webhook.ShapeForm, "texml.recording.in-progress", "", ""},
+		{"TeXML gather", formType, `AccountSid=a&CallSid=x&From=1&To=2&Digits=`, webhook.ShapeForm, "texml.gather", "", ""},
+		{"TeXML gather of speech", formType, `CallSid=x&From=1&To=2&CallStatus=in-progress&SpeechResult=hi`, webhook.ShapeForm, "texml.gather", "", ""},
+		{"TeXML key", formType, `CallSid=x&CallStatus=dtmf&Digits=1`, webhook.ShapeForm, "texml.call.dtmf", "", ""},
+		{"TeXML record, ended by a key", formType, `CallSid=x&CallStatus=in-progress&Digits=%23&RecordingUrl=u`, webhook.ShapeForm, "texml.call.answered", "", ""},
+		{"TeXML AI gather without results", formType, `AccountSid=a&CallSid=x&ConnectionId=7&From=1&To=2&Status=invalid`, webhook.ShapeForm, "texml.ai_gather", "", ""},
+		{"TeXML HTTP request, nothing mapped", formType, `AccountSid=a&CallSid=x&ConnectionId=7&From=1&To=2`, webhook.ShapeForm, "texml.http_request", "", ""},
+		{"TeXML, without what every call has", formType, `AccountSid=a&CallSid=x&From=1&To=2&Status=valid`, webhook.ShapeForm, "", "", ""},
+		{"TeXML progress of a new kind", formType, `AccountSid=a&CallSid=x&ConnectionId=7&From=1&To=2&CallbackSource=call-progress-events`, webhook.ShapeForm, "", "", ""},
+		{"TeXML speaker", formType, `CallSid=x&StatusCallbackEvent=participant-speech-stop`, webhook.ShapeForm, "texml.participant-speech-stop", "", ""},
 		{"TeXML with a status that is no word", formType, `CallStatus=a.b*`,
 			webhook.ShapeForm, "texml.call", "", ""},
 		{"form that is none", formType, `%zz`, webhook.ShapeForm, "", "", ""},
@@ -77,6 +88,21 @@ func TestDecodeTellsTheShapesApart(t *testing.T) {
 				t.Errorf("Raw = %q", e.Raw)
 			}
 		})
+	}
+}
+
+// TestCreatedAt: an event that says when it was made keeps that apart from when
+// it happened.
+func TestCreatedAt(t *testing.T) {
+	for _, name := range event.Samples() {
+		body, _ := event.Sample(name)
+		e := webhook.Decode(event.SampleContentType(name), body)
+		if has := bytes.Contains(body, []byte("\n    \"created_at\"")); has == e.CreatedAt.IsZero() {
+			t.Errorf("%s: created at %q", name, e.CreatedAt)
+		}
+		if strings.HasPrefix(name, "call.conversation.created") && (e.CreatedAt.Raw != "2026-03-04T13:01:27.104150Z" || e.CreatedAt.Equal(e.OccurredAt.Time)) {
+			t.Errorf("%s: created at %q, occurred at %q", name, e.CreatedAt, e.OccurredAt)
+		}
 	}
 }
 
@@ -152,6 +178,10 @@ func TestEverySampleDecodesToItsName(t *testing.T) {
 		if e.Type != name || e.Ambiguous != "" || e.Shape == webhook.ShapeRaw {
 			t.Errorf("%s: shape %q, type %q, ambiguous %q", name, e.Shape, e.Type, e.Ambiguous)
 		}
+		info, _ := event.Lookup(name)
+		if shape := webhook.Shape(info.Envelope); e.Shape != shape {
+			t.Errorf("%s: shape %q, the catalogue says %q", name, e.Shape, shape)
+		}
 		if e.Shape == webhook.ShapeV2 && (e.ID == "" || e.Meta.Attempt != 1) {
 			t.Errorf("%s: id %q, meta %+v", name, e.ID, e.Meta)
 		}
@@ -163,7 +193,7 @@ func TestEverySampleDecodesToItsName(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, name := range event.Samples() {
 		body, _ := event.Sample(name)
-		f.Add(jsonType, body)
+		f.Add(event.SampleContentType(name), body)
 	}
 	f.Add(formType, []byte("CallSid=a&CallStatus=completed"))
 	f.Add(jsonType, []byte(`{"data":{"event_type":"a","id":"\ud83c"},"meta":{"attempt":"1"}}`))

@@ -32,6 +32,11 @@ type Event struct {
 	// OccurredAt is when it happened, according to Telnyx.
 	OccurredAt event.Time
 
+	// CreatedAt is when Telnyx made the event of it. Few have it: those of an
+	// assistant's conversation in a call do (data.created_at in API v2). It is
+	// zero for all others.
+	CreatedAt event.Time
+
 	// Payload is the part of Raw that a typed handler receives: data.payload
 	// in API v2. It is nil for a body without one, or one that is not JSON.
 	Payload json.RawMessage

@@ -135,7 +135,11 @@ func (m *Mux) Handle(pattern string, h HandlerFunc) {
 		panic("webhook: Handle with a nil handler for " + pattern)
 	}
 	if use, wrong := event.Misnomer(pattern); wrong {
-		slog.Warn(fmt.Sprintf("webhook: Telnyx never sends %q: the handler for it will not run, use %q", pattern, use))
+		hint := "nothing is known to come in its place"
+		if use != "" {
+			hint = fmt.Sprintf("use %q", use)
+		}
+		slog.Warn(fmt.Sprintf("webhook: Telnyx never sends %q: the handler for it will not run, %s", pattern, hint))
 	}
 	if m.handlers[pattern] != nil {
 		panic(fmt.Sprintf("webhook: pattern %q has two handlers", pattern))

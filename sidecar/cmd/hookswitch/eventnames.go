@@ -9,7 +9,7 @@ import (
 
 // goNames are words of event types that Go code spells differently.
 var goNames = map[string]string{
-	"10dlc": "TenDLC", "ai": "AI", "amd": "AMD", "detectintent": "DetectIntent", "dkim": "DKIM", "dtmf": "DTMF", "foc": "FOC",
+	"10dlc": "TenDLC", "ai": "AI", "amd": "AMD", "detectintent": "DetectIntent", "dkim": "DKIM", "dtmf": "DTMF", "foc": "FOC", "http": "HTTP",
 	"loa": "LOA", "sim": "SIM", "sip": "SIP", "siprec": "SIPREC", "texml": "TeXML", "whatsapp": "WhatsApp",
 }
 

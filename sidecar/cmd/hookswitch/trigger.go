@@ -197,6 +197,9 @@ func fresh(contentType string, body []byte) []event.Change {
 // noSample suggests other events.
 func noSample(name string) error {
 	if use, wrong := event.Misnomer(name); wrong {
+		if use == "" {
+			return usageError("Telnyx never sends %q, and nothing is known to come in its place; \"hookswitch trigger --list\" shows what it sends", name)
+		}
 		return usageError("Telnyx never sends %q: use %q", name, use)
 	}
 	meant := ""

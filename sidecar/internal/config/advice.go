@@ -29,11 +29,22 @@ func (c *Config) Advice() []string {
 	if err == nil {
 		for _, name := range slices.Sorted(maps.Keys(plugins)) {
 			list = append(list, spelling.Strange("plugin "+name+": events", plugins[name])...)
+			list = append(list, spelling.Missed("plugin "+name+": events", plugins[name], plugins[name])...)
 		}
 	}
 	if pair, err := c.ReadCertificate(); err == nil && pair.Certificate != nil {
 		if text := pair.Untimely(time.Now()); text != "" {
 			list = append(list, text)
+		}
+	}
+	var routed []string
+	for _, r := range c.Routes {
+		routed = append(routed, r.Match...)
+	}
+	for _, r := range c.Routes {
+		list = append(list, spelling.Missed(r.prefix()+"MATCH", r.Match, routed)...)
+		if r.Mode != "sync" {
+			list = append(list, spelling.Unanswered(r.prefix()+"MATCH", r.Match)...)
 		}
 	}
 	return append(list, c.TargetWarnings(len(plugins))...)

@@ -24,7 +24,7 @@ func TestNothingToWarnOf(t *testing.T) {
 		t.Errorf("%q", list)
 	}
 	dir := t.TempDir()
-	manifest := `{"protocol": "jsonl", "command": ["cat"], "events": ["message.received", "call.*"]}`
+	manifest := `{"protocol": "jsonl", "command": ["cat"], "events": ["message.received", "call.*", "calls.*"]}`
 	if err := os.WriteFile(filepath.Join(dir, "a.plugin.json"), []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +51,11 @@ func TestAdvice(t *testing.T) {
 		"a file":           {map[string]string{"HOOKSWITCH_PLUGIN_DIR": file, "HOOKSWITCH_FORWARD_TO": app}, []string{"is not a folder"}},
 		"a slow budget":    {map[string]string{"HOOKSWITCH_ACK_BUDGET": "3s", "HOOKSWITCH_FORWARD_TO": app}, []string{"HOOKSWITCH_ACK_BUDGET is 3s, but Telnyx waits 2s"}},
 		"a misspelt event": {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "mesage.*,call.hangup,call.hungup", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`"mesage.*", which is not a known event type: did you mean "message.*"?`, `did you mean "call.hangup"?`}},
+		"a name left out":  {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "call.*", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`HOOKSWITCH_ROUTE_0_MATCH has "call.*", which does not fit "calls.voicemail.completed": add that if it is meant`}},
+		"in another route": {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "call.*", "HOOKSWITCH_ROUTE_0_TO": app, "HOOKSWITCH_ROUTE_1_MATCH": "calls.*", "HOOKSWITCH_ROUTE_1_TO": app + "b"}, nil},
+		"a question":       {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "texml.gather,assistant.*", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`Telnyx wants an answer (TeXML) to texml.gather, which only a route with MODE=sync gives`, `(JSON) to assistant.initialization`}},
+		"an answer":        {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "texml.*", "HOOKSWITCH_ROUTE_0_TO": app, "HOOKSWITCH_ROUTE_0_MODE": "sync"}, nil},
+		"nothing instead":  {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "esim.profile.*", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`nothing is known to come in its place`}},
 		"a manifest":       {map[string]string{"HOOKSWITCH_PLUGIN_DIR": dir}, []string{`plugin b: events has "message.recieved", which is not a known event type: did you mean "message.received"?`, `use "message.finalized"`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // pattern may still be right: Telnyx adds event types.
 func EventType(pattern string) string {
 	if use, wrong := event.Misnomer(pattern); wrong {
-		return fmt.Sprintf("%q, which Telnyx never sends: use %q", pattern, use)
+		return fmt.Sprintf("%q, which Telnyx never sends: %s", pattern, instead(use))
 	}
 	if Known(pattern) || event.CheckPattern(pattern) != nil { // which says itself what is wrong
 		return ""
@@ -22,6 +22,58 @@ func EventType(pattern string) string {
 		return fmt.Sprintf("%q, which is not a known event type: did you mean %q?", pattern, guess)
 	}
 	return fmt.Sprintf("%q, which is not a known event type: see \"hookswitch trigger --list\"", pattern)
+}
+
+// instead says what to use in place of a name that Telnyx never sends.
+func instead(use string) string {
+	if use == "" {
+		return "nothing is known to come in its place"
+	}
+	return fmt.Sprintf("use %q", use)
+}
+
+// Missed returns a warning for each of the patterns in where that looks as if it
+// should fit known event types which no pattern in all fits: "call.*" does not
+// fit "calls.voicemail.completed".
+func Missed(where string, patterns, all []string) (list []string) {
+	for _, p := range patterns {
+		meant, star := strings.CutSuffix(p, ".*")
+		var missed []string
+		for _, name := range event.Names() {
+			group, _, _ := strings.Cut(name, ".")
+			alike := group != meant && strings.TrimSuffix(group, "s") == strings.TrimSuffix(meant, "s")
+			if star && alike && !slices.ContainsFunc(all, func(p string) bool { return event.Match(p, name) }) {
+				missed = append(missed, name)
+			}
+		}
+		switch len(missed) {
+		case 0:
+		case 1:
+			list = append(list, fmt.Sprintf("%s has %q, which does not fit %q: add that if it is meant", where, p, missed[0]))
+		default:
+			group, _, _ := strings.Cut(missed[0], ".")
+			list = append(list, fmt.Sprintf("%s has %q, which does not fit the %d event types of %q: add that if they are meant", where, p, len(missed), group+".*"))
+		}
+	}
+	return list
+}
+
+// Unanswered returns a warning for each of the patterns of event types in where
+// that fits events whose sender wants an answer, which it does not get there.
+func Unanswered(where string, patterns []string) (list []string) {
+	for _, p := range patterns {
+		var names []string
+		answer := ""
+		for _, name := range event.Names() {
+			if info, _ := event.Lookup(name); p != "*" && info.Answer != "" && event.Match(p, name) {
+				names, answer = append(names, name), info.Answer
+			}
+		}
+		if len(names) > 0 {
+			list = append(list, fmt.Sprintf("%s has %q: Telnyx wants an answer (%s) to %s, which only a route with MODE=sync gives", where, p, answer, strings.Join(names, ", ")))
+		}
+	}
+	return list
 }
 
 // Strange returns a warning for each of the patterns of event types in

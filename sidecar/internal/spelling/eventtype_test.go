@@ -12,18 +12,50 @@ func TestEventType(t *testing.T) {
 		}
 	}
 	for pattern, want := range map[string]string{
-		"message.recieved":  `did you mean "message.received"?`,
-		"Message.Received":  `did you mean "message.received"?`,
-		"message_received":  `did you mean "message.received"?`,
-		"mesage.*":          `did you mean "message.*"?`,
-		"call.machine.pre*": "",
-		"calls.*":           `did you mean "call.*"?`,
-		"message.delivered": `use "message.finalized"`,
-		"invoice.paid":      "trigger --list",
-		"invoice.*":         "trigger --list",
+		"message.recieved":                     `did you mean "message.received"?`,
+		"Message.Received":                     `did you mean "message.received"?`,
+		"message_received":                     `did you mean "message.received"?`,
+		"mesage.*":                             `did you mean "message.*"?`,
+		"call.machine.pre*":                    "",
+		"cal.*":                                `did you mean "call.*"?`,
+		"message.delivered":                    `use "message.finalized"`,
+		"brand.approved":                       `use "10dlc.brand.update"`,
+		"call.ringing":                         `use "call.initiated"`,
+		"toll_free_verification.status_update": "nothing is known to come",
+		"customer_service_request.status_changed": "",
+		"invoice.paid": "trigger --list",
+		"invoice.*":    "trigger --list",
 	} {
 		if got := EventType(pattern); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%q: %s, want %s", pattern, got, want)
+		}
+	}
+}
+
+func TestMissed(t *testing.T) {
+	for _, tt := range []struct{ patterns, want string }{
+		{"call.*", `does not fit "calls.voicemail.completed"`},
+		{"calls.*", `event types of "call.*"`},
+		{"call.*,calls.*", ""},
+		{"call.*,*", ""},
+		{"call.hangup,message.*,texml.*", ""},
+	} {
+		patterns := strings.Split(tt.patterns, ",")
+		list := Missed("X", patterns, patterns)
+		if len(list) > 1 || (len(list) == 0) != (tt.want == "") || tt.want != "" && !strings.Contains(list[0], tt.want) {
+			t.Errorf("%s: %q, want %s", tt.patterns, list, tt.want)
+		}
+	}
+}
+
+func TestUnanswered(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"texml.gather": "(TeXML) to texml.gather,", "texml.*": "texml.ai_gather, texml.gather, texml.http_request, texml.queue",
+		"assistant.initialization": "(JSON)", "*": "", "texml.call.*": "", "call.*": "",
+	} {
+		list := Unanswered("X", []string{pattern})
+		if (len(list) == 0) != (want == "") || want != "" && !strings.Contains(list[0], want) {
+			t.Errorf("%s: %q, want %s", pattern, list, want)
 		}
 	}
 }
