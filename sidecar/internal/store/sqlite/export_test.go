@@ -18,7 +18,7 @@ func Commit(conn *sql.Conn) error { return commit(conn) }
 func (db *DB) Waiting() int { return db.queue.Waiting() }
 
 // Plan returns the query plan of the page query that f makes, and of the
-// dispatch loop's query for due jobs.
+// dispatch loop's query for waiting jobs.
 func (db *DB) Plan(ctx context.Context, query string, args ...any) ([]string, error) {
 	rows, err := db.readers.QueryContext(ctx, `EXPLAIN QUERY PLAN `+query, args...)
 	if err != nil {
@@ -33,7 +33,7 @@ func (db *DB) Plan(ctx context.Context, query string, args ...any) ([]string, er
 
 // The queries whose plans are tested.
 const (
-	DueJobs      = dueJobs
+	WaitingJobs  = waitingJobs
 	SelectByID   = selectByID
 	UpdateRecord = updateRecord
 )
@@ -62,3 +62,37 @@ func (cfg Config) WithDisk(disk func(dir string) (free, total uint64, err error)
 	cfg.disk = disk
 	return cfg
 }
+
+// WaitingJob is a row of a job that waits, as the database has it.
+type WaitingJob struct {
+	ID, Seq, Due int64
+	Entity       string
+	First        bool // of its entity
+}
+
+// WaitingIn reads the jobs of a target that wait, in the order in which they are due.
+func (db *DB) WaitingIn(ctx context.Context, target string) ([]WaitingJob, error) {
+	rows, err := db.readers.QueryContext(ctx, `
+		SELECT id, event_seq, next_at, entity, entity = '' OR event_seq = (
+			SELECT b.event_seq FROM jobs AS b WHERE b.target = jobs.target AND b.entity = jobs.entity AND b.state = 'pending'
+			ORDER BY b.order_at, b.event_seq LIMIT 1)
+		FROM jobs WHERE target = ? AND state = 'pending' ORDER BY next_at, id`, target)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(rows *sql.Rows) (j WaitingJob, err error) {
+		err = rows.Scan(&j.ID, &j.Seq, &j.Due, &j.Entity, &j.First)
+		return j, err
+	})
+}
+
+// InMemory returns how many jobs can be claimed without a query.
+func (db *DB) InMemory() int {
+	db.claimMu.Lock()
+	defer db.claimMu.Unlock()
+	jobs, _ := db.ahead.jobs.Len()
+	return jobs
+}
+
+// MaxAhead is how many jobs are kept in memory.
+const MaxAhead = maxAhead

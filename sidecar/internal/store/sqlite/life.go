@@ -42,6 +42,7 @@ func (w *writer) look() error {
 		return err
 	}
 	w.version = version
+	w.db.forgetAhead()
 	if !other {
 		return nil
 	}

@@ -25,7 +25,7 @@ func (db *DB) try(ctx context.Context, name string, e *delivery.Event, targets [
 	if err != nil {
 		return fmt.Errorf("sqlite: %s: %w", name, err)
 	}
-	return db.add(ctx, name, n.size, 0, func(w *writer) error { return w.probe(n, targets) })
+	return db.add(ctx, name, n.size, 0, func(w *writer) error { return w.probe(n, targets) }, nil)
 }
 
 func (w *writer) probe(n *newEvent, targets []string) error {

@@ -14,7 +14,7 @@ import (
 // queries are the reads of the dispatch loop, which runs them all the time.
 // They are safe for concurrent use.
 type queries struct {
-	dueJobs, pendingJobs, eventsBySeq *sql.Stmt
+	waitingJobs, eventsBySeq *sql.Stmt
 }
 
 func (q *queries) prepare(ctx context.Context, db *sql.DB) (err error) {
@@ -22,8 +22,7 @@ func (q *queries) prepare(ctx context.Context, db *sql.DB) (err error) {
 		stmt **sql.Stmt
 		text string
 	}{
-		{&q.dueJobs, dueJobs},
-		{&q.pendingJobs, pendingJobs},
+		{&q.waitingJobs, waitingJobs},
 		{&q.eventsBySeq, `SELECT ` + eventColumns + ` FROM events WHERE seq IN (SELECT value FROM json_each(?))`},
 	} {
 		if *s.stmt, err = db.PrepareContext(ctx, s.text); err != nil {

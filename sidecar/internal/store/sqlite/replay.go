@@ -12,6 +12,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/row"
 )
 
@@ -86,7 +87,16 @@ func (db *DB) StepReplay(ctx context.Context, id string, limit int) (store.Repla
 			return r, nil, err
 		}
 		step := &step{replay: r, seqs: seqs, last: last, end: end}
-		err = db.writeOf(ctx, life, "step replay", 256*(len(seqs)+1), step.take)
+		err = db.submit(ctx, "step replay", &op{
+			Op: batch.NewOp(256 * (len(seqs) + 1)),
+			run: func(w *writer) error {
+				if err := db.sameLife(life); err != nil {
+					return err
+				}
+				return step.take(w)
+			},
+			committed: func() { db.requeued(step.targets, step.due) },
+		})
 		if errors.Is(err, errMoved) || errors.Is(err, errRestored) {
 			continue
 		}
@@ -108,6 +118,7 @@ type step struct {
 
 	after   store.Replay
 	targets []string
+	due     int64 // when their jobs are
 }
 
 func (s *step) take(w *writer) error {
@@ -123,6 +134,7 @@ func (s *step) take(w *writer) error {
 	}
 	s.after, s.targets = s.replay, nil
 	now := row.Now()
+	s.due = now.UnixMicro()
 	for _, seq := range s.seqs {
 		targets, err := w.requeue(ctx, &s.replay, seq, now.UnixMicro())
 		if err != nil {

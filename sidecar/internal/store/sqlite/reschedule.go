@@ -70,6 +70,9 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 			return nil
 		})
 	}
+	if moved > 0 {
+		db.forgetAhead()
+	}
 	if err != nil {
 		return 0, err
 	}

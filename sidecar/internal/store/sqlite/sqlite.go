@@ -90,6 +90,7 @@ type DB struct {
 	claimMu sync.Mutex
 	claims  map[int64]claim   // guarded by claimMu: by job
 	lanes   map[lane]struct{} // guarded by claimMu: those of claims
+	ahead   ahead             // guarded by claimMu
 
 	pruneMu   sync.Mutex
 	pruneFrom int64 // guarded by pruneMu: events up to here were looked at in this round
@@ -123,6 +124,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		closing:  make(chan struct{}),
 		claims:   make(map[int64]claim),
 		lanes:    make(map[lane]struct{}),
+		ahead:    newAhead(),
 	}
 	db.queue = batch.New[*op](maxGroupOps, maxGroupBytes, db.closing)
 	if db.log == nil {

@@ -259,7 +259,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		args        []any
 		want        string
 	}{
-		{"due jobs", sqlite.DueJobs, []any{"a", 1}, "jobs_due"},
+		{"waiting jobs", sqlite.WaitingJobs, []any{"a", 1}, "jobs_due"},
 		{"an id", sqlite.SelectByID, []any{"a", true}, "events_delivery_id"},
 		{"all deliveries", every, everyArgs, "records"},
 		{"failed deliveries", failed, failedArgs, "records_status"},

@@ -51,6 +51,10 @@ UPDATE jobs SET next_at = min(next_at, ?3) WHERE id = (
 	ORDER BY order_at, event_seq LIMIT 1
 ) AND attempts = base`
 
+	laneDue = `
+SELECT next_at FROM jobs WHERE target = ?1 AND entity = ?2 AND entity <> '' AND state = 'pending'
+ORDER BY order_at, event_seq LIMIT 1`
+
 	// The record sums up the event's jobs as they are now; see
 	// store.Delivery for what a replay does to that.
 	updateRecord = `
@@ -72,8 +76,9 @@ ON CONFLICT (target) DO UPDATE SET patterns = excluded.patterns`
 
 // newEvent is an event about to be stored.
 type newEvent struct {
-	args     []any // of insertEvent
-	e        *delivery.Event
+	args     []any          // of insertEvent
+	e        delivery.Event // a copy, as reading it from the database would return it
+	jobs     []newJob       // made by insert
 	due      int64
 	received sql.NullInt64
 	order    int64
@@ -97,7 +102,7 @@ func encodeEvent(e *delivery.Event) (*newEvent, error) {
 	if body == nil {
 		body = []byte{}
 	}
-	n := &newEvent{e: e, due: row.DueAtOnce(e.ReceivedAt).UnixMicro(), received: micros(e.ReceivedAt), size: len(body) + len(header) + 512}
+	n := &newEvent{e: *e, due: row.DueAtOnce(e.ReceivedAt).UnixMicro(), received: micros(e.ReceivedAt), size: len(body) + len(header) + 512}
 	n.order = n.received.Int64
 	if !e.OrderAt.IsZero() {
 		n.order = e.OrderAt.UnixMicro()
@@ -107,11 +112,14 @@ func encodeEvent(e *delivery.Event) (*newEvent, error) {
 		e.RemoteAddr, e.KeyLabel, micros(e.SignedAt), e.PayloadOff, e.PayloadLen, null(header), body,
 		e.Entity, micros(e.OrderAt), e.Traceparent,
 	}
+	n.e.ReceivedAt, n.e.SignedAt, n.e.OrderAt = fromMicros(n.received), fromMicros(micros(e.SignedAt)), fromMicros(micros(e.OrderAt))
+	n.e.Body = body
 	return n, nil
 }
 
 // insert stores the event with a job for each target, or counts the duplicate.
 func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err error) {
+	n.jobs = nil
 	err = w.insertEvent.QueryRow(n.args...).Scan(&got.Seq, &got.DeliveryID, &got.Duplicate)
 	if err != nil || got.Duplicate {
 		return got, err
@@ -120,13 +128,48 @@ func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err 
 		return got, err
 	}
 	w.latest = latest{got.Seq, got.DeliveryID}
+	n.e.Seq, n.e.DeliveryID = got.Seq, got.DeliveryID
 	for _, target := range targets {
-		if _, err := w.insertJob.Exec(got.Seq, target, n.due, n.e.Entity, n.order, n.due); err != nil {
+		if err := n.insertJob(w, target); err != nil {
 			return got, err
 		}
 	}
 	return got, nil
 }
+
+// insertJob makes a job. One behind another of its entity is put off at once.
+func (n *newEvent) insertJob(w *writer, target string) error {
+	res, err := w.insertJob.Exec(n.e.Seq, target, n.due, n.e.Entity, n.order, n.due)
+	if err != nil {
+		return err
+	}
+	if made, err := res.RowsAffected(); err != nil || made == 0 {
+		return err // the target was named twice
+	}
+	j := newJob{target: target, due: n.due, first: true}
+	if j.id, err = res.LastInsertId(); err != nil {
+		return err
+	}
+	if n.e.Entity != "" {
+		until := time.Now().Add(putOffFor).UnixMicro()
+		res, err := w.putOff.Exec(j.id, until)
+		if err != nil {
+			return err
+		}
+		behind, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if behind > 0 {
+			j.first, j.due = false, until
+		}
+	}
+	n.jobs = append(n.jobs, j)
+	return nil
+}
+
+// handOver is for the writer, after the commit.
+func (n *newEvent) handOver(db *DB) { db.handOver(&n.e, n.jobs, n.size) }
 
 // Accept implements [store.Store]. A repetition after a commit that landed but was
 // reported as failed counts as a duplicate.
@@ -139,7 +182,7 @@ func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (
 	err = db.add(ctx, "accept", n.size, len(targets), func(w *writer) (err error) {
 		got, err = n.insert(w, targets)
 		return err
-	})
+	}, func() { n.handOver(db) })
 	if err != nil {
 		return store.Accepted{}, err
 	}
@@ -155,6 +198,7 @@ func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt,
 	}
 	others = slices.DeleteFunc(slices.Clone(others), func(name string) bool { return name == a.Target })
 	var got store.Accepted
+	var job int64
 	err = db.add(ctx, "record", n.size+len(a.ResponseBody)+2*delivery.RecordLimit, len(others), func(w *writer) error {
 		var repeated bool
 		// Before the event is counted: a repetition changes nothing.
@@ -170,7 +214,11 @@ func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt,
 		if got, err = n.insert(w, others); err != nil {
 			return err
 		}
-		return w.record(got.Seq, n, a)
+		job, err = w.record(got.Seq, n, a)
+		return err
+	}, func() {
+		n.handOver(db)
+		db.leave(job)
 	})
 	if err != nil {
 		return store.Accepted{}, err
@@ -185,33 +233,34 @@ SELECT events.seq, events.delivery_id, EXISTS (
 	WHERE jobs.event_seq = events.seq AND jobs.target = ?2 AND attempts.started_at = ?3)
 FROM events WHERE key = ?1`
 
-// record adds a finished attempt to the job of its target, which it ends. A job that
-// is being delivered right now keeps its state: its own result will follow.
-func (w *writer) record(seq int64, n *newEvent, a delivery.Attempt) error {
+// record adds a finished attempt to the job of its target, which it ends, and returns
+// the job. One that is being delivered right now keeps its state: its own result will
+// follow.
+func (w *writer) record(seq int64, n *newEvent, a delivery.Attempt) (job int64, err error) {
 	ctx := context.Background()
 	state := a.Outcome.End()
-	_, err := w.conn.ExecContext(ctx, `
+	_, err = w.conn.ExecContext(ctx, `
 		INSERT INTO jobs (event_seq, target, state, entity, order_at, round_at) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (event_seq, target) DO NOTHING`, seq, a.Target, string(state), n.e.Entity, n.order, n.due)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	err = w.conn.QueryRowContext(ctx, `
 		UPDATE jobs SET attempts = attempts + 1, base = iif(state = 'pending', base + 1, base),
 			state = iif(state = 'pending', state, ?3)
 		WHERE event_seq = ?1 AND target = ?2 RETURNING id, attempts`, seq, a.Target, string(state)).Scan(&a.JobID, &a.N)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	args, err := encodeAttempt(a)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if _, err := w.insertAttempt.Exec(args...); err != nil {
-		return err
+		return 0, err
 	}
 	_, err = w.updateRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
-	return err
+	return a.JobID, err
 }
 
 // Finish implements [store.Store].
@@ -228,52 +277,77 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 		due = sql.NullInt64{Int64: nextAt.UnixMicro(), Valid: true}
 	}
 	size := len(a.ResponseBody) + 2*delivery.RecordLimit
+	next := int64(unknown)
 	err = db.submit(ctx, "finish", &op{
-		Op:        batch.NewOp(size),
-		run:       func(w *writer) error { return w.finish(a, args, state, due) },
-		committed: func() { db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1) },
+		Op: batch.NewOp(size),
+		run: func(w *writer) (err error) {
+			next, err = w.finish(a, args, state, due)
+			return err
+		},
+		committed: func() { db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1, next) },
 	})
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrStale) {
-		db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1)
+		db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1, unknown)
 	}
 	return err
 }
 
 // finish moves a job by one attempt. The row of an attempt shows whether it was
-// recorded before: then a repetition changes nothing.
-func (w *writer) finish(a delivery.Attempt, args []any, state delivery.State, due sql.NullInt64) error {
+// recorded before: then a repetition changes nothing. It returns when the job, or the
+// next one of its entity, is due.
+func (w *writer) finish(a delivery.Attempt, args []any, state delivery.State, due sql.NullInt64) (next int64, err error) {
 	var (
 		seq          int64
 		entity, have string
 		attempts     int
 		recorded     bool
 	)
-	err := w.job.QueryRow(a.JobID, a.N, a.Target, a.DeliveryID).Scan(&seq, &entity, &have, &attempts, &recorded)
+	err = w.job.QueryRow(a.JobID, a.N, a.Target, a.DeliveryID).Scan(&seq, &entity, &have, &attempts, &recorded)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, a.JobID, a.DeliveryID, a.Target)
+		return unknown, fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, a.JobID, a.DeliveryID, a.Target)
 	case err != nil || recorded:
-		return err
+		return unknown, err
 	case have != string(delivery.Pending) || a.N <= attempts:
-		return fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, a.JobID, have, attempts, a.N)
+		return unknown, fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, a.JobID, have, attempts, a.N)
 	}
 	if _, err := w.insertAttempt.Exec(args...); err != nil {
-		return err
+		return unknown, err
 	}
 	lost := 0 // delivery.OutcomeLost is outside the schedule
 	if a.Outcome == delivery.OutcomeLost {
 		lost = 1
 	}
 	if _, err := w.updateJob.Exec(a.JobID, string(state), a.N, due, lost); err != nil {
-		return err
+		return unknown, err
 	}
-	if state != delivery.Pending && entity != "" {
-		if _, err := w.pullNext.Exec(a.Target, entity, time.Now().UnixMicro()); err != nil {
-			return err
+	next = never
+	if due.Valid {
+		next = due.Int64
+	}
+	if entity != "" {
+		if next, err = w.nextOf(a.Target, entity, state); err != nil {
+			return unknown, err
 		}
 	}
 	_, err = w.updateRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
-	return err
+	return next, err
+}
+
+// nextOf makes the first waiting job of an entity due, unless it is the one that has
+// just failed, and returns when it is.
+func (w *writer) nextOf(target, entity string, ended delivery.State) (int64, error) {
+	if ended != delivery.Pending {
+		if _, err := w.pullNext.Exec(target, entity, time.Now().UnixMicro()); err != nil {
+			return unknown, err
+		}
+	}
+	var due sql.NullInt64
+	err := w.laneDue.QueryRow(target, entity).Scan(&due)
+	if errors.Is(err, sql.ErrNoRows) {
+		return never, nil
+	}
+	return due.Int64, err
 }
 
 // SaveRoute implements [store.Store].

@@ -39,9 +39,9 @@ type op struct {
 }
 
 // add is write for a change that adds an event with jobs: it fails if the disk has no
-// room for more.
-func (db *DB) add(ctx context.Context, name string, size, jobs int, run func(*writer) error) error {
-	return db.submit(ctx, name, &op{Op: batch.NewOp(size), run: run, purpose: forEvent, jobs: jobs})
+// room for more. committed may be nil.
+func (db *DB) add(ctx context.Context, name string, size, jobs int, run func(*writer) error, committed func()) error {
+	return db.submit(ctx, name, &op{Op: batch.NewOp(size), run: run, committed: committed, purpose: forEvent, jobs: jobs})
 }
 
 // write hands a change to the writer and returns after its commit. If ctx ends earlier
@@ -80,7 +80,8 @@ type writer struct {
 
 	insertEvent, insertRecord, insertJob   *sql.Stmt
 	insertAttempt, updateJob, updateRecord *sql.Stmt
-	job, pullNext, putOff, saveRoute, ping *sql.Stmt
+	job, pullNext, laneDue, putOff         *sql.Stmt
+	saveRoute, ping                        *sql.Stmt
 
 	stmts []*sql.Stmt // all of them
 
@@ -101,6 +102,7 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.updateJob, updateJob},
 		{&w.updateRecord, updateRecord},
 		{&w.pullNext, pullNext},
+		{&w.laneDue, laneDue},
 		{&w.putOff, putOff},
 		{&w.job, selectJob},
 		{&w.saveRoute, upsertRoute},
@@ -156,6 +158,9 @@ func (w *writer) write(group []*op) {
 	var lost error
 	if events {
 		lost = w.db.Intact()
+	}
+	if err != nil && err != errOperation || lost != nil {
+		w.db.forgetAhead() // what has landed all the same is only in the database
 	}
 	for i, o := range group {
 		if errs[i] == nil {
