@@ -11,11 +11,25 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
-// temp begins the names of files that are being written. A crash leaves them
-// behind.
-const temp = ".new-"
+// Temp begins the names of files, and of directories, that are being written. A
+// crash leaves them behind until [Sweep].
+const Temp = ".new-"
+
+// Sweep removes the temporary files that crashes have left in a directory. It is
+// for the owner of the directory, when it starts. A [WriteFile] or [CreateFile] of
+// another process that loses its file to a sweep writes it again.
+func Sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), Temp) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
 
 // WriteFile makes data the content of the file at path, which only its owner
 // may read (mode 0600). An existing file is replaced. The order of effects:
@@ -33,7 +47,7 @@ func CreateFile(path string, data []byte) error { return write(path, data, os.Li
 
 func write(path string, data []byte, put func(from, to string) error) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, temp+"*") // mode 0600
+	f, err := os.CreateTemp(dir, Temp+"*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -43,6 +57,9 @@ func write(path string, data []byte, put func(from, to string) error) error {
 		return err
 	}
 	if err := put(f.Name(), path); err != nil {
+		if _, gone := os.Lstat(f.Name()); errors.Is(gone, fs.ErrNotExist) {
+			return write(path, data, put) // swept by the owner, which has just started
+		}
 		return err
 	}
 	return SyncDir(dir)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
 // errLocked is the error of tryLock when another open file has the lock.
@@ -24,13 +26,15 @@ type Lock struct {
 	f  *os.File // guarded by mu
 }
 
-// Take makes this process the owner of dir, until Close. If another process is,
-// the error names it; dir must exist.
+// Take makes this process the owner of dir, until Close, and removes what a crash
+// of an earlier owner left half written there. If another process owns dir, the
+// error names it; dir must exist.
 func Take(dir string) (*Lock, error) {
 	f, err := lock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
+	_ = durable.Sweep(dir) // nobody reads what is left; the next owner tries again
 	return &Lock{f: f}, nil
 }
 

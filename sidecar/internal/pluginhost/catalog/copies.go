@@ -70,10 +70,7 @@ func (c copies) modes() (dir, file os.FileMode) {
 // errChanging means that a file is not yet, or no longer, what it was.
 var errChanging = errors.New("the file is being written")
 
-const (
-	copyMax  = 1 << 30 // bytes of a program
-	copyTemp = ".new-"
-)
+const copyMax = 1 << 30 // bytes of a program
 
 var digestName = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
@@ -83,11 +80,7 @@ func (c copies) prepare() error {
 	if err := errors.Join(os.MkdirAll(c.dir, mode), os.Chmod(c.dir, mode)); err != nil {
 		return fmt.Errorf("make the directory of private copies: %w", err)
 	}
-	stale, err := filepath.Glob(filepath.Join(c.dir, copyTemp+"*"))
-	for _, path := range stale {
-		err = errors.Join(err, os.RemoveAll(path))
-	}
-	if err != nil {
+	if err := durable.Sweep(c.dir); err != nil {
 		return fmt.Errorf("clear the directory of private copies: %w", err)
 	}
 	return nil
@@ -201,7 +194,7 @@ func (c copies) read(digest string) ([]byte, error) {
 // Whether the new name reaches the disk does not matter: a missing copy is made
 // again.
 func (c copies) add(digest, name string, src io.Reader) (string, error) {
-	temp, err := os.MkdirTemp(c.dir, copyTemp) // mode 0700
+	temp, err := os.MkdirTemp(c.dir, durable.Temp) // mode 0700
 	if err != nil {
 		return "", fmt.Errorf("keep a private copy: %w", err)
 	}
