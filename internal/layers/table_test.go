@@ -60,6 +60,7 @@ var table = []row{
 	{pattern: "sidecar/internal/replay/...", layer: 40},
 	{pattern: "sidecar/internal/retention/...", layer: 40},
 	{pattern: "sidecar/internal/plugincheck", layer: 40},
+	{pattern: "sidecar/internal/lint", layer: 40, stdOnly: true},
 
 	// 30: targets.
 	{pattern: "sidecar/internal/forward/...", layer: 30},

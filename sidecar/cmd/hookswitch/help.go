@@ -40,6 +40,7 @@ var examples = map[string][]string{
 		"hookswitch trigger call.hangup --count 1000 --rate 50/s",
 		"hookswitch trigger message.received --tamper body"},
 	"verify":          {"hookswitch verify --event r_k3v9w2hc7q"},
+	"lint":            {"hookswitch lint src", "hookswitch lint -o json | jq '.findings[].file'"},
 	"tail":            {"hookswitch tail --type 'call.*' --status failed"},
 	"status":          {"hookswitch status -o json"},
 	"health":          {"hookswitch health && echo ready"},

@@ -1,0 +1,169 @@
+package lint_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/lint"
+)
+
+// TestApps: in five programs every handler that waits for ever is found, and
+// nothing else. Each has a line with what to use instead in a comment.
+func TestApps(t *testing.T) {
+	mark := regexp.MustCompile(`(?://|#) WRONG (\S+)$`)
+	for _, app := range []string{"flask", "express", "laravel", "sinatra", "gin"} {
+		t.Run(app, func(t *testing.T) {
+			dir := filepath.Join("testdata", "apps", app)
+			want := make(map[[2]any]string)
+			err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+				if err != nil || d.IsDir() {
+					return err
+				}
+				text, err := os.ReadFile(path)
+				line := 0
+				for l := range bytes.Lines(text) {
+					line++
+					if m := mark.FindSubmatch(bytes.TrimSpace(l)); m != nil {
+						want[[2]any{path, line}] = string(m[1])
+					}
+				}
+				return err
+			})
+			if err != nil || len(want) < 4 {
+				t.Fatalf("%d marks, %v", len(want), err)
+			}
+			report, err := lint.Run(t.Context(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range report.Findings {
+				place := [2]any{f.File, f.Line}
+				if use, ok := want[place]; !ok {
+					t.Errorf("false alarm: %s:%d: %v", f.File, f.Line, f)
+				} else if use != f.Use {
+					t.Errorf("%s:%d: %v, want %s", f.File, f.Line, f, use)
+				}
+				delete(want, place)
+			}
+			for place, use := range want {
+				t.Errorf("%v: nothing about %s", place, use)
+			}
+		})
+	}
+}
+
+// TestPlaces: N is a name that Telnyx never sends. It is found where event
+// types are compared, in many languages, and nowhere else.
+func TestPlaces(t *testing.T) {
+	for file, code := range map[string]string{
+		"found.py":    "if event_type == 'N': pass\nif 'N' != t: pass\nif t in ('message.sent', 'N'): pass\nmatch t:\n    case 'N' | 'x.y': pass\nhandlers = {'N': done}\n@app.on_event('N')\ndef f(): pass",
+		"found.js":    "if (t === `N`) {}\nswitch (t) { case 'N': case \"N\": }\nif (['N'].includes(t)) {}\nif (['N', 'a.b'].indexOf(t) >= 0) {}\ntelnyx.on('N', f)\nconst h = { 'N': f }",
+		"found.go":    "switch t { case \"a.b\", \"N\": }\nvar h = map[string]F{\"N\": f}\nconst EventLost = \"N\"\nmux.HandleFunc(\"N\", f)",
+		"found.rb":    "when 'N' then 1\nx if t.eql?('N')\n%w[N a.b].include?(t)\n{ 'N' => 1 }[t]",
+		"found.php":   "case 'N':\nmatch ($t) { 'a.b', 'N' => 1 };\nif (strcmp($t, 'N') === 0) {}\nif (in_array($t, array('N'))) {}\n#[AsEventListener('N')]",
+		"Found.java":  "if (\"N\".equals(t)) {}\nif (t.equals(\"N\")) {}\ncase \"N\" -> done();\nSet.of(\"N\", \"a.b\").contains(t)\nstatic final String LOST = \"N\";",
+		"Found.cs":    "if (t is \"a.b\" or \"N\") {}\nvar x = t switch { \"N\" => 1 };\n@\"N\".Equals(t)\ncase $\"N\": break;",
+		"found.rs":    "match t { \"N\" | \"a.b\" => {} }\nif t == \"N\" && b == 'x' {}",
+		"found.kt":    "when (t) { \"N\" -> 1 }\nif (t in listOf(\"N\")) {}",
+		"found.ex":    "case t do\n  \"N\" -> 1\nend\nif t == \"N\", do: 1",
+		"found.swift": "case \"N\": break\nif t == \"N\" {}",
+		"found.lua":   "if t == 'N' then end -- not t == 'N'",
+		"found.pl":    "if ($t eq 'N') {} # not eq 'N'",
+		"found.md":    "`t == 'N'` is not\n\n```js\nif (t === 'N') {} // it's\n```\n\nif (t === 'N') not",
+	} {
+		checkCount(t, file, code, strings.Count(code, "N")-strings.Count(code, "not"))
+	}
+	for file, code := range map[string]string{
+		"quiet.py":   "# t == 'N'\n\"\"\"t == 'N'\"\"\"\nprint('N')\nx = {'event_type': 'N'}\nassert t == 'N'\nlog('N' , 1)",
+		"quiet.js":   "// t === 'N'\n/* case 'N': */\nf({ event_type: 'N' })\nexpect(t === 'N').toBe(true)\nsocket.on('N', f)\ntype T = 'N' | 'a.b'\nconst a = `it is N == ${t}`",
+		"own.js":     "if (t === 'N') {}\nbus.emit('N', 1)",
+		"own.py":     "if t == 'N': pass\ndef name(): return 'N'",
+		"own.php":    "if ($t === 'N') {}\n$x = ['type' => 'N'];",
+		"quiet.html": "<!-- t == 'N' --><p>don't say 'N'</p>",
+		"ignored.go": "if t == \"N\" { // hookswitch:ignore",
+	} {
+		checkCount(t, file, code, 0)
+	}
+}
+
+// checkCount counts what is found in a file of a program for Telnyx.
+func checkCount(t *testing.T, file, code string, want int) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module telnyx")
+	write(t, filepath.Join(dir, file), strings.ReplaceAll(code, "N", "message.delivered")+"\ncall_control_id\n")
+	report, err := lint.Run(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Findings) != want {
+		t.Errorf("%s: %d findings, want %d: %v", file, len(report.Findings), want, report.Findings)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEveryNeverSentName is found, with what to use instead.
+func TestEveryNeverSentName(t *testing.T) {
+	for _, name := range event.Misnomers() {
+		name = strings.Replace(name, "*", "changed", 1)
+		use, _ := event.Misnomer(name)
+		file := filepath.Join(t.TempDir(), "telnyx.py")
+		write(t, file, "if event_type == '"+name+"':\n")
+		report, err := lint.Run(t.Context(), file)
+		want := lint.Finding{File: file, Line: 1, Column: 18, Name: name, Use: use, Kind: lint.Never}
+		if err != nil || len(report.Findings) != 1 || report.Findings[0] != want {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+	}
+}
+
+// TestNoEventTypeIsCalledWrong: what Telnyx sends is never found, nor the fields
+// of a payload.
+func TestNoEventTypeIsCalledWrong(t *testing.T) {
+	var code strings.Builder
+	code.WriteString("import telnyx\nwebhook_urls = {'call.hangup': [url], 'call.bridge': [url]} # of a command\n")
+	for _, name := range event.Names() {
+		code.WriteString("if event_type == '" + name + "': pass\n")
+		for _, f := range event.Fields(name) {
+			code.WriteString("if field == '" + f.Path + "': pass\n")
+		}
+	}
+	file := filepath.Join(t.TempDir(), "all.py")
+	write(t, file, code.String())
+	report, err := lint.Run(t.Context(), file)
+	if err != nil || report.Files != 1 || len(report.Findings) > 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// TestOtherVendorsAreLeftAlone: some have events of the same names.
+func TestOtherVendorsAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"mail/hooks.js":     "if (event.type === 'email.expired') {}\nif (event.type === 'email.sent') {}\n",
+		"mail/package.json": "{}\n",
+		"phone/go.mod":      "module phone\n",
+		"phone/hooks.js":    "// OpenPhone\nif (event.type === 'message.delivered') {}\nif (event.type === 'message.received') {}\n",
+		"phone/sms.js":      "// Telnyx\nif (event.type === 'message.failed') {}\n",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	report, err := lint.Run(t.Context(), dir)
+	if err != nil || len(report.Findings) != 1 || report.Findings[0].File != filepath.Join(dir, "phone", "sms.js") {
+		t.Errorf("%+v, %v", report.Findings, err)
+	}
+}
