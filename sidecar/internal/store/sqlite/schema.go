@@ -172,7 +172,14 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 	}
-	return db.shrinkable(ctx, conn, tables > 0)
+	if err := db.shrinkable(ctx, conn, tables > 0); err != nil {
+		return err
+	}
+	if have > 0 && have < len(migrations) {
+		// What was rewritten is in the log, which may be as long as the database.
+		_, _ = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	}
+	return nil
 }
 
 // upgrade runs the migrations after the first have ones.

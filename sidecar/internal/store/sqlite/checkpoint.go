@@ -1,0 +1,144 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// The log is moved into the database by checkpoints of our own. SQLite's automatic
+// ones run inside a commit, and all who wait for that commit wait for them: many
+// pages, and a second file to sync. Ours are made in this order:
+//
+//  1. when the log has grown to its limit, a connection of their own copies what is
+//     in it, beside the writer, and then what has been written meanwhile;
+//  2. after the answers of its next group the writer copies the rest, which is
+//     little, and while it does so nobody writes. Then all of the log is in the
+//     database, and the next commit begins it anew.
+//
+// A reader that began earlier keeps a part of the log from being copied; then the
+// log grows by a quarter of its limit before the next try. A checkpoint that fails
+// loses nothing: what it should have copied stays in the log.
+
+const (
+	// The log is moved at so many bytes, and at more where a sync takes longer
+	// than slowSync: there, moving it costs more than its length.
+	logLimit     = 8 << 20
+	slowLogLimit = 32 << 20
+	slowSync     = time.Millisecond
+)
+
+// checkpoints moves the log into the database.
+type checkpoints struct {
+	conn     *sql.Conn  // its own; used by one copying at a time
+	limit    int64      // of the log in bytes, or 0 for that by the time of a sync
+	pageSize int64      // of the database
+	at       int64      // pages in the log at which to begin
+	sync     float64    // about how long a commit takes, in seconds
+	copied   chan error // of capacity 1: receives when a copying has ended
+	copying  bool       // until copied has been received from
+}
+
+// openCheckpoints opens the connection. The limit of a small disk is set before.
+func (w *writer) openCheckpoints(ctx context.Context) error {
+	c := &w.checkpoints
+	c.copied = make(chan error, 1)
+	if err := w.conn.QueryRowContext(ctx, `PRAGMA page_size`).Scan(&c.pageSize); err != nil {
+		return err
+	}
+	var err error
+	c.conn, err = w.db.writerDB.Conn(ctx)
+	return err
+}
+
+// close waits for a copying under way and frees the connection.
+func (c *checkpoints) close() error {
+	if c.conn == nil {
+		return nil
+	}
+	if c.copying {
+		<-c.copied
+	}
+	return c.conn.Close()
+}
+
+// took counts how long a commit took.
+func (c *checkpoints) took(commit time.Duration) {
+	c.sync += (commit.Seconds() - c.sync) / 16
+}
+
+func (c *checkpoints) limitPages() int64 {
+	limit := c.limit
+	switch {
+	case limit > 0:
+	case c.sync > slowSync.Seconds():
+		limit = slowLogLimit
+	default:
+		limit = logLimit
+	}
+	return max(1, limit/c.pageSize)
+}
+
+// moveLog takes the next step of a checkpoint, if there is one to take. It is for
+// the writer, between groups.
+func (w *writer) moveLog() {
+	c := &w.checkpoints
+	if c.conn == nil {
+		return
+	}
+	if c.copying {
+		select {
+		case err := <-c.copied:
+			c.copying = false
+			if err == nil {
+				w.finishCheckpoint()
+			}
+		default:
+		}
+		return
+	}
+	var busy, logged, already int64
+	err := w.logLength.QueryRow().Scan(&busy, &logged, &already)
+	limit := c.limitPages()
+	if err != nil || logged < max(c.at, limit) {
+		return
+	}
+	c.at = logged + limit/4 // unless it ends well
+	c.copying = true
+	go func() {
+		_, _, err := checkpoint(c.conn)
+		if err == nil {
+			_, _, err = checkpoint(c.conn)
+		}
+		c.copied <- err
+	}()
+}
+
+// finishCheckpoint copies the rest.
+func (w *writer) finishCheckpoint() {
+	logged, copied, err := checkpoint(w.conn)
+	switch {
+	case err != nil:
+	case copied == logged:
+		w.checkpoints.at = 0
+	default:
+		w.checkpoints.at = logged + w.checkpoints.limitPages()/4
+	}
+}
+
+var errBusy = errors.New("another checkpoint is running")
+
+// checkpoint copies what it can, without waiting for anybody. It returns how many
+// pages are in the log, and how many of them are in the database.
+func checkpoint(conn *sql.Conn) (logged, copied int64, err error) {
+	var busy int
+	err = conn.QueryRowContext(context.Background(), `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &logged, &copied)
+	if err == nil && busy != 0 {
+		err = errBusy
+	}
+	return logged, copied, err
+}
+
+// logLength returns the same, and copies nothing.
+const logLength = `PRAGMA wal_checkpoint(NOOP)`
