@@ -38,8 +38,10 @@ SIDECAR := github.com/hookswitch/hookswitch/sidecar
 # without inlining, which saves as much again.
 COLD := github.com/urfave/... go.opentelemetry.io/... github.com/prometheus/... github.com/hashicorp/... golang.org/x/text/... \
 	google.golang.org/grpc/... google.golang.org/protobuf/encoding/... encoding/xml encoding/gob net/rpc html/template text/template/... \
+	crypto/x509/... encoding/asn1 filippo.io/edwards25519 \
 	$(SIDECAR)/cmd/... $(SIDECAR)/internal/config $(SIDECAR)/internal/adminapi $(SIDECAR)/internal/backup $(SIDECAR)/internal/pluginhost/catalog \
-	$(SIDECAR)/internal/pluginhost/process $(SIDECAR)/internal/plugincheck $(SIDECAR)/internal/lint
+	$(SIDECAR)/internal/pluginhost/process $(SIDECAR)/internal/plugincheck $(SIDECAR)/internal/lint $(SIDECAR)/internal/deliveryapi \
+	$(SIDECAR)/internal/replay $(SIDECAR)/internal/retention $(SIDECAR)/internal/upkeep
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace $(foreach p,$(COLD),-gcflags='$(p)=-l') -ldflags "-s -w -X main.version=$(VERSION)"
 
 # Targets run in the order written, whatever -j says, but for those that "check"

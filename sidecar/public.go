@@ -3,13 +3,18 @@ package sidecar
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha512"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/middleware/webhook/fastverify"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // openPublic makes the server of webhooks.
@@ -62,7 +67,37 @@ func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
 			return nil, fmt.Errorf("sidecar: %w", err)
 		}
 	}
-	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody)}, nil
+	verify, err := s.verifyFunc(c.Verifier, ring)
+	if err != nil {
+		return nil, fmt.Errorf("sidecar: %w", err)
+	}
+	return &webhook.Verifier{Keys: ring, Tolerance: time.Duration(c.Tolerance), MaxBody: int64(s.cfg.MaxBody), VerifyFunc: verify}, nil
+}
+
+// verifyFunc returns what checks signatures, by HOOKSWITCH_VERIFIER: nil for the
+// standard library. A reload makes new tables, which take milliseconds.
+func (s *Sidecar) verifyFunc(by string, ring *webhook.KeyRing) (func(ed25519.PublicKey, []byte, []byte) bool, error) {
+	if by != config.VerifyFast && by != config.VerifyShadow {
+		return nil, nil
+	}
+	fast, err := fastverify.New(ring.Keys()...)
+	if err != nil {
+		return nil, err
+	}
+	if by == config.VerifyFast {
+		return fast.Verify, nil
+	}
+	return fast.Shadow(s.verdictsDiffer), nil
+}
+
+// verdictsDiffer reports a bug of package fastverify. The line has all that a
+// check is computed from, and nothing of the message, which is a customer's.
+func (s *Sidecar) verdictsDiffer(d fastverify.Difference) {
+	s.observe.metrics.VerdictsDiffer()
+	digest := sha512.Sum512(slices.Concat(d.Signature[:min(32, len(d.Signature))], d.Public, d.Message))
+	s.log.Error("the fast verifier has another verdict than the standard library, which decided",
+		"code", telemetry.CodeVerdictsDiffer, "valid", d.Standard,
+		"public_key", hex.EncodeToString(d.Public), "signature", hex.EncodeToString(d.Signature), "digest", hex.EncodeToString(digest[:]))
 }
 
 // withKey returns a ring with the keys of ring and another one.

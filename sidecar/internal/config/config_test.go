@@ -188,6 +188,7 @@ func TestBadConfigurations(t *testing.T) {
 		{"HOOKSWITCH_ROUTE_0_NAME", "default", "another target"},
 		{"HOOKSWITCH_ROUTE_0_NAME", "a:b", "colon"},
 		{"HOOKSWITCH_MAX_BODY", "1", "from 1KiB to 8MiB"},
+		{"HOOKSWITCH_VERIFIER", "quick", "standard, fast or shadow"},
 		{"HOOKSWITCH_MAX_BODY", "1GiB", "from 1KiB to 8MiB"},
 		{"HOOKSWITCH_TLS_CERT_FILE", "/does/not/exist", "HOOKSWITCH_TLS_KEY_FILE"},
 		{"HOOKSWITCH_TLS_KEY_FILE", "/does/not/exist", "HOOKSWITCH_TLS_CERT_FILE"},

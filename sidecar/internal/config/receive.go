@@ -33,10 +33,20 @@ type Receiving struct {
 	// Tolerance is how far a timestamp may lie in the past or the future.
 	Tolerance Duration `env:"HOOKSWITCH_TOLERANCE" envDefault:"5m" desc:"how far a timestamp may be off, either way" reload:"true"`
 
+	// Verifier is what checks signatures: one of the Verify... constants.
+	Verifier string `env:"HOOKSWITCH_VERIFIER" envDefault:"standard" desc:"what checks signatures: standard, fast (not audited), or shadow (standard decides, fast is compared)" reload:"true"`
+
 	// AckBudget is how long an event may take to be stored. Past it the sender
 	// is answered 503 and sends again. Telnyx waits two seconds.
 	AckBudget Duration `env:"HOOKSWITCH_ACK_BUDGET" envDefault:"1500ms" desc:"how long storing may take before the answer is 503; Telnyx waits 2s"`
 }
+
+// Values of Verifier. The verdicts are the same; see package fastverify.
+const (
+	VerifyStandard = "standard" // crypto/ed25519
+	VerifyFast     = "fast"     // fastverify
+	VerifyShadow   = "shadow"   // both; crypto/ed25519 decides
+)
 
 // Bounds of MaxBody. Telnyx sends far less; a message to a plugin has at most
 // 16 MiB, the event and all that belongs to it.
@@ -52,6 +62,11 @@ func (c *Config) validateReceiving(problem *Error) {
 	}
 	if c.MaxBody < minBody || c.MaxBody > maxBody {
 		problem.add("HOOKSWITCH_MAX_BODY", "is not from 1KiB to 8MiB: 1MiB is far more than Telnyx sends")
+	}
+	switch c.Verifier {
+	case VerifyStandard, VerifyFast, VerifyShadow:
+	default:
+		problem.add("HOOKSWITCH_VERIFIER", "must be standard, fast or shadow")
 	}
 	if _, err := c.ReadCertificate(); err != nil {
 		problem.join(err)

@@ -49,6 +49,10 @@ func Codes() (all []CodeInfo) {
 				What: "The limit of open files is so low that listeners take fewer connections than they are designed for.",
 				Why:  "ulimit -n, or LimitNOFILE=, is low. The line has the numbers.",
 				Fix:  "Raise the limit to the number in the line, and restart."},
+			{Code: CodeVerdictsDiffer,
+				What: "HOOKSWITCH_VERIFIER=shadow: the fast verifier and the standard library differ about a signature. The standard library decided.",
+				Why:  "An error in hookswitch itself: the verdicts must be the same.",
+				Fix:  "Do not use HOOKSWITCH_VERIFIER=fast. Report it, with the whole line: it has the public key, the signature and the digest, and nothing of the event."},
 		}},
 		{"Deliveries", []CodeInfo{
 			{Code: CodeDeadLetter,

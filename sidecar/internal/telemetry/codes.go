@@ -15,6 +15,7 @@ const (
 	CodeConnectionsFull Code = "connections-full"
 	CodeFilesExhausted  Code = "files-exhausted"
 	CodeFilesFew        Code = "files-few"
+	CodeVerdictsDiffer  Code = "verdicts-differ"
 
 	// Deliveries.
 	CodeDeadLetter        Code = "dead-letter"

@@ -17,10 +17,10 @@ const (
 	brakeKinds = 64
 )
 
-// brakedCodes are the codes of lines caused by refused requests: a sender of many
+// brakedCodes are the codes of lines that a request can cause: a sender of many
 // must not fill the log. While the store fails, every group of them is also a
 // failed commit.
-var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored, CodeConnectionsFull, CodeFilesExhausted, CodeCommitFailed}
+var brakedCodes = []Code{CodeRequestRejected, CodeRequestShed, CodeEventNotStored, CodeConnectionsFull, CodeFilesExhausted, CodeCommitFailed, CodeVerdictsDiffer}
 
 // braked passes records on, but only some of those with one of brakedCodes, and
 // a sum of the others.

@@ -41,6 +41,7 @@ type Metrics struct {
 	skew       prometheus.Histogram
 	keyMatches *prometheus.CounterVec
 	events     *prometheus.CounterVec
+	verdicts   prometheus.Counter
 
 	attempts        *prometheus.CounterVec
 	attemptDuration *prometheus.HistogramVec
@@ -114,6 +115,7 @@ func (m *Metrics) receiving() {
 	m.ack = m.histograms("ack_duration_seconds", "Time from the header of a request to its answer.", ackBuckets, "result")
 	m.skew = m.histogram("timestamp_skew_seconds", "Time of receipt minus the signer's timestamp, of verified events.", skewBuckets)
 	m.keyMatches = m.counters("verify_key_matches_total", "Signatures that a key verified, by its label: a key without any can be removed.", "key")
+	m.verdicts = m.counters("verify_differences_total", "Signatures about which HOOKSWITCH_VERIFIER=shadow found that the fast verifier and the standard library differ.").WithLabelValues()
 	m.events = m.counters("events_total", "Accepted events, by type; other: types that are not modelled.", "event_type")
 }
 
@@ -169,6 +171,9 @@ func (m *Metrics) Answered(result string, took time.Duration) {
 
 // Rejected counts a rejected request. The reason must be one of a few words.
 func (m *Metrics) Rejected(reason string) { m.rejected.WithLabelValues(reason).Inc() }
+
+// VerdictsDiffer counts a signature about which the two verifiers differ.
+func (m *Metrics) VerdictsDiffer() { m.verdicts.Inc() }
 
 // Event counts a verified event. A duplicate only counts for the key.
 func (m *Metrics) Event(eventType, key string, skew time.Duration, duplicate bool) {
