@@ -150,11 +150,12 @@ protocol:
 	$(GO) run $(BUF) generate plugins/proto --template plugins/proto/buf.gen.yaml
 
 .PHONY: reference
-reference: ## write the reference of the settings from sidecar.Config
+reference: ## write the reference of the settings from sidecar.Config, and that of event types
 	@mkdir -p .tmp && $(GO) build -o .tmp/hookswitch ./sidecar/cmd/hookswitch
 	.tmp/hookswitch config docs --format md > sidecar/CONFIG.md
 	.tmp/hookswitch config docs --format env > sidecar/hookswitch.env.example
 	.tmp/hookswitch config docs --format jsonschema > sidecar/config.schema.json
+	HOOKSWITCH_WRITE_REFERENCE=1 $(GO) test -count=1 -run '^TestReferenceIsCurrent$$' ./middleware/event
 
 # Tests of what make test cannot have: see internal/testkit/edges. EDGES=short
 # takes seconds where they would take minutes.

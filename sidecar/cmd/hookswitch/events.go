@@ -20,25 +20,26 @@ import (
 func eventsCommand() *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
 	return &cli.Command{
-		Name: "events", Usage: "list, show and export events", OnUsageError: onUsageError,
+		Name: "events", Usage: "list, show and export events; list their types", OnUsageError: onUsageError,
 		Commands: []*cli.Command{
 			command("list", "list events, newest first", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}), listEvents("/events")),
 			command("get", "show one event with all its attempts, as JSON", "ID", nil, copyOne("")),
 			command("payload", "print the exact bytes of an event", "ID", nil, copyOne("/payload")),
-			command("types", "count events by type", "[TYPE...]", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}), eventTypes),
+			command("count", "count events by type", "[TYPE...]", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}), countEvents),
+			eventTypesCommand(),
 			command("export", "print whole events, one JSON object per line, newest first", "[ID...]", filterFlags(), exportEvents),
 		},
 	}
 }
 
-// typeCount is a line of "events types".
+// typeCount is a line of "events count".
 type typeCount struct {
 	Type  string `json:"type"`
 	Count int    `json:"count"`
 }
 
-// eventTypes counts the events that a filter selects; its arguments are types.
-func eventTypes(ctx context.Context, c *cli.Command, api *client) error {
+// countEvents counts the events that a filter selects; its arguments are types.
+func countEvents(ctx context.Context, c *cli.Command, api *client) error {
 	f, err := readFilter(c)
 	if err != nil {
 		return err

@@ -67,7 +67,8 @@ var examples = map[string][]string{
 	"events get":     {"hookswitch events get 86f58db9"},
 	"events payload": {"hookswitch events payload 86f58db9 > body.json"},
 	"events export":  {"hookswitch events export --since 24h > events.jsonl"},
-	"events types":   {"hookswitch events types --since 24h"},
+	"events count":   {"hookswitch events count --since 24h"},
+	"events types":   {"hookswitch events types 'message.*'", "hookswitch events types call.hangup -o json"},
 
 	"replay":        {"hookswitch replay --filter 'status=dead since=2h' --dry-run", "hookswitch replay 86f58db9 --to plugin:crm"},
 	"replay list":   {"hookswitch replay list"},

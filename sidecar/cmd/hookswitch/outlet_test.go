@@ -164,7 +164,7 @@ func TestStrangersDoNotReachTheTerminal(t *testing.T) {
 	}))
 	t.Cleanup(stranger.Close)
 	for _, args := range [][]string{
-		{"events", "list"}, {"events", "list", "-o", "json"}, {"events", "list", "-o", "jsonl"}, {"events", "types"}, {"events", "types", "-o", "json"},
+		{"events", "list"}, {"events", "list", "-o", "json"}, {"events", "list", "-o", "jsonl"}, {"events", "count"}, {"events", "count", "-o", "json"},
 		{"events", "get", "the event 1"}, {"events", "get", "the event 2"}, {"events", "get", hostile}, {"events", "export"},
 		{"dead", "list"}, {"dead", "groups"}, {"dead", "groups", "-o", "json"}, {"dead", "requeue", "--all", "--dry-run"}, {"dead", "discard", "--all", "--dry-run"},
 		{"tail", "--since", "1h"}, {"tail", "--since", "1h", "-o", "compact"}, {"tail", "--since", "1h", "-o", "json"}, {"dev"},

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
+)
+
+// eventType is a row of the catalogue, as middleware/events.json has it.
+type eventType struct {
+	Name     string       `json:"name"`
+	Product  string       `json:"product"`
+	Envelope string       `json:"envelope"`
+	Payload  string       `json:"payload"`
+	Docs     string       `json:"docs"`
+	Signed   string       `json:"signed"`
+	Answer   string       `json:"answer"`
+	Fields   []eventField `json:"fields,omitempty"`
+}
+
+// eventField is a field of a payload.
+type eventField struct {
+	Path string   `json:"path"`
+	JSON []string `json:"json"`
+	Go   string   `json:"go"`
+}
+
+func eventTypesCommand() *cli.Command {
+	return &cli.Command{
+		Name: "types", Usage: "list the event types that Telnyx sends, or the fields of some", ArgsUsage: "[NAME...]",
+		Description: "A pattern such as 'call.*' lists the names that fit, a NAME shows its fields: where\n" +
+			"each is in the payload, the types of JSON it is sent as, and its Go type. Requests are\n" +
+			"signed with Ed25519, and no answer is read, unless a line says otherwise. The same is\n" +
+			"in middleware/EVENTS.md and, for programs, middleware/events.json.\n\n" +
+			"To count the events that are stored by type, use \"hookswitch events count\".",
+		Flags: []cli.Flag{outputFlag()},
+		Action: func(_ context.Context, c *cli.Command) error {
+			if err := checkOutput(c); err != nil {
+				return err
+			}
+			list, err := eventTypesOf(c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			return show(c, list, func(w io.Writer) { printEventTypes(w, newPalette(c), list) })
+		},
+		ShellComplete: func(_ context.Context, c *cli.Command) {
+			fmt.Fprintln(c.Root().Writer, strings.Join(event.Names(), "\n"))
+		},
+	}
+}
+
+// eventTypesOf returns the rows of patterns, and those of names with fields.
+func eventTypesOf(args []string) (list []eventType, err error) {
+	if len(args) == 0 {
+		args = []string{"*"}
+	}
+	for _, arg := range args {
+		if name := event.Canonical(arg); !strings.Contains(arg, "*") {
+			if _, known := event.Lookup(name); !known {
+				return nil, noEventType(arg)
+			}
+			list = append(list, describe(name, true))
+			continue
+		}
+		if err := event.CheckPattern(arg); err != nil {
+			return nil, usageError("%w", err)
+		}
+		found := false
+		for _, name := range event.Names() {
+			if event.Match(arg, name) {
+				list, found = append(list, describe(name, false)), true
+			}
+		}
+		if !found {
+			return nil, noEventType(arg)
+		}
+	}
+	return list, nil
+}
+
+func describe(name string, fields bool) eventType {
+	info, _ := event.Lookup(name)
+	t := eventType{
+		Name: name, Product: info.Product, Envelope: info.Envelope, Payload: info.Payload.String(),
+		Docs: info.Docs, Signed: info.Signature, Answer: info.Answer,
+	}
+	if fields {
+		for _, f := range event.Fields(name) {
+			t.Fields = append(t.Fields, eventField{f.Path, f.JSON, f.Go.String()})
+		}
+	}
+	return t
+}
+
+// noEventType says what may have been meant.
+func noEventType(name string) error {
+	text := fmt.Sprintf("Telnyx sends no event type %q", name)
+	if use, wrong := event.Misnomer(name); wrong && use != "" {
+		text += fmt.Sprintf(": use %q", use)
+	} else if guess := spelling.MeantType(name); guess != "" {
+		text += fmt.Sprintf(": did you mean %q?", guess)
+	} else {
+		text += "; \"hookswitch events types\" lists those that are known"
+	}
+	return &exitError{exitNothing, fmt.Errorf("%s", text)}
+}
+
+// printEventTypes prints the names of each product and page, and then those
+// whose fields were asked for.
+func printEventTypes(w io.Writer, p palette, list []eventType) {
+	names := slices.DeleteFunc(slices.Clone(list), func(t eventType) bool { return t.Fields != nil })
+	slices.SortStableFunc(names, func(a, b eventType) int {
+		return cmp.Or(strings.Compare(a.Product, b.Product), strings.Compare(a.Docs, b.Docs))
+	})
+	for i, t := range names {
+		if i == 0 || names[i-1].Product != t.Product || names[i-1].Docs != t.Docs {
+			if i > 0 {
+				fmt.Fprintln(w)
+			}
+			fmt.Fprintln(w, strings.TrimSpace(p.bold(t.Product)+"  "+p.faint(docsOf(t))))
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", t.Name, t.Payload, notes(t))
+	}
+	for i, t := range list {
+		if t.Fields == nil {
+			continue
+		}
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t))
+		for _, f := range t.Fields {
+			fmt.Fprintf(w, "  %s\t%s\t%s\n", f.Path, strings.Join(f.JSON, " or "), f.Go)
+		}
+	}
+}
+
+func docsOf(t eventType) string { return cmp.Or(t.Docs, "no page describes it") }
+
+// notes says how an event comes.
+func notes(t eventType) string {
+	text := "envelope " + t.Envelope
+	if t.Signed != event.SignedEd25519 {
+		text += ", signed with " + t.Signed + ": cannot be received"
+	}
+	if t.Answer != "" {
+		text += ", wants an answer in " + t.Answer
+	}
+	return text
+}
