@@ -24,6 +24,9 @@ ARGS ?=
 # Telnyx's client for Node is installed here, for "make official".
 OFFICIAL := $(CURDIR)/.tmp/official
 
+# That client's types and the compiler that reads them, for "make drift".
+DRIFT := $(CURDIR)/.tmp/drift
+
 # A copy of examples/node and its packages, for "make node".
 NODE := $(CURDIR)/.tmp/node
 
@@ -235,6 +238,26 @@ $(OFFICIAL)/node_modules/.package-lock.json: internal/testkit/official/package.j
 	cd $(OFFICIAL) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+# The types of Telnyx's client for Node are compared with the catalogue: those of
+# the newest client, so that a change is noticed, and in CI those of the one that
+# the catalogue was last compared with, so that nothing gets lost.
+.PHONY: drift
+drift: ## compare the catalogue with the newest telnyx of npm, and fail with a table of what it lacks
+	mkdir -p $(DRIFT)/newest
+	cp internal/testkit/drift/package.json internal/testkit/drift/package-lock.json $(DRIFT)/newest
+	cd $(DRIFT)/newest && npm install --ignore-scripts --no-audit --no-fund telnyx@latest
+	HOOKSWITCH_DRIFT=$(DRIFT)/newest $(GO) test -count=1 -v ./internal/testkit/drift
+
+.PHONY: driftpinned
+driftpinned: $(DRIFT)/pinned/node_modules/.package-lock.json ## compare the catalogue with the telnyx that internal/testkit/drift names
+	HOOKSWITCH_DRIFT=$(DRIFT)/pinned $(GO) test -count=1 -v ./internal/testkit/drift
+
+$(DRIFT)/pinned/node_modules/.package-lock.json: internal/testkit/drift/package.json internal/testkit/drift/package-lock.json
+	mkdir -p $(DRIFT)/pinned
+	cp internal/testkit/drift/package.json internal/testkit/drift/package-lock.json $(DRIFT)/pinned
+	cd $(DRIFT)/pinned && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
 .PHONY: examples
 examples: ## build the examples and run their tests
 	@mkdir -p .tmp/examples
@@ -327,7 +350,7 @@ bench: ## run the benchmarks
 .PHONY: check
 check: ## all that CI runs
 	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 test chores
-	@$(MAKE) --no-print-directory checkgenerate checkbreaking nats litestream official examples apps node newcomer readme deploy crashshort edgesshort
+	@$(MAKE) --no-print-directory checkgenerate checkbreaking nats litestream official driftpinned examples apps node newcomer readme deploy crashshort edgesshort
 	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 newergo idleports
 
 .PHONY: chores

@@ -254,7 +254,7 @@ const introduction = `# Event types
 
 <!-- Written by "make reference" from the Go types in middleware/event. -->
 
-The %d event types of Telnyx's webhooks that hookswitch knows, and the fields of their payloads. Others are received, stored and delivered all the same; they have no Go type.
+The %d event types of Telnyx's webhooks that hookswitch knows, and the fields of their payloads. Others are received, stored and delivered all the same; they have no Go type. "make drift" compares all of it with the newest of Telnyx's clients for Node, every week.
 
 - **envelope** is the usual form of the body. Any event can also come in an older one: package webhook reads all of them.
 - Each request is signed with Ed25519 unless the table says otherwise.
