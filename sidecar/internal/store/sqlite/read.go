@@ -33,14 +33,18 @@ func (q *queries) prepare(ctx context.Context, db *sql.DB) (err error) {
 }
 
 // selectByID compares in lower case, as the indexes do, and for anything but a UUID
-// also as spelled. A delivery's own id goes first.
+// also as spelled. A delivery's own id goes first. The id of an event is in its key,
+// see webhook.Event.Key, or else in events_id.
 const selectByID = `
 SELECT seq FROM (
 	SELECT 0 AS rank, seq FROM events
 	WHERE lower(delivery_id) = lower(?1) AND (?2 OR delivery_id = ?1)
 	UNION ALL
 	SELECT 1 AS rank, seq FROM events
-	WHERE lower(id) = lower(?1) AND id <> '' AND (?2 OR id = ?1)
+	WHERE key = 'id:' || lower(?1) AND lower(id) = lower(?1) AND id <> '' AND (?2 OR id = ?1)
+	UNION ALL
+	SELECT 1 AS rank, seq FROM events
+	WHERE lower(id) = lower(?1) AND id <> '' AND key <> 'id:' || lower(id) AND (?2 OR id = ?1)
 )
 ORDER BY rank, seq DESC LIMIT 1`
 

@@ -23,6 +23,9 @@ import (
 //   - records has a row for each event with the columns that lists are selected
 //     by, apart from events: an update rewrites its whole row, and a list reads
 //     many, and neither should be the one with the body.
+//   - events_id has the ids that cannot be looked up as keys: those of nearly all
+//     events are UUIDs, and their keys are made of them. An index in random order
+//     is what a commit writes most pages of.
 //   - jobs_entity finds the first pending job of an entity, see claim.go.
 //   - times are microseconds since 1970 UTC, NULL when there is none.
 var migrations = []string{`
@@ -149,6 +152,9 @@ CREATE TABLE replays (
 CREATE INDEX replays_running ON replays (n) WHERE state = 'running';
 `, `
 ALTER TABLE events ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
+`, `
+DROP INDEX events_id;
+CREATE INDEX events_id ON events (lower(id)) WHERE id <> '' AND key <> 'id:' || lower(id);
 `}
 
 // migrate runs the migrations that the database has not seen, each in a

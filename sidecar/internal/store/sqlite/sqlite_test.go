@@ -260,7 +260,9 @@ func TestQueriesUseIndexes(t *testing.T) {
 		want        string
 	}{
 		{"waiting jobs", sqlite.WaitingJobs, []any{"a", 1}, "jobs_due"},
-		{"an id", sqlite.SelectByID, []any{"a", true}, "events_delivery_id"},
+		{"an id of a delivery", sqlite.SelectByID, []any{"a", true}, "events_delivery_id"},
+		{"an id in a key", sqlite.SelectByID, []any{"a", true}, "sqlite_autoindex_events_1 (key=?)"},
+		{"an id of an event", sqlite.SelectByID, []any{"a", true}, "events_id"},
 		{"all deliveries", every, everyArgs, "records"},
 		{"failed deliveries", failed, failedArgs, "records_status"},
 		{"deliveries by all filters", all, allArgs, "records"},
@@ -271,8 +273,44 @@ func TestQueriesUseIndexes(t *testing.T) {
 		}
 		text := strings.Join(plan, "\n")
 		if !strings.Contains(text, tt.want) || strings.Contains(text, "SCAN events") || strings.Contains(text, "SCAN e\n") ||
-			strings.Contains(text, "SCAN jobs") || strings.Contains(text, "SCAN a\n") || strings.Contains(text, "TEMP B-TREE FOR ORDER BY") && tt.name != "an id" {
+			strings.Contains(text, "SCAN jobs") || strings.Contains(text, "SCAN a\n") || strings.Contains(text, "TEMP B-TREE FOR ORDER BY") && tt.query != sqlite.SelectByID {
 			t.Errorf("%s: the plan is\n%s", tt.name, text)
+		}
+	}
+}
+
+// The id of an event is found whether its key is made of it or not.
+func TestEventsAreFoundByID(t *testing.T) {
+	db := mustOpen(t, t.TempDir())
+	const upper = "F5586561-8FF0-4291-A0AC-84FE544797BD"
+	ids := map[string]string{ // by key
+		"id:" + strings.ToLower(upper): upper,
+		"id:Mixed":                     "Mixed",
+		"id:mixed":                     "mixed",
+		"id:plain":                     "plain",
+		"digest":                       "elsewhere",
+		"id:":                          "",
+	}
+	seqs := make(map[string]int64)
+	for key, id := range ids {
+		e := newEvent(key)
+		e.ID = id
+		got, err := db.Accept(t.Context(), e, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seqs[id] = got.Seq
+	}
+	for id, want := range map[string]string{
+		upper: upper, strings.ToLower(upper): upper, "Mixed": "Mixed", "mixed": "mixed", "plain": "plain", "elsewhere": "elsewhere",
+	} {
+		if d, err := db.Delivery(t.Context(), id); err != nil || d.Event.Seq != seqs[want] {
+			t.Errorf("%s: %+v, %v; want event %d", id, d, err, seqs[want])
+		}
+	}
+	for _, id := range []string{"", "MIXED", "Plain", "digest", "id:plain"} {
+		if d, err := db.Delivery(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%q: %+v, %v; want that it is not found", id, d, err)
 		}
 	}
 }
