@@ -55,7 +55,7 @@ endif
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z][a-z-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # These run without settings, so "make run" starts them. The other bundled plugins
 # need to be told what to run or where to publish: they wait in another folder
@@ -343,6 +343,13 @@ pluginsoak: ## restart a plugin RESTARTS (1000) times and look for what is left 
 .PHONY: bench
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# The revision that "make bench-against" compares this tree with.
+REV ?= HEAD
+
+.PHONY: bench-against
+bench-against: ## measure an event's way in SQLite in turns with that of another revision: REV=69969fb
+	HOOKSWITCH_AGAINST=$(REV) $(GO) test -count=1 -v -timeout 120m -run '^TestAgainst$$' ./internal/testkit/benchagainst
 
 # Tests come first, since they say most, and again with a newer Go and the race
 # detector last. They wait most of the time, for processes and for the clock, so
