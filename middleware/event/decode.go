@@ -16,6 +16,10 @@ import (
 // fields which have a JSON type that nobody expected and were left empty. The
 // payload must be valid JSON, as Event.Payload is: parts that v has no field
 // for are not looked at.
+//
+// The texts of a payload of up to 32 KiB are parts of one string, which stays
+// in memory as long as one of them is kept: strings.Clone those that are kept
+// for long.
 func Decode(payload []byte, v any) error {
 	before := odd.Load()
 	if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && !p.IsNil() && howOf(p.Type().Elem()) == howStruct {

@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 )
 
 // Messaging events (Telnyx API v2, webhooks "deliveryUpdate",
@@ -91,7 +92,8 @@ func (m *Media) UnmarshalJSON(b []byte) error {
 		noObject(b)
 		return nil
 	}
-	if eachMember(b, m.set) {
+	var r reader
+	if r.begin(b) && m.take(&r) {
 		return nil
 	}
 	*m = Media{}
@@ -100,22 +102,26 @@ func (m *Media) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func (m *Media) set(name, value []byte) bool {
-	switch string(name) {
-	case "url":
-		m.URL = text(value)
-	case "content_type":
-		m.ContentType = text(value)
-	case "sha256":
-		m.SHA256 = text(value)
-	case "hash_sha256":
-		m.HashSHA256 = text(value)
-	case "size":
-		m.Size = Decimal(scalar(value))
-	default:
-		return false
+func (m *Media) take(r *reader) bool {
+	*m = Media{}
+	ok := r.peek() == '{'
+	for name, more := r.member(); more && ok; name, more = r.member() {
+		switch string(name) {
+		case "url":
+			ok = r.textInto(&m.URL)
+		case "content_type":
+			ok = r.textInto(&m.ContentType)
+		case "sha256":
+			ok = r.textInto(&m.SHA256)
+		case "hash_sha256":
+			ok = r.textInto(&m.HashSHA256)
+		case "size":
+			ok = m.Size.take(r)
+		default:
+			ok = r.unknown(planOf(reflect.TypeFor[Media]()), name)
+		}
 	}
-	return true
+	return ok && r.end()
 }
 
 // Money is an amount in a currency.

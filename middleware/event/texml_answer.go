@@ -47,6 +47,8 @@ func (b *Base64) UnmarshalJSON(v []byte) error {
 	return nil
 }
 
+func (b *Base64) take(r *reader) bool { return takeScalar(r, b) }
+
 // Decode returns the bytes. It fails if the text is not base64.
 func (b Base64) Decode() ([]byte, error) {
 	return base64.StdEncoding.DecodeString(string(b))

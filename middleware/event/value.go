@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -25,6 +26,15 @@ type Decimal string
 func (d *Decimal) UnmarshalJSON(b []byte) error {
 	*d = Decimal(scalar(b))
 	return nil
+}
+
+func (d *Decimal) take(r *reader) bool { return takeScalar(r, d) }
+
+// takeScalar takes what the function scalar gives for a plain value.
+func takeScalar[T ~string](r *reader, t *T) bool {
+	s, ok := r.scalar()
+	*t = T(s)
+	return ok
 }
 
 // Rat returns the exact value, or false if d is not a number.
@@ -56,6 +66,8 @@ func (t *Text) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+func (t *Text) take(r *reader) bool { return takeScalar(r, t) }
+
 // Int is a whole number. Telnyx sends counts and durations as JSON numbers, and
 // as text in TeXML and in what it sends by GET. The zero value is also what
 // null, a fraction, and anything beyond the range of int64 become; a field
@@ -64,15 +76,27 @@ type Int int64
 
 // UnmarshalJSON accepts a number, a string or null. It never fails.
 func (n *Int) UnmarshalJSON(b []byte) error {
-	text := scalar(b)
-	whole, fraction, _ := strings.Cut(text, ".")
-	*n = 0
-	if v, err := strconv.ParseInt(whole, 10, 64); err == nil && strings.Trim(fraction, "0") == "" {
-		*n = Int(v)
-	} else if text != "" {
+	if !n.set(scalar(b)) {
 		odd.Add(1)
 	}
 	return nil
+}
+
+func (n *Int) take(r *reader) bool {
+	s, ok := r.scalar()
+	return ok && n.set(s)
+}
+
+// set reports whether text is a whole number or empty.
+func (n *Int) set(text string) bool {
+	whole, fraction, _ := strings.Cut(text, ".")
+	*n = 0
+	v, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || strings.Trim(fraction, "0") != "" {
+		return text == ""
+	}
+	*n = Int(v)
+	return true
 }
 
 // Bool is a truth value of a TeXML callback, which is text on the wire and a
@@ -83,10 +107,17 @@ type Bool bool
 // UnmarshalJSON accepts a boolean, "true" in any case, 1, "1", or null. It
 // never fails.
 func (t *Bool) UnmarshalJSON(b []byte) error {
-	s := scalar(b)
-	*t = Bool(s == "1" || strings.EqualFold(s, "true"))
+	*t = isTrue(scalar(b))
 	return nil
 }
+
+func (t *Bool) take(r *reader) bool {
+	s, ok := r.scalar()
+	*t = isTrue(s)
+	return ok
+}
+
+func isTrue(s string) Bool { return Bool(s == "1" || strings.EqualFold(s, "true")) }
 
 // Value is JSON of no fixed type, exactly as it was sent: what an AI model
 // made up, or what one event sends as text and another as an object. It is nil
@@ -202,6 +233,12 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+func (t *Time) take(r *reader) bool {
+	s, ok := r.scalar()
+	*t = ParseTime(s)
+	return ok
+}
+
 // MarshalJSON returns the text that was sent, or null if there was none.
 func (t Time) MarshalJSON() ([]byte, error) {
 	switch {
@@ -242,7 +279,8 @@ func (e *Endpoint) UnmarshalJSON(b []byte) error {
 		e.PhoneNumber = scalar(b)
 		return nil
 	}
-	if eachMember(b, e.set) {
+	var r reader
+	if r.begin(b) && e.take(&r) {
 		return nil
 	}
 	*e = Endpoint{}
@@ -252,63 +290,35 @@ func (e *Endpoint) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// set takes one member. Only text is text: encoding/json would leave out a
-// number here, too.
-func (e *Endpoint) set(name, value []byte) bool {
-	switch string(name) {
-	case "phone_number":
-		e.PhoneNumber = text(value)
-	case "carrier":
-		e.Carrier = text(value)
-	case "line_type":
-		e.LineType = text(value)
-	case "status":
-		e.Status = text(value)
-	case "agent_id":
-		e.AgentID = text(value)
-	case "agent_name":
-		e.AgentName = text(value)
-	case "error_code":
-		e.ErrorCode = Text(scalar(value))
-	case "error_message":
-		e.ErrorMessage = text(value)
-	default:
-		return false
+func (e *Endpoint) take(r *reader) bool {
+	*e = Endpoint{}
+	if r.peek() != '{' {
+		return takeScalar(r, &e.PhoneNumber)
 	}
-	return true
-}
-
-// List is a field of which Telnyx sends one value or an array of them.
-type List[T any] []T
-
-// UnmarshalJSON accepts an array, a single value or null. It never fails:
-// elements that do not decode into T keep what could be decoded of them.
-func (l *List[T]) UnmarshalJSON(b []byte) error {
-	*l = nil
-	b = bytes.TrimSpace(b)
-	if len(b) == 0 || b[0] == 'n' {
-		return nil
-	}
-	if b[0] == '[' {
-		items := []T{}
-		if _, byItself := any(new(T)).(json.Unmarshaler); byItself {
-			eachElement(b, func(element []byte) {
-				var item T
-				_ = any(&item).(json.Unmarshaler).UnmarshalJSON(element)
-				items = append(items, item)
-			})
-		} else if texts, ok := any(&items).(*[]string); ok {
-			eachElement(b, func(element []byte) { *texts = append(*texts, text(element)) })
-		} else if len(b) > len("[]") {
-			gently(b, &items)
+	ok := true
+	for name, more := r.member(); more && ok; name, more = r.member() {
+		switch string(name) {
+		case "phone_number":
+			ok = r.textInto(&e.PhoneNumber)
+		case "carrier":
+			ok = r.textInto(&e.Carrier)
+		case "line_type":
+			ok = r.textInto(&e.LineType)
+		case "status":
+			ok = r.textInto(&e.Status)
+		case "agent_id":
+			ok = r.textInto(&e.AgentID)
+		case "agent_name":
+			ok = r.textInto(&e.AgentName)
+		case "error_code":
+			ok = e.ErrorCode.take(r)
+		case "error_message":
+			ok = r.textInto(&e.ErrorMessage)
+		default:
+			ok = r.unknown(planOf(reflect.TypeFor[Endpoint]()), name)
 		}
-		*l = items
-		return nil
 	}
-	var one T
-	gently(b, &one)
-	*l = List[T]{one}
-	return nil
+	return ok && r.end()
 }
 
 // ClientState is the state an application attached to a call, in base64 as sent.
@@ -319,6 +329,8 @@ func (c *ClientState) UnmarshalJSON(b []byte) error {
 	*c = ClientState(scalar(b))
 	return nil
 }
+
+func (c *ClientState) take(r *reader) bool { return takeScalar(r, c) }
 
 // Decode returns the bytes that the application had attached. It fails if the
 // state is not base64, which Telnyx requires but does not always enforce.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -78,7 +79,8 @@ func bodyAccident(announced int64, n int) string {
 
 // readBody returns the signed prefix followed by the body of r, in one piece
 // and without copying it, and puts body in its place. The buffer grows with
-// what arrives: a sender who announces much and sends little costs little.
+// what arrives, to eight times of it at most: a sender who announces much and
+// sends little costs little.
 func (v *Verifier) readBody(r *http.Request, p *proof, body *bodyReader) ([]byte, *Error) {
 	const step = 4 << 10
 	maxBody, prefix := v.maxBody(), p.prefixLen()
@@ -90,7 +92,8 @@ func (v *Verifier) readBody(r *http.Request, p *proof, body *bodyReader) ([]byte
 	var err error
 	for r.Body != nil && err == nil && int64(len(buf)-prefix) <= maxBody {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			more := min(r.ContentLength-int64(len(buf)-prefix)+1, 7*int64(len(buf)))
+			buf = slices.Grow(buf, max(int(more), 1))
 		}
 		var n int
 		n, err = r.Body.Read(buf[len(buf):cap(buf)])

@@ -56,7 +56,11 @@ func BenchmarkRatios(b *testing.B) {
 		timestamp, text := webhook.Sign(signer.PrivateKey(), time.Now(), size.body)
 		message, sig := append([]byte(timestamp+"|"), size.body...), decodeBase64(b, text)
 		w := nullWriter{http.Header{}}
-		handler, typed := v.Handler(nop), v.Handler(&mux)
+		var byJSON webhook.Mux // decodes the payload with encoding/json, as was done once
+		byJSON.Handle("message.sent", func(_ context.Context, e *webhook.Event) error {
+			return json.Unmarshal(e.Payload, new(event.Message))
+		})
+		handler, typed, old := v.Handler(nop), v.Handler(&mux), v.Handler(&byJSON)
 		ratios := ratio.Medians(b.N,
 			func() {
 				if !ed25519.Verify(signer.Public(), message, sig) {
@@ -65,9 +69,11 @@ func BenchmarkRatios(b *testing.B) {
 			},
 			func() { handler.ServeHTTP(w, r.again()) },
 			func() { typed.ServeHTTP(w, r.again()) },
+			func() { old.ServeHTTP(w, r.again()) },
 		)
 		b.ReportMetric(ratios[1], size.name+":envelope/B")
 		b.ReportMetric(ratios[2], size.name+":typed/B")
+		b.ReportMetric(ratios[3], size.name+":typed-by-encoding/json/B")
 		b.ReportMetric(ratios[1]/size.sdk, size.name+":envelope/recorded-SDK")
 		b.ReportMetric(ratios[2]/size.sdk, size.name+":typed/recorded-SDK")
 	}

@@ -27,6 +27,7 @@ type scan struct {
 	body  []byte
 	pos   int
 	depth int
+	slow  bool   // something was not ordinary: plainValue is of no use
 	why   string // why the body is not an unambiguous JSON object; "" if it is
 
 	top, data, meta object
@@ -181,6 +182,13 @@ func (s *scan) name(o *object, start int) field {
 // value reads any value.
 func (s *scan) value() bool {
 	switch c := s.peek(); {
+	case (c == '{' || c == '[') && !s.slow:
+		if end := plainValue(s.body, s.pos, s.depth); end > 0 {
+			s.pos = end
+			return true
+		}
+		s.slow = true
+		return s.value()
 	case c == '{':
 		return s.object(nil)
 	case c == '[':
@@ -233,19 +241,11 @@ func (s *scan) array() bool {
 
 // plainPrefix returns how many bytes at the beginning of b stand for themselves
 // in a string: not a quote, backslash or control character. It looks at
-// eight bytes at a time; the lowest bit that the subtractions leave is exact.
+// eight bytes at a time.
 func plainPrefix(b []byte) int {
-	const (
-		ones      = 0x0101010101010101
-		tops      = 0x8080808080808080
-		quotes    = ones * '"'
-		backslash = ones * '\\'
-	)
 	n := 0
 	for ; len(b)-n >= 8; n += 8 {
-		x := binary.LittleEndian.Uint64(b[n:])
-		q, e := x^quotes, x^backslash
-		if found := ((q-ones)&^q | (e-ones)&^e | (x-ones*' ')&^x) & tops; found != 0 {
+		if found := special(binary.LittleEndian.Uint64(b[n:])); found != 0 {
 			return n + bits.TrailingZeros64(found)/8
 		}
 	}
