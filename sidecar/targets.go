@@ -75,7 +75,7 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		StateDir:     filepath.Join(s.dir, "plugins"),
 		Trust:        s.trust(),
 		Watch:        s.cfg.PluginWatch,
-		OnAdd:        s.addPlugin,
+		OnAdd:        func(p *pluginhost.Plugin) error { return s.dispatch.Add(p) }, // dispatch is not there yet
 		OnRemove:     s.removePlugin,
 		WorkDir:      work,
 		Env:          s.cfg.PluginEnv,
@@ -113,9 +113,6 @@ func (s *Sidecar) trust() catalog.Trust {
 	t.GroupWrite = s.opts.Dev
 	return t
 }
-
-// addPlugin adds the target of a plugin found while the sidecar runs.
-func (s *Sidecar) addPlugin(p *pluginhost.Plugin) error { return s.dispatch.Add(p) }
 
 // removePlugin removes the target of a plugin that is gone. Its events stay in
 // the store.

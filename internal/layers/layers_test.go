@@ -74,7 +74,7 @@ func TestRules(t *testing.T) {
 		{"a package below a part imports the part", in("sidecar/internal/dispatch/breaker/breaker.go", "sidecar/internal/dispatch"), ""},
 		{"the plugin host imports what it is made of", in("sidecar/internal/pluginhost/host.go", "sidecar/internal/pluginhost/link"), ""},
 		{"one process is started from the catalog, with a link", in("sidecar/internal/pluginhost/process/launcher.go", "sidecar/internal/pluginhost/catalog", "sidecar/internal/pluginhost/link"), ""},
-		{"the catalog starts a process", in("sidecar/internal/pluginhost/catalog/build.go", "sidecar/internal/pluginhost/process"), "layer 24 imports layer 26"},
+		{"the catalog starts a process", in("sidecar/internal/pluginhost/catalog/choose.go", "sidecar/internal/pluginhost/process"), "layer 24 imports layer 26"},
 		{"the catalog imports a link", in("sidecar/internal/pluginhost/catalog/manifest.go", "sidecar/internal/pluginhost/link"), "both are of layer 24"},
 		{"the catalog follows the directory", in("sidecar/internal/pluginhost/catalog/scan.go", "github.com/fsnotify/fsnotify"), "at home only in sidecar/internal/pluginhost"},
 		{"a check starts a process from the catalog", in("sidecar/internal/plugincheck/probe.go", "sidecar/internal/pluginhost/catalog", "sidecar/internal/pluginhost/process", "google.golang.org/grpc/codes"), ""},

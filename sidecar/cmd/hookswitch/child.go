@@ -116,7 +116,7 @@ func (a *child) end() error {
 	if !a.left() {
 		return nil // nothing may be signalled: the number may be another's
 	}
-	if err := endGroup(a.cmd, false); err != nil {
+	if err := a.endGroup(false); err != nil {
 		a.log.Warn("the app cannot be told to stop", "code", telemetry.CodeAppSignal, "error", err)
 	}
 	limit := time.NewTimer(a.limit)
@@ -133,11 +133,19 @@ func (a *child) end() error {
 		if a.ended() {
 			who = "the app has ended, but what it had started"
 		}
-		_ = endGroup(a.cmd, true)
+		_ = a.endGroup(true)
 		<-a.done
 		return fmt.Errorf("%s had not stopped within %s of SIGTERM and was killed: give it more time with --app-stop-timeout", who, a.limit)
 	}
 	return nil // with whatever code: it was told to stop
+}
+
+// endGroup asks the app and what it has started to end, or kills them.
+func (a *child) endGroup(kill bool) error {
+	if a.cmd.Process == nil {
+		return nil
+	}
+	return signalGroup(a.cmd.Process.Pid, kill)
 }
 
 // stopLimit returns how long stop may take: 0 without an app.
@@ -159,7 +167,7 @@ func (a *child) kill() {
 	select {
 	case <-a.gone:
 	default:
-		_ = endGroup(a.cmd, true)
+		_ = a.endGroup(true)
 	}
 }
 

@@ -16,14 +16,6 @@ func ownGroup(cmd *exec.Cmd) {
 	endWithParent(cmd.SysProcAttr)
 }
 
-// endGroup sends SIGTERM, or SIGKILL, to the app and whatever it has started.
-func endGroup(cmd *exec.Cmd, kill bool) error {
-	if cmd.Process == nil {
-		return nil
-	}
-	return signalGroup(cmd.Process.Pid, kill)
-}
-
 // signalGroup sends SIGTERM, or SIGKILL, to a process group.
 func signalGroup(pgid int, kill bool) error {
 	sig := syscall.SIGTERM

@@ -18,14 +18,6 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 }
 
-// endGroup asks the app and what it has started to end, or ends them.
-func endGroup(cmd *exec.Cmd, kill bool) error {
-	if cmd.Process == nil {
-		return nil
-	}
-	return signalGroup(cmd.Process.Pid, kill)
-}
-
 // signalGroup sends Ctrl-Break to a process group, or ends its head with all that
 // it has started. A group that has no console with this process, such as that of
 // a service, cannot be asked and is ended.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func reloadConfig(ctx context.Context, c *cli.Command, api *client) error {
 		return err
 	}
 	return show(c, r, func(w io.Writer) {
-		fmt.Fprintf(w, "reloaded; changed: %s\n", dash(strings.Join(r.Changed, " ")))
+		fmt.Fprintf(w, "reloaded; changed: %s\n", cmp.Or(strings.Join(r.Changed, " "), "–"))
 		if len(r.Restart) > 0 {
 			fmt.Fprintf(w, "not until a restart: %s\n", strings.Join(r.Restart, " "))
 		}
@@ -166,7 +167,7 @@ func showConfig(c *cli.Command, settings []adminapi.Setting) error {
 			if s.From != "" {
 				source += " " + s.From
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, dash(cut(s.Value, 28)), source)
+			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, cmp.Or(cut(s.Value, 28), "–"), source)
 		}
 	})
 }

@@ -48,8 +48,8 @@ func listPlugins(ctx context.Context, c *cli.Command, api *client) error {
 	return show(c, list.Data, func(w io.Writer) {
 		table := rows{{"NAME", "STATE", "FOR", "VERSION", "PID", "RESTARTS", "RATE", "P50", "P99", "EVENTS"}}
 		for _, p := range list.Data {
-			table = append(table, []string{p.Name, p.State, ago(p.Since), dash(p.Version), dash(number(p.PID)), fmt.Sprint(p.Restarts),
-				fmt.Sprintf("%.1f/s", p.Rate), took(p.P50MS), took(p.P99MS), cmp.Or(trouble(p), strings.Join(p.Events, " "), "–")})
+			table = append(table, []string{p.Name, p.State, ago(p.Since), cmp.Or(p.Version, "–"), cmp.Or(number(p.PID), "–"), fmt.Sprint(p.Restarts),
+				fmt.Sprintf("%.1f/s", p.Rate), millis(p.P50MS / 1000), millis(p.P99MS / 1000), cmp.Or(trouble(p), strings.Join(p.Events, " "), "–")})
 		}
 		table.print(w)
 	})
@@ -91,7 +91,7 @@ func pluginInfo(ctx context.Context, c *cli.Command, api *client) error {
 		row("reloads", fmt.Sprint(p.Reloads))
 		row("in flight", fmt.Sprintf("%d of %d", p.InFlight, p.Credit))
 		row("handled", fmt.Sprintf("%d done, %d to be retried, %d dead, %d lost in crashes", p.Done, p.Retried, p.Dead, p.Crashed))
-		row("rate", fmt.Sprintf("%.1f/s, p50 %s, p99 %s", p.Rate, took(p.P50MS), took(p.P99MS)))
+		row("rate", fmt.Sprintf("%.1f/s, p50 %s, p99 %s", p.Rate, millis(p.P50MS/1000), millis(p.P99MS/1000)))
 		if p.Suspects > 0 {
 			row("suspects", fmt.Sprintf("%d events were in a process that died", p.Suspects))
 		}
@@ -129,29 +129,12 @@ func trouble(p adminapi.Plugin) string {
 	return text
 }
 
-// ago returns how long ago t was, coarsely.
+// ago returns how long ago t was.
 func ago(t *time.Time) string {
 	if t == nil {
 		return "–"
 	}
-	switch d := time.Since(*t); {
-	case d < time.Minute:
-		return d.Truncate(time.Second).String()
-	case d < time.Hour:
-		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
-	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Truncate(time.Hour).String(), "0m0s")
-	default:
-		return fmt.Sprintf("%dd", int(d.Hours())/24)
-	}
-}
-
-// took shows milliseconds.
-func took(ms float64) string {
-	if ms == 0 {
-		return "–"
-	}
-	return roundDuration(time.Duration(ms * float64(time.Millisecond))).String()
+	return age(time.Since(*t))
 }
 
 func number(n int) string {
@@ -159,13 +142,6 @@ func number(n int) string {
 		return ""
 	}
 	return fmt.Sprint(n)
-}
-
-func dash(text string) string {
-	if text == "" {
-		return "–"
-	}
-	return text
 }
 
 // steer returns a command that does something to a plugin and shows the result.
@@ -182,7 +158,7 @@ func steer(verb, usage string) *cli.Command {
 		return show(c, p, func(w io.Writer) {
 			line := fmt.Sprintf("%s is %s", p.Name, p.State)
 			if p.PID != 0 {
-				line += fmt.Sprintf(" (version %s, digest %.8s, pid %d)", dash(p.Version), p.Digest, p.PID)
+				line += fmt.Sprintf(" (version %s, digest %.8s, pid %d)", cmp.Or(p.Version, "–"), p.Digest, p.PID)
 			}
 			fmt.Fprintln(w, line)
 		})

@@ -76,7 +76,7 @@ func (c *Config) TargetWarnings(plugins int) (list []string) {
 		dir = abs
 	}
 	info, err := os.Stat(dir)
-	wanted := c.source("HOOKSWITCH_PLUGIN_DIR") != "default"
+	wanted := c.source("HOOKSWITCH_PLUGIN_DIR").Kind != "default"
 	switch {
 	case err != nil && wanted:
 		list = append(list, fmt.Sprintf("HOOKSWITCH_PLUGIN_DIR: %s cannot be looked into: %s: create the folder, or correct the path", dir, cause(err)))

@@ -38,17 +38,13 @@ type Config struct {
 	Storage
 	Plugins
 	Forwarding
+	Retrying
 	Admin
 	Alerting
 	Tracing
 
 	// UserID is the user_id of delivery records: a UUID.
 	UserID string `env:"HOOKSWITCH_USER_ID" envDefault:"00000000-0000-0000-0000-000000000000" desc:"user_id in the delivery records" example:"c9c0797e-901d-4349-a33c-c2c8f31a92c2"`
-
-	// DrainDelay is how long webhooks are still accepted after the sidecar was
-	// told to stop, while it is no longer ready: the time that load balancers
-	// need to notice.
-	DrainDelay Duration `env:"HOOKSWITCH_DRAIN_DELAY" envDefault:"0s" desc:"how long webhooks are still accepted after a signal to stop" example:"5s"`
 
 	// ShutdownTimeout is how long attempts under way may take to end when the
 	// sidecar is told to stop.

@@ -50,14 +50,22 @@ func (c *Config) Warnings() []string {
 	return c.loaded.warnings
 }
 
-// source returns the kind of source that the value of a variable has.
-func (c *Config) source(variable string) string {
+// source returns where the value of a variable comes from.
+func (c *Config) source(variable string) source {
 	if c.loaded != nil {
 		if s, ok := c.loaded.sources[variable]; ok && (s.Kind == "flag" || c.loaded.values[variable] != "") {
-			return s.Kind
+			return s
 		}
 	}
-	return "default"
+	return source{Kind: "default"}
+}
+
+// own returns a variable of the process, which no file of variables can set.
+func (l *loaded) own(variable string) string {
+	if l.sources[variable].Kind != "environment" {
+		return ""
+	}
+	return l.values[variable]
 }
 
 // problems returns the problems that Load found.
@@ -84,7 +92,7 @@ func From(environ []string, files ...string) (Config, error) {
 			l.values[name], l.sources[name] = value, source{Kind: "environment"}
 		}
 	}
-	c.Systemd = readSystemd(environ)
+	c.Systemd = Systemd{l.own("STATE_DIRECTORY"), l.own("NOTIFY_SOCKET"), l.own("WATCHDOG_USEC"), l.own("WATCHDOG_PID")}
 	for name, value := range l.values {
 		l.environ = append(l.environ, name+"="+value)
 	}
@@ -117,24 +125,6 @@ func From(environ []string, files ...string) (Config, error) {
 // retired explains how to replace variables that once were settings.
 var retired = map[string]string{
 	"HOOKSWITCH_PLUGIN_ALLOW_ROOT": "is no longer a setting: remove it, and set HOOKSWITCH_PLUGIN_USER=root if plugins should run as root",
-}
-
-// readSystemd reads the variables set by systemd. They are not taken from a file
-// of variables.
-func readSystemd(environ []string) (s Systemd) {
-	for _, item := range environ {
-		switch name, value, _ := strings.Cut(item, "="); name {
-		case "STATE_DIRECTORY":
-			s.StateDirectory = value
-		case "NOTIFY_SOCKET":
-			s.NotifySocket = value
-		case "WATCHDOG_USEC":
-			s.WatchdogUsec = value
-		case "WATCHDOG_PID":
-			s.WatchdogPID = value
-		}
-	}
-	return s
 }
 
 // routePrefix begins the variables of routes.

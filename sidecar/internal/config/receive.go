@@ -39,6 +39,11 @@ type Receiving struct {
 	// AckBudget is how long an event may take to be stored. Past it the sender
 	// is answered 503 and sends again. Telnyx waits two seconds.
 	AckBudget Duration `env:"HOOKSWITCH_ACK_BUDGET" envDefault:"1500ms" desc:"how long storing may take before the answer is 503; Telnyx waits 2s"`
+
+	// DrainDelay is how long webhooks are still accepted after the sidecar was
+	// told to stop, while it is no longer ready: the time that load balancers
+	// need to notice.
+	DrainDelay Duration `env:"HOOKSWITCH_DRAIN_DELAY" envDefault:"0s" desc:"how long webhooks are still accepted after a signal to stop" example:"5s"`
 }
 
 // Values of Verifier. The verdicts are the same; see package fastverify.

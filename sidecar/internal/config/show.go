@@ -11,10 +11,7 @@ func (c *Config) Settings() []adminapi.Setting {
 	derived := c.derived()
 	var list []adminapi.Setting
 	for _, s := range c.settings() {
-		source := source{Kind: "default"}
-		if c.loaded != nil && (c.loaded.values[s.variable] != "" || c.loaded.sources[s.variable].Kind == "flag") {
-			source = c.loaded.sources[s.variable]
-		}
+		source := c.source(s.variable)
 		value := derived[s.variable]
 		switch {
 		case s.value.IsZero() && source.Kind != "default":

@@ -30,9 +30,12 @@ type cause struct {
 // empty.
 func (c cause) start(e *process.StartError, entry catalog.Entry, settings string) *catalog.Problem {
 	_, refused := errors.AsType[*process.Refusal](e.Err)
+	spawn, explained := errors.AsType[*catalog.SpawnError](e.Err)
 	switch {
+	case explained:
+		return spawn.Problem
 	case e.Step == process.StepSpawn && entry.Kind == catalog.KindExec:
-		return c.spawn(e.Err)
+		return &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("the system refuses to run it: %v", e.Err)}
 	case entry.Kind != catalog.KindExec && !refused:
 		return c.manifest(e, entry.Kind)
 	case e.Step == process.StepHandshake:
@@ -49,9 +52,6 @@ func (c cause) start(e *process.StartError, entry catalog.Entry, settings string
 
 // manifest explains why the plugin of a manifest did not start.
 func (c cause) manifest(e *process.StartError, kind catalog.Kind) *catalog.Problem {
-	if spawn, ok := errors.AsType[*catalog.SpawnError](e.Err); ok {
-		return spawn.Problem
-	}
 	p := &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("it cannot be started as %q: %v", kind, e)}
 	if p.Detail, _ = c.transcript.tail(); p.Detail != nil {
 		p.Fix = c.missingVariable(strings.Join(p.Detail, "\n"))
@@ -68,14 +68,6 @@ func (c cause) handshake(e *process.StartError) *catalog.Problem {
 		return c.tooSlow("it printed no handshake")
 	}
 	return c.ended(e, catalog.ProblemHandshake, "before the handshake")
-}
-
-// spawn explains why the system did not run the program.
-func (c cause) spawn(err error) *catalog.Problem {
-	if e, ok := errors.AsType[*catalog.SpawnError](err); ok {
-		return e.Problem
-	}
-	return &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("the system refuses to run it: %v", err)}
 }
 
 // greeting explains what is wrong with the line of the handshake.

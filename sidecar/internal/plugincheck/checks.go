@@ -134,6 +134,15 @@ func (s *session) deliver(events []*pluginpb.Event, err error) (string, error) {
 	return tally(results), nil
 }
 
+// underWay sends up to n events, and does not wait for their results.
+func (s *session) underWay(n int) ([]*pluginpb.Event, error) {
+	events, err := s.events(min(n, s.sender.capacity()), nil)
+	if err == nil {
+		err = s.sender.start(events...)
+	}
+	return events, err
+}
+
 // patience is how long the result of an event may take.
 func (s *session) patience() time.Duration { return s.cfg.Timeout + s.proc.Timings.Grace }
 
@@ -194,11 +203,10 @@ func (s *session) unusualText() (string, error) {
 }
 
 func (s *session) oneEvent() (string, error) { return s.deliver(s.events(1, nil)) }
-func (s *session) manyEvents() (string, error) {
-	return s.deliver(s.events(min(verifyBatch, s.sender.capacity()), nil))
-}
-func (s *session) fullCredit() (string, error) {
-	return s.deliver(s.events(min(verifyMax, s.sender.capacity()), nil))
+
+// newEvents returns a check that sends up to n events at once.
+func (s *session) newEvents(n int) func() (string, error) {
+	return func() (string, error) { return s.deliver(s.events(min(n, s.sender.capacity()), nil)) }
 }
 
 func (s *session) largeEvent() (string, error) {
@@ -256,11 +264,8 @@ func (s *session) unknownFields() (string, error) {
 }
 
 func (s *session) ping(w *wire) (string, error) {
-	events, err := s.events(min(verifyBatch, w.capacity()), nil)
+	events, err := s.underWay(verifyBatch)
 	if err != nil {
-		return "", err
-	}
-	if err := w.start(events...); err != nil {
 		return "", err
 	}
 	begun := time.Now()
@@ -273,11 +278,8 @@ func (s *session) ping(w *wire) (string, error) {
 }
 
 func (s *session) cancel(w *wire) (string, error) {
-	events, err := s.events(1, nil)
+	events, err := s.underWay(1)
 	if err != nil {
-		return "", err
-	}
-	if err := w.start(events...); err != nil {
 		return "", err
 	}
 	for _, seq := range []uint64{events[0].GetSeq(), events[0].GetSeq() + 1_000_000} {
@@ -295,11 +297,8 @@ func (s *session) cancel(w *wire) (string, error) {
 }
 
 func (s *session) drain(w *wire) (string, error) {
-	events, err := s.events(min(verifyBatch, w.capacity()), nil)
+	events, err := s.underWay(verifyBatch)
 	if err != nil {
-		return "", err
-	}
-	if err := w.start(events...); err != nil {
 		return "", err
 	}
 	if err := w.rpc.Send(&pluginpb.DeliverRequest{Frame: &pluginpb.DeliverRequest_Drain{Drain: &pluginpb.Drain{}}}); err != nil {

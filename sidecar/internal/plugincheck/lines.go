@@ -180,11 +180,8 @@ func (s *session) linesEnd() {
 }
 
 func (s *session) endOfInput(w *wire) (string, error) {
-	events, err := s.events(min(verifyBatch, w.capacity()), nil)
+	events, err := s.underWay(verifyBatch)
 	if err != nil {
-		return "", err
-	}
-	if err := w.start(events...); err != nil {
 		return "", s.withExit(err)
 	}
 	if err := w.rpc.CloseSend(); err != nil {

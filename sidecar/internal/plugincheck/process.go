@@ -143,11 +143,7 @@ func (s *session) keepDelivering() (got string, err error) {
 }
 
 func (s *session) loseLifeline() (string, error) {
-	events, err := s.events(min(verifyBatch, s.sender.capacity()), nil)
-	if err == nil {
-		err = s.sender.start(events...)
-	}
-	if err != nil {
+	if _, err := s.underWay(verifyBatch); err != nil {
 		return "", err
 	}
 	begun := time.Now()

@@ -43,11 +43,8 @@ func (s *session) share() {
 // connectAgain connects again to a server, once after a drain and once after a loss.
 func (v *verifier) connectAgain() {
 	v.comeBack("connect again", "after a drain", func(s *session) error {
-		events, err := s.events(min(verifyBatch, s.sender.capacity()), nil)
-		if err != nil {
-			return err
-		}
-		return s.sender.start(events...) // and the connection is lost with these under way
+		_, err := s.underWay(verifyBatch) // and the connection is lost with these
+		return err
 	})
 	v.comeBack("connect after a loss", "after a connection was lost with events under way", nil)
 }

@@ -83,7 +83,7 @@ type Config struct {
 	Attempts *telemetry.Attempts
 
 	// StartTimeout is how long a plugin may take from the start of its
-	// process until it can take events. 0 means 10 s.
+	// process until it can take events. 0 means [process.DefaultStartTimeout].
 	StartTimeout time.Duration
 
 	// DrainTimeout is how long a plugin may take, when it is stopped, to

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -330,8 +331,9 @@ func (s *supervisor) failed(b *catalog.Build, err error) {
 	now := time.Now()
 	s.crashes = append(slices.DeleteFunc(s.crashes, func(at time.Time) bool { return now.Sub(at) > l.crashWindow }), now)
 	state, wait := StateBackoff, l.backoff(s.failures, rand.Float64())
+	start, ok := errors.AsType[*process.StartError](err)
 	switch {
-	case isFinal(err):
+	case catalog.IsFinal(err) || ok && start.Final():
 		state, wait = StateFailed, l.probe
 	case len(s.crashes) >= l.crashMax:
 		state, wait = StateFailed, l.probe
@@ -348,6 +350,17 @@ func (s *supervisor) failed(b *catalog.Build, err error) {
 		}
 	})
 	s.log.Error("plugin is down", "code", telemetry.CodePluginDown, "state", state, "error", err, "restart_in", wait)
+}
+
+// backoff returns how long to wait before the start that follows n failures:
+// a random part of backoffBase·2ⁿ, so that plugins that failed together do not
+// start together.
+func (t timings) backoff(n int, jitter float64) time.Duration {
+	most := t.backoffMax
+	if n < 30 { // beyond, the shift overflows
+		most = min(most, t.backoffBase<<n)
+	}
+	return time.Duration(jitter * float64(most))
 }
 
 // retire takes the current process out of service. It finishes the events that it

@@ -57,14 +57,3 @@ func defaultTimings() timings {
 		goneGrace:   10 * time.Second,
 	}
 }
-
-// backoff returns how long to wait before the start that follows n failures:
-// a random part of backoffBase·2ⁿ, so that plugins that failed together do not
-// start together.
-func (t timings) backoff(n int, jitter float64) time.Duration {
-	most := t.backoffMax
-	if n < 30 { // beyond, the shift overflows
-		most = min(most, t.backoffBase<<n)
-	}
-	return time.Duration(jitter * float64(most))
-}

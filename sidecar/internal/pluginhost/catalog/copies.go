@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/hookswitch/hookswitch/internal/durable"
 )
@@ -218,7 +219,7 @@ func (c copies) add(digest, name string, src io.Reader) (string, error) {
 	final := filepath.Join(c.dir, digest)
 	path := filepath.Join(final, name)
 	err = os.Rename(temp, final)
-	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTEMPTY) {
 		if whole, err := c.find(digest); err == nil { // somebody else has made it
 			return whole, nil
 		}

@@ -176,8 +176,8 @@ func inspectScript(path string, head []byte, environ []string) *Problem {
 		if strings.HasPrefix(word, "-") || strings.Contains(word, "=") {
 			continue // an option of env, or a variable
 		}
-		if lookPath(word, environ) == "" {
-			return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("its interpreter %q is in no directory of PATH (%s)", word, variable(environ, "PATH")),
+		if LookPath(word, environ) == "" {
+			return &Problem{Kind: ProblemInterpreter, What: fmt.Sprintf("its interpreter %q is in no directory of PATH (%s)", word, Variable(environ, "PATH")),
 				Fix: "install " + word + ", or name its full path in the first line"}
 		}
 		return nil
@@ -185,20 +185,22 @@ func inspectScript(path string, head []byte, environ []string) *Problem {
 	return nil
 }
 
-// lookPath finds a program in the plugin's PATH, not the host's.
-func lookPath(name string, environ []string) string {
+// LookPath finds a program in the plugin's PATH, not the host's. It returns "" if
+// there is none, and a name with a slash as it is.
+func LookPath(name string, environ []string) string {
 	if strings.Contains(name, "/") {
 		return name
 	}
-	for _, dir := range filepath.SplitList(variable(environ, "PATH")) {
-		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+	for _, dir := range filepath.SplitList(Variable(environ, "PATH")) {
+		if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(dir) {
 			return p
 		}
 	}
 	return ""
 }
 
-func variable(environ []string, name string) string {
+// Variable returns the value of a variable of an environment, or "".
+func Variable(environ []string, name string) string {
 	for _, v := range environ {
 		if n, value, _ := strings.Cut(v, "="); n == name {
 			return value

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/durable"
@@ -195,5 +194,3 @@ func (p *record) before(digest string) (versionRecord, bool) {
 	}
 	return p.Versions[i-1], true
 }
-
-func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }

@@ -2,6 +2,7 @@ package link
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 )
@@ -17,22 +18,11 @@ func ReadLines(r io.Reader, limit int, each func(line []byte, truncated bool)) {
 		line, err := br.ReadSlice('\n')
 		full := errors.Is(err, bufio.ErrBufferFull)
 		if !cut && len(line) > 0 {
-			each(trimNewline(line), full)
+			each(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), full)
 		}
 		cut = full
 		if err != nil && !full {
 			return
 		}
 	}
-}
-
-func trimNewline(line []byte) []byte {
-	n := len(line)
-	if n > 0 && line[n-1] == '\n' {
-		n--
-	}
-	if n > 0 && line[n-1] == '\r' {
-		n--
-	}
-	return line[:n]
 }

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // Greeting is the output of an executable up to its handshake.
@@ -36,7 +38,7 @@ func IsHandshake(line []byte) bool { return handshakeLine.Match(line) }
 // else to the log, until the end.
 func (r *runner) readStdout(f *os.File) {
 	lines, size := 0, 0
-	readLines(f, func(line []byte, truncated bool) {
+	link.ReadLines(f, lineMax, func(line []byte, truncated bool) {
 		if r.toPlugin == nil {
 			r.out.stdout(line, truncated)
 			return

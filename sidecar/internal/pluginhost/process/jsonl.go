@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
@@ -77,23 +76,12 @@ func (l *Launcher) configureLines(ctx context.Context, lines *link.Lines, b *cat
 // findProgram looks for a program without a slash in its name in the PATH that
 // the program will be given.
 func findProgram(name string, env []string) (string, error) {
-	if strings.Contains(name, "/") {
-		if !filepath.IsAbs(name) {
-			return "", fmt.Errorf("find the program %q: there is no such file in the plugin directory", name)
-		}
-		return name, nil
+	switch path := catalog.LookPath(name, env); {
+	case path == "":
+		return "", fmt.Errorf("find the program %q: it is neither in the plugin directory nor in PATH (%s)", name, catalog.Variable(env, "PATH"))
+	case !filepath.IsAbs(path): // a manifest's own files have whole paths
+		return "", fmt.Errorf("find the program %q: there is no such file in the plugin directory", name)
+	default:
+		return path, nil
 	}
-	path := ""
-	for _, variable := range env {
-		if value, ok := strings.CutPrefix(variable, "PATH="); ok {
-			path = value
-		}
-	}
-	for _, dir := range filepath.SplitList(path) {
-		file := filepath.Join(dir, name)
-		if info, err := os.Stat(file); err == nil && filepath.IsAbs(dir) && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
-			return file, nil
-		}
-	}
-	return "", fmt.Errorf("find the program %q: it is neither in the plugin directory nor in PATH (%s)", name, path)
 }

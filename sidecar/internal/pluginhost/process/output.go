@@ -20,12 +20,6 @@ const (
 	tailWidth = 500      // bytes kept of each
 )
 
-// readLines calls each for every line of r until the end. A line longer than
-// lineMax is cut.
-func readLines(r io.Reader, each func(line []byte, truncated bool)) {
-	link.ReadLines(r, lineMax, each)
-}
-
 // output logs the lines that a plugin writes, and remembers the last of them. It
 // is safe for concurrent use.
 type output struct {
@@ -153,7 +147,7 @@ func (o *output) copyTo(each func([]byte, bool)) (w io.Writer, end func()) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		readLines(pr, each)
+		link.ReadLines(pr, lineMax, each)
 	}()
 	return pw, func() {
 		pw.Close()

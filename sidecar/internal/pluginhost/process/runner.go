@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
+	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/link"
 )
 
 // runner runs one plugin process on behalf of go-plugin, in place of
@@ -186,7 +187,7 @@ func (r *runner) explainSpawn(err error) error {
 func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 	var pumps sync.WaitGroup
 	pumps.Go(func() { r.readOut(stdout) })
-	pumps.Go(func() { readLines(stderr, r.out.stderr) })
+	pumps.Go(func() { link.ReadLines(stderr, lineMax, r.out.stderr) })
 	pumps.Go(r.watchMemory)
 
 	// Until the dead leader is reaped its pid is not reused, so killing its
