@@ -36,7 +36,10 @@ func (s *Sidecar) openAdmin(context.Context) (err error) {
 	}
 	a.api, err = adminapi.New(adminapi.Config{
 		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
-		Feed: s.observe.feed, Rejects: &s.observe.rejects, Verify: s.explain, Status: s.report,
+		Feed: s.observe.feed, Rejects: &s.observe.rejects, Status: s.report,
+		Verify: func(at time.Time, h http.Header, body []byte) webhook.Explanation {
+			return s.accept.Verifier().ExplainAt(at, h, body)
+		},
 		Settings: s.settings, Reload: s.reloadForAPI,
 	})
 	if err != nil {
@@ -61,11 +64,6 @@ func (s *Sidecar) openAdmin(context.Context) (err error) {
 // access returns who may use the admin listener.
 func access(c *Config) adminapi.Access {
 	return adminapi.Access{Listen: c.AdminListen, Hosts: c.AdminHosts, Token: c.AdminToken != "", ReadOnly: c.AdminReadOnly}
-}
-
-// explain explains a signature with the keys in effect.
-func (s *Sidecar) explain(at time.Time, h http.Header, body []byte) webhook.Explanation {
-	return s.accept.Verifier().ExplainAt(at, h, body)
 }
 
 // serveMetrics adds /metrics to the admin listeners. On the network it requires

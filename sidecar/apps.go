@@ -8,7 +8,6 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
-	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/forward"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 )
@@ -120,14 +119,6 @@ func (s *Sidecar) setApps(next *apps) error {
 		}
 	}
 	return nil
-}
-
-// targets returns the apps as the dispatcher knows them.
-func (a *apps) targets() (list []dispatch.Target) {
-	for _, f := range a.forwards {
-		list = append(list, f)
-	}
-	return list
 }
 
 // route returns the names of the apps that get an event: those of its routes,

@@ -53,7 +53,7 @@ func TestErrorsPage(t *testing.T) {
 			t.Errorf("ERRORS.md does not explain the rejection %s", name)
 		}
 	}
-	for _, name := range said(t, "internal/adminapi", "problem") {
+	for _, name := range said(t, "internal/adminapi", "NewProblem") {
 		if !strings.Contains(text, "\n| `urn:hookswitch:error:"+name+"` |") {
 			t.Errorf("ERRORS.md does not explain the problem %s", name)
 		}
@@ -71,8 +71,7 @@ func TestErrorsPage(t *testing.T) {
 }
 
 // said returns the constants by which the code below dir says that something
-// is wrong: the words of problem(status, word, …) and NewProblem(status, word,
-// …), the codes of newError(code, …), or the reason words of webhook's
+// is wrong: the words of NewProblem(status, word, …), the codes of newError(code, …), or the reason words of webhook's
 // rejections.
 func said(t *testing.T, dir, what string) []string {
 	t.Helper()
@@ -97,7 +96,7 @@ func said(t *testing.T, dir, what string) []string {
 			switch n := n.(type) {
 			case *ast.CallExpr:
 				switch name := called(n); {
-				case (what == "problem" || what == "NewProblem") && name == what && len(n.Args) > 1:
+				case what == "NewProblem" && name == what && len(n.Args) > 1:
 					add(n.Args[1])
 				case what == "newError" && name == "newError" && len(n.Args) > 0:
 					add(n.Args[0])

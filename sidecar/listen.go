@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -54,9 +55,7 @@ func (s *Sidecar) openListeners(context.Context) (err error) {
 	}
 	s.here = l.info(&s.cfg)
 	s.here.Dev = s.opts.Dev
-	if s.here.Socket == "" {
-		s.here.Socket = instance.AdminSocket(s.dir)
-	}
+	s.here.Socket = cmp.Or(s.here.Socket, instance.AdminSocket(s.dir))
 	s.upkeep, err = upkeep.New(upkeep.Config{
 		Dir: s.dir, Here: s.here, Lock: s.lock, Key: s.keyInFile, Log: s.log,
 		Serve: func(l net.Listener) { s.admin.socket.serve(l) },

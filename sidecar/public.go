@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha512"
@@ -54,16 +55,13 @@ func (s *Sidecar) openPublic(context.Context) error {
 
 // makeVerifier returns the verifier of webhooks.
 func (s *Sidecar) makeVerifier(c *Config) (*webhook.Verifier, error) {
-	ring := c.PublicKey.Ring
-	if ring == nil {
-		ring = new(webhook.KeyRing) // in dev the only key may be our own
-	}
+	ring := cmp.Or(c.PublicKey.Ring, new(webhook.KeyRing)) // in dev the only key may be our own
 	if s.opts.Dev {
 		key, err := keyfile.Load(s.dir, keyfile.Dev)
 		if err != nil {
 			return nil, fmt.Errorf("sidecar: %w", err)
 		}
-		if ring, err = withKey(ring, "dev", key.Public().(ed25519.PublicKey)); err != nil {
+		if ring, err = webhook.NewKeyRing(append(ring.Keys(), webhook.Key{Label: "dev", Public: key.Public().(ed25519.PublicKey)})...); err != nil {
 			return nil, fmt.Errorf("sidecar: %w", err)
 		}
 	}
@@ -98,9 +96,4 @@ func (s *Sidecar) verdictsDiffer(d fastverify.Difference) {
 	s.log.Error("the fast verifier has another verdict than the standard library, which decided",
 		"code", telemetry.CodeVerdictsDiffer, "valid", d.Standard,
 		"public_key", hex.EncodeToString(d.Public), "signature", hex.EncodeToString(d.Signature), "digest", hex.EncodeToString(digest[:]))
-}
-
-// withKey returns a ring with the keys of ring and another one.
-func withKey(ring *webhook.KeyRing, label string, public ed25519.PublicKey) (*webhook.KeyRing, error) {
-	return webhook.NewKeyRing(append(ring.Keys(), webhook.Key{Label: label, Public: public})...)
 }

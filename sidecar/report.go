@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
-	"github.com/hookswitch/hookswitch/sidecar/internal/rolling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -17,12 +16,15 @@ import (
 
 // report returns the state of the sidecar, for people.
 func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
-	stats, err := s.stats(ctx)
+	asking, cancel := context.WithTimeout(ctx, statsWait)
+	defer cancel()
+	stats, err := s.store.Stats(asking)
 	if errors.Is(err, store.ErrClosed) || ctx.Err() != nil {
 		return adminapi.Status{}, err
 	}
 	now := time.Now()
 	started := s.observe.started.UTC()
+	acks := s.observe.answers.Read(now)
 	free, _ := telemetry.DiskFree(s.dir) // 0 says that it is not known
 	unready := s.observe.health.Unready(ctx)
 	warnings := append(s.observe.health.Notes(ctx), s.warnings()...)
@@ -30,7 +32,8 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		Version: s.opts.Version, Ready: unready == "", Unready: unready, Warnings: warnings, Dev: s.opts.Dev,
 		StartedAt: &started, Uptime: now.Sub(s.observe.started).Seconds(),
 		Webhooks: s.here.Webhooks, Keys: append([]string{}, s.accept.Verifier().Keys.Labels()...),
-		Ack: ackStatus(s.observe.answers.Read(now)), RejectedKept: len(s.observe.rejects.List(now)), Strays: s.observe.strays.Status(), Paths: s.cfg.Paths,
+		Ack:          adminapi.AckStatus{Rate: float64(acks.Timed) / 60, RejectedRate: float64(acks.Other) / 60, P50: acks.P50.Seconds(), P99: acks.P99.Seconds()},
+		RejectedKept: len(s.observe.rejects.List(now)), Strays: s.observe.strays.Status(), Paths: s.cfg.Paths,
 		Targets: adminapi.CountTargets(stats.Jobs, s.targetNames()), Unhandled: stats.Unhandled, Plugins: []adminapi.PluginStatus{},
 		Store: adminapi.StoreStatus{Bytes: stats.Bytes, DiskFree: free},
 	}
@@ -46,16 +49,6 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 
 // statsWait is how long a status waits for a store that may hang.
 const statsWait = 2 * time.Second
-
-func (s *Sidecar) stats(ctx context.Context) (store.Stats, error) {
-	ctx, cancel := context.WithTimeout(ctx, statsWait)
-	defer cancel()
-	return s.store.Stats(ctx)
-}
-
-func ackStatus(m rolling.Reading) adminapi.AckStatus {
-	return adminapi.AckStatus{Rate: float64(m.Timed) / 60, RejectedRate: float64(m.Other) / 60, P50: m.P50.Seconds(), P99: m.P99.Seconds()}
-}
 
 // warnings is Config.Advice for the configuration in effect, with the addresses
 // listened on and the plugins found.

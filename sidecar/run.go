@@ -134,10 +134,8 @@ func (s *Sidecar) ready() {
 // drainDelay waits while load balancers notice that the sidecar is not ready.
 // If a part fails meanwhile it returns the error at once.
 func (s *Sidecar) drainDelay(failed <-chan error) error {
-	t := time.NewTimer(time.Duration(s.cfg.DrainDelay))
-	defer t.Stop()
 	select {
-	case <-t.C:
+	case <-time.After(time.Duration(s.cfg.DrainDelay)):
 		return nil
 	case err := <-failed:
 		return err

@@ -9,6 +9,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -94,12 +95,8 @@ type Sidecar struct {
 // New opens the data directory and the listeners, starts the plugins, and
 // returns a Sidecar that is ready to Run. When it fails nothing is left open.
 func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) {
-	if cfg.PublicKey.Ring == nil {
-		cfg.PublicKey.Ring = new(webhook.KeyRing) // in dev the only key may be our own
-	}
-	if opts.Plugins == nil {
-		opts.Plugins = opts.Log
-	}
+	cfg.PublicKey.Ring = cmp.Or(cfg.PublicKey.Ring, new(webhook.KeyRing)) // in dev the only key may be our own
+	opts.Plugins = cmp.Or(opts.Plugins, opts.Log)
 	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log}
 	s.observe = observer{
 		started: time.Now(), metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing),

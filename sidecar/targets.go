@@ -15,7 +15,6 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
-	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
@@ -29,7 +28,10 @@ func (s *Sidecar) openTargets(ctx context.Context) error {
 		return err
 	}
 	s.apps.Store(a)
-	targets := a.targets()
+	var targets []dispatch.Target
+	for _, f := range a.forwards {
+		targets = append(targets, f)
+	}
 	if err := s.openPlugins(ctx); err != nil {
 		return err
 	}
@@ -69,11 +71,13 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sidecar: working directory of plugins: %w", err)
 	}
+	trust := s.cfg.Trust()
+	trust.GroupWrite = s.opts.Dev // common on developers' machines: only a warning
 	s.plugins, err = pluginhost.New(pluginhost.Config{
 		Dir:          s.cfg.PluginDir,
 		RunDir:       instance.RunDir(s.dir),
 		StateDir:     filepath.Join(s.dir, "plugins"),
-		Trust:        s.trust(),
+		Trust:        trust,
 		Watch:        s.cfg.PluginWatch,
 		OnAdd:        func(p *pluginhost.Plugin) error { return s.dispatch.Add(p) }, // dispatch is not there yet
 		OnRemove:     s.removePlugin,
@@ -104,14 +108,6 @@ func (s *Sidecar) openPlugins(ctx context.Context) error {
 		return config.NewError("HOOKSWITCH_PLUGIN_DIR", err.Error())
 	}
 	return nil
-}
-
-// trust returns which programs are run as plugins. In development, directories
-// that a group may write to, common on such machines, are only warned of.
-func (s *Sidecar) trust() catalog.Trust {
-	t := s.cfg.Trust()
-	t.GroupWrite = s.opts.Dev
-	return t
 }
 
 // removePlugin removes the target of a plugin that is gone. Its events stay in

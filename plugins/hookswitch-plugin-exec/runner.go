@@ -102,10 +102,8 @@ func (r *runner) run(cmd *exec.Cmd) error {
 	cmd.Cancel = func() error {
 		terminate(cmd)
 		go func() {
-			timer := time.NewTimer(r.settings.Grace)
-			defer timer.Stop()
 			select {
-			case <-timer.C:
+			case <-time.After(r.settings.Grace):
 				kill(cmd)
 			case <-stopped:
 			}

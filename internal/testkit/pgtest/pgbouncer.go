@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,11 +27,18 @@ func (s *Server) Exec(tb testing.TB, database, text string) {
 
 // As returns the URL of a database for another user.
 func (s *Server) As(database, user, password string) string {
-	u, _ := url.Parse(database) // one of ours
+	if password == "" {
+		return with(database, "user", user)
+	}
+	return with(database, "user", user, "password", password)
+}
+
+// with returns the URL of a database, one of ours, with other parameters.
+func with(database string, parameters ...string) string {
+	u, _ := url.Parse(database)
 	q := u.Query()
-	q.Set("user", user)
-	if password != "" {
-		q.Set("password", password)
+	for pair := range slices.Chunk(parameters, 2) {
+		q.Set(pair[0], pair[1])
 	}
 	u.RawQuery = q.Encode()
 	return u.String()
@@ -85,14 +93,7 @@ func (s *Server) PgBouncer(tb testing.TB, database string, settings ...string) s
 		case <-tick.C:
 		}
 	}
-	u, err := url.Parse(database)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	q := u.Query()
-	q.Set("host", dir)
-	u.RawQuery = q.Encode()
-	return u.String()
+	return with(database, "host", dir)
 }
 
 func exists(path string) bool {

@@ -2,9 +2,9 @@ package pgtest
 
 import (
 	"bytes"
-	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -62,22 +62,11 @@ func (s *Server) Promote(tb testing.TB) {
 // the primary.
 func Either(tb testing.TB, database string, servers ...*Server) string {
 	tb.Helper()
-	u, err := url.Parse(database)
-	if err != nil {
-		tb.Fatal(err)
+	var hosts []string
+	for _, s := range servers {
+		hosts = append(hosts, s.dir)
 	}
-	q := u.Query()
-	hosts := ""
-	for i, s := range servers {
-		if i > 0 {
-			hosts += ","
-		}
-		hosts += s.dir
-	}
-	q.Set("host", hosts)
-	q.Set("target_session_attrs", "read-write")
-	u.RawQuery = q.Encode()
-	return u.String()
+	return with(database, "host", strings.Join(hosts, ","), "target_session_attrs", "read-write")
 }
 
 // await waits until a query says true.

@@ -81,14 +81,14 @@ func newer() {
 		frame := new(pluginpb.DeliverResponse)
 		frame.ProtoReflect().SetUnknown(unknown(97))
 		_ = stream.Send(frame)
-		return deliverBare(stream, 4, func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
+		return deliverBare(stream, 4, bareEvents{event: func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
 			res := acked(e.GetSeq())
 			if e.GetEventType() == "test.outcome" {
 				res.Outcome = nil
 			}
 			res.ProtoReflect().SetUnknown(unknown(96))
 			answer(res)
-		})
+		}})
 	}}).serve("")
 }
 
@@ -101,13 +101,20 @@ func serveBare(credit uint32, handle func(e *pluginpb.Event, answer func(*plugin
 	(&Bare{
 		About: &pluginpb.DescribeResponse{Patterns: []string{"*"}, Capabilities: &pluginpb.Capabilities{DeliverStream: true}},
 		DeliverFunc: func(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
-			return deliverBare(stream, credit, handle)
+			return deliverBare(stream, credit, bareEvents{event: handle})
 		},
 	}).serve("")
 }
 
-func deliverBare(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse], credit uint32,
-	handle func(e *pluginpb.Event, answer func(*pluginpb.Result))) error {
+// bareEvents is what a stream does with its frames. cancel and drain may be nil;
+// Drained is said after drain.
+type bareEvents struct {
+	event  func(e *pluginpb.Event, answer func(*pluginpb.Result))
+	cancel func(seq uint64)
+	drain  func()
+}
+
+func deliverBare(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse], credit uint32, on bareEvents) error {
 	var mu sync.Mutex
 	send := func(frame *pluginpb.DeliverResponse) {
 		mu.Lock()
@@ -121,7 +128,7 @@ func deliverBare(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, plugin
 			return err
 		}
 		for _, e := range req.GetEvents().GetEvents() {
-			handle(e, func(res *pluginpb.Result) {
+			on.event(e, func(res *pluginpb.Result) {
 				send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Results{
 					Results: &pluginpb.ResultBatch{Results: []*pluginpb.Result{res}}}})
 			})
@@ -129,8 +136,16 @@ func deliverBare(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, plugin
 		if req.GetPing() != nil {
 			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Pong{Pong: &pluginpb.Pong{Id: req.GetPing().GetId()}}})
 		}
+		if c := req.GetCancel(); c != nil && on.cancel != nil {
+			on.cancel(c.GetSeq())
+		}
 		if req.GetDrain() != nil {
-			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
+			go func() {
+				if on.drain != nil {
+					on.drain()
+				}
+				send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
+			}()
 		}
 	}
 }

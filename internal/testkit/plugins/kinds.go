@@ -189,45 +189,27 @@ func far() {
 }
 
 func Answer(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest, pluginpb.DeliverResponse]) error {
-	var mu sync.Mutex
-	send := func(frame *pluginpb.DeliverResponse) {
-		mu.Lock()
-		defer mu.Unlock()
-		_ = stream.Send(frame)
-	}
-	send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Credit{Credit: &pluginpb.Credit{InFlight: 8}}})
 	cancels := make(map[uint64]chan struct{}) // of this goroutine
 	var busy sync.WaitGroup
-	for {
-		req, err := stream.Recv()
-		if err != nil {
-			return err
-		}
-		for _, e := range req.GetEvents().GetEvents() {
+	return deliverBare(stream, 8, bareEvents{
+		event: func(e *pluginpb.Event, answer func(*pluginpb.Result)) {
 			canceled := make(chan struct{})
 			cancels[e.GetSeq()] = canceled
 			busy.Go(func() {
 				if res := answers(e.GetEventType(), canceled, func() { fmt.Fprintln(rawStdout, "begun") }); res != nil {
 					res.Seq = e.GetSeq()
-					send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Results{
-						Results: &pluginpb.ResultBatch{Results: []*pluginpb.Result{res}}}})
+					answer(res)
 				}
 			})
-		}
-		if c, ok := cancels[req.GetCancel().GetSeq()]; ok {
-			close(c)
-			delete(cancels, req.GetCancel().GetSeq())
-		}
-		if req.GetPing() != nil {
-			send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Pong{Pong: &pluginpb.Pong{Id: req.GetPing().GetId()}}})
-		}
-		if req.GetDrain() != nil {
-			go func() {
-				busy.Wait()
-				send(&pluginpb.DeliverResponse{Frame: &pluginpb.DeliverResponse_Drained{Drained: &pluginpb.Drained{}}})
-			}()
-		}
-	}
+		},
+		cancel: func(seq uint64) {
+			if c, ok := cancels[seq]; ok {
+				close(c)
+				delete(cancels, seq)
+			}
+		},
+		drain: busy.Wait,
+	})
 }
 
 // farOptions are TLS and a token, if the environment has them.

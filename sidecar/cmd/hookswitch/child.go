@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -148,14 +150,6 @@ func (a *child) endGroup(kill bool) error {
 	return signalGroup(a.cmd.Process.Pid, kill)
 }
 
-// stopLimit returns how long stop may take: 0 without an app.
-func (a *child) stopLimit() time.Duration {
-	if a == nil {
-		return 0
-	}
-	return a.limit
-}
-
 // left reports whether the app or anything of its group is still there.
 func (a *child) left() bool {
 	return a.started && (!a.ended() || groupAlive(a.cmd.Process.Pid))
@@ -180,7 +174,7 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.log = log
-	mark, file := newMark(), filepath.Join(s.Dir(), appFile)
+	mark, file := rand.Text(), filepath.Join(s.Dir(), appFile)
 	note := func(r appRun) {
 		if err := r.write(s.Dir()); err != nil {
 			log.Warn("the app is not recorded: if the sidecar is killed, the next start cannot end what is left of the app", "code", telemetry.CodeAppLeft, "file", file, "error", err)
@@ -221,13 +215,6 @@ func (a *child) runWith(ctx context.Context, cfg config.Config, s *sidecar.Sidec
 	return err
 }
 
-// ready starts the app, if there is one: webhooks can be received.
-func (a *child) ready() {
-	if a != nil {
-		a.begin()
-	}
-}
-
 // childEnv returns the environment of the app: that of the sidecar, without the
 // sidecar's own variables. With a key, the app finds it where it looks for
 // Telnyx's.
@@ -245,27 +232,13 @@ func childEnv(environ []string, key string) []string {
 	return env
 }
 
-// lastWords is the work still done when a second signal ends the process.
-type lastWords struct {
-	mu sync.Mutex
-	do func()
-}
-
-func (l *lastWords) say() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.do != nil {
-		l.do()
-	}
-}
-
+// lastWordsKey is the context key of the work still done when a second signal ends
+// the process: an atomic.Pointer[func()].
 type lastWordsKey struct{}
 
 // onAbort calls do when a second signal ends the process.
 func onAbort(ctx context.Context, do func()) {
-	if l, ok := ctx.Value(lastWordsKey{}).(*lastWords); ok {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.do = do
+	if last, ok := ctx.Value(lastWordsKey{}).(*atomic.Pointer[func()]); ok {
+		last.Store(&do)
 	}
 }

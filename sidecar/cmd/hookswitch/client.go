@@ -37,7 +37,7 @@ func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one running on HOOKSWITCH_STORE"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the admin token, for http addresses", DefaultText: "HOOKSWITCH_ADMIN_TOKEN"},
-		envFileFlag(),
+		&cli.StringSliceFlag{Name: "env-file", TakesFile: true, Usage: "read unset variables from `FILE`: lines of NAME=VALUE"},
 		&cli.BoolFlag{Name: "no-color", Usage: "no colours; also honours NO_COLOR and FORCE_COLOR"},
 	}
 }
@@ -240,13 +240,6 @@ func clock(t *time.Time) string {
 		return t.Local().Format("15:04:05")
 	}
 	return t.Local().Format("2006-01-02")
-}
-
-func noArguments(c *cli.Command) error {
-	if c.Args().Present() {
-		return usageError("%s takes no argument %q", c.FullName(), c.Args().First())
-	}
-	return nil
 }
 
 // action is what a command does with a running sidecar.

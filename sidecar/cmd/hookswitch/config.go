@@ -28,9 +28,6 @@ func configCommand() *cli.Command {
 				Name: "check", Usage: "list all mistakes in the configuration; exit 78 if there are any",
 				Flags: []cli.Flag{dev, outputFlag()}, OnUsageError: onUsageError,
 				Action: func(_ context.Context, c *cli.Command) error {
-					if err := noArguments(c); err != nil {
-						return err
-					}
 					return checkConfig(c)
 				},
 			},
@@ -38,9 +35,6 @@ func configCommand() *cli.Command {
 				Name: "show", Usage: "print every setting in effect and where it comes from; secrets are not shown",
 				Flags: []cli.Flag{running, outputFlag()}, OnUsageError: onUsageError,
 				Action: func(ctx context.Context, c *cli.Command) error {
-					if err := noArguments(c); err != nil {
-						return err
-					}
 					if c.Bool("running") {
 						return showRunning(ctx, c)
 					}
@@ -53,9 +47,6 @@ func configCommand() *cli.Command {
 				Name: "docs", Usage: "print the reference of all settings",
 				Flags: []cli.Flag{format}, OnUsageError: onUsageError,
 				Action: func(_ context.Context, c *cli.Command) error {
-					if err := noArguments(c); err != nil {
-						return err
-					}
 					text, err := config.Reference(c.String("format"))
 					if err != nil {
 						return usageError("--format: use md, env or jsonschema")
@@ -70,9 +61,6 @@ func configCommand() *cli.Command {
 
 // reloadConfig makes a running sidecar read its configuration again.
 func reloadConfig(ctx context.Context, c *cli.Command, api *client) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
 	var r adminapi.Reloaded
 	err := api.call(ctx, http.MethodPost, "/reload", nil, nil, &r)
 	if p, ok := errors.AsType[*adminapi.Problem](err); ok && len(p.Problems) > 0 {
@@ -101,9 +89,7 @@ func checkConfig(c *cli.Command) error {
 		validate = cfg.ValidateDev
 	}
 	bad, _ := errors.AsType[*config.Error](validate())
-	if bad == nil {
-		bad = new(config.Error)
-	}
+	bad = cmp.Or(bad, new(config.Error))
 	warnings := cfg.Advice
 	if len(bad.Problems) > 0 {
 		warnings = cfg.Warnings // the effect of the settings is not known yet
@@ -149,9 +135,7 @@ func showRunning(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	var list struct {
-		Data []adminapi.Setting `json:"data"`
-	}
+	var list struct{ Data []adminapi.Setting }
 	if err := api.get(ctx, "/config", nil, &list); err != nil {
 		return err
 	}
@@ -178,12 +162,6 @@ func cut(s string, n int) string {
 		return s
 	}
 	return string([]rune(s)[:n-1]) + "…"
-}
-
-// envFileFlag returns a flag of every command.
-func envFileFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "env-file", TakesFile: true,
-		Usage: "read unset variables from `FILE`: lines of NAME=VALUE"}
 }
 
 // loadConfig reads the configuration of a command, with its --env-file.

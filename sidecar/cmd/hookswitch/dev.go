@@ -36,12 +36,7 @@ func devCommand() *cli.Command {
 			&cli.StringFlag{Name: "listen", Usage: "receive webhooks on `ADDRESS`", DefaultText: "HOOKSWITCH_LISTEN or :8080"},
 			&cli.StringFlag{Name: "admin-listen", Usage: "serve the delivery records on `ADDRESS`", DefaultText: "HOOKSWITCH_ADMIN_LISTEN or 127.0.0.1:9080"},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
-			return dev(ctx, c)
-		},
+		Action: dev,
 	}
 }
 

@@ -23,9 +23,6 @@ func healthCommand() *cli.Command {
 			&cli.DurationFlag{Name: "timeout", Value: 3 * time.Second, Usage: "fail without an answer within `TIME`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
 			defer cancel()
 			return health(ctx, c)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -191,7 +192,7 @@ func printHelp(w io.Writer, _ string, data any) {
 		h.prose("DESCRIPTION", strings.TrimSpace(strings.ReplaceAll(c.Description, "$COMMAND", c.Root().Name)))
 	}
 	name := strings.TrimPrefix(strings.TrimPrefix(c.FullName(), c.Root().Name), " ")
-	if list := examples[helpKey(c, name)]; len(list) > 0 && !strings.Contains(c.Description, "Examples:") {
+	if list := examples[cmp.Or(name, c.Name)]; len(list) > 0 && !strings.Contains(c.Description, "Examples:") {
 		h.section("EXAMPLES", strings.Join(list, "\n"))
 	}
 	var commands [][2]string
@@ -210,13 +211,6 @@ func printHelp(w io.Writer, _ string, data any) {
 	fmt.Fprint(w, exitCodes)
 	h.line("\nhookswitch help COMMAND explains a command, hookswitch help CODE a log code;")
 	h.line("hookswitch help codes lists those.")
-}
-
-func helpKey(c *cli.Command, name string) string {
-	if c == c.Root() {
-		return c.Name
-	}
-	return name
 }
 
 // usageLine returns how a command is written.
@@ -308,7 +302,7 @@ func flagLines(flags []cli.Flag, c *cli.Command) (rows [][2]string) {
 }
 
 // finish sets up what all commands of a tree share: usage errors that name a way
-// out, and suggestions.
+// out, suggestions, and that only those take arguments whose help names them.
 func finish(c *cli.Command, notFound func(error)) {
 	c.OnUsageError = onUsageError
 	c.CommandNotFound = func(_ context.Context, c *cli.Command, name string) { notFound(unknownCommand(c, name)) }
@@ -318,6 +312,14 @@ func finish(c *cli.Command, notFound func(error)) {
 				return unknownCommand(c, name)
 			}
 			return cli.ShowSubcommandHelp(c)
+		}
+	}
+	if do := c.Action; c.ArgsUsage == "" && len(c.Commands) == 0 {
+		c.Action = func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usageError("%s takes no argument %q", c.FullName(), c.Args().First())
+			}
+			return do(ctx, c)
 		}
 	}
 	for _, sub := range c.Commands {

@@ -184,6 +184,17 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestNoArguments: a command whose help names no arguments takes none.
+func TestNoArguments(t *testing.T) {
+	for _, args := range []string{"status x", "dead groups x", "config show x", "version x"} {
+		var errs bytes.Buffer
+		code := run(t.Context(), append([]string{"hookswitch"}, strings.Fields(args)...), io.Discard, &errs)
+		if want := `takes no argument "x"`; code != exitUsage || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: exit %d, want %d, and %q in:\n%s", args, code, exitUsage, want, &errs)
+		}
+	}
+}
+
 func TestMeant(t *testing.T) {
 	names := []string{"run", "dev", "events", "plugins", "status"}
 	for word, want := range map[string]string{

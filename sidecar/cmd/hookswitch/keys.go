@@ -20,9 +20,6 @@ func keysCommand() *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, Flags: []cli.Flag{export, output}, OnUsageError: onUsageError,
 			Action: func(_ context.Context, c *cli.Command) error {
-				if err := noArguments(c); err != nil {
-					return err
-				}
 				cfg, dir, err := dataDir(c)
 				if err != nil {
 					return err
@@ -31,12 +28,10 @@ func keysCommand() *cli.Command {
 				if err != nil {
 					return err
 				}
-				switch c.String("output") {
-				case "text":
-				case "json":
+				if form, err := outputForm(c, "text", "json"); err != nil {
+					return err
+				} else if form == "json" {
 					return json.NewEncoder(c.Writer).Encode(map[string]string{"name": name, "public_key": keyfile.PublicText(key)})
-				default:
-					return usageError("--output: use text or json")
 				}
 				if c.Bool("export") {
 					fmt.Fprint(c.Writer, "export TELNYX_PUBLIC_KEY=")

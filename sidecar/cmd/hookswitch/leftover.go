@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,9 +34,6 @@ type appRun struct {
 	Mark    string `json:"mark"`    // value of appMark
 	Command string `json:"command"`
 }
-
-// newMark returns a mark that no other app has.
-func newMark() string { return rand.Text() }
 
 // write stores r where the next start looks.
 func (r appRun) write(dir string) error {

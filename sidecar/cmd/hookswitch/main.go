@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -107,7 +108,7 @@ const sameSignal = 500 * time.Millisecond
 // one ends the process: a user who asks twice does not want to wait, and nothing
 // that was acknowledged depends on a clean end.
 func signalContext(ctx context.Context) (context.Context, func()) {
-	last := new(lastWords)
+	last := new(atomic.Pointer[func()])
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, lastWordsKey{}, last))
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -122,7 +123,9 @@ func signalContext(ctx context.Context) (context.Context, func()) {
 					first = time.Now()
 					cancel()
 				case time.Since(first) > sameSignal:
-					last.say()
+					if do := last.Load(); do != nil {
+						(*do)()
+					}
 					os.Exit(exitInterrupted)
 				}
 			case <-done:

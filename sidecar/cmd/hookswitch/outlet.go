@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -70,9 +71,7 @@ func (o *outlet) Write(p []byte) (int, error) {
 		clean = o.clean(append(o.rest, p...))
 	}
 	if _, err := o.to.Write(clean); err != nil {
-		if o.err == nil {
-			o.err = err
-		}
+		o.err = cmp.Or(o.err, err)
 		return 0, err
 	}
 	return len(p), nil
@@ -172,9 +171,7 @@ func (o *exactOutlet) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n, err := o.to.Write(p)
-	if err != nil && o.err == nil {
-		o.err = err
-	}
+	o.err = cmp.Or(o.err, err)
 	return n, err
 }
 

@@ -36,12 +36,7 @@ func pluginsCommand() *cli.Command {
 }
 
 func listPlugins(ctx context.Context, c *cli.Command, api *client) error {
-	if err := noArguments(c); err != nil {
-		return err
-	}
-	var list struct {
-		Data []adminapi.Plugin `json:"data"`
-	}
+	var list struct{ Data []adminapi.Plugin }
 	if err := api.get(ctx, "/plugins", nil, &list); err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ func probeFlags(own ...cli.Flag) []cli.Flag {
 
 // probeConfig returns how a plugin is started: as the sidecar would.
 func probeConfig(c *cli.Command) (plugincheck.Config, error) {
-	if form := c.String("output"); form != "table" && form != "json" {
-		return plugincheck.Config{}, usageError("--output: use table or json")
+	if _, err := outputForm(c, "table", "json"); err != nil {
+		return plugincheck.Config{}, err
 	}
 	cfg, err := loadConfig(c)
 	if err != nil {

@@ -39,12 +39,10 @@ func logsOfPlugin() *cli.Command {
 				query.Set("follow", "1")
 			}
 			path := "/plugins/" + url.PathEscape(name) + "/logs"
-			switch c.String("output") {
-			case "json":
+			if form, err := outputForm(c, "table", "json"); err != nil {
+				return err
+			} else if form == "json" {
 				return copyTo(ctx, api, c.Writer, path, query)
-			case "table":
-			default:
-				return usageError("--output: use table or json")
 			}
 			res, err := api.do(ctx, http.MethodGet, path, query, nil)
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -73,9 +74,7 @@ func newPluginCommand() *cli.Command {
 				return err
 			}
 			dir := c.String("dir")
-			if dir == "" {
-				dir = s.Name
-			}
+			dir = cmp.Or(dir, s.Name)
 			files, err := s.render()
 			if err != nil {
 				return err
@@ -102,9 +101,7 @@ func readScaffold(c *cli.Command) (*scaffold, error) {
 	if !pluginName.MatchString(s.Name) {
 		return nil, usageError("plugins new: %q cannot be a name: use letters, digits, '-' and '_'; --dir sets the directory", s.Name)
 	}
-	if s.Module == "" {
-		s.Module = "example.com/" + s.Name
-	}
+	s.Module = cmp.Or(s.Module, "example.com/"+s.Name)
 	if len(c.StringSlice("event")) == 0 {
 		return nil, usageError("plugins new: name the events it handles: --event message.received; \"hookswitch trigger --list\" lists the types")
 	}

@@ -67,7 +67,11 @@ func runCommand() *cli.Command {
 			hangup := make(chan os.Signal, 1) // caught from here on: it must not end a start
 			signal.Notify(hangup, syscall.SIGHUP)
 			defer signal.Stop(hangup)
-			s, err := sidecar.New(ctx, cfg, sidecar.Options{Version: version, Log: log, Outputs: []*telemetry.LogWriter{output}, Load: load, Level: level, StopLimit: app.stopLimit(), Ready: app.ready})
+			opts := sidecar.Options{Version: version, Log: log, Outputs: []*telemetry.LogWriter{output}, Load: load, Level: level}
+			if app != nil {
+				opts.StopLimit, opts.Ready = app.limit, func() { app.begin() }
+			}
+			s, err := sidecar.New(ctx, cfg, opts)
 			if err != nil {
 				return err
 			}

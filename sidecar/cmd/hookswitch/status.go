@@ -15,9 +15,6 @@ import (
 func statusCommand() *cli.Command {
 	c := command("status", "show the state of a sidecar on one screen", "", []cli.Flag{outputFlag()},
 		func(ctx context.Context, c *cli.Command, api *client) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
 			var s adminapi.Status
 			if err := api.get(ctx, "/status", nil, &s); err != nil {
 				return err

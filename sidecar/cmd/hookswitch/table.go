@@ -46,11 +46,17 @@ func show(c *cli.Command, v any, table func(io.Writer)) error {
 
 // checkOutput refuses an unknown --output.
 func checkOutput(c *cli.Command) error {
-	switch c.String("output") {
-	case "table", "json", "jsonl":
-		return nil
+	_, err := outputForm(c, "table", "json", "jsonl")
+	return err
+}
+
+// outputForm returns the --output, which must be one of several.
+func outputForm(c *cli.Command, forms ...string) (string, error) {
+	form, last := c.String("output"), len(forms)-1
+	if !slices.Contains(forms, form) {
+		return "", usageError("--output: use %s or %s", strings.Join(forms[:last], ", "), forms[last])
 	}
-	return usageError("--output: use table, json or jsonl")
+	return form, nil
 }
 
 // rows is a table of 80 columns. The last column is text: where it does not fit

@@ -39,9 +39,9 @@ func tailCommand() *cli.Command {
 			"  hookswitch tail --addr http://10.0.0.5:9080 --token-file token",
 		Flags: flags,
 		Action: func(ctx context.Context, c *cli.Command) error {
-			form := c.String("output")
-			if !slices.Contains([]string{"pretty", "compact", "json"}, form) {
-				return usageError("--output: use pretty, compact or json")
+			form, err := outputForm(c, "pretty", "compact", "json")
+			if err != nil {
+				return err
 			}
 			f, err := readFilter(c)
 			if err != nil {

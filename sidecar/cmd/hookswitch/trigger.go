@@ -57,13 +57,11 @@ func trigger(ctx context.Context, c *cli.Command) error {
 	if v.rate, err = rate(c); err != nil {
 		return err
 	}
-	switch form := c.String("output"); form {
-	case "text":
-	case "json":
-		v.json = true
-	default:
-		return usageError("--output: use text or json")
+	form, err := outputForm(c, "text", "json")
+	if err != nil {
+		return err
 	}
+	v.json = form == "json"
 	switch {
 	case v.count < 1:
 		return usageError("--count: give a number of 1 or more")

@@ -46,9 +46,6 @@ func verifyCommand(stdin io.Reader) *cli.Command {
 			outputFlag(),
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
-			if err := noArguments(c); err != nil {
-				return err
-			}
 			v, err := verify(ctx, c, stdin)
 			if err != nil {
 				return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -45,20 +44,14 @@ func versionCommand() *cli.Command {
 		Name: "version", Usage: "print the version",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}},
 		Action: func(_ context.Context, c *cli.Command) error {
-			if err := noArguments(c); err != nil {
+			if _, err := outputForm(c, "text", "json"); err != nil {
 				return err
 			}
-			b := buildInfo()
-			switch c.String("output") {
-			case "json":
-				e := json.NewEncoder(c.Writer)
-				e.SetIndent("", "  ")
-				return e.Encode(b)
-			case "text":
-				fmt.Fprintln(c.Writer, b)
-				return nil
+			if c.String("output") == "json" {
+				return show(c, buildInfo(), nil)
 			}
-			return usageError("--output: use text or json")
+			fmt.Fprintln(c.Writer, buildInfo())
+			return nil
 		},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -43,13 +44,16 @@ type volley struct {
 	ids   []string // of events that were accepted
 }
 
-// request returns a signed request, or one that is tampered with.
-func (v *volley) request(ctx context.Context, body []byte, contentType string) (*http.Request, error) {
+// request returns the signed request of a new event, or one that is tampered with.
+func (v *volley) request(ctx context.Context) (*http.Request, *webhook.Event, error) {
+	body, e, contentType, err := v.next()
+	if err != nil {
+		return nil, nil, err
+	}
 	key := v.key
 	if v.tamper == "key" {
-		var err error
 		if _, key, err = ed25519.GenerateKey(nil); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	now := time.Now()
@@ -72,13 +76,13 @@ func (v *volley) request(ctx context.Context, body []byte, contentType string) (
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, v.to, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set(webhook.HeaderTimestamp, timestamp)
 	req.Header.Set(webhook.HeaderSignature, signature)
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("User-Agent", "hookswitch-trigger/"+version)
-	return req, nil
+	return req, e, nil
 }
 
 func (v *volley) client() *http.Client {
@@ -105,11 +109,7 @@ func (v *volley) unreachable(err error) error {
 // one sends one event and shows the result. It returns the event if it was
 // accepted.
 func (v *volley) one(ctx context.Context) (*webhook.Event, error) {
-	body, e, contentType, err := v.next()
-	if err != nil {
-		return nil, err
-	}
-	req, err := v.request(ctx, body, contentType)
+	req, e, err := v.request(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (v *volley) one(ctx context.Context) (*webhook.Event, error) {
 	if v.tamper != "" {
 		how = "with a wrong " + v.tamper
 	}
-	fmt.Fprintf(v.out, "→ POST %s   %s, %d bytes, %s\n", v.to, typeName(e.Type), len(body), how)
+	fmt.Fprintf(v.out, "→ POST %s   %s, %d bytes, %s\n", v.to, typeName(e.Type), req.ContentLength, how)
 	start := time.Now()
 	res, err := v.client().Do(req)
 	if err != nil {
@@ -125,11 +125,7 @@ func (v *volley) one(ctx context.Context) (*webhook.Event, error) {
 	}
 	defer res.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10)) // only shown
-	id := e.ID
-	if id == "" {
-		id = "without an id"
-	}
-	fmt.Fprintf(v.out, "← %d in %s   event %s\n", res.StatusCode, roundDuration(time.Since(start)), id)
+	fmt.Fprintf(v.out, "← %d in %s   event %s\n", res.StatusCode, roundDuration(time.Since(start)), cmp.Or(e.ID, "without an id"))
 	switch accepted := res.StatusCode == http.StatusOK; {
 	case v.tamper != "" && accepted:
 		return nil, fmt.Errorf("the receiver accepted a request with a wrong %s: it does not verify signatures", v.tamper)
@@ -202,11 +198,7 @@ func (v *volley) pace(ctx context.Context, turns chan<- struct{}, between func()
 }
 
 func (v *volley) send(ctx context.Context, client *http.Client) error {
-	body, e, contentType, err := v.next()
-	if err != nil {
-		return err
-	}
-	req, err := v.request(ctx, body, contentType)
+	req, e, err := v.request(ctx)
 	if err != nil {
 		return err
 	}

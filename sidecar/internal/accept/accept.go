@@ -4,6 +4,7 @@ package accept
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,17 +109,10 @@ func New(cfg Config) (*Server, error) {
 		cfg.Wake == nil || cfg.Health == nil || cfg.Log == nil {
 		return nil, errors.New("accept: a required field of Config is not set")
 	}
-	if cfg.AckBudget <= 0 {
-		cfg.AckBudget = DefaultAckBudget
-	}
-	if cfg.MaxConns <= 0 {
-		cfg.MaxConns = DefaultMaxConns
-	}
+	cfg.AckBudget = cmp.Or(cfg.AckBudget, DefaultAckBudget)
+	cfg.MaxConns = cmp.Or(cfg.MaxConns, DefaultMaxConns)
 	s := &Server{cfg: cfg}
-	s.load.most = max(cfg.Verifier.MaxBody, 0)
-	if s.load.most == 0 {
-		s.load.most = webhook.DefaultMaxBody
-	}
+	s.load.most = cmp.Or(max(cfg.Verifier.MaxBody, 0), webhook.DefaultMaxBody)
 	mux := http.NewServeMux()
 	cfg.Health.Register(mux)
 	s.SetVerifier(cfg.Verifier)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
@@ -47,12 +48,7 @@ const statusHungUp = 499
 // answer the sender gets 502 and does what it was told to do then (Telnyx: the
 // failover URL).
 func (s *Server) pass(w http.ResponseWriter, r *http.Request, p Passer, e *delivery.Event, targets []string) {
-	others := make([]string, 0, len(targets))
-	for _, name := range targets {
-		if name != p.Name() {
-			others = append(others, name)
-		}
-	}
+	others := slices.DeleteFunc(slices.Clone(targets), func(name string) bool { return name == p.Name() })
 	waiting, stop := s.whileSenderWaits(r)
 	defer stop()
 	ctx, span := s.cfg.Tracer.Attempt(waiting, telemetry.Try{Target: p.Name(), EventID: e.ID, EventType: e.Type, N: 1})

@@ -7,6 +7,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -40,7 +41,8 @@ type Store interface {
 	Replays(ctx context.Context, running bool) ([]store.Replay, error)
 }
 
-// Config configures an [API]. Store and Targets are required.
+// Config configures an [API]. Fields are required unless their zero value is
+// documented.
 type Config struct {
 	Store   Store
 	Targets func() []string // names of the configured targets
@@ -48,7 +50,7 @@ type Config struct {
 	// Replays is notified of new replays. nil: they are found after a while.
 	Replays interface{ Poke() }
 
-	// Plugins are shown and managed. nil: there are none.
+	// Plugins are shown and managed.
 	Plugins Plugins
 
 	// Token is the bearer token that Handler requires. Empty: none is
@@ -57,16 +59,14 @@ type Config struct {
 
 	// Feed and Rejects have the latest events and rejected requests, and
 	// Verify explains the signature of a request with the sidecar's keys as
-	// if it were at. Any may be nil; then the API lacks that part.
+	// if it were at.
 	Feed    *live.Feed
 	Rejects *live.Rejects
 	Verify  func(at time.Time, h http.Header, body []byte) webhook.Explanation
 
-	// Status returns the state of the sidecar. nil: the API does not have it.
-	Status func(context.Context) (Status, error)
-
-	// Settings returns the settings in effect, and Reload reads them again.
-	// nil: they are not shown, or cannot be reloaded.
+	// Status returns the state of the sidecar, Settings the settings in effect,
+	// and Reload reads them again.
+	Status   func(context.Context) (Status, error)
 	Settings func() []Setting
 	Reload   func(context.Context) (Reloaded, error)
 
@@ -87,9 +87,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Store == nil || cfg.Targets == nil {
 		return nil, errors.New("adminapi: a required field of Config is not set")
 	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	a := &API{cfg: cfg, mux: http.NewServeMux()}
 	a.SetToken(cfg.Token)
 	for _, r := range a.routes() {
@@ -120,10 +118,10 @@ func (a *API) nothing(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	if len(allowed) == 0 {
-		return problem(http.StatusNotFound, "not-found", "there is no "+r.URL.Path+": see /api/v1/openapi.json")
+		return NewProblem(http.StatusNotFound, "not-found", "there is no "+r.URL.Path+": see /api/v1/openapi.json")
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	return problem(http.StatusMethodNotAllowed, "method-not-allowed", "use "+strings.Join(allowed, " or "))
+	return NewProblem(http.StatusMethodNotAllowed, "method-not-allowed", "use "+strings.Join(allowed, " or "))
 }
 
 // route is one operation of the API.
@@ -194,7 +192,7 @@ func (a *API) Protect(next http.Handler) http.Handler {
 		want := a.token.Load()
 		if want != nil && (!strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(sum[:], want[:]) != 1) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			a.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "send the token of HOOKSWITCH_ADMIN_TOKEN as Authorization: Bearer TOKEN"))
+			a.fail(w, r, NewProblem(http.StatusUnauthorized, "unauthorized", "send the token of HOOKSWITCH_ADMIN_TOKEN as Authorization: Bearer TOKEN"))
 			return
 		}
 		listen.Prove(r.Context())

@@ -33,7 +33,7 @@ type ConfigProblem struct {
 
 // BadConfiguration is the answer to a refused reload.
 func BadConfiguration(problems []ConfigProblem) *Problem {
-	p := problem(http.StatusUnprocessableEntity, "bad-configuration",
+	p := NewProblem(http.StatusUnprocessableEntity, "bad-configuration",
 		fmt.Sprintf("the new configuration has %d problems and is refused; the old one stays in effect", len(problems)))
 	p.Problems = problems
 	return p
@@ -41,21 +41,14 @@ func BadConfiguration(problems []ConfigProblem) *Problem {
 
 // NotReloaded is the answer to a reload that failed for another reason.
 func NotReloaded(err error) *Problem {
-	return problem(http.StatusInternalServerError, "not-reloaded", err.Error()+"; the old configuration stays in effect")
+	return NewProblem(http.StatusInternalServerError, "not-reloaded", err.Error()+"; the old configuration stays in effect")
 }
 
 func (a *API) getConfig(w http.ResponseWriter, _ *http.Request) error {
-	list := []Setting{}
-	if a.cfg.Settings != nil {
-		list = a.cfg.Settings()
-	}
-	return reply(w, http.StatusOK, map[string]any{"data": list})
+	return reply(w, http.StatusOK, map[string]any{"data": a.cfg.Settings()})
 }
 
 func (a *API) reloadConfig(w http.ResponseWriter, r *http.Request) error {
-	if a.cfg.Reload == nil {
-		return problem(http.StatusNotImplemented, "not-reloadable", "this program cannot read its configuration again: restart it")
-	}
 	result, err := a.cfg.Reload(r.Context())
 	if err != nil {
 		return err

@@ -59,15 +59,8 @@ type UpdateFailed struct {
 	At     *time.Time `json:"at"`
 }
 
-func (a *API) pluginStatus() []pluginhost.Status {
-	if a.cfg.Plugins == nil {
-		return nil
-	}
-	return a.cfg.Plugins.Status()
-}
-
 func (a *API) listPlugins(w http.ResponseWriter, _ *http.Request) error {
-	return replyList(w, a.pluginStatus(), viewPlugin)
+	return replyList(w, a.cfg.Plugins.Status(), viewPlugin)
 }
 
 func (a *API) getPlugin(w http.ResponseWriter, r *http.Request) error {
@@ -81,12 +74,12 @@ func (a *API) getPlugin(w http.ResponseWriter, r *http.Request) error {
 // plugin returns the plugin named in the path, with or without "plugin:".
 func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 	name := r.PathValue("name")
-	for _, s := range a.pluginStatus() {
+	for _, s := range a.cfg.Plugins.Status() {
 		if s.Name == name || s.Target() == name {
 			return s, nil
 		}
 	}
-	return pluginhost.Status{}, problem(http.StatusNotFound, "not-found", "there is no plugin "+name+": GET /api/v1/plugins lists them")
+	return pluginhost.Status{}, NewProblem(http.StatusNotFound, "not-found", "there is no plugin "+name+": GET /api/v1/plugins lists them")
 }
 
 // steerPlugin returns a handler that does something to a plugin, waits for the
@@ -99,13 +92,13 @@ func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) opera
 		}
 		switch err := do(a.cfg.Plugins, r.Context(), s.Name); {
 		case errors.Is(err, pluginhost.ErrNoPlugin):
-			return problem(http.StatusNotFound, "not-found", "the plugin "+s.Name+" has gone meanwhile")
+			return NewProblem(http.StatusNotFound, "not-found", "the plugin "+s.Name+" has gone meanwhile")
 		case errors.Is(err, pluginhost.ErrStopped):
-			return problem(http.StatusServiceUnavailable, "stopping", "the plugin is being removed")
+			return NewProblem(http.StatusServiceUnavailable, "stopping", "the plugin is being removed")
 		case err != nil && r.Context().Err() != nil:
 			return r.Context().Err()
 		case err != nil:
-			return problem(http.StatusConflict, "plugin", s.Name+": "+err.Error())
+			return NewProblem(http.StatusConflict, "plugin", s.Name+": "+err.Error())
 		}
 		if s, err = a.plugin(r); err != nil {
 			return err
@@ -118,7 +111,7 @@ func (a *API) steerPlugin(do func(Plugins, context.Context, string) error) opera
 func (a *API) runnable(r *http.Request) (pluginhost.Status, error) {
 	s, err := a.plugin(r)
 	if err == nil && s.Misfit {
-		err = problem(http.StatusConflict, "plugin", s.File+" is not run as a plugin: "+s.LastError)
+		err = NewProblem(http.StatusConflict, "plugin", s.File+" is not run as a plugin: "+s.LastError)
 	}
 	return s, err
 }

@@ -33,15 +33,13 @@ func (p *Problem) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 const problemType = "urn:hookswitch:error:"
 
-func problem(status int, word, detail string) *Problem {
+// NewProblem returns a problem whose type is named by a word.
+func NewProblem(status int, word, detail string) *Problem {
 	return &Problem{Type: problemType + word, Title: http.StatusText(status), Status: status, Detail: detail}
 }
 
-// NewProblem returns a problem whose type is named by a word.
-func NewProblem(status int, word, detail string) *Problem { return problem(status, word, detail) }
-
 func badRequest(detail string) *Problem {
-	return problem(http.StatusBadRequest, "bad-request", detail)
+	return NewProblem(http.StatusBadRequest, "bad-request", detail)
 }
 
 // fail answers with a problem. Errors of the store go to the log only: they may
@@ -51,14 +49,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case ok:
 	case errors.Is(err, store.ErrNotFound):
-		p = problem(http.StatusNotFound, "not-found", "nothing here has this id: it may have been removed by retention, or the id is not complete")
+		p = NewProblem(http.StatusNotFound, "not-found", "nothing here has this id: it may have been removed by retention, or the id is not complete")
 	case errors.Is(err, store.ErrClosed):
-		p = problem(http.StatusServiceUnavailable, "stopping", "the sidecar is stopping: try again when it is back")
+		p = NewProblem(http.StatusServiceUnavailable, "stopping", "the sidecar is stopping: try again when it is back")
 	case r.Context().Err() != nil:
 		return // the client has gone
 	default:
 		a.cfg.Log.Error("a request to the admin API failed", "code", telemetry.CodeAdminFailed, "method", r.Method, "path", r.URL.Path, "error", err)
-		p = problem(http.StatusServiceUnavailable, "store", "the store did not answer; the sidecar's log says why")
+		p = NewProblem(http.StatusServiceUnavailable, "store", "the store did not answer; the sidecar's log says why")
 	}
 	p.ServeHTTP(w, r)
 }

@@ -41,5 +41,5 @@ func mayChange(r *http.Request) error {
 	if r.Context().Value(readOnlyKey{}) == nil {
 		return nil
 	}
-	return problem(http.StatusForbidden, "read-only", "HOOKSWITCH_ADMIN_READONLY is set: use the commands on the machine of the sidecar, which go through its socket")
+	return NewProblem(http.StatusForbidden, "read-only", "HOOKSWITCH_ADMIN_READONLY is set: use the commands on the machine of the sidecar, which go through its socket")
 }

@@ -3,6 +3,7 @@ package adminapi
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/webhook"
@@ -36,11 +37,7 @@ func viewRejected(q *live.Request) Rejected {
 }
 
 func (a *API) listRejected(w http.ResponseWriter, _ *http.Request) error {
-	var list []*live.Request
-	if a.cfg.Rejects != nil {
-		list = a.cfg.Rejects.List(time.Now())
-	}
-	return replyList(w, list, viewRejected)
+	return replyList(w, a.cfg.Rejects.List(time.Now()), viewRejected)
 }
 
 func (a *API) getRejected(w http.ResponseWriter, r *http.Request) error {
@@ -57,16 +54,16 @@ func (a *API) getRejected(w http.ResponseWriter, r *http.Request) error {
 // beginning.
 func (a *API) findRejected(id string) (*live.Request, error) {
 	var found []*live.Request
-	if a.cfg.Rejects != nil && len(id) > len("r_") {
+	if len(id) > len("r_") {
 		found = a.cfg.Rejects.Find(time.Now(), id)
 	}
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, problem(http.StatusNotFound, "not-found", fmt.Sprintf("no rejected request %q: the latest %d are kept, for %s, and none over a restart", id, live.MaxRejects, live.MaxRejectAge))
+		return nil, NewProblem(http.StatusNotFound, "not-found", fmt.Sprintf("no rejected request %q: the latest %d are kept, for %s, and none over a restart", id, live.MaxRejects, live.MaxRejectAge))
 	}
-	return nil, problem(http.StatusNotFound, "ambiguous-id", fmt.Sprintf("%d rejected requests begin with %q: give more of the id", len(found), id))
+	return nil, NewProblem(http.StatusNotFound, "ambiguous-id", fmt.Sprintf("%d rejected requests begin with %q: give more of the id", len(found), id))
 }
 
 // VerifyRequest is a request to explain a signature: of a request that the
@@ -111,9 +108,6 @@ func (a *API) verify(w http.ResponseWriter, r *http.Request) error {
 	if err := readBody(w, r, &req); err != nil {
 		return err
 	}
-	if a.cfg.Verify == nil {
-		return problem(http.StatusNotFound, "not-found", "this sidecar does not explain signatures")
-	}
 	if (req.ID != "") == (req.Headers != nil) {
 		return badRequest("give either an id, or headers and body_base64")
 	}
@@ -140,13 +134,13 @@ func (a *API) verify(w http.ResponseWriter, r *http.Request) error {
 // verifyStored fills in a request that the sidecar has, and returns when it was
 // received.
 func (a *API) verifyStored(r *http.Request, req *VerifyRequest) (time.Time, error) {
-	if isRejectedID(req.ID) {
+	if strings.HasPrefix(strings.ToLower(req.ID), "r_") {
 		q, err := a.findRejected(req.ID)
 		if err != nil {
 			return time.Time{}, err
 		}
 		if !q.Whole {
-			return time.Time{}, problem(http.StatusUnprocessableEntity, "no-body", "the body of "+q.ID+" was not kept: it was rejected before that ("+q.Detail+")")
+			return time.Time{}, NewProblem(http.StatusUnprocessableEntity, "no-body", "the body of "+q.ID+" was not kept: it was rejected before that ("+q.Detail+")")
 		}
 		req.Headers, req.Body = q.Header, q.Body
 		return q.At, nil
@@ -158,5 +152,3 @@ func (a *API) verifyStored(r *http.Request, req *VerifyRequest) (time.Time, erro
 	req.Headers, req.Body = d.Event.Header, d.Event.Body
 	return d.Event.ReceivedAt, nil
 }
-
-func isRejectedID(id string) bool { return len(id) > 2 && (id[:2] == "r_" || id[:2] == "R_") }

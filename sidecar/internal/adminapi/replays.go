@@ -82,7 +82,7 @@ func (f Filter) confirmed(what string) error {
 	if f.All || !f.empty() {
 		return nil
 	}
-	return problem(http.StatusBadRequest, "everything", "an empty filter would "+what+": say \"all\": true if you mean that")
+	return NewProblem(http.StatusBadRequest, "everything", "an empty filter would "+what+": say \"all\": true if you mean that")
 }
 
 func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) error {
@@ -96,7 +96,7 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) 
 	targets := a.cfg.Targets()
 	for _, name := range req.To {
 		if !slices.Contains(targets, name) {
-			return problem(http.StatusUnprocessableEntity, "unknown-target", fmt.Sprintf("to: there is no target %q: the targets are %s", name, strings.Join(targets, ", ")))
+			return NewProblem(http.StatusUnprocessableEntity, "unknown-target", fmt.Sprintf("to: there is no target %q: the targets are %s", name, strings.Join(targets, ", ")))
 		}
 	}
 	if req.DryRun {

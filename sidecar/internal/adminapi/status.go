@@ -73,9 +73,6 @@ type StoreStatus struct {
 }
 
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
-	if a.cfg.Status == nil {
-		return problem(http.StatusNotFound, "not-found", "this sidecar does not report its status")
-	}
 	s, err := a.cfg.Status(r.Context())
 	if err != nil {
 		return err

@@ -26,9 +26,6 @@ const (
 // stream sends messages as server-sent events until the reader goes or the
 // sidecar stops. A reader with a Last-Event-ID continues where it was.
 func (a *API) stream(w http.ResponseWriter, r *http.Request) error {
-	if a.cfg.Feed == nil {
-		return problem(http.StatusNotFound, "not-found", "this sidecar has no live stream")
-	}
 	f, err := parameters(r, nil)
 	if err != nil {
 		return err
@@ -44,7 +41,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) error {
 	if a.viewers.Add(1) > maxViewers {
 		a.viewers.Add(-1)
 		w.Header().Set("Retry-After", "5")
-		return problem(http.StatusServiceUnavailable, "too-many-viewers", fmt.Sprintf("%d viewers are watching already: end one, or try again later", maxViewers))
+		return NewProblem(http.StatusServiceUnavailable, "too-many-viewers", fmt.Sprintf("%d viewers are watching already: end one, or try again later", maxViewers))
 	}
 	defer a.viewers.Add(-1)
 	h := w.Header()

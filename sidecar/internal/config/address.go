@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,11 +181,7 @@ func ownListener(ctx context.Context, text string, listeners []Listener) (own Li
 	if err != nil || u.Host == "" {
 		return Listener{}, false
 	}
-	port := u.Port()
-	if port == "" {
-		port = u.Scheme // "http" and "https" are names of ports as well
-	}
-	to, err := portNumber(port)
+	to, err := portNumber(cmp.Or(u.Port(), u.Scheme)) // "http" and "https" are names of ports as well
 	if err != nil {
 		return Listener{}, false
 	}

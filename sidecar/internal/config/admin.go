@@ -9,7 +9,6 @@ import (
 
 // Admin says where the sidecar can be inspected and managed, and by whom.
 type Admin struct {
-	// AdminListen is the address of the delivery record API.
 	AdminListen string `env:"HOOKSWITCH_ADMIN_LISTEN" envDefault:"127.0.0.1:9080" desc:"address of the delivery records and the API" example:"0.0.0.0:9080"`
 
 	// AdminSocket is the path of a socket for the commands of this program,
@@ -29,7 +28,6 @@ type Admin struct {
 	// machine use AdminSocket, which still takes them.
 	AdminReadOnly bool `env:"HOOKSWITCH_ADMIN_READONLY" envDefault:"false" desc:"refuse all changes on the admin listener; the socket still accepts them" reload:"true"`
 
-	// Pprof serves the profiles of the program on the admin listener.
 	Pprof bool `env:"HOOKSWITCH_PPROF" envDefault:"false" desc:"serve profiles of the program under /debug/pprof/ on the admin listener"`
 
 	// MetricsListen is an address that serves the metrics, and nothing else,

@@ -10,7 +10,6 @@ type Alerting struct {
 	// backlog that is too old, and a disk that is nearly full.
 	AlertURL Secret `env:"HOOKSWITCH_ALERT_URL" desc:"URL that alerts are POSTed to, signed like forwarded requests" secret:"true"`
 
-	// AlertBacklogAge is how long an event may wait before there is an alert.
 	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
 }
 

@@ -23,7 +23,7 @@ import (
 //
 //	env         the name of its variable
 //	envDefault  its default; none if it may be left out
-//	desc        one short sentence
+//	desc        one short sentence; a comment only says what that leaves out
 //	example     a value to show, where the default does not show enough
 //	reload      "true" if a reload applies a change; else it takes a restart
 //	secret      "true" if it is never shown; "url" if it is shown without user,
@@ -43,18 +43,10 @@ type Config struct {
 	Alerting
 	Tracing
 
-	// UserID is the user_id of delivery records: a UUID.
-	UserID string `env:"HOOKSWITCH_USER_ID" envDefault:"00000000-0000-0000-0000-000000000000" desc:"user_id in the delivery records" example:"c9c0797e-901d-4349-a33c-c2c8f31a92c2"`
-
-	// ShutdownTimeout is how long attempts under way may take to end when the
-	// sidecar is told to stop.
-	ShutdownTimeout Duration `env:"HOOKSWITCH_SHUTDOWN_TIMEOUT" envDefault:"20s" desc:"how long attempts under way may take to end after a signal to stop"`
-
-	// LogLevel is debug, info, warn or error.
-	LogLevel slog.Level `env:"HOOKSWITCH_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error" reload:"true"`
-
-	// LogFormat is text, json, or auto: text on a terminal, else json.
-	LogFormat string `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto" desc:"text, json, or auto: text only on a terminal"`
+	UserID          string     `env:"HOOKSWITCH_USER_ID" envDefault:"00000000-0000-0000-0000-000000000000" desc:"user_id in the delivery records" example:"c9c0797e-901d-4349-a33c-c2c8f31a92c2"`
+	ShutdownTimeout Duration   `env:"HOOKSWITCH_SHUTDOWN_TIMEOUT" envDefault:"20s" desc:"how long attempts under way may take to end after a signal to stop"`
+	LogLevel        slog.Level `env:"HOOKSWITCH_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error" reload:"true"`
+	LogFormat       string     `env:"HOOKSWITCH_LOG_FORMAT" envDefault:"auto" desc:"text, json, or auto: text only on a terminal"`
 
 	// Systemd holds what systemd passes to a service. None of it is a setting.
 	Systemd Systemd `env:"-"`

@@ -49,18 +49,14 @@ type Route struct {
 	// Number is the n of HOOKSWITCH_ROUTE_n_.
 	Number int `env:"-"`
 
-	// Match are the types: exact, "message.*" or "*", separated by commas.
 	Match []string `env:"MATCH" desc:"event types of the route: exact, message.* or *" example:"message.*,fax.received" reload:"true"`
-
-	// To is the URL.
-	To string `env:"TO" desc:"URL that the events of the route go to" example:"http://127.0.0.1:5000/sms" reload:"true" secret:"url"`
+	To    string   `env:"TO" desc:"URL that the events of the route go to" example:"http://127.0.0.1:5000/sms" reload:"true" secret:"url"`
 
 	// Mode is "async": stored, acknowledged, delivered with retries; or
 	// "sync": passed straight through, for senders that need the app's answer
 	// (TeXML, variables of an assistant, tools), and recorded afterwards.
 	Mode string `env:"MODE" envDefault:"async" desc:"async, or sync: the app's own answer goes back to the sender" reload:"true"`
 
-	// Name names the target: "forward:NAME". The default is "routeN".
 	Name string `env:"NAME" desc:"name of the target: forward:NAME; by default route<n>" example:"crm" reload:"true"`
 
 	// Timeout is how long one attempt may take. The default is that of all,

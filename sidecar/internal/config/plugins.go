@@ -27,8 +27,6 @@ type Plugins struct {
 	// PluginSums; "signed" likewise, if the list is signed with PluginSignKey.
 	PluginTrust string `env:"HOOKSWITCH_PLUGIN_TRUST" envDefault:"dir" desc:"which programs are run as plugins: dir, pinned or signed"`
 
-	// PluginSums is a file that sha256sum has written, of the programs that
-	// are trusted.
 	PluginSums string `env:"HOOKSWITCH_PLUGIN_SHA256SUMS" desc:"file with the SHA-256 digests of trusted programs" example:"/etc/hookswitch/SHA256SUMS"`
 
 	// PluginSignKey is the Ed25519 public key, PEM or base64, that verifies the
@@ -44,8 +42,6 @@ type Plugins struct {
 	// again. 0 means no limit.
 	PluginMemory ByteSize `env:"HOOKSWITCH_PLUGIN_MEMORY" envDefault:"512MiB" desc:"memory that a plugin may have; 0 for no limit"`
 
-	// PluginOpenFiles is how many files a process of a plugin may have open. 0
-	// means as many as the sidecar.
 	PluginOpenFiles int `env:"HOOKSWITCH_PLUGIN_OPEN_FILES" envDefault:"4096" desc:"files that a plugin may have open; 0 for as many as the sidecar"`
 
 	// PluginUser is the user, or user:group, that plugins run as if the sidecar

@@ -17,7 +17,6 @@ type Receiving struct {
 	// Listen is the address that receives webhooks. Port 0 picks a free one.
 	Listen string `env:"HOOKSWITCH_LISTEN" envDefault:":8080" desc:"address that receives webhooks" example:"127.0.0.1:8080"`
 
-	// Paths are the paths on Listen that webhooks are POSTed to.
 	Paths []string `env:"HOOKSWITCH_PATHS" envDefault:"/webhooks" desc:"paths that webhooks are POSTed to" example:"/webhooks,/sms"`
 
 	// TLSCertFile and TLSKeyFile make Listen speak TLS: the paths of a
@@ -30,7 +29,6 @@ type Receiving struct {
 	// MaxBody is how large the body of a webhook may be; more is answered 413.
 	MaxBody ByteSize `env:"HOOKSWITCH_MAX_BODY" envDefault:"1MiB" desc:"how large the body of a webhook may be, up to 8MiB"`
 
-	// Tolerance is how far a timestamp may lie in the past or the future.
 	Tolerance Duration `env:"HOOKSWITCH_TOLERANCE" envDefault:"5m" desc:"how far a timestamp may be off, either way" reload:"true"`
 
 	// Verifier is what checks signatures: one of the Verify... constants.

@@ -15,33 +15,18 @@ import (
 // nothing is traced. Its SDK reads others, about batches, limits and
 // certificates, by itself.
 type Tracing struct {
-	// OTelEndpoint is the base URL of a collector that takes OTLP over HTTP.
-	OTelEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"base URL of a collector for traces, by OTLP over HTTP; unset, nothing is traced" example:"http://localhost:4318" secret:"url"`
-
-	// OTelTracesEndpoint is the whole URL for traces, instead.
+	OTelEndpoint       string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" desc:"base URL of a collector for traces, by OTLP over HTTP; unset, nothing is traced" example:"http://localhost:4318" secret:"url"`
 	OTelTracesEndpoint string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" desc:"whole URL for traces, instead of the base" example:"http://localhost:4318/v1/traces" secret:"url"`
-
-	// OTelHeaders are sent to the collector: "name=value,name=value", with
-	// special characters percent-encoded.
-	OTelHeaders Secret `env:"OTEL_EXPORTER_OTLP_HEADERS" desc:"headers for the collector: name=value,…, percent-encoded" secret:"true"`
-
-	// OTelProtocol may only be http/protobuf.
-	OTelProtocol string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"http/protobuf, the only supported protocol"`
-
-	// OTelService names the sidecar among others.
-	OTelService string `env:"OTEL_SERVICE_NAME" desc:"name of the service in traces; hookswitch by default"`
-
-	// OTelResource adds attributes of the service: "key=value,key=value".
-	OTelResource string `env:"OTEL_RESOURCE_ATTRIBUTES" desc:"attributes of the service in traces: key=value,…" example:"deployment.environment.name=production"`
+	OTelHeaders        Secret `env:"OTEL_EXPORTER_OTLP_HEADERS" desc:"headers for the collector: name=value,…, percent-encoded" secret:"true"`
+	OTelProtocol       string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" desc:"http/protobuf, the only supported protocol"`
+	OTelService        string `env:"OTEL_SERVICE_NAME" desc:"name of the service in traces; hookswitch by default"`
+	OTelResource       string `env:"OTEL_RESOURCE_ATTRIBUTES" desc:"attributes of the service in traces: key=value,…" example:"deployment.environment.name=production"`
 
 	// OTelSampler selects the requests that are traced; their attempts are, too.
 	OTelSampler string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" desc:"which requests are traced: always_on, always_off or traceidratio, each also as parentbased_…"`
 
-	// OTelSamplerArg is the fraction of requests for traceidratio.
 	OTelSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" desc:"for traceidratio: the fraction of all requests, from 0 to 1" example:"0.1"`
-
-	// OTelDisabled switches tracing off whatever else is set.
-	OTelDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true turns tracing off"`
+	OTelDisabled   bool   `env:"OTEL_SDK_DISABLED" envDefault:"false" desc:"true turns tracing off"`
 }
 
 // traceURL returns where spans are sent, or "" if they are not.

@@ -22,6 +22,7 @@
 package deliveryapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -82,17 +83,13 @@ func New(c Config) (*API, error) {
 	if a.store == nil {
 		return nil, errors.New("deliveryapi: no store")
 	}
-	if a.userID == "" {
-		a.userID = uuid.Nil.String()
-	}
+	a.userID = cmp.Or(a.userID, uuid.Nil.String())
 	// Validate alone would accept braces and a urn: prefix as well.
 	if len(a.userID) != 36 || uuid.Validate(a.userID) != nil {
 		return nil, fmt.Errorf("deliveryapi: user id %q is not a UUID such as %s", c.UserID, uuid.Nil)
 	}
 	a.SetToken(c.Token)
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
-	}
+	a.log = cmp.Or(a.log, slog.New(slog.DiscardHandler))
 	return a, nil
 }
 
@@ -130,7 +127,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		writeErrors(w, http.StatusNotFound, notServed(r.URL.Path))
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
-		writeErrors(w, http.StatusMethodNotAllowed, methodNotAllowed(r.Method))
+		writeErrors(w, http.StatusMethodNotAllowed, newError("10030", "Method not allowed",
+			fmt.Sprintf("%s is not possible here: delivery records can only be read, with GET.", clip(r.Method))))
 	case isRecord:
 		a.retrieve(w, r, id)
 	default:
@@ -224,5 +222,6 @@ func (a *API) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 		a.log.ErrorContext(r.Context(), "delivery records cannot be read", "code", telemetry.CodeRecordsUnreadable, "path", r.URL.Path, "err", err)
 	}
 	w.Header().Set("Retry-After", "1")
-	writeErrors(w, http.StatusServiceUnavailable, storeUnavailable())
+	writeErrors(w, http.StatusServiceUnavailable, newError("10037", "Service unavailable",
+		"The store cannot be read at the moment. Nothing that was accepted is lost; the sidecar's log has the cause."))
 }

@@ -47,26 +47,6 @@ func unauthenticated(detail string) apiError {
 	return newError("10009", "Authentication failed", detail)
 }
 
-func badParameter(name, detail string) apiError {
-	e := newError("10027", "Unprocessable Entity", detail)
-	e.Source = &errorSource{Parameter: clip(name)}
-	return e
-}
-
-func badQuery(err error) apiError {
-	return newError("10027", "Unprocessable Entity", "The query string cannot be read: "+err.Error()+".")
-}
-
-func methodNotAllowed(method string) apiError {
-	return newError("10030", "Method not allowed",
-		fmt.Sprintf("%s is not possible here: delivery records can only be read, with GET.", clip(method)))
-}
-
-func storeUnavailable() apiError {
-	return newError("10037", "Service unavailable",
-		"The store cannot be read at the moment. Nothing that was accepted is lost; the sidecar's log has the cause.")
-}
-
 func notServed(path string) apiError {
 	return notFound(fmt.Sprintf("There is nothing at %s. This is a hookswitch sidecar, which serves only %s and %s/{id}; "+
 		"clients reach them with the base URL ending in /v2. All other calls go to Telnyx.", quote(path), collection, collection))

@@ -37,7 +37,7 @@ type query struct {
 func parseQuery(raw string) (query, []apiError) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return query{}, []apiError{badQuery(err)}
+		return query{}, []apiError{newError("10027", "Unprocessable Entity", "The query string cannot be read: "+err.Error()+".")}
 	}
 	p := parser{query: query{number: 1, size: defaultSize}, seen: make(map[string]string)}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -119,7 +119,9 @@ func (p *parser) page(raw, canonical string) {
 }
 
 func (p *parser) refuse(name, detail string) {
-	p.problems = append(p.problems, badParameter(name, detail))
+	e := newError("10027", "Unprocessable Entity", detail)
+	e.Source = &errorSource{Parameter: clip(name)}
+	p.problems = append(p.problems, e)
 }
 
 // eventTypes adds to the requested types. Lists are separated by commas; the

@@ -55,7 +55,7 @@ func noAnswer(resp *http.Response) string {
 
 // signatureHint suggests what to check if an application rejects a signature.
 func (f *Forward) signatureHint() string {
-	switch f.sign {
+	switch f.cfg.Sign {
 	case Passthrough:
 		return "does it verify with Telnyx's key? HOOKSWITCH_FORWARD_SIGN=passthrough sends the signature as it was received, which is good for five minutes"
 	case Unsigned:

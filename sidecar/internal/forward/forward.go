@@ -20,6 +20,7 @@
 package forward
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -93,17 +94,8 @@ const (
 // Forward sends events to one application. Its methods are safe for concurrent
 // use. Its creator calls Close.
 type Forward struct {
-	name      string
-	patterns  []string
-	key       ed25519.PrivateKey
-	sign      Sign
-	retryOn   RetryOn
-	header    http.Header
-	timeout   time.Duration
-	userAgent string
-	attempts  *telemetry.Attempts
-	log       *slog.Logger
-
+	cfg       Config        // with the defaults in it
+	name      string        // of the target
 	url       string        // without user and password
 	shown     string        // url as records have it
 	user      *url.Userinfo // nil if there is none
@@ -114,21 +106,8 @@ type Forward struct {
 // New returns a Forward. It does not connect: an application may start later
 // than its sidecar.
 func New(cfg Config) (*Forward, error) {
-	f := &Forward{
-		name:      cfg.Name,
-		patterns:  slices.Clone(cfg.Patterns),
-		key:       cfg.Key,
-		sign:      cfg.Sign,
-		retryOn:   cfg.RetryOn,
-		header:    canonical(cfg.Header),
-		timeout:   cfg.Timeout,
-		userAgent: cfg.UserAgent,
-		attempts:  cfg.Attempts,
-		log:       cfg.Log,
-	}
-	if f.name == "" {
-		f.name = "default"
-	}
+	f := &Forward{cfg: cfg, name: cmp.Or(cfg.Name, "default")}
+	f.cfg.Patterns, f.cfg.Header = slices.Clone(cfg.Patterns), canonical(cfg.Header)
 	if strings.ContainsAny(f.name, ": /\t\r\n") {
 		return nil, fmt.Errorf("forward: name %q has a colon, a slash or a space in it: use letters, digits and dashes", f.name)
 	}
@@ -140,29 +119,23 @@ func New(cfg Config) (*Forward, error) {
 	f.user, u.User = u.User, nil
 	f.url, f.shown = u.String(), shown(u)
 
-	if f.sign == Resign && len(f.key) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("%s: the signing key has %d bytes, not %d: pass an Ed25519 private key, such as one from ed25519.NewKeyFromSeed and a 32-byte seed", f.name, len(f.key), ed25519.PrivateKeySize)
+	if f.cfg.Sign == Resign && len(f.cfg.Key) != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("%s: the signing key has %d bytes, not %d: pass an Ed25519 private key, such as one from ed25519.NewKeyFromSeed and a 32-byte seed", f.name, len(f.cfg.Key), ed25519.PrivateKeySize)
 	}
-	if f.timeout < 0 {
-		return nil, fmt.Errorf("%s: timeout %v is negative: leave it 0 for 30s", f.name, f.timeout)
+	if f.cfg.Timeout < 0 {
+		return nil, fmt.Errorf("%s: timeout %v is negative: leave it 0 for 30s", f.name, f.cfg.Timeout)
 	}
-	if f.timeout == 0 {
-		f.timeout = 30 * time.Second
+	f.cfg.Timeout = cmp.Or(f.cfg.Timeout, 30*time.Second)
+	f.cfg.UserAgent = cmp.Or(f.cfg.UserAgent, "hookswitch")
+	if len(f.cfg.Patterns) == 0 {
+		f.cfg.Patterns = []string{"*"}
 	}
-	if len(f.patterns) == 0 {
-		f.patterns = []string{"*"}
-	}
-	for _, p := range f.patterns {
+	for _, p := range f.cfg.Patterns {
 		if err := event.CheckPattern(p); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	if f.userAgent == "" {
-		f.userAgent = "hookswitch"
-	}
-	if f.log == nil {
-		f.log = slog.New(slog.DiscardHandler)
-	}
+	f.cfg.Log = cmp.Or(f.cfg.Log, slog.New(slog.DiscardHandler))
 	f.transport, f.fresh = newTransport(cfg.RootCAs), newTransport(cfg.RootCAs)
 	f.fresh.DisableKeepAlives = true
 	return f, nil
@@ -214,7 +187,7 @@ func newTransport(roots *x509.CertPool) *http.Transport {
 func (f *Forward) Name() string { return f.name }
 
 // Patterns returns the configured patterns. The caller does not modify them.
-func (f *Forward) Patterns() []string { return f.patterns }
+func (f *Forward) Patterns() []string { return f.cfg.Patterns }
 
 // Drain does nothing: an attempt never waits for the application to be ready.
 func (f *Forward) Drain() {}
@@ -232,8 +205,8 @@ func (f *Forward) Deliver(ctx context.Context, t delivery.Task) (delivery.Attemp
 		return delivery.Attempt{}, ctx.Err()
 	}
 	a := delivery.Attempt{StartedAt: time.Now(), RequestURL: f.shown}
-	defer f.attempts.Begin(f.name, t.Event.ID, f.timeout)()
-	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
+	defer f.cfg.Attempts.Begin(f.name, t.Event.ID, f.cfg.Timeout)()
+	sending, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)
 
@@ -258,6 +231,6 @@ func (f *Forward) Deliver(ctx context.Context, t delivery.Task) (delivery.Attemp
 		f.answered(&a, resp, cancel)
 	}
 	a.FinishedAt = time.Now()
-	f.log.DebugContext(ctx, "forwarded", "target", f.name, "delivery_id", t.Event.DeliveryID, "event_id", t.Event.ID, "attempt", t.Job.Attempts+1, "status", a.ResponseStatus, "outcome", a.Outcome, "took", a.FinishedAt.Sub(a.StartedAt))
+	f.cfg.Log.DebugContext(ctx, "forwarded", "target", f.name, "delivery_id", t.Event.DeliveryID, "event_id", t.Event.ID, "attempt", t.Job.Attempts+1, "status", a.ResponseStatus, "outcome", a.Outcome, "took", a.FinishedAt.Sub(a.StartedAt))
 	return a, nil
 }

@@ -25,8 +25,8 @@ const maxAnswer = 1 << 20
 // session with the application.
 func (f *Forward) Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt, *http.Response) {
 	a := delivery.Attempt{StartedAt: time.Now(), RequestURL: f.shown, Outcome: delivery.OutcomeFailed}
-	defer f.attempts.Begin(f.name, e.ID, f.timeout)()
-	sending, cancel := context.WithTimeoutCause(ctx, f.timeout, errTimeout)
+	defer f.cfg.Attempts.Begin(f.name, e.ID, f.cfg.Timeout)()
+	sending, cancel := context.WithTimeoutCause(ctx, f.cfg.Timeout, errTimeout)
 	defer cancel()
 	sending, progress := watch(sending)
 	req, err := f.newRequest(sending, delivery.Task{Event: e}, a.StartedAt)
@@ -40,7 +40,7 @@ func (f *Forward) Pass(ctx context.Context, e *delivery.Event) (delivery.Attempt
 		a.RequestHeader = f.recordRequest(req)
 	}
 	if err != nil {
-		code, text := failure(err, context.Cause(sending), progress, f.timeout)
+		code, text := failure(err, context.Cause(sending), progress, f.cfg.Timeout)
 		if errors.Is(context.Cause(sending), errTimeout) {
 			a.Cause = delivery.CauseTimeout
 		}

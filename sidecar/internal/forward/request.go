@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -45,11 +46,7 @@ func isSignature(name string) bool {
 //	hookswitch-original-timestamp   when Telnyx signed it, Unix seconds
 func (f *Forward) newRequest(ctx context.Context, t delivery.Task, now time.Time) (*http.Request, error) {
 	e := t.Event
-	method := e.Method
-	if method == "" {
-		method = http.MethodPost
-	}
-	req, err := http.NewRequestWithContext(ctx, method, f.url, bytes.NewReader(e.Body))
+	req, err := http.NewRequestWithContext(ctx, cmp.Or(e.Method, http.MethodPost), f.url, bytes.NewReader(e.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +60,9 @@ func (f *Forward) newRequest(ctx context.Context, t delivery.Task, now time.Time
 		req.Header.Set("Traceparent", parent)
 		req.Header.Del("Tracestate")
 	}
-	switch f.sign {
+	switch f.cfg.Sign {
 	case Resign:
-		timestamp, signature := webhook.Sign(f.key, now, e.Body)
+		timestamp, signature := webhook.Sign(f.cfg.Key, now, e.Body)
 		req.Header.Set(webhook.HeaderTimestamp, timestamp)
 		req.Header.Set(webhook.HeaderSignature, signature)
 	case Passthrough:
@@ -85,8 +82,8 @@ func (f *Forward) newRequest(ctx context.Context, t delivery.Task, now time.Time
 	if !e.SignedAt.IsZero() {
 		req.Header.Set("Hookswitch-Original-Timestamp", strconv.FormatInt(e.SignedAt.Unix(), 10))
 	}
-	req.Header.Set("User-Agent", f.userAgent)
-	for name, values := range f.header {
+	req.Header.Set("User-Agent", f.cfg.UserAgent)
+	for name, values := range f.cfg.Header {
 		req.Header[name] = values
 	}
 	if f.user != nil {
@@ -111,7 +108,7 @@ func isText(s string) bool {
 func (f *Forward) recordRequest(req *http.Request) [][2]string {
 	h := req.Header.Clone()
 	h.Del("Authorization")
-	for name := range f.header {
+	for name := range f.cfg.Header {
 		h.Del(name)
 	}
 	h.Set("Host", req.URL.Host)

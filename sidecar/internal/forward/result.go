@@ -51,7 +51,7 @@ const (
 // fail fills in the result of an attempt that got no answer. cause is why its
 // context ended, if it did.
 func (f *Forward) fail(a *delivery.Attempt, err, cause error, p *progress) {
-	code, text := failure(err, cause, p, f.timeout)
+	code, text := failure(err, cause, p, f.cfg.Timeout)
 	timedOut := errors.Is(cause, errTimeout)
 	if timedOut {
 		a.Cause = delivery.CauseTimeout
@@ -59,7 +59,7 @@ func (f *Forward) fail(a *delivery.Attempt, err, cause error, p *progress) {
 	a.Outcome, a.ErrorCodes, a.Error = delivery.OutcomeRetry, []int{code}, text
 	a.Unavailable = cause == nil || timedOut
 	a.BrokeOff = p.brokeOff(err, cause)
-	if a.Unavailable && !f.retryOn.failure(code, timedOut) {
+	if a.Unavailable && !f.cfg.RetryOn.failure(code, timedOut) {
 		a.Outcome = delivery.OutcomeFailed
 	}
 }
@@ -144,7 +144,7 @@ func (f *Forward) answered(a *delivery.Attempt, resp *http.Response, cancel func
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
 		a.Outcome = delivery.OutcomeDone
 		return
-	case !f.retryOn.status(resp.StatusCode):
+	case !f.cfg.RetryOn.status(resp.StatusCode):
 		a.Outcome = delivery.OutcomeFailed
 	default:
 		a.Outcome = delivery.OutcomeRetry

@@ -3,7 +3,7 @@
 // store.
 //
 // Viewers read at their own pace and miss messages if they are too slow. Nothing
-// ever waits for them. Start with [NewFeed] and [NewRejects].
+// ever waits for them. Start with [NewFeed] and a [Rejects].
 package live
 
 import (

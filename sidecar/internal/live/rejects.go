@@ -2,6 +2,7 @@ package live
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,10 +98,8 @@ func (r *Rejects) List(now time.Time) []*Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(now)
-	list := make([]*Request, 0, len(r.list))
-	for i := len(r.list) - 1; i >= 0; i-- {
-		list = append(list, r.list[i])
-	}
+	list := slices.Clone(r.list)
+	slices.Reverse(list)
 	return list
 }
 

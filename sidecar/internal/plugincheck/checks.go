@@ -91,7 +91,7 @@ func (s *session) open() (string, error) {
 }
 
 func (s *session) openWire(w *wire) (string, error) {
-	if err := w.begin(orElse(s.v.cfg.StartTimeout, DefaultStartTimeout)); err != nil {
+	if err := w.begin(cmp.Or(s.v.cfg.StartTimeout, DefaultStartTimeout)); err != nil {
 		return "", s.withExit(err)
 	}
 	return fmt.Sprintf("events at once: %d", w.capacity()), nil

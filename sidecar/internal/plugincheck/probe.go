@@ -10,6 +10,7 @@
 package plugincheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,21 +109,12 @@ func Start(ctx context.Context, path string, cfg Config) *Probe {
 }
 
 func startUntil(ctx context.Context, path string, cfg Config, until process.Stage) *Probe {
-	cfg.Timeout, cfg.StartTimeout = orElse(cfg.Timeout, 30*time.Second), orElse(cfg.StartTimeout, DefaultStartTimeout)
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Timeout, cfg.StartTimeout = cmp.Or(cfg.Timeout, 30*time.Second), cmp.Or(cfg.StartTimeout, DefaultStartTimeout)
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	p := &Probe{cfg: cfg, until: until, Report: Report{File: path, Name: catalog.NameOf(path)}}
 	p.Report.Problem = p.start(ctx, path)
 	p.Report.OK = p.Report.Problem == nil
 	return p
-}
-
-func orElse(d, or time.Duration) time.Duration {
-	if d <= 0 {
-		return or
-	}
-	return d
 }
 
 func (p *Probe) start(ctx context.Context, path string) *catalog.Problem {

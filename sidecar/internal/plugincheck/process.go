@@ -2,6 +2,7 @@ package plugincheck
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (s *session) endsBy(begun time.Time) (string, error) {
 }
 
 func (s *session) brokenSettings() (string, error) {
-	ctx, cancel := s.within(orElse(s.cfg.StartTimeout, DefaultStartTimeout))
+	ctx, cancel := s.within(cmp.Or(s.cfg.StartTimeout, DefaultStartTimeout))
 	defer cancel()
 	resp, err := s.client().Configure(ctx, &pluginpb.ConfigureRequest{Name: s.Report.Name, ConfigJson: []byte(`{"`)})
 	if err != nil {

@@ -1,6 +1,7 @@
 package plugincheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -174,7 +175,7 @@ func (s *session) gone() bool {
 // begin starts a process. If that fails it reports the failed check and returns nil.
 func (v *verifier) begin(name string, until process.Stage) *session {
 	s := &session{v: v, violations: make(map[string]bool)}
-	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), orElse(v.cfg.StartTimeout, DefaultStartTimeout)), func() (string, error) {
+	ok := v.check(name, fmt.Sprintf("%s within %v", v.startWant(), cmp.Or(v.cfg.StartTimeout, DefaultStartTimeout)), func() (string, error) {
 		s.Probe = startUntil(v.ctx, v.path, v.cfg.Config, until)
 		if p := s.Report.Problem; p != nil {
 			return "", asError(p)

@@ -118,16 +118,9 @@ func (h *Host) setClaim(p *Plugin, c claim) {
 	}
 }
 
-// unclaim gives up the claim of a plugin that was stopped on purpose.
-func (h *Host) unclaim(p *Plugin) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	p.rival = nil
-	h.setClaim(p, claim{})
-}
-
-// reclaim resets the claim of a plugin whose start was cancelled after it had made one:
-// to that of the running process, if there is one.
+// reclaim resets the claim of a plugin that was stopped on purpose, or whose start
+// was cancelled after it had made one: to that of the running process, if there is
+// one.
 func (h *Host) reclaim(p *Plugin, current *running) {
 	var c claim
 	if current != nil {
@@ -135,5 +128,6 @@ func (h *Host) reclaim(p *Plugin, current *running) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	p.rival = nil
 	h.setClaim(p, c)
 }

@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -102,17 +103,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	orDefault := func(d *time.Duration, or time.Duration) {
-		if *d <= 0 {
-			*d = or
-		}
-	}
-	orDefault(&c.Timeout, 30*time.Second)
-	orDefault(&c.StartTimeout, process.DefaultStartTimeout)
-	orDefault(&c.DrainTimeout, 20*time.Second)
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.StartTimeout = cmp.Or(c.StartTimeout, process.DefaultStartTimeout)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
+	c.Log = cmp.Or(c.Log, slog.Default())
 	return c
 }
 

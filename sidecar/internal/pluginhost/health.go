@@ -22,12 +22,10 @@ func (p *Plugin) serve(r *running, log *slog.Logger) error {
 	select {
 	case <-r.Dead():
 		// Results that it got out are still in the socket.
-		timer := time.NewTimer(p.host.launch.Timings.Obituary)
 		select {
 		case <-r.Link.Done():
-		case <-timer.C:
+		case <-time.After(p.host.launch.Timings.Obituary):
 		}
-		timer.Stop()
 		reason = errors.New(r.Diagnose())
 	case <-r.Link.Done():
 		reason = r.End()

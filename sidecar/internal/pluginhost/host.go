@@ -256,9 +256,11 @@ func (h *Host) Stop() {
 	}
 }
 
-func (h *Host) isStopping() bool {
+func (h *Host) isStopping() bool { return isClosed(h.stopping) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-h.stopping:
+	case <-c:
 		return true
 	default:
 		return false

@@ -124,7 +124,6 @@ func attrValue(v slog.Value) any {
 		if err, ok := v.Any().(error); ok {
 			return err.Error()
 		}
-		return v.Any()
 	}
 	return v.Any()
 }

@@ -220,12 +220,10 @@ func (p *Plugin) acquire(ctx context.Context, suspect, excused bool) (*running, 
 
 // await waits for another process to be ready.
 func (p *Plugin) await(ctx context.Context, changed <-chan struct{}) error {
-	patience := time.NewTimer(p.host.timings.hold)
-	defer patience.Stop()
 	select {
 	case <-changed:
 		return nil
-	case <-patience.C:
+	case <-time.After(p.host.timings.hold):
 		return delivery.ErrNotReady
 	case <-p.host.stopping:
 		return ErrStopped

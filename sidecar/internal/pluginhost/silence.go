@@ -36,12 +36,10 @@ func (s *silence) proven(r *running, base time.Duration) bool {
 
 // await waits until a process is proven.
 func (s *silence) await(ctx context.Context, r *running, base time.Duration) error {
-	timer := time.NewTimer(s.wait(base) - time.Since(r.began))
-	defer timer.Stop()
 	select {
 	case <-r.Heard():
 		return nil
-	case <-timer.C:
+	case <-time.After(s.wait(base) - time.Since(r.began)):
 		return nil
 	case <-r.Link.Closing():
 		return link.ErrMoved

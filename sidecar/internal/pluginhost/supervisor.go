@@ -131,7 +131,7 @@ func (s *supervisor) plan() time.Duration {
 			return -1
 		}
 		s.p.setStatus(func(st *Status) { st.State, st.Enabled, st.PID, st.Up = StateDisabled, false, 0, time.Time{} })
-		s.h.unclaim(s.p)
+		s.h.reclaim(s.p, nil)
 		s.p.orders.decided(o.gen, nil)
 		s.first()
 		return -1
@@ -241,7 +241,7 @@ func (s *supervisor) started(o order, out outcome) {
 		s.rememberFile(out.build)
 		s.p.orders.decided(o.gen, nil)
 	case out.err == nil:
-		s.takeOver(o, out)
+		s.takeOver(out)
 		s.p.orders.decided(o.gen, nil)
 	case s.current != nil:
 		s.keepOld(o, out)
@@ -252,14 +252,7 @@ func (s *supervisor) started(o order, out outcome) {
 	}
 }
 
-func (s *supervisor) halting() bool {
-	select {
-	case <-s.p.removed:
-		return true
-	default:
-		return s.h.isStopping()
-	}
-}
+func (s *supervisor) halting() bool { return isClosed(s.p.removed) || s.h.isStopping() }
 
 // standing returns the update that did not come up, if the build runs in its
 // place.
@@ -274,7 +267,7 @@ func (s *supervisor) standing(b *catalog.Build) *Update {
 // takeOver makes a new process take the events. The order of effects: its
 // events are announced; it is entered as ready, so that what waits goes to it;
 // the old one takes no more, finishes and is stopped.
-func (s *supervisor) takeOver(o order, out outcome) {
+func (s *supervisor) takeOver(out outcome) {
 	old := s.current
 	r := &running{Process: out.proc, build: out.build, began: time.Now(), retire: make(chan struct{})}
 	patterns := out.proc.About.GetPatterns()

@@ -6,6 +6,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -53,9 +54,7 @@ type Runner struct {
 
 // New returns a Runner that [Runner.Run] starts.
 func New(cfg Config) *Runner {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	return &Runner{cfg: cfg, poke: make(chan struct{}, 1)}
 }
 
@@ -104,11 +103,9 @@ func (r *Runner) Run(ctx context.Context) error {
 
 // sleep reports whether it was ended by Poke.
 func (r *Runner) sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
-	case <-t.C:
+	case <-time.After(d):
 	case <-r.poke:
 		return true
 	}

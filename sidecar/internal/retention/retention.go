@@ -3,6 +3,7 @@
 package retention
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync/atomic"
@@ -101,15 +102,9 @@ type Keeper struct {
 
 // New returns a Keeper that [Keeper.Run] starts.
 func New(cfg Config) *Keeper {
-	if cfg.Every <= 0 {
-		cfg.Every = DefaultEvery
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = clock.New(nil)
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
+	cfg.Every = cmp.Or(cfg.Every, DefaultEvery)
+	cfg.Clock = cmp.Or(cfg.Clock, clock.New(nil))
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	k := &Keeper{cfg: cfg}
 	k.Set(cfg.Limits)
 	return k
@@ -219,12 +214,10 @@ func (k *Keeper) report(removed int, got store.Pruned, most int64, took time.Dur
 
 // sleep reports whether d has passed before ctx ended.
 func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-t.C:
+	case <-time.After(d):
 		return true
 	}
 }

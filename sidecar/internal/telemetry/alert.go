@@ -159,17 +159,14 @@ func (a *Alerts) Run(ctx context.Context) error {
 		if next.IsZero() || look.Before(next) {
 			next = look
 		}
-		t := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
-			t.Stop()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
 			a.sendDead(last, true)
 			return nil
 		case <-a.poke:
-			t.Stop()
-		case <-t.C:
+		case <-time.After(time.Until(next)):
 		}
 	}
 }

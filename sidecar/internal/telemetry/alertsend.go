@@ -48,11 +48,9 @@ func (a *Alerts) send(ctx context.Context, what alert) {
 				"summary", what.Summary, "tries", n, "error", err)
 			return
 		}
-		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			t.Stop()
-		case <-t.C:
+		case <-time.After(wait):
 		}
 	}
 }

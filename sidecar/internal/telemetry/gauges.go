@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -188,4 +189,12 @@ func flag(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// maxLabel bounds a label whose value comes from a plugin.
+const maxLabel = 64
+
+// label makes a label of a stranger's text.
+func label(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxLabel)], "")
 }

@@ -50,7 +50,7 @@ func New(dir, stateDir string, trust Trust, log *slog.Logger) (*Catalog, error) 
 			return nil, fmt.Errorf("find the directory for private copies: %w", err)
 		}
 	}
-	c.copies = newCopies(stateDir)
+	c.copies = copies{dir: stateDir, held: &held{uses: make(map[string]int)}}
 	return c, nil
 }
 
@@ -75,7 +75,17 @@ func (c *Catalog) Prepare() error { return c.copies.prepare() }
 func (c *Catalog) Scan(prefer map[string]string) (Listing, error) { return scan(c.Dir, prefer, c.Log) }
 
 // LastFiles returns the path of the file that was last ready for each plugin.
-func (c *Catalog) LastFiles() map[string]string { return c.state.files(c.Dir) }
+func (c *Catalog) LastFiles() map[string]string {
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	paths := make(map[string]string)
+	for name, p := range c.state.data {
+		if p.File != "" {
+			paths[name] = filepath.Join(c.Dir, p.File)
+		}
+	}
+	return paths
+}
 
 // Disabled reports whether an operator has disabled a plugin.
 func (c *Catalog) Disabled(name string) bool { return c.state.get(name).Disabled }

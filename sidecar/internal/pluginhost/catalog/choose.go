@@ -94,7 +94,7 @@ func (c *Catalog) readProgram(b *Build) error {
 	files := []string{b.Path}
 	if b.Manifest != nil {
 		for _, path := range b.Manifest.files() {
-			if c.inDir(path) { // python3 is the system's business
+			if rel, err := filepath.Rel(c.Dir, path); err == nil && filepath.IsLocal(rel) { // python3 is the system's business
 				files = append(files, path)
 			}
 		}
@@ -140,11 +140,6 @@ func (c *Catalog) readProgram(b *Build) error {
 	}
 	b.Digest = hex.EncodeToString(all.Sum(nil))
 	return nil
-}
-
-func (c *Catalog) inDir(path string) bool {
-	rel, err := filepath.Rel(c.Dir, path)
-	return err == nil && filepath.IsLocal(rel)
 }
 
 func (c *Catalog) checkFile(name, path string) error {

@@ -56,10 +56,6 @@ func (c copies) letGo(digest string) {
 	}
 }
 
-func newCopies(dir string) copies {
-	return copies{dir: dir, held: &held{uses: make(map[string]int)}}
-}
-
 // modes returns the modes of directories and files.
 func (c copies) modes() (dir, file os.FileMode) {
 	if c.shared {

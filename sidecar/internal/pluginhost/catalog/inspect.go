@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -141,10 +142,7 @@ func inspectFormat(path string, head []byte, size int64, environ []string) (bad,
 
 func interpreterFor(path string) string {
 	name := map[string]string{".js": "node", ".mjs": "node", ".cjs": "node", ".rb": "ruby", ".php": "php", ".sh": "sh", ".pl": "perl"}[filepath.Ext(path)]
-	if name == "" {
-		name = "python3"
-	}
-	return "/usr/bin/env " + name
+	return "/usr/bin/env " + cmp.Or(name, "python3")
 }
 
 // inspectScript looks for a script's interpreter.

@@ -125,19 +125,6 @@ func (s *state) forget(name string) error {
 	return s.write()
 }
 
-// files returns the path of the file that was last ready for each plugin.
-func (s *state) files(dir string) map[string]string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	paths := make(map[string]string)
-	for name, p := range s.data {
-		if p.File != "" {
-			paths[name] = filepath.Join(dir, p.File)
-		}
-	}
-	return paths
-}
-
 // needed returns the digests of all copies that records refer to.
 func (s *state) needed() (digests []string) {
 	s.mu.Lock()

@@ -120,14 +120,12 @@ func (l *Lines) Configure(ctx context.Context, line []byte) ([]*pluginpb.ConfigE
 // Settle waits for a hello or, since none is required, until the program has
 // stayed for a moment: most that cannot work end at once.
 func (l *Lines) Settle(ctx context.Context, moment time.Duration) error {
-	timer := time.NewTimer(moment)
-	defer timer.Stop()
 	select {
 	case <-l.greeted:
 		return nil
 	case <-l.program.Dead():
 		return errors.New("the program ended at once")
-	case <-timer.C:
+	case <-time.After(moment):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

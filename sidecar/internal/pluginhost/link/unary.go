@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -68,11 +69,7 @@ func (u *unary) handle(e *pluginpb.Event, c *call) {
 	resp, err := u.client.Handle(ctx, &pluginpb.HandleRequest{Event: e})
 	switch {
 	case err == nil:
-		res := resp.GetResult()
-		if res == nil {
-			res = new(pluginpb.Result)
-		}
-		c.result <- res
+		c.result <- cmp.Or(resp.GetResult(), new(pluginpb.Result))
 	case ctx.Err() == nil && u.broken(err):
 		u.link.End(err)
 	case ctx.Err() == nil:

@@ -119,12 +119,10 @@ func (p *Process) askToEnd() bool {
 // End returns how the process ended or, if it has not, how the link to it did. It
 // is called when the link has ended, which a dying process is a moment behind.
 func (p *Process) End() error {
-	timer := time.NewTimer(p.Timings.Obituary)
-	defer timer.Stop()
 	select {
 	case <-p.Dead():
 		return p.run.Wait(context.Background())
-	case <-timer.C:
+	case <-time.After(p.Timings.Obituary):
 		return p.Link.Cause()
 	}
 }

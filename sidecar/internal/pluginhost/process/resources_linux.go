@@ -52,18 +52,10 @@ func procFile(pid int, name string) string {
 
 // processGroups lists the processes of the machine by group.
 func processGroups() map[int][]int {
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil
-	}
+	entries, _ := os.ReadDir("/proc") // without it each leader is measured alone
 	groups := make(map[int][]int)
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}

@@ -200,9 +200,7 @@ func (r *runner) own(cmd *exec.Cmd, stdout, stderr *os.File) {
 	if !waited {
 		r.endGroup()
 	}
-	if err == nil {
-		err = errors.New("exit status 0")
-	}
+	err = cmp.Or(err, errors.New("exit status 0"))
 	r.mu.Lock()
 	r.exit = cmp.Or(r.verdict, err)
 	r.mu.Unlock()
@@ -269,12 +267,10 @@ func (r *runner) Misread(text string) { r.out.misread(text) }
 
 // waitDone waits until nothing is left of the process, for at most d.
 func (r *runner) waitDone(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-r.done:
 		return true
-	case <-timer.C:
+	case <-time.After(d):
 		return false
 	}
 }
