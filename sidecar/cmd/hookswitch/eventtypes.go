@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
+	"sort"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -117,9 +117,15 @@ func noEventType(name string) error {
 // printEventTypes prints the names of each product and page, and then those
 // whose fields were asked for.
 func printEventTypes(w io.Writer, p palette, list []eventType) {
-	names := slices.DeleteFunc(slices.Clone(list), func(t eventType) bool { return t.Fields != nil })
-	slices.SortStableFunc(names, func(a, b eventType) int {
-		return cmp.Or(strings.Compare(a.Product, b.Product), strings.Compare(a.Docs, b.Docs))
+	var names []eventType
+	for _, t := range list {
+		if t.Fields == nil {
+			names = append(names, t)
+		}
+	}
+	sort.SliceStable(names, func(i, j int) bool {
+		a, b := names[i], names[j]
+		return a.Product < b.Product || a.Product == b.Product && a.Docs < b.Docs
 	})
 	for i, t := range names {
 		if i == 0 || names[i-1].Product != t.Product || names[i-1].Docs != t.Docs {
@@ -137,12 +143,16 @@ func printEventTypes(w io.Writer, p palette, list []eventType) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t))
+		_, payload, _ := strings.Cut(t.Payload, ".")
+		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\nwhat the fields mean: %s#%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t), fieldsPage, strings.ToLower(payload))
 		for _, f := range t.Fields {
 			fmt.Fprintf(w, "  %s\t%s\t%s\n", f.Path, strings.Join(f.JSON, " or "), f.Go)
 		}
 	}
 }
+
+// fieldsPage has the comments of the fields, and where each is known from.
+const fieldsPage = "https://github.com/hookswitch/hookswitch/blob/main/middleware/EVENTS.md"
 
 func docsOf(t eventType) string { return cmp.Or(t.Docs, "no page describes it") }
 

@@ -58,7 +58,6 @@ func (f Finding) String() string {
 // what the rest of its program says.
 type source struct {
 	name     string
-	program  string    // the folder of its program
 	telnyx   []int     // lines that speak of Telnyx, 0 for its name
 	types    []int     // lines that speak of event types
 	others   bool      // it speaks of another vendor of the kind

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/lint"
 )
@@ -156,6 +158,9 @@ func TestOtherVendorsAreLeftAlone(t *testing.T) {
 	for name, text := range map[string]string{
 		"mail/hooks.js":     "if (event.type === 'email.expired') {}\nif (event.type === 'email.sent') {}\n",
 		"mail/package.json": "{}\n",
+		"phone/a/b.js":      "// Telnyx\nif (event.type === 'message.failed') {}\n",
+		"phone/a/c/go.mod":  "module c\n",
+		"phone/a/c/sms.js":  "// Telnyx\nif (event.type === 'message.failed') {}\n",
 		"phone/go.mod":      "module phone\n",
 		"phone/hooks.js":    "// OpenPhone\nif (event.type === 'message.delivered') {}\nif (event.type === 'message.received') {}\n",
 		"phone/sms.js":      "// Telnyx\nif (event.type === 'message.failed') {}\n",
@@ -163,7 +168,33 @@ func TestOtherVendorsAreLeftAlone(t *testing.T) {
 		write(t, filepath.Join(dir, name), text)
 	}
 	report, err := lint.Run(t.Context(), dir)
-	if err != nil || len(report.Findings) != 1 || report.Findings[0].File != filepath.Join(dir, "phone", "sms.js") {
-		t.Errorf("%+v, %v", report.Findings, err)
+	var found []string
+	for _, f := range report.Findings {
+		name, _ := filepath.Rel(dir, f.File)
+		found = append(found, filepath.ToSlash(name))
+	}
+	if diff := cmp.Diff([]string{"phone/a/b.js", "phone/a/c/sms.js", "phone/sms.js"}, found); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestNamesOfVersion1 are right in a program for version 1, and beside the new
+// name; alone in a program for version 2 they are not.
+func TestNamesOfVersion1(t *testing.T) {
+	v1 := "telnyx\nif t == 'call_initiated' or t == 'call_hangup': pass\n"
+	for code, want := range map[string]int{
+		v1: 0,
+		v1 + strings.Repeat("\n", 5) + "if t == 'call.answered': pass\n":                      2,
+		v1 + strings.Repeat("\n", 5) + "if t == 'message.received': pass\n":                   0,
+		v1 + "if t == 'call.initiated': pass\n":                                               1,
+		"telnyx\nx = {'call_initiated': 1}\n\n\n\n\nif t == 'call.answered': pass\n":          0,
+		"telnyx\nif t in {'call_hangup', 'call.hangup'}: pass\nif t == 'call.answered': pass": 0,
+	} {
+		file := filepath.Join(t.TempDir(), "a.py")
+		write(t, file, code)
+		report, err := lint.Run(t.Context(), file)
+		if err != nil || len(report.Findings) != want {
+			t.Errorf("%q: %v, %v, want %d", code, report, err, want)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -77,7 +78,8 @@ func Run(ctx context.Context, paths ...string) (*Report, error) {
 	for _, program := range w.order {
 		w.report.Findings = append(w.report.Findings, findings(w.programs[program])...)
 	}
-	slices.SortStableFunc(w.report.Findings, func(a, b Finding) int { return strings.Compare(a.File, b.File) })
+	found := w.report.Findings // programs lie within programs
+	sort.SliceStable(found, func(i, j int) bool { return found[i].File < found[j].File })
 	return &w.report, nil
 }
 
