@@ -110,6 +110,10 @@ type Queue interface {
 	// at now, longest due first. A claimed job is not handed out again
 	// until Finish or Release, or the death of the process.
 	//
+	// NextDue before it means that the caller waits for work. From then on a
+	// shared store may keep for it what this process accepts, and Claim may
+	// find nothing of what other processes add until Watch has told of it.
+	//
 	// Of the pending jobs of a target with the same Entity, not empty, only
 	// the first by (OrderAt, Seq) is handed out, and none while another is
 	// claimed. So a job that waits for a retry holds up those behind it, a

@@ -19,13 +19,9 @@ import (
 // rowBytes is roughly the size of an event without its body and header.
 const rowBytes = 1000
 
-// acceptEvents stores a group of events with their jobs, or counts duplicates,
-// in one statement. Parts of a statement do not see each other's changes: an
-// event that another transaction has just committed is neither inserted nor
-// found, has no row in the result, and is tried again.
-//
-// $22 means that an earlier try may have been committed: then an event with our
-// own delivery id is ours, not a duplicate.
+// acceptEvents stores a group of events with their jobs in one statement. Those that
+// are there already have no row in the result. A job that is claimed at once has a
+// row of its own.
 const acceptEvents = `
 WITH input AS (
 	SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
@@ -34,7 +30,7 @@ WITH input AS (
 	AS t (key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr, key_label, signed_at,
 		payload_off, payload_len, header, body, entity, order_at, more, bytes, due, traceparent)
 ), wanted AS (
-	SELECT * FROM unnest($23::text[], $24::text[]) AS t (key, target)
+	SELECT * FROM unnest($22::text[], $23::text[], $24::text[]) AS t (key, target, owner)
 ), new AS (
 	INSERT INTO hookswitch_events (key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr,
 		key_label, signed_at, payload_off, payload_len, header, body, entity, order_at, duplicates, traceparent)
@@ -46,17 +42,22 @@ WITH input AS (
 	SELECT new.seq, i.type, coalesce(i.received_at, 'epoch'), EXISTS (SELECT 1 FROM wanted AS w WHERE w.key = i.key), i.bytes
 	FROM new JOIN input AS i USING (key)
 ), job AS (
-	INSERT INTO hookswitch_jobs (event_seq, target, state, next_at, entity, order_at, round_at)
-	SELECT new.seq, w.target, 'pending', i.due, i.entity, coalesce(i.order_at, i.received_at, 'epoch'), i.due
+	INSERT INTO hookswitch_jobs (event_seq, target, state, next_at, entity, order_at, round_at, owner)
+	SELECT new.seq, w.target, 'pending', i.due, i.entity, coalesce(i.order_at, i.received_at, 'epoch'), i.due, w.owner
 	FROM new JOIN input AS i USING (key) JOIN wanted AS w USING (key) ORDER BY new.seq
-	ON CONFLICT (event_seq, target) DO NOTHING
-), known AS (
-	UPDATE hookswitch_events AS e
-	SET duplicates = e.duplicates + CASE WHEN $22 AND e.delivery_id = i.delivery_id THEN 0 ELSE 1 + i.more END
-	FROM input AS i WHERE e.key = i.key
-	RETURNING e.seq, e.key, e.delivery_id, NOT ($22 AND e.delivery_id = i.delivery_id) AS duplicate
+	ON CONFLICT (event_seq, target) DO NOTHING RETURNING id, event_seq, target, owner
 )
-SELECT key, seq, delivery_id, false FROM new UNION ALL SELECT key, seq, delivery_id, duplicate FROM known`
+SELECT key, seq, delivery_id, job.id, job.target FROM new LEFT JOIN job ON job.event_seq = new.seq AND job.owner IS NOT NULL`
+
+// countDuplicates counts events that are there already. With again an earlier try may
+// have been committed: then an event with our own delivery id is ours, and not a
+// duplicate. One that was removed meanwhile has no row in the result, and is tried
+// again.
+const countDuplicates = `
+UPDATE hookswitch_events AS e
+SET duplicates = e.duplicates + CASE WHEN i.again AND e.delivery_id = i.delivery_id THEN 0 ELSE 1 + i.more END
+FROM unnest($1::text[], $2::text[], $3::int[], $4::bool[]) AS i (key, delivery_id, more, again) WHERE e.key = i.key
+RETURNING e.key, e.seq, e.delivery_id, NOT (i.again AND e.delivery_id = i.delivery_id)`
 
 // acceptOp is one Accept.
 type acceptOp struct {
@@ -64,6 +65,8 @@ type acceptOp struct {
 	e       *delivery.Event
 	row     eventRow
 	targets []string
+	claims  []*string // by target: who claims its job at once
+	stored  bool      // an earlier try has committed it
 	got     store.Accepted
 }
 
@@ -109,23 +112,50 @@ func encodeEvent(e *delivery.Event, ascii bool) (r eventRow, err error) {
 
 // Accept implements [store.Store].
 func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (store.Accepted, error) {
-	row, err := encodeEvent(e, db.ascii)
+	encoded, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: accept: %w", err)
 	}
-	o := &acceptOp{Op: batch.NewOp(int(row.bytes)), e: e, row: row, targets: targets}
+	o := &acceptOp{Op: batch.NewOp(int(encoded.bytes)), e: e, row: encoded, targets: targets}
 	if err := db.accepts.do(ctx, "accept", o); err != nil {
 		return store.Accepted{}, err
 	}
-	db.accepted(e, o.got, targets)
+	row.FillIn(e, o.got)
 	return o.got, nil
 }
 
-func (db *DB) accepted(e *delivery.Event, got store.Accepted, targets []string) {
-	row.FillIn(e, got)
-	if !got.Duplicate {
+// offered tells the others of an event that has been stored with jobs for targets
+// that nobody has claimed.
+func (db *DB) offered(got store.Accepted, targets []string) {
+	if !got.Duplicate && len(targets) > 0 {
+		db.held.changed(targets...)
 		db.notices.add(targets)
 	}
+}
+
+// offer offers the jobs of an event to everybody, except those that were claimed at
+// once.
+func (o *acceptOp) offer(db *DB) {
+	offered := o.targets
+	if slices.ContainsFunc(o.claims, func(owner *string) bool { return owner != nil }) {
+		offered = nil
+		for i, owner := range o.claims {
+			if owner == nil {
+				offered = append(offered, o.targets[i])
+			}
+		}
+	}
+	db.offered(o.got, offered)
+}
+
+// task returns a job of the event as Claim would.
+func (o *acceptOp) task(job int64, target string, more int) delivery.Task {
+	e := *o.e
+	e.Seq, e.DeliveryID, e.Duplicates = o.got.Seq, o.got.DeliveryID, more
+	e.ReceivedAt, e.SignedAt, e.OrderAt = fromAt(at(e.ReceivedAt)), fromAt(at(e.SignedAt)), fromAt(at(e.OrderAt))
+	return delivery.Task{Event: &e, Job: delivery.Job{
+		ID: job, EventSeq: e.Seq, Target: target, State: delivery.Pending, NextAt: o.row.due, RoundAt: o.row.due,
+	}}
 }
 
 // acceptAll commits a group of Accepts. Of several with the same key the first
@@ -143,6 +173,9 @@ func (db *DB) acceptAll(ctx context.Context, ops []*acceptOp, _ []error, repeate
 	slices.SortFunc(first, func(a, b *acceptOp) int { return cmp.Compare(a.row.key, b.row.key) })
 	for range 5 {
 		got, err := db.acceptEvents(ctx, first, byKey, repeated)
+		if err != nil || repeated { // jobs that were claimed nevertheless are given back soon
+			db.lease.poke()
+		}
 		if err != nil {
 			return err
 		}
@@ -162,23 +195,94 @@ func (db *DB) acceptAll(ctx context.Context, ops []*acceptOp, _ []error, repeate
 
 func (db *DB) acceptEvents(ctx context.Context, ops []*acceptOp, byKey map[string][]*acceptOp, repeated bool) (map[string]store.Accepted, error) {
 	var c eventColumnsOf
-	var wantedKeys, wantedTargets []string
+	var wanted wantedJobs
+	db.held.gate.enter() // these are claims too
+	defer db.held.gate.leave()
 	for _, o := range ops {
 		c.add(o.e, o.row, len(byKey[o.row.key])-1)
-		for _, target := range o.targets {
-			wantedKeys, wantedTargets = append(wantedKeys, o.row.key), append(wantedTargets, target)
-		}
+		o.claims = wanted.add(db, o)
+	}
+	rows, err := query(ctx, db, scanAccepted, acceptEvents, append(c.args(), wanted.keys, wanted.targets, wanted.owners)...)
+	if err != nil {
+		return nil, err
 	}
 	got := make(map[string]store.Accepted, len(ops))
-	_, err := query(ctx, db, func(rows pgx.Rows) (struct{}, error) {
-		var key string
-		var a store.Accepted
-		err := rows.Scan(&key, &a.Seq, &a.DeliveryID, &a.Duplicate)
-		a.DeliveryID = unwrap(a.DeliveryID)
-		got[key] = a
-		return struct{}{}, err
-	}, acceptEvents, append(c.args(), repeated, wantedKeys, wantedTargets)...)
-	return got, err
+	for _, a := range rows {
+		got[a.key] = a.got
+		if a.job > 0 {
+			o := byKey[a.key][0]
+			o.got = a.got
+			db.held.put(o.task(a.job, a.target, len(byKey[a.key])-1))
+		}
+	}
+	for _, o := range ops {
+		if a, ok := got[o.row.key]; ok {
+			o.got, o.stored = a, true
+			o.offer(db)
+		}
+	}
+	return got, db.countDuplicates(ctx, ops, byKey, repeated, got)
+}
+
+// countDuplicates adds those of ops that are not in got yet.
+func (db *DB) countDuplicates(ctx context.Context, ops []*acceptOp, byKey map[string][]*acceptOp, repeated bool, got map[string]store.Accepted) error {
+	var keys, deliveries []string
+	var more []int
+	var again []bool
+	for _, o := range ops {
+		if _, ok := got[o.row.key]; !ok {
+			keys, deliveries, more = append(keys, o.row.key), append(deliveries, o.row.deliveryID), append(more, len(byKey[o.row.key])-1)
+			again = append(again, repeated || o.stored)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	known, err := query(ctx, db, func(rows pgx.Rows) (a acceptedRow, err error) {
+		err = rows.Scan(&a.key, &a.got.Seq, &a.got.DeliveryID, &a.got.Duplicate)
+		return a, err
+	}, countDuplicates, keys, deliveries, more, again)
+	for _, a := range known {
+		a.got.DeliveryID = unwrap(a.got.DeliveryID)
+		got[a.key] = a.got
+	}
+	return err
+}
+
+// acceptedRow is a row of the result of acceptEvents.
+type acceptedRow struct {
+	key, target string
+	got         store.Accepted
+	job         int64 // 0 unless it was claimed at once
+}
+
+func scanAccepted(rows pgx.Rows) (a acceptedRow, err error) {
+	var job *int64
+	var target *string
+	if err = rows.Scan(&a.key, &a.got.Seq, &a.got.DeliveryID, &job, &target); job != nil {
+		a.job, a.target = *job, *target
+	}
+	a.got.DeliveryID = unwrap(a.got.DeliveryID)
+	return a, err
+}
+
+// wantedJobs are the jobs of new events as lists that unnest takes.
+type wantedJobs struct {
+	keys, targets []string
+	owners        []*string // of those that are claimed at once
+}
+
+// add adds the jobs of an event, and returns who claims each.
+func (w *wantedJobs) add(db *DB, o *acceptOp) []*string {
+	from := len(w.owners)
+	for _, target := range o.targets {
+		var owner *string
+		if db.held.wants(target, o.e) {
+			owner = &db.owner
+		}
+		w.keys, w.targets, w.owners = append(w.keys, o.row.key), append(w.targets, target), append(w.owners, owner)
+	}
+	return w.owners[from:]
 }
 
 // eventColumnsOf turns events into the lists that unnest takes.

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -82,88 +80,6 @@ const (
 	maxSteps = 10
 )
 
-// held holds the jobs that this process has claimed but not finished. The
-// database has the same as the owner of the jobs; should they differ, because the
-// answer to a claim was lost, held decides (see reconcile).
-type held struct {
-	// gate is held for reading by claims under way, and for writing while
-	// the two are compared.
-	gate sync.RWMutex
-
-	mu   sync.Mutex
-	jobs map[int64]claimed // guarded by mu
-}
-
-// claimed is a claimed job. It is held by its number, which a promoted standby may
-// give to another job.
-type claimed struct {
-	delivery string // id of the job's delivery
-	target   string
-	attempts int
-}
-
-// add holds tasks and returns them without those held already: a promoted standby
-// may not know of a claim, and hand the job out again.
-func (h *held) add(tasks []delivery.Task) (added []delivery.Task) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range tasks {
-		c := claimed{t.Event.DeliveryID, t.Job.Target, t.Job.Attempts}
-		if was, ok := h.jobs[t.Job.ID]; ok && was.delivery == c.delivery && was.target == c.target && was.attempts >= c.attempts {
-			continue
-		}
-		h.jobs[t.Job.ID] = c
-		added = append(added, t)
-	}
-	return added
-}
-
-// names returns the held jobs.
-func (h *held) names() (ids []int64, deliveries, targets []string, attempts []int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for id, c := range h.jobs {
-		ids, deliveries = append(ids, id), append(deliveries, wrap(c.delivery))
-		targets, attempts = append(targets, c.target), append(attempts, c.attempts)
-	}
-	return ids, deliveries, targets, attempts
-}
-
-// keep drops the jobs that are not known, and returns how many.
-func (h *held) keep(ids []int64, deliveries []string, known []int64) (dropped int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i, id := range ids {
-		if c, ok := h.jobs[id]; ok && wrap(c.delivery) == deliveries[i] && !slices.Contains(known, id) {
-			delete(h.jobs, id)
-			dropped++
-		}
-	}
-	return dropped
-}
-
-func (h *held) list() []int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ids := make([]int64, 0, len(h.jobs))
-	for id := range h.jobs {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// forget drops a held job, unless it has been claimed again since for a later
-// attempt, and reports whether it was held.
-func (db *DB) forget(jobID int64, delivery, target string, attempts int) (held bool) {
-	db.held.mu.Lock()
-	defer db.held.mu.Unlock()
-	c, ok := db.held.jobs[jobID]
-	if held = ok && c.delivery == delivery && c.target == target && c.attempts <= attempts; held {
-		delete(db.held.jobs, jobID)
-	}
-	return held
-}
-
 // Claim implements [store.Store].
 func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int) (tasks []delivery.Task, err error) {
 	if db.closed() {
@@ -172,8 +88,13 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	if limit <= 0 {
 		return nil, nil
 	}
-	db.held.gate.RLock()
-	defer db.held.gate.RUnlock()
+	tasks, ask := db.held.take(target, now, limit)
+	if !ask {
+		return tasks, nil
+	}
+	db.held.gate.enter()
+	defer db.held.gate.leave()
+	defer db.held.changed(target)
 	entities := false
 	err = db.again(ctx, func() (err error) {
 		tasks, entities, err = db.claimFree(ctx, target, now, limit)
@@ -193,7 +114,7 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	if err != nil && len(tasks) == 0 {
 		return nil, db.failed("claim", err)
 	}
-	return tasks, nil
+	return append(tasks, db.held.rest(target, now, limit-len(tasks))...), nil
 }
 
 // claimFree also reports whether it found jobs of entities.
@@ -270,40 +191,26 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 	if db.closed() {
 		return time.Time{}, false, store.ErrClosed
 	}
-	var due []*time.Time
-	err := db.again(ctx, func() (err error) {
-		due, err = query(ctx, db, scanOne[*time.Time], `SELECT next_at FROM hookswitch_jobs
-			WHERE target = $1 AND state = 'pending' AND owner IS NULL ORDER BY next_at, id LIMIT 1`, target)
-		return err
-	})
-	if err != nil || len(due) == 0 {
-		return time.Time{}, false, db.failed("next due", err)
+	turn, l, known := db.held.looking(target)
+	if !known {
+		began := time.Now()
+		var due []*time.Time
+		err := db.again(ctx, func() (err error) {
+			due, err = query(ctx, db, scanOne[*time.Time], `SELECT next_at FROM hookswitch_jobs
+				WHERE target = $1 AND state = 'pending' AND owner IS NULL ORDER BY next_at, id LIMIT 1`, target)
+			return err
+		})
+		if err != nil {
+			return time.Time{}, false, db.failed("next due", err)
+		}
+		if l.due = (time.Time{}); len(due) > 0 {
+			l.due = fromAt(due[0])
+		}
+		db.held.looked(target, turn, began, l.due)
 	}
-	return fromAt(due[0]), true, nil
-}
-
-const giveBack = `
-UPDATE hookswitch_jobs AS j SET owner = NULL FROM (SELECT $3::text AS target, $4::text AS delivery_id) AS i
-WHERE j.id = $1 AND j.owner = $2 AND ` + jobIs
-
-// Release implements [store.Store]. No claim is under way meanwhile: if one took
-// the job again after a release whose answer was lost, repeating the release would
-// undo it. So it must be short: the lease gives back what it cannot.
-func (db *DB) Release(ctx context.Context, t delivery.Task) error {
-	db.held.gate.Lock()
-	defer db.held.gate.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, db.ttl/2)
-	defer cancel()
-	err := db.change(ctx, "release", func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, giveBack, t.Job.ID, db.owner, t.Job.Target, wrap(t.Event.DeliveryID))
-		return err
-	})
-	held := (err == nil || !db.closed()) && db.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
-	switch {
-	case err != nil:
-		db.lease.poke() // since it is no longer held, it is given back soon
-	case held:
-		db.notices.add([]string{t.Job.Target})
+	first, ok := db.held.firstFresh(target)
+	if !ok || !l.due.IsZero() && l.due.Before(first) {
+		first = l.due
 	}
-	return err
+	return first, !first.IsZero(), nil
 }

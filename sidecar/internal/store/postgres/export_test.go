@@ -14,6 +14,7 @@ func (db *DB) Kill() {
 	db.tasks.Wait()
 	db.accepts.queue.Wait()
 	db.finishes.queue.Wait()
+	db.releases.Wait()
 	db.pool.Close()
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,22 +28,26 @@ ORDER BY r.seq FOR UPDATE`
 // looked up by key, whatever the statistics say.
 const jobIs = `j.target = i.target AND (SELECT e.delivery_id FROM hookswitch_events AS e WHERE e.seq = j.event_seq) = i.delivery_id`
 
-// finishJobs moves each job by one attempt, if that is the next one, and returns
-// what it found. The row of an attempt shows whether it was recorded before.
+// finishJobs moves each job by one attempt, if that is the next one, brings the
+// records up to date, and returns what it found. The row of an attempt shows whether
+// it was recorded before. The lateral queries look up one row each, see byKey.
+//
+// A record's status sums up the jobs of its event: those that this statement moves as
+// they will be, the others as they are.
 const finishJobs = `
 WITH input AS (
 	SELECT * FROM unnest($1::bigint[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
 		$7::text[], $8::bigint[], $9::text[], $10::text[], $11::int[], $12::text[], $13::bytea[], $14::text[], $15::text[],
-		$16::text[], $17::text[])
+		$16::text[], $17::text[], $18::bigint[])
 	AS t (job_id, n, state, due, started_at, finished_at, outcome, retry_after, request_url, request_header,
-		response_status, response_header, response_body, error_codes, error, delivery_id, target)
-), have AS (
-	SELECT i.job_id, i.n, j.id IS NOT NULL AS found, coalesce(j.state, '') AS state, coalesce(j.attempts, 0) AS attempts,
-		EXISTS (SELECT 1 FROM hookswitch_attempts AS a WHERE a.job_id = i.job_id AND a.n = i.n) AS recorded
-	FROM input AS i LEFT JOIN hookswitch_jobs AS j ON j.id = i.job_id AND ` + jobIs + `
-), good AS (
-	SELECT i.* FROM input AS i JOIN have AS h USING (job_id, n)
-	WHERE h.found AND NOT h.recorded AND h.state = 'pending' AND h.attempts < i.n
+		response_status, response_header, response_body, error_codes, error, delivery_id, target, bytes)
+), have AS MATERIALIZED (
+	SELECT i.*, j.id IS NOT NULL AS found, coalesce(j.state, '') AS was, coalesce(j.attempts, 0) AS attempts, j.event_seq AS seq,
+		a.n IS NOT NULL AS recorded
+	FROM input AS i LEFT JOIN LATERAL (SELECT * FROM hookswitch_jobs AS j WHERE j.id = i.job_id OFFSET 0) AS j ON ` + jobIs + `
+		LEFT JOIN LATERAL (SELECT a.n FROM hookswitch_attempts AS a WHERE a.job_id = i.job_id AND a.n = i.n OFFSET 0) AS a ON true
+), good AS MATERIALIZED (
+	SELECT * FROM have WHERE found AND NOT recorded AND was = 'pending' AND attempts < n
 ), moved AS (
 	UPDATE hookswitch_jobs AS j SET state = g.state, attempts = g.n, next_at = g.due, owner = NULL,
 		base = j.base + (g.outcome = 'lost')::int -- outside of the schedule
@@ -52,8 +57,21 @@ WITH input AS (
 		response_status, response_header, response_body, error_codes, error)
 	SELECT job_id, n, started_at, finished_at, outcome, retry_after, request_url, request_header,
 		response_status, response_header, response_body, error_codes, error FROM good
+), events AS (
+	SELECT seq, min(started_at) AS started_at, max(finished_at) AS finished_at, sum(bytes) AS bytes,
+		array_agg(job_id) AS ids, array_agg(state) AS states
+	FROM good GROUP BY seq
+), recorded AS (
+	UPDATE hookswitch_records AS r SET status = s.status, handled = true, bytes = r.bytes + s.bytes,
+		started_at = least(r.started_at, s.started_at), finished_at = greatest(r.finished_at, s.finished_at)
+	FROM (
+		SELECT e.*, (SELECT ` + status + ` FROM (
+			SELECT coalesce(e.states[array_position(e.ids, j.id)], j.state) AS state, j.round, j.was
+			FROM hookswitch_jobs AS j WHERE j.event_seq = e.seq OFFSET 0) AS j) AS status
+		FROM events AS e
+	) AS s WHERE r.seq = s.seq
 )
-SELECT job_id, found, recorded, state, attempts FROM have`
+SELECT job_id, found, recorded, was, attempts FROM have`
 
 // pullNext makes the first pending job of each entity due once the job before it
 // has ended, unless it waits for a retry of its own.
@@ -68,24 +86,14 @@ UPDATE hookswitch_jobs SET next_at = least(next_at, $2) WHERE id IN (
 	) AS head WHERE head.attempts = head.base
 )`
 
-// statusOf sums up the jobs of record r as they are now; see store.Delivery
-// for what a replay does to that.
-const statusOf = `(SELECT CASE
+// status sums up jobs j; see store.Delivery for what a replay does to that.
+const status = `CASE
 	WHEN count(*) FILTER (WHERE j.state = 'pending' AND j.round = 0) > 0 THEN NULL
 	WHEN count(*) FILTER (WHERE j.state <> 'done' AND NOT (j.state = 'pending' AND j.was = 'done')) > 0 THEN 'failed'
-	ELSE 'delivered' END
-	FROM hookswitch_jobs AS j WHERE j.event_seq = r.seq)`
+	ELSE 'delivered' END`
 
-// updateRecords brings the records of some attempts up to date.
-const updateRecords = `
-UPDATE hookswitch_records AS r SET status = ` + statusOf + `, handled = true, bytes = r.bytes + s.bytes,
-	started_at = least(r.started_at, s.started_at), finished_at = greatest(r.finished_at, s.finished_at)
-FROM (
-	SELECT j.event_seq AS seq, min(a.started_at) AS started_at, max(a.finished_at) AS finished_at, sum(i.bytes) AS bytes
-	FROM unnest($1::bigint[], $2::int[], $3::bigint[], $4::text[], $5::text[]) AS i (job_id, n, bytes, delivery_id, target)
-	JOIN hookswitch_attempts AS a USING (job_id, n) JOIN hookswitch_jobs AS j ON j.id = a.job_id AND ` + jobIs + `
-	GROUP BY j.event_seq
-) AS s WHERE r.seq = s.seq`
+// statusOf is the status of record r.
+const statusOf = `(SELECT ` + status + ` FROM hookswitch_jobs AS j WHERE j.event_seq = r.seq)`
 
 // finishOp is one Finish.
 type finishOp struct {
@@ -165,14 +173,14 @@ func (db *DB) finishAll(ctx context.Context, ops []*finishOp, errs []error, _ bo
 // ends with the last of them.
 func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map[int64]int, errs []error) error {
 	var c attemptColumnsOf
-	var final []int64
+	var final []int64 // of those that others of an entity may wait for
 	for _, i := range now {
 		c.add(&ops[i].a, ops[i].state, ops[i].due)
-		if ops[i].state != delivery.Pending {
-			final = append(final, ops[i].a.JobID)
+		if a := &ops[i].a; ops[i].state != delivery.Pending && db.held.ordered(a.JobID, a.DeliveryID) {
+			final = append(final, a.JobID)
 		}
 	}
-	err := db.send(ctx, func(b *pgx.Batch) {
+	err := db.send(ctx, byKey, func(b *pgx.Batch) {
 		b.Queue(lockRecordsOfJobs, c.job)
 		b.Queue(finishJobs, db.args(c.args())...).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
@@ -197,13 +205,16 @@ func (db *DB) finishEach(ctx context.Context, ops []*finishOp, now []int, at map
 		if len(final) > 0 {
 			b.Queue(pullNext, final, time.Now())
 		}
-		b.Queue(updateRecords, db.args([]any{c.job, c.n, c.bytes, c.delivery, c.target})...)
 	})
 	if err != nil {
 		return err
 	}
 	for _, i := range now {
-		db.forget(ops[i].a.JobID, ops[i].a.DeliveryID, ops[i].a.Target, ops[i].a.N-1)
+		a := &ops[i].a
+		if ops[i].state == delivery.Pending || slices.Contains(final, a.JobID) {
+			db.held.changed(a.Target)
+		}
+		db.held.forget(a.JobID, a.DeliveryID, a.Target, a.N-1)
 	}
 	return nil
 }
@@ -234,5 +245,5 @@ func (c *attemptColumnsOf) add(a *encodedAttempt, state delivery.State, due *tim
 
 func (c *attemptColumnsOf) args() []any {
 	return []any{c.job, c.n, c.state, c.due, c.started, c.finished, c.outcome, c.retryAfter, c.url, c.request,
-		c.status, c.response, c.body, c.codes, c.failure, c.delivery, c.target}
+		c.status, c.response, c.body, c.codes, c.failure, c.delivery, c.target, c.bytes}
 }

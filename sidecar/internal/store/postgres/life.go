@@ -114,18 +114,21 @@ func orUnknown(s string) string {
 func (db *DB) Renewed() <-chan struct{} { return db.renewed }
 
 // stillHeld compares the held jobs with the database. It returns those that
-// exist, and claims again those that nobody has claimed: a standby may know a job,
+// exist, with whether nobody else has them, and claims again those that nobody has claimed: a standby may know a job,
 // but not that it was claimed. A job that has had a later attempt is left alone.
+// The lateral query makes the server look each up by its number: while its statistics
+// are of a small table, it would read all of it.
 const stillHeld = `
 WITH i AS (
 	SELECT * FROM unnest($2::bigint[], $3::text[], $4::text[], $5::int[]) AS t (id, delivery_id, target, attempts)
 ), known AS (
-	SELECT i.id, i.attempts, j.state, j.attempts AS have FROM i JOIN hookswitch_jobs AS j ON j.id = i.id AND ` + jobIs + `
+	SELECT i.id, i.attempts, j.state, j.attempts AS have, j.state = 'pending' AND coalesce(j.owner = $1, true) AS ours
+	FROM i CROSS JOIN LATERAL (SELECT * FROM hookswitch_jobs AS j WHERE j.id = i.id OFFSET 0) AS j WHERE ` + jobIs + `
 ), again AS (
 	UPDATE hookswitch_jobs AS j SET owner = $1 FROM known
 	WHERE j.id = known.id AND j.owner IS NULL AND j.state = 'pending' AND known.have <= known.attempts
 )
-SELECT id FROM known`
+SELECT id, ours FROM known`
 
 // confirm drops held jobs that the database does not know. The caller keeps
 // claims out.
@@ -134,7 +137,14 @@ func (db *DB) confirm(ctx context.Context) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	known, err := query(ctx, db, scanOne[int64], stillHeld, db.owner, ids, deliveries, targets, attempts)
+	known := make(map[int64]bool, len(ids))
+	_, err := query(ctx, db, func(rows pgx.Rows) (struct{}, error) {
+		var id int64
+		var ours bool
+		err := rows.Scan(&id, &ours)
+		known[id] = ours
+		return struct{}{}, err
+	}, stillHeld, db.owner, ids, deliveries, targets, attempts)
 	if passing(err) {
 		return nil // next time
 	}

@@ -106,17 +106,21 @@ func (n *notices) take() string {
 func (db *DB) Watch(ctx context.Context, wake func(targets []string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	others := func(targets []string) {
+		db.held.changed(targets...)
+		wake(targets)
+	}
 	var listening sync.WaitGroup
 	defer listening.Wait()
 	listening.Go(func() {
 		wait := 100 * time.Millisecond
 		for ctx.Err() == nil {
 			if db.pooled.Load() {
-				db.poll(ctx, wake)
+				db.poll(ctx, others)
 				return
 			}
 			began := time.Now()
-			err := db.listen(ctx, wake)
+			err := db.listen(ctx, others)
 			if ctx.Err() != nil {
 				return
 			}

@@ -93,13 +93,17 @@ func (db *DB) register(ctx context.Context) error {
 
 // unregister ends the lease and frees the jobs still claimed.
 func (db *DB) unregister(ctx context.Context) error {
-	return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
+	return db.again(ctx, func() error { return db.transact(ctx, beginWrite, db.leave(ctx)) })
+}
+
+func (db *DB) leave(ctx context.Context) func(pgx.Tx) error {
+	return func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, stray, db.owner, []int64{}); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `DELETE FROM hookswitch_owners WHERE id = $1`, db.owner)
 		return err
-	})
+	}
 }
 
 // keepLease extends the lease three times while it lasts, until the store is
@@ -182,7 +186,12 @@ func (db *DB) beat(ctx context.Context, gap bool) (targets []string, err error) 
 	if renewed || time.Since(db.standbysAt) > standbysEvery*db.ttl {
 		db.checkStandbys(ctx)
 	}
-	return db.waiting(ctx)
+	began := time.Now()
+	if targets, err = db.waiting(ctx); err == nil {
+		db.held.changed(targets...)
+		db.held.looksGood(began)
+	}
+	return targets, err
 }
 
 // countPeers counts the sidecars that notices are for.
@@ -198,8 +207,10 @@ func (db *DB) countPeers(ctx context.Context) error {
 // are claimed in this process's name but that it does not hold. No claim is under
 // way meanwhile.
 func (db *DB) reconcile(ctx context.Context) error {
-	db.held.gate.Lock()
-	defer db.held.gate.Unlock()
+	if db.held.gate.shut(ctx) != nil {
+		return nil // a claim hangs: next time
+	}
+	defer db.held.gate.open()
 	if err := db.confirm(ctx); err != nil {
 		return err
 	}
@@ -217,6 +228,7 @@ func (db *DB) waiting(ctx context.Context) ([]string, error) {
 
 // wakeUp hands targets to Watch, if it is running.
 func (db *DB) wakeUp(targets []string) {
+	db.held.changed(targets...)
 	if len(targets) == 0 {
 		return
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 )
 
 // Config configures a DB. URL is required.
@@ -89,6 +90,7 @@ type DB struct {
 
 	accepts  *group[*acceptOp]
 	finishes *group[*finishOp]
+	releases *batch.Queue[*releaseOp]
 	notices  *notices
 	held     held
 	lease    lease
@@ -128,8 +130,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	db := &DB{
 		conf: pc.ConnConfig, name: describe(pc.ConnConfig), owner: cfg.Instance, ttl: cfg.LeaseTTL, log: cfg.Log,
 		onCommit: cfg.OnCommit,
-		held:     held{jobs: make(map[int64]claimed)}, lease: lease{nudge: make(chan struct{}, 1)},
-		freed: make(chan []string, 1), renewed: make(chan struct{}, 1), closing: make(chan struct{}),
+		lease:    lease{nudge: make(chan struct{}, 1)},
+		freed:    make(chan []string, 1), renewed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	if db.owner == "" {
 		db.owner = uuid.NewString()
@@ -137,6 +139,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if db.ttl <= 0 {
 		db.ttl = LeaseTTL
 	}
+	db.held = newHeld(db.ttl)
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}
@@ -253,7 +256,9 @@ func (db *DB) start() {
 	db.background, db.stop = context.WithCancel(context.Background())
 	db.accepts = newGroup(db, db.acceptAll)
 	db.finishes = newGroup(db, db.finishAll)
-	for _, run := range []func(){db.keepLease, db.notices.run, db.watchStalls, db.keepStatistics} {
+	db.releases = batch.New[*releaseOp](maxGroupOps, maxGroupBytes, db.closing)
+	go db.releases.Serve(1, db.releaseAll)
+	for _, run := range []func(){db.keepLease, db.keepFresh, db.notices.run, db.watchStalls, db.keepStatistics} {
 		db.tasks.Go(run)
 	}
 }
@@ -266,6 +271,7 @@ func (db *DB) shut() error {
 	close(db.closing)
 	db.accepts.queue.Wait()
 	db.finishes.queue.Wait()
+	db.releases.Wait()
 	db.stop()
 	db.tasks.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

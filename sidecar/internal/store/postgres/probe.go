@@ -37,15 +37,13 @@ func (db *DB) try(ctx context.Context, name string, e *delivery.Event, targets [
 	for i := range keys {
 		keys[i] = row.key
 	}
-	args := append(c.args(), false, keys, targets)
+	args := append(c.args(), keys, targets, make([]*string, len(targets)))
 	stored := false
 	err = db.change(ctx, name, func(tx pgx.Tx) error {
 		var key, delivery string
 		var seq int64
-		stored = false
-		// No row: another transaction has just stored the event.
-		err := tx.QueryRow(ctx, acceptEvents, args...).Scan(&key, &seq, &delivery, &stored)
-		if stored = stored || errors.Is(err, pgx.ErrNoRows); stored {
+		err := tx.QueryRow(ctx, acceptEvents, args...).Scan(&key, &seq, &delivery, nil, nil)
+		if stored = errors.Is(err, pgx.ErrNoRows); stored {
 			return errStored
 		}
 		if err != nil {

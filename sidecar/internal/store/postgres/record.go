@@ -23,7 +23,7 @@ FROM hookswitch_events AS e JOIN hookswitch_records AS r USING (seq) WHERE e.key
 
 // Record implements [store.Store].
 func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt, others []string) (store.Accepted, error) {
-	row, err := encodeEvent(e, db.ascii)
+	encoded, err := encodeEvent(e, db.ascii)
 	if err != nil {
 		return store.Accepted{}, fmt.Errorf("postgres: record: %w", err)
 	}
@@ -31,11 +31,11 @@ func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt,
 	var got store.Accepted
 	err = db.change(ctx, "record", func(tx pgx.Tx) error {
 		// First the lock, then the query in a later statement.
-		if _, err := tx.Exec(ctx, recordedBefore, row.key, a.Target, at(a.StartedAt)); err != nil {
+		if _, err := tx.Exec(ctx, recordedBefore, encoded.key, a.Target, at(a.StartedAt)); err != nil {
 			return err
 		}
 		var repeated bool
-		err := tx.QueryRow(ctx, recordedBefore, row.key, a.Target, at(a.StartedAt)).Scan(&got.Seq, &got.DeliveryID, &repeated)
+		err := tx.QueryRow(ctx, recordedBefore, encoded.key, a.Target, at(a.StartedAt)).Scan(&got.Seq, &got.DeliveryID, &repeated)
 		got.DeliveryID = unwrap(got.DeliveryID)
 		if err == nil && repeated {
 			got.Duplicate = true
@@ -44,15 +44,16 @@ func (db *DB) Record(ctx context.Context, e *delivery.Event, a delivery.Attempt,
 		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		if got, err = insertOne(ctx, tx, e, row, others); err != nil {
+		if got, err = insertOne(ctx, tx, e, encoded, others); err != nil {
 			return err
 		}
-		return recordAttempt(ctx, tx, got.Seq, got.DeliveryID, e, row, a, db.ascii)
+		return recordAttempt(ctx, tx, got.Seq, got.DeliveryID, e, encoded, a, db.ascii)
 	})
 	if err != nil {
 		return store.Accepted{}, err
 	}
-	db.accepted(e, got, others)
+	row.FillIn(e, got)
+	db.offered(got, others)
 	return got, nil
 }
 
@@ -64,17 +65,21 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *delivery.Event, row eventRow, 
 	for i := range keys {
 		keys[i] = row.key
 	}
-	// Without a row, another transaction has just stored the event: now it can
-	// be seen.
+	// Without a row from either, another transaction has just stored the event, and
+	// removed it.
 	for range 2 {
 		var key string
-		err = tx.QueryRow(ctx, acceptEvents, append(c.args(), false, keys, append([]string{}, targets...))...).
-			Scan(&key, &got.Seq, &got.DeliveryID, &got.Duplicate)
-		got.DeliveryID = unwrap(got.DeliveryID)
+		err = tx.QueryRow(ctx, acceptEvents, append(c.args(), keys, append([]string{}, targets...), make([]*string, len(targets)))...).
+			Scan(&key, &got.Seq, &got.DeliveryID, nil, nil)
+		if errors.Is(err, pgx.ErrNoRows) {
+			err = tx.QueryRow(ctx, countDuplicates, []string{row.key}, []string{row.deliveryID}, []int{0}, []bool{false}).
+				Scan(&key, &got.Seq, &got.DeliveryID, &got.Duplicate)
+		}
 		if !errors.Is(err, pgx.ErrNoRows) {
 			break
 		}
 	}
+	got.DeliveryID = unwrap(got.DeliveryID)
 	return got, err
 }
 
@@ -114,7 +119,10 @@ func recordAttempt(ctx context.Context, tx pgx.Tx, seq int64, deliveryID string,
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, updateRecords, []int64{a.JobID}, []int{a.N}, []int64{enc.bytes()}, []string{wrap(a.DeliveryID)}, []string{a.Target})
+	_, err = tx.Exec(ctx, `
+		UPDATE hookswitch_records AS r SET status = `+statusOf+`, handled = true, bytes = r.bytes + $2,
+			started_at = least(r.started_at, $3), finished_at = greatest(r.finished_at, $4)
+		WHERE r.seq = $1`, seq, enc.bytes(), at(a.StartedAt), at(a.FinishedAt))
 	return err
 }
 

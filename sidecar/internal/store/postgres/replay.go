@@ -106,6 +106,7 @@ func (db *DB) StepReplay(ctx context.Context, id string, limit int) (after store
 	if err != nil {
 		return after, nil, err
 	}
+	db.held.changed(targets...)
 	db.notices.add(targets)
 	return after, targets, nil
 }

@@ -36,6 +36,8 @@ const rescheduleGroup = 2000
 
 // Reschedule implements [store.Store].
 func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, schedule delivery.Schedule) (moved int, err error) {
+	// Those that are claimed already would be left alone.
+	db.giveBack(ctx, db.held.recall(func(c claimed) bool { return c.target == target }))
 	waits := make([]int64, len(schedule))
 	for i, w := range schedule {
 		waits[i] = (w + w/2).Microseconds()
@@ -56,6 +58,7 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 		}
 	}
 	if moved > 0 {
+		db.held.changed(target)
 		db.notices.add([]string{target})
 	}
 	return moved, nil

@@ -23,6 +23,12 @@ const (
 		THEN 'on' ELSE current_setting('synchronous_commit') END, true)`
 )
 
+// byKey makes a transaction look up each row by its key. It is for statements that get
+// many keys in lists: a server whose statistics are of small tables would read the whole
+// table instead, and keep to that plan while the table grows.
+const byKey = `, set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+	set_config('enable_nestloop', 'on', true), set_config('enable_indexscan', 'on', true), set_config('jit', 'off', true)`
+
 // pin returns the first statement of each transaction.
 func (db *DB) pin() string {
 	if db.schema == "" { // while opening, before it is known
@@ -63,8 +69,12 @@ func (db *DB) with(ctx context.Context, fn func(context.Context, *pgx.Conn) erro
 
 // transact runs fn in a transaction that begins as begin says.
 func (db *DB) transact(ctx context.Context, begin string, fn func(pgx.Tx) error) error {
+	return db.transactWith(ctx, begin, "", fn)
+}
+
+func (db *DB) transactWith(ctx context.Context, begin, settings string, fn func(pgx.Tx) error) error {
 	return db.with(ctx, func(ctx context.Context, conn *pgx.Conn) error {
-		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin + `; ` + db.pin()}, func(tx pgx.Tx) error {
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: begin + `; ` + db.pin() + settings}, func(tx pgx.Tx) error {
 			if db.ascii {
 				tx = asciiTx{tx}
 			}
@@ -76,9 +86,11 @@ func (db *DB) transact(ctx context.Context, begin string, fn func(pgx.Tx) error)
 // send runs the statements added by queue as one transaction, in one round trip.
 // Through a pooler it takes three: statements are described there, and that must
 // happen in the transaction too.
-func (db *DB) send(ctx context.Context, queue func(*pgx.Batch)) error {
+//
+// settings are more of those that a transaction begins with, such as byKey.
+func (db *DB) send(ctx context.Context, settings string, queue func(*pgx.Batch)) error {
 	if db.pooled.Load() {
-		return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
+		return db.transactWith(ctx, beginWrite, settings, func(tx pgx.Tx) error {
 			b := new(pgx.Batch)
 			queue(b)
 			return tx.SendBatch(ctx, b).Close()
@@ -87,7 +99,7 @@ func (db *DB) send(ctx context.Context, queue func(*pgx.Batch)) error {
 	return db.with(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		b := new(pgx.Batch)
 		b.Queue(beginWrite)
-		b.Queue(db.pin())
+		b.Queue(db.pin() + settings)
 		queue(b)
 		b.Queue(`commit`)
 		err := conn.SendBatch(ctx, b).Close()
@@ -100,7 +112,7 @@ func (db *DB) send(ctx context.Context, queue func(*pgx.Batch)) error {
 
 // query runs one statement as a transaction and returns its rows.
 func query[T any](ctx context.Context, db *DB, scan func(pgx.Rows) (T, error), text string, args ...any) (all []T, err error) {
-	err = db.send(ctx, func(b *pgx.Batch) {
+	err = db.send(ctx, "", func(b *pgx.Batch) {
 		b.Queue(text, db.args(args)...).Query(func(rows pgx.Rows) (err error) {
 			all, err = collect(rows, scan)
 			return err
@@ -114,7 +126,7 @@ func query[T any](ctx context.Context, db *DB, scan func(pgx.Rows) (T, error), t
 
 // exec runs one statement as a transaction and returns the number of changed rows.
 func (db *DB) exec(ctx context.Context, text string, args ...any) (changed int64, err error) {
-	err = db.send(ctx, func(b *pgx.Batch) {
+	err = db.send(ctx, "", func(b *pgx.Batch) {
 		b.Queue(text, db.args(args)...).Exec(func(tag pgconn.CommandTag) error {
 			changed = tag.RowsAffected()
 			return nil

@@ -38,6 +38,7 @@ func RunShared(t *testing.T, shared Shared) {
 		{"an entity goes one at a time, whoever claims", sharedOrder},
 		{"the jobs of a process that was killed are handed over", sharedHandOver},
 		{"a process that closes frees its jobs at once", sharedClose},
+		{"what came to one that waited is done once, whoever is killed", sharedWaiting},
 		{"what is given back is anybody's", sharedRelease},
 		{"work wakes the others", sharedWake},
 		{"the first result of an attempt counts", sharedResults},
@@ -269,6 +270,48 @@ func sharedClose(t *testing.T, shared Shared) {
 		t.Fatal(err)
 	}
 	claim(t, stores[1], target, farFuture, 1)
+}
+
+// sharedWaiting accepts where the target waits for work: such events may be claimed as
+// they come.
+func sharedWaiting(t *testing.T, shared Shared) {
+	dir := t.TempDir()
+	dying, kill := shared.Open(t, dir)
+	living, _ := shared.Open(t, dir)
+	claim(t, dying, target, farFuture, 0)
+	if _, due, err := dying.NextDue(t.Context(), target); due || err != nil {
+		t.Fatalf("an empty store has work, %v", err)
+	}
+	const n = 30
+	for i := range n {
+		accept(t, dying, newEvent(i), target)
+	}
+	got := make(map[int64]bool)
+	take := func(s store.Store, limit int) (tasks []delivery.Task) {
+		t.Helper()
+		tasks, err := s.Claim(t.Context(), target, farFuture, limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			if got[task.Job.ID] {
+				t.Errorf("job %d was claimed twice", task.Job.ID)
+			}
+			got[task.Job.ID] = true
+		}
+		return tasks
+	}
+	for _, task := range take(dying, 10) {
+		done(t, dying, task)
+	}
+	for _, task := range take(dying, 5) {
+		delete(got, task.Job.ID) // it dies with them
+	}
+	kill()
+	until(t, living, shared.HandOver+10*time.Second, func() bool {
+		take(living, 100)
+		return len(got) >= n
+	})
 }
 
 func sharedWake(t *testing.T, shared Shared) {
