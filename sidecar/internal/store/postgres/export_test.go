@@ -27,6 +27,9 @@ func MaxGroupOps() int { return maxGroupOps }
 // SetMaxGroupOps sets that, before the first operation.
 func (db *DB) SetMaxGroupOps(n int) { db.accepts.queue.MaxOps, db.finishes.queue.MaxOps = n, n }
 
+// Migrations are the statements that lead to each schema.
+var Migrations = migrations
+
 // Exposed says why a failover can lose events.
 func Exposed(synchronous, named bool, count, promoted int64) string {
 	return standbys{synchronous, named, count, promoted}.exposed()

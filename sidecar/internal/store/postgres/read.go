@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,12 +31,17 @@ SELECT seq FROM (
 	WHERE lower(delivery_id) = lower($1) AND ($2 OR delivery_id = $1)
 	UNION ALL
 	SELECT 1 AS rank, seq FROM hookswitch_events
-	WHERE lower(id) = lower($1) AND id <> '' AND ($2 OR id = $1)
+	WHERE key = ANY($3) AND id <> '' AND lower(id) = lower($1) AND ($2 OR id = $1)
+	UNION ALL
+	SELECT 1 AS rank, seq FROM hookswitch_events
+	WHERE lower(id) = lower($1) AND ` + otherID + ` AND ($2 OR id = $1)
 ) AS found ORDER BY rank, seq DESC`
 
 // seqsOf returns the events that have an id, the intended one first.
 func seqsOf(ctx context.Context, tx pgx.Tx, id string) ([]int64, error) {
-	rows, err := tx.Query(ctx, selectByID, wrap(id), row.IsUUID(id))
+	text := wrap(id)
+	keys := slices.Compact([]string{"id:" + text, "id:" + strings.ToLower(text)})
+	rows, err := tx.Query(ctx, selectByID, text, row.IsUUID(id), keys)
 	if err != nil {
 		return nil, err
 	}

@@ -69,11 +69,15 @@ func insertOne(ctx context.Context, tx pgx.Tx, e *delivery.Event, row eventRow, 
 	// removed it.
 	for range 2 {
 		var key string
+		got = store.Accepted{}
 		err = tx.QueryRow(ctx, acceptEvents, append(c.args(), keys, append([]string{}, targets...), make([]*string, len(targets)))...).
 			Scan(&key, &got.Seq, &got.DeliveryID, nil, nil)
 		if errors.Is(err, pgx.ErrNoRows) {
 			err = tx.QueryRow(ctx, countDuplicates, []string{row.key}, []string{row.deliveryID}, []int{0}, []bool{false}).
 				Scan(&key, &got.Seq, &got.DeliveryID, &got.Duplicate)
+			if err == nil { // unless it is just being removed it stays, with its record locked
+				err = tx.QueryRow(ctx, `SELECT seq FROM hookswitch_records WHERE seq = $1 FOR UPDATE`, got.Seq).Scan(&got.Seq)
+			}
 		}
 		if !errors.Is(err, pgx.ErrNoRows) {
 			break

@@ -2,9 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // migrations take a database from schema n to n+1; hookswitch_schema counts the
@@ -20,7 +24,14 @@ import (
 //   - jobs and records are updated a few times each: their pages have room left,
 //     so that an update stays in its page, and they are vacuumed by number, not
 //     by share.
+//   - events are found by their id through their key, which nearly always is the id;
+//     events_other_id has the others.
+//   - no table refers to another: the server would check, and lock, a row for each
+//     row that is stored. A record is the lock of its event (see finish.go), and only
+//     Prune removes anything.
 //   - text that PostgreSQL cannot hold is wrapped, see encode.go.
+//
+// A sidecar of schema 2 goes on beside newer ones, until it is restarted.
 var migrations = []string{`
 CREATE TABLE hookswitch_events (
 	seq          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -128,7 +139,17 @@ CREATE TABLE hookswitch_replays (
 CREATE INDEX hookswitch_replays_running ON hookswitch_replays (n) WHERE state = 'running';
 `, `
 ALTER TABLE hookswitch_events ADD COLUMN traceparent text NOT NULL DEFAULT '';
+`, `
+LOCK TABLE hookswitch_events, hookswitch_records, hookswitch_jobs, hookswitch_attempts IN ACCESS EXCLUSIVE MODE;
+ALTER TABLE hookswitch_jobs DROP CONSTRAINT IF EXISTS hookswitch_jobs_event_seq_fkey;
+ALTER TABLE hookswitch_records DROP CONSTRAINT IF EXISTS hookswitch_records_seq_fkey;
+ALTER TABLE hookswitch_attempts DROP CONSTRAINT IF EXISTS hookswitch_attempts_job_id_fkey;
+CREATE INDEX hookswitch_events_other_id ON hookswitch_events (lower(id)) WHERE ` + otherID + `;
+DROP INDEX IF EXISTS hookswitch_events_id;
 `}
+
+// otherID selects the events that cannot be found by their id as a key.
+const otherID = `id <> '' AND key <> 'id:' || id AND key <> 'id:' || lower(id)`
 
 // Advisory locks are named by two numbers. The first, ours, distinguishes them
 // from those of other programs in the same database.
@@ -139,9 +160,32 @@ const (
 	// Beyond: a target's name, hashed, while its entities are claimed.
 )
 
-// migrate brings the schema up to date. Of several sidecars starting at once, one
-// does it and the others wait.
+const (
+	// migrateWait is how long a migration waits for a lock, and keeps everybody out
+	// meanwhile. Then it lets them pass, and tries again.
+	migrateWait  = 2 * time.Second
+	migrateTries = 30
+)
+
+// migrate brings the schema up to date, or leaves it as it is. Of several sidecars
+// starting at once, one does it and the others wait.
 func (db *DB) migrate(ctx context.Context) error {
+	for n := 1; ; n++ {
+		err := db.tryMigrate(ctx)
+		if err == nil || n == migrateTries || ctx.Err() != nil || !passing(err) && !lockTimeout(err) {
+			return err
+		}
+		db.log.Info("the tables are in use: their upgrade is tried again", "database", db.name, "error", err)
+		pause(ctx, migrateWait/4+rand.N(migrateWait))
+	}
+}
+
+func lockTimeout(err error) bool {
+	pe, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pe.Code == "55P03"
+}
+
+func (db *DB) tryMigrate(ctx context.Context) error {
 	return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
 		// Once in the life of a database, however long it takes.
 		if _, err := tx.Exec(ctx, `SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`); err != nil {
@@ -165,6 +209,9 @@ func (db *DB) migrate(ctx context.Context) error {
 		}
 		if have > len(migrations) {
 			return fmt.Errorf("the database was written by a newer version of this program (schema %d, this one knows up to %d): run that version, or restore a backup made before the upgrade", have, len(migrations))
+		}
+		if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprint(migrateWait.Milliseconds())); err != nil {
+			return err
 		}
 		for n := have; n < len(migrations); n++ {
 			if _, err := tx.Exec(ctx, migrations[n]); err != nil {
