@@ -22,9 +22,11 @@ import (
 // loses nothing: what it should have copied stays in the log.
 
 const (
-	// The log is moved at so many bytes, and at more where a sync takes longer
-	// than slowSync: there, moving it costs more than its length.
+	// The log is moved at so many bytes, at more where a sync takes longer than
+	// slowSync, since moving it costs more there than its length does, and at less
+	// while the disk has little room.
 	logLimit     = 8 << 20
+	shortLimit   = 4 << 20
 	slowLogLimit = 32 << 20
 	slowSync     = time.Millisecond
 )
@@ -36,6 +38,7 @@ type checkpoints struct {
 	pageSize int64      // of the database
 	at       int64      // pages in the log at which to begin
 	sync     float64    // about how long a commit takes, in seconds
+	short    bool       // the disk has little room
 	copied   chan error // of capacity 1: receives when a copying has ended
 	copying  bool       // until copied has been received from
 }
@@ -72,6 +75,8 @@ func (c *checkpoints) limitPages() int64 {
 	limit := c.limit
 	switch {
 	case limit > 0:
+	case c.short:
+		limit = shortLimit
 	case c.sync > slowSync.Seconds():
 		limit = slowLogLimit
 	default:

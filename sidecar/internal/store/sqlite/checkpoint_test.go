@@ -91,3 +91,29 @@ func TestLogWhileAReaderStands(t *testing.T) {
 		t.Errorf("the log is there after closing: %v", err)
 	}
 }
+
+// The log does not take what a disk with little room has reserved.
+func TestLogOnDisks(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		free, total uint64
+		least, most int64
+	}{
+		{"much room", 100 << 30, 200 << 30, 8 << 20, 32 << 20},
+		{"little room", 500 << 20, 200 << 30, 4 << 20, 4 << 20},
+		{"a small disk", 40 << 20, 50 << 20, 2 << 20, 3 << 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := sqlite.Config{Dir: t.TempDir()}.WithDisk(func(string) (free, total uint64, err error) { return tt.free, tt.total, nil })
+			db, err := sqlite.Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			accept(t, db, "1")
+			if got := db.LogLimit(); got < tt.least || got > tt.most {
+				t.Errorf("the log is moved at %d bytes, want %d to %d", got, tt.least, tt.most)
+			}
+		})
+	}
+}

@@ -63,6 +63,11 @@ func (db *DB) LimitLog(pages int64) {
 	db.writer.checkpoints.limit = pages * db.writer.checkpoints.pageSize
 }
 
+// LogLimit returns at how many bytes the log is moved into the database.
+func (db *DB) LogLimit() int64 {
+	return db.writer.checkpoints.limitPages() * db.writer.checkpoints.pageSize
+}
+
 // Log returns how many pages are in the log, and how many of them have been copied
 // into the database.
 func (db *DB) Log(ctx context.Context) (logged, copied int64, err error) {

@@ -92,7 +92,7 @@ func (r *room) limitLog(ctx context.Context, conn *sql.Conn) (bytes int64, err e
 		return 0, nil
 	}
 	_, err = conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA journal_size_limit = %d`, r.reserve))
-	return min(4<<20, r.reserve/2), err
+	return min(shortLimit, r.reserve/2), err
 }
 
 // Capacity returns how large the store in dir can become before its disk has no more
@@ -148,7 +148,8 @@ func (r *room) short(s size) int64 {
 func (w *writer) admit(group []*op) []*op {
 	r := w.db.room
 	left := r.left(func() (size, error) { return readSize(context.Background(), w.conn) })
-	if left == math.MaxInt64 {
+	w.checkpoints.short = left != math.MaxInt64
+	if !w.checkpoints.short {
 		return group
 	}
 	kept := group[:0]
