@@ -20,8 +20,8 @@ func certify(t *testing.T, dir, name string) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
-// TestCertificateIsReloaded: a renewed certificate is shown to who connects
-// next; one that cannot be used is refused, and the old one stays.
+// TestCertificateIsReloaded: the next connections see a renewed certificate; one
+// that cannot be used is refused, and the old one stays.
 func TestCertificateIsReloaded(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := certify(t, dir, "one.test")

@@ -18,8 +18,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
-// ledger is an app that keeps its own record of what it got. It answers when it
-// is told to.
+// ledger is an app that records the events it gets. It answers when told to.
 type ledger struct {
 	mu     sync.Mutex
 	got    map[string]int // guarded by mu: event id → times
@@ -67,7 +66,7 @@ func push(r *running) string {
 
 // TestEdgeFailover promotes a standby that has not got the latest events while
 // they are under way. The new primary gives their numbers to the events that
-// come next: what comes of the old ones must not be taken for theirs.
+// come next: results of the old ones must not be taken for theirs.
 func TestEdgeFailover(t *testing.T) {
 	edges.Need(t)
 	rounds := 1

@@ -245,7 +245,7 @@ func TestUntimelyCertificates(t *testing.T) {
 			if r.shown() != "good.test" || !strings.Contains(r.log.String(), "code=certificate-refused") {
 				t.Errorf("followed, it shows %s:\n%s", r.shown(), r.log.String())
 			}
-			// The one in use ends as well: the other is no worse then.
+			// The one in use expires as well, so the other is no worse.
 			r.listeners.certificate.Look(now.Add(3 * time.Hour))
 			if !strings.Contains(r.log.String(), "code=certificate-invalid") {
 				t.Errorf("nothing is said of the end:\n%s", r.log.String())

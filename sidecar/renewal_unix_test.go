@@ -22,7 +22,7 @@ func TestReloadBesideALook(t *testing.T) {
 	put(t, dir+"/next/tls.crt", nextCert)
 	put(t, dir+"/next/tls.key", nextKey)
 	r := startReloading(t, "HOOKSWITCH_TLS_CERT_FILE="+dir+"/tls.crt", "HOOKSWITCH_TLS_KEY_FILE="+dir+"/tls.key")
-	// Who reads the old certificate waits for who writes it, and the other way
+	// The reader of the old certificate waits for its writer, and the other way
 	// round.
 	if err := os.Remove(dir + "/tls.crt"); err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func TestPluginIsDownAtOneOfTwo(t *testing.T) {
 	}
 }
 
-// steer has the plugin disabled or enabled.
+// steer disables or enables the plugin.
 func steer(t *testing.T, r *running, how string) {
 	t.Helper()
 	resp, err := http.Post(r.at.Admin+"/api/v1/plugins/echo/"+how, "application/json", nil)

@@ -142,7 +142,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestReader makes sure that the rules are given what stands in the files.
+// TestReader checks that the rules see the content of the files.
 func TestReader(t *testing.T) {
 	root := t.TempDir()
 	write := func(name, text string) {

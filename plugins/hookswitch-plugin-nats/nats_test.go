@@ -143,7 +143,7 @@ func TestADuplicateIsNotThereTwiceAndAReplayIs(t *testing.T) {
 	}
 }
 
-// What failed comes again from the sidecar. The client must not send it as well,
+// The sidecar repeats failed events. The client must not send them as well,
 // when the broker is back: a stream forgets what it has seen.
 func TestWhatFailedIsNotSentByItself(t *testing.T) {
 	b := newBroker(t)

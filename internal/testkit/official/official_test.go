@@ -19,7 +19,7 @@ import (
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
-// request is one that verify.mjs is sent, and what it should make of it.
+// request is a request for verify.mjs, and the expected verdict.
 type request struct {
 	name      string
 	key       ed25519.PrivateKey

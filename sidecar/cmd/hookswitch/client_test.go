@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestClock: what happened long ago shows its day, and what happened lately its
-// time. Both are of the time zone that the reader lives in.
+// TestClock: an old event shows its day and a recent one its time, both in the
+// local time zone.
 func TestClock(t *testing.T) {
 	now := time.Now()
 	for _, tt := range []struct {

@@ -381,7 +381,7 @@ func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// gone FILE LINE: waits until the process that wrote the line is no more.
+// gone FILE LINE: waits until the process that wrote the line has ended.
 func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
 	pid := pidOf(ts, args[0], args[1])
 	until(ts, func() error {

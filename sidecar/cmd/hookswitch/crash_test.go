@@ -34,7 +34,7 @@ import (
 const crashConcurrency = 16
 
 // TestCrash kills a sidecar under load with SIGKILL, again and again, at random
-// moments, and has a program that sees only the ledger judge what became of the
+// moments, and has a program that sees only the ledger judge the fate of the
 // events. HOOKSWITCH_CRASH is the number of kills, and HOOKSWITCH_CRASH_STORE
 // "postgres" to have the events kept there.
 func TestCrash(t *testing.T) {
@@ -94,7 +94,7 @@ func TestReplicas(t *testing.T) {
 	d.judge(t)
 }
 
-// fate returns what decides about the moments, and how many kills there are.
+// fate returns the source of the random moments, and the number of kills.
 func fate(t *testing.T, variable string, kills int) (*rand.Rand, int) {
 	if n, err := strconv.Atoi(os.Getenv(variable)); err == nil {
 		kills = n

@@ -20,7 +20,7 @@ import (
 )
 
 // TestEdgeLogReaderThatStops puts load on a sidecar while the reader of its log
-// stops and goes on at random, for ten minutes in the long form: every event is
+// stops and continues at random, for ten minutes in the long form: every event is
 // acknowledged within the budget, and each line is read or counted as lost.
 // Beside it runs one without such a log, to tell a slow machine from a log that
 // is waited for.
@@ -75,7 +75,7 @@ func TestEdgeLogReaderThatStops(t *testing.T) {
 	default:
 		t.Errorf("%d were slower than the budget, and %d refused", tried.late, tried.refused)
 	}
-	// What had not been read when the process ended is gone with it.
+	// Lines that had not been read when the process ended are gone with it.
 	if events := len(tried.took); accepted > events || lost == 0 && accepted < events/2 {
 		t.Errorf("of %d events %d were logged, and %d lines counted as lost", events, accepted, lost)
 	}
@@ -84,7 +84,7 @@ func TestEdgeLogReaderThatStops(t *testing.T) {
 	}
 }
 
-// timings is what became of events.
+// timings are the results of sending events.
 type timings struct {
 	took          []time.Duration // in order
 	late, refused int

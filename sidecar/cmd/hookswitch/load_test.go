@@ -23,7 +23,7 @@ import (
 
 // load FILE N: sends events from N clients until the sidecar is gone, and
 // writes the id of each that was acknowledged to FILE. It returns when a few
-// dozen were; the rest happens while the script goes on.
+// dozen were; the rest happens while the script continues.
 func cmdLoad(ts *testscript.TestScript, _ bool, args []string) {
 	clients, err := strconv.Atoi(args[1])
 	ts.Check(err)

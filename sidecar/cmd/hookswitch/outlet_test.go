@@ -74,7 +74,7 @@ func TestOutletColors(t *testing.T) {
 	}
 }
 
-// TestOutletLeavesJSON: JSON means what it meant.
+// TestOutletLeavesJSON: JSON keeps its meaning.
 func TestOutletLeavesJSON(t *testing.T) {
 	var out bytes.Buffer
 	want := strings.ToValidUTF8(hostile, "\uFFFD")

@@ -111,8 +111,8 @@ func TestOutputThatNobodyReads(t *testing.T) {
 	}
 }
 
-// TestFailureThatNobodyReads: what ends a start is printed where nobody reads,
-// and it ends all the same.
+// TestFailureThatNobodyReads: a start fails and prints why where nobody reads,
+// and the process ends all the same.
 func TestFailureThatNobodyReads(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -140,8 +140,8 @@ func TestFailureThatNobodyReads(t *testing.T) {
 	}
 }
 
-// TestOutputWhoseReaderGoes: whoever reads standard output and error goes away
-// while an attempt is under way. The sidecar goes on, drains, and delivers
+// TestOutputWhoseReaderGoes: the reader of standard output and error goes away
+// while an attempt is under way. The sidecar keeps running, drains, and delivers
 // nothing twice.
 func TestOutputWhoseReaderGoes(t *testing.T) {
 	for _, tt := range []struct {
@@ -300,8 +300,8 @@ func TestRefusedRequestsAreSummedUp(t *testing.T) {
 	}
 }
 
-// TestLibrariesLog: what net/http would print to standard error by itself is a
-// line of the log, in its format.
+// TestLibrariesLog: messages that net/http would print to standard error are
+// lines of the log, in its format.
 func TestLibrariesLog(t *testing.T) {
 	app, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
-// TestStatusOfUnknown: what is not known is not shown as nothing.
+// TestStatusOfUnknown: unknown numbers are not shown as zero.
 func TestStatusOfUnknown(t *testing.T) {
 	var out bytes.Buffer
 	s := adminapi.Status{Unready: "store", Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}}}

@@ -31,8 +31,7 @@ func TestRowsFit(t *testing.T) {
 	}
 }
 
-// TestRowsOfStrangers: what an outlet makes of control characters is as wide as the
-// columns were made for.
+// TestRowsOfStrangers: control characters, as an outlet shows them, fit the columns.
 func TestRowsOfStrangers(t *testing.T) {
 	var out bytes.Buffer
 	o := newOutlet(&out)

@@ -54,8 +54,8 @@ func fill(l *load, length int64) (taken []*request) {
 	}
 }
 
-// TestLargeBodiesLeaveRoomForSmallOnes: whoever sends large bodies slowly does
-// not keep webhooks out.
+// TestLargeBodiesLeaveRoomForSmallOnes: slow senders of large bodies do not keep
+// webhooks out.
 func TestLargeBodiesLeaveRoomForSmallOnes(t *testing.T) {
 	l := load{most: 1 << 20}
 	fill(&l, 1<<20)

@@ -145,8 +145,8 @@ func (w waiter) Pass(ctx context.Context, _ *delivery.Event) (delivery.Attempt, 
 		ErrorCodes: []int{75000}, Error: context.Cause(ctx).Error()}, nil
 }
 
-// TestSenderHangsUp: that is what the target and the record are told, and it is
-// not counted as trouble of ours.
+// TestSenderHangsUp: the target and the record learn of it, and it is not counted
+// as a failure of ours.
 func TestSenderHangsUp(t *testing.T) {
 	p := waiter{began: make(chan struct{})}
 	results := make(chan string, 1)

@@ -42,8 +42,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { p.close(); return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// TestStrangersHaveTheirTime: whoever sends slowly loses the connection after
-// seconds, also to a path where nothing reads the body.
+// TestStrangersHaveTheirTime: a slow sender loses the connection after seconds, even
+// on a path where nothing reads the body.
 func TestStrangersHaveTheirTime(t *testing.T) {
 	for name, begin := range map[string]string{
 		"nothing":                 "",

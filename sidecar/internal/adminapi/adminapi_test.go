@@ -364,7 +364,7 @@ func TestSocket(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it stays behind: %v", err)
 	}
-	// What a killed process leaves is replaced.
+	// The socket of a killed process is replaced.
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +389,7 @@ func FuzzParseFilter(f *testing.F) {
 	})
 }
 
-// TestReadOnly: who may only look gets dry runs, and changes nothing.
+// TestReadOnly: read-only access allows dry runs, and no changes.
 func TestReadOnly(t *testing.T) {
 	f := newFixture(t)
 	for _, tt := range []struct {

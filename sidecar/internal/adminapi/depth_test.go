@@ -12,7 +12,7 @@ import (
 )
 
 // TestBodiesOfAnyDepthAreShown: a body that is nested so deep that it cannot be a
-// part of an answer is left out of it, and is there as it is; an export goes on.
+// part of an answer is left out of it, and its payload is served; an export continues.
 func TestBodiesOfAnyDepthAreShown(t *testing.T) {
 	f := newFixture(t)
 	get := func(path string) *httptest.ResponseRecorder {

@@ -158,7 +158,7 @@ func TestStream(t *testing.T) {
 		if !strings.Contains(none.read(), ": connected\nid: ") {
 			t.Error("a stream that breaks before the first message does not say where it was")
 		}
-		// A connection that breaks goes on where it was.
+		// After a break a connection continues where it was.
 		stopAll()
 		f.feed.Publish(message(live.Accepted, "cccc"))
 		text := all.read()
@@ -200,7 +200,7 @@ func TestSlowViewer(t *testing.T) {
 	})
 }
 
-// TestTooManyViewers: a viewer who is refused takes nobody's place.
+// TestTooManyViewers: a refused viewer takes nobody's place.
 func TestTooManyViewers(t *testing.T) {
 	f := newFixture(t)
 	synctest.Test(t, func(t *testing.T) {

@@ -150,7 +150,7 @@ func TestWriteLeavesNothingWhenItFails(t *testing.T) {
 	}
 }
 
-// TestReadFindsDamage changes each file of a backup, and what describes them.
+// TestReadFindsDamage changes each file of a backup, and its manifest.
 func TestReadFindsDamage(t *testing.T) {
 	src := source(t, 50)
 	for name, change := range map[string]func(string) error{
@@ -308,7 +308,7 @@ func TestConnectionHidesThePassword(t *testing.T) {
 	}
 }
 
-// TestSlashAtTheEnd: a directory may be named with a slash behind it.
+// TestSlashAtTheEnd: the name of a directory may end in a slash.
 func TestSlashAtTheEnd(t *testing.T) {
 	at := filepath.Join(t.TempDir(), "backups", "today")
 	if _, err := source(t, 1).Write(t.Context(), at+"/"); err != nil {

@@ -44,7 +44,7 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// TestAdjust: ages leave out what the clock was set forward, and no more.
+// TestAdjust: ages leave out exactly the time by which the clock was set forward.
 func TestAdjust(t *testing.T) {
 	const day = 24 * time.Hour
 	now := Reading{Wall: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Awake: time.Hour, Boot: time.Hour}

@@ -106,8 +106,8 @@ func leaks(text string) bool {
 	return strings.Contains(text, planted) || strings.Contains(text, plantedKey[:20])
 }
 
-// TestPlantedSecretsAreGood: what the other tests plant is accepted, and shown
-// by nothing that prints a configuration.
+// TestPlantedSecretsAreGood: the secrets that the other tests plant are accepted,
+// and nothing that prints a configuration shows them.
 func TestPlantedSecretsAreGood(t *testing.T) {
 	c, err := load(t, plant(t))
 	if err != nil {

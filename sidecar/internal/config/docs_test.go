@@ -12,7 +12,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
-// TestReferenceIsCurrent: what is committed says what the program says.
+// TestReferenceIsCurrent: the committed reference is the one that the program prints.
 func TestReferenceIsCurrent(t *testing.T) {
 	for format, file := range map[string]string{"md": "CONFIG.md", "env": "hookswitch.env.example", "jsonschema": "config.schema.json"} {
 		want, err := config.Reference(format)

@@ -127,8 +127,8 @@ func TestSecretsFromFiles(t *testing.T) {
 	}
 }
 
-// TestSystemdIsNoSetting: what systemd says comes from the environment of the
-// process, which only it can give.
+// TestSystemdIsNoSetting: the variables of systemd come from the environment of the
+// process, never from a file.
 func TestSystemdIsNoSetting(t *testing.T) {
 	environ := []string{"STATE_DIRECTORY=/a", "NOTIFY_SOCKET=/b", "WATCHDOG_USEC=1", "WATCHDOG_PID=2"}
 	want := Systemd{StateDirectory: "/a", NotifySocket: "/b", WatchdogUsec: "1", WatchdogPID: "2"}
@@ -239,8 +239,8 @@ func TestURLsAreShownWithoutSecrets(t *testing.T) {
 	}
 }
 
-// TestEnvLine: errors do not repeat values, and what stands in single quotes is
-// taken as it is. (A fuzz target here would build the stores for fuzzing, which
+// TestEnvLine: errors do not repeat values, and text in single quotes is taken
+// literally. (A fuzz target here would build the stores for fuzzing, which
 // takes minutes.)
 func TestEnvLine(t *testing.T) {
 	const secret = "pl4nted"

@@ -84,7 +84,7 @@ func TestRecordOfOtherDeliveries(t *testing.T) {
 				ErrorCodes: []int{75000}, ResponseStatus: 200, ResponseBody: []byte("\xff<&>")},
 		},
 	}
-	// No time of an event is no empty time; a failed job fails the whole; the
+	// A missing time of an event is not an empty one; a failed job fails the whole; the
 	// last to end need not be the last to begin; a timeout has no response;
 	// lists are never null.
 	const want = `{"id":"5f0e8f0e-0000-4000-8000-000000000001","user_id":"00000000-0000-0000-0000-000000000000",` +

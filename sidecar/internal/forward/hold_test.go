@@ -302,8 +302,8 @@ func TestBrokeOffAndGone(t *testing.T) {
 
 func cmpCodes(codes []int, want int) bool { return len(codes) == 1 && codes[0] == want }
 
-// TestAttemptsAreWatched: an attempt that goes on beyond its limit shows, here
-// at once.
+// TestAttemptsAreWatched: an attempt that exceeds its limit is reported, here at
+// once.
 func TestAttemptsAreWatched(t *testing.T) {
 	attempts := telemetry.NewAttempts(slog.New(slog.DiscardHandler), -time.Hour)
 	url := serve(t, func(_ http.ResponseWriter, r *http.Request) {

@@ -115,8 +115,8 @@ func (s *server) open(t *testing.T, most int) {
 
 const slowBody = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
 
-// TestNewcomersAreLetIn: whoever holds all connections without having proven
-// anything loses one to each newcomer; whoever has proven something does not.
+// TestNewcomersAreLetIn: a client that holds all connections without having proven
+// anything loses one to each newcomer; one that has proven something does not.
 func TestNewcomersAreLetIn(t *testing.T) {
 	for name, begin := range map[string]string{
 		"silent":         "",
@@ -182,7 +182,7 @@ func (f failing) Accept() (net.Conn, error) {
 }
 
 // TestNoFilesLeft: it is said with a code and by the check, and idle connections
-// make room. The server goes on, whatever there is none left of.
+// make room. The server keeps running, whichever resource is exhausted.
 func TestNoFilesLeft(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		t.Run(errno.Error(), func(t *testing.T) { testNoFilesLeft(t, errno) })

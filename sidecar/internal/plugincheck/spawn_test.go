@@ -13,7 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
-// What the system does not run is explained, with the fix, as the host does it.
+// A program that the system refuses to run is explained, with the fix, as by the host.
 func TestProgramThatIsNotRunIsExplained(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -315,8 +315,8 @@ func TestMinimalProfile(t *testing.T) {
 	}
 }
 
-// TestAttemptsAreWatched: an attempt that goes on beyond its limit shows, here
-// at once.
+// TestAttemptsAreWatched: an attempt that exceeds its limit is reported, here at
+// once.
 func TestAttemptsAreWatched(t *testing.T) {
 	var attempts *telemetry.Attempts
 	s := startSetup(t, func(c *Config) {

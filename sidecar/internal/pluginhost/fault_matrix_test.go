@@ -2,8 +2,8 @@
 
 package pluginhost
 
-// The fault matrix: what plugins and their surroundings can do wrong, and the
-// test that shows what comes of it. Each runs a process that really does it.
+// The fault matrix: faults of plugins and their surroundings, and the test that
+// shows the result. Each runs a process that really has the fault.
 //
 //	fault                                            test
 //	kill -9 in mid-call                              TestKilledInMidCallTheNextProcessGetsTheEvent, TestOneContractForAllKinds/*/a_crash

@@ -75,7 +75,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	awaitStatus(t, s.plugin(t, "good"), "renamed", func(st Status) bool { return st.File == filepath.Join(s.dir, "good") })
 	works("renamed")
 	s.Stop()
-	// It is the one that goes on after a start.
+	// It is the one that runs after the next start.
 	plugins.Put(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
 	again, err := New(s.cfg)
 	check(t, err)
@@ -250,8 +250,8 @@ func TestChangesThatWaitAreTold(t *testing.T) {
 	}
 }
 
-// A start that is cancelled after it has made its claim leaves the claim of what
-// runs, or none: others are measured by that.
+// A start that is cancelled after it has made its claim leaves the claim of the
+// running process, or none: others are compared with that.
 func TestCancelledStartClaimsNothing(t *testing.T) {
 	s := startSetup(t, nil, "good")
 	p := s.plugin(t, "good")

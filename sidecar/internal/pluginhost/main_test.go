@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // waits for it.
 const soon = 10 * time.Second
 
-// What package link writes into records, and what it reads at most.
+// Error codes that package link writes into records, and its limit for reading.
 const (
 	codeTimeout = 75000
 	codeLost    = 75002

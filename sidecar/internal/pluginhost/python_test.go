@@ -67,7 +67,7 @@ func TestPythonExample(t *testing.T) {
 		t.Errorf("no message at all: got %+v", a)
 	}
 
-	// What it knows outlives it, and what it was told to say is in its database.
+	// Its knowledge outlives it: it is in its database.
 	if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ func awaitReady(t *testing.T, p *Plugin, want bool) {
 	}
 }
 
-// What waits while there is no process is given back, whatever the reason, and
-// the plugin says so.
+// Events that wait while there is no process are given back, whatever the reason,
+// and the plugin says so.
 func TestNotReady(t *testing.T) {
 	const hold = 20 * time.Millisecond
 	givesBack := func(t *testing.T, p *Plugin) {

@@ -17,7 +17,7 @@ import (
 )
 
 // version puts a program of its own digest somewhere: the test binary with
-// something behind it, which no loader minds.
+// something appended, which loaders ignore.
 func version(t testing.TB, path, tag string) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -225,8 +225,8 @@ func TestWaysToReplace(t *testing.T) {
 		check(t, os.Symlink("releases/2", filepath.Join(r.dir, ".next")))
 		check(t, os.Rename(filepath.Join(r.dir, ".next"), filepath.Join(r.dir, "good")))
 		r.await(t, "the swap", func(s Status) bool { return s.Reloads > 0 })
-		// What is behind the link is not seen by the system's notices of the
-		// directory.
+		// The system's notices of the directory do not cover the target of the
+		// link.
 		version(t, filepath.Join(r.dir, "releases", "2"), "3")
 		r.await(t, "the swap behind the link", func(s Status) bool { return s.Reloads > 1 })
 		r.stop()

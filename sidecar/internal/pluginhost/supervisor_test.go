@@ -109,7 +109,7 @@ func TestStartTellsWhatPluginsWant(t *testing.T) {
 	if st := s.plugin(t, "fussy").Status(); st.Credit != 5 {
 		t.Errorf("its settings say 5 at a time: status %+v", st)
 	}
-	// A second process that says the same is no news.
+	// A second process with the same description is not announced.
 	deliver(t, good, task(1, "exit"))
 	deliver(t, good, task(1, "ack"))
 	mu.Lock()

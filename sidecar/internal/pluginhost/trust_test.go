@@ -13,8 +13,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 )
 
-// What a manifest runs is in the directory, so a list of digests is not enough:
-// whoever may write there could change it behind the check.
+// The program of a manifest is in the directory, so a list of digests is not enough:
+// anybody who may write there could change it after the check.
 func TestManifestNeedsAPrivateDirectory(t *testing.T) {
 	sums := filepath.Join(t.TempDir(), "SHA256SUMS")
 	s := newSetup(t, func(c *Config) {
@@ -31,12 +31,12 @@ func TestManifestNeedsAPrivateDirectory(t *testing.T) {
 		c.Trust = catalog.Trust{Mode: catalog.TrustPinned, Sums: sums}
 		check(t, os.Chmod(c.Dir, 0o777))
 	})
-	s.mendDirectory(t, "lines")
+	s.fixDirectory(t, "lines")
 }
 
-// mendDirectory starts a plugin whose directory others may write, and has it come
-// up by the command of the refusal.
-func (s *setup) mendDirectory(t *testing.T, name string) {
+// fixDirectory starts a plugin whose directory others may write to, and fixes that
+// with the command of the refusal.
+func (s *setup) fixDirectory(t *testing.T, name string) {
 	t.Helper()
 	s.timings.stable, s.timings.lookAgain = 50*time.Millisecond, 20*time.Millisecond
 	s.start(t)
@@ -45,16 +45,16 @@ func (s *setup) mendDirectory(t *testing.T, name string) {
 		t.Fatalf("status %+v", st)
 	}
 	check(t, os.Chmod(s.dir, 0o755))
-	awaitStatus(t, p, "mended", func(st Status) bool { return st.State == StateReady })
+	awaitStatus(t, p, "fixed", func(st Status) bool { return st.State == StateReady })
 }
 
-// Mended with the command of the refusal, a plugin starts.
-func TestRefusedPluginStartsWhenItIsMended(t *testing.T) {
+// A refused plugin starts after the command of the refusal was run.
+func TestRefusedPluginStartsWhenItIsFixed(t *testing.T) {
 	s := newSetup(t, func(c *Config) {
 		c.Watch = true
 		check(t, os.Chmod(c.Dir, 0o777))
 	}, "good")
-	s.mendDirectory(t, "good")
+	s.fixDirectory(t, "good")
 }
 
 func TestPluginsComeChangeSettingsAndGo(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 )
 
-// What the system does not run is explained, with the fix, where its operator
-// looks: in the log and the status. What "plugins check" says of it is tested in
-// package plugincheck.
+// A program that the system refuses to run is explained, with the fix, where its
+// operator looks: in the log and the status. Package plugincheck tests the text of
+// "plugins check".
 func TestProgramThatIsNotRunIsExplained(t *testing.T) {
 	tests := []struct {
 		name    string

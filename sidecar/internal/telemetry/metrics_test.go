@@ -13,7 +13,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
-// BenchmarkCount is what one acknowledged webhook costs in counting.
+// BenchmarkCount measures the cost of counting one acknowledged webhook.
 func BenchmarkCount(b *testing.B) {
 	m := telemetry.NewMetrics("bench")
 	b.RunParallel(func(pb *testing.PB) {

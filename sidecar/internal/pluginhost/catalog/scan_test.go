@@ -44,8 +44,8 @@ func write(t *testing.T, dir, name string, mode os.FileMode) {
 func TestScan(t *testing.T) {
 	dir := t.TempDir()
 	plugins := []string{"A-1", "a", "hookswitch-plugin-b", "c_2", "link", "dotted.name.plugin.json"}
-	// What packagers, editors and people leave beside a program, and what has a
-	// meaning of its own.
+	// Files that packagers, editors and people leave beside a program, and names
+	// with a meaning of their own.
 	left := []string{"a.bak", "a.BAK", "a.orig", "a.dpkg-new", "a.dpkg-old", "a.dpkg-dist", "a.dpkg-tmp", "a.ucf-old", "a.ucf-dist", "a.rpmsave",
 		"a.rpmnew", "a.rpmorig", "a.pacnew", "a.pacsave", "a.apk-new", "a.swp", "a.old", "a.save", "a.1", "a.20261127", "a.2026-11-27", "a.disabled",
 		"a.~1~", "a.bak~", "a.part", "a.whatever", "a.v2.exe", "gone.bak", "gone.rpmsave", "gone.disabled", "hookswitch-plugin-b.old"}

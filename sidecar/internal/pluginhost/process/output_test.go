@@ -65,8 +65,8 @@ func TestParseLine(t *testing.T) {
 	})
 }
 
-// What a plugin prints reaches a log of JSON with its digits, and with one value
-// in each of the sidecar's places.
+// A plugin's line reaches a JSON log with all its digits, and with one value for
+// each of the sidecar's own keys.
 func TestPluginLineInALogOfJSON(t *testing.T) {
 	var text bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&text, nil)).With("plugin", "x", "pid", 7)
