@@ -26,6 +26,7 @@ package event
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 )
@@ -44,9 +45,9 @@ func (n Name[P]) String() string { return n.name }
 // start instead of decoding into the wrong type at run time.
 var registry struct {
 	sync.Mutex
-	names    []string              // in alphabetical order
-	payloads map[string]func() any // by name: a new payload
-	v1       map[string]string     // by name in API v1: the name
+	names    []string                // in alphabetical order
+	payloads map[string]reflect.Type // by name: the type of the payload
+	v1       map[string]string       // by name in API v1: the name
 }
 
 // Define makes the name of an event type whose payload decodes into P. Use it
@@ -57,6 +58,12 @@ var registry struct {
 // It panics when the name is empty or was defined before. Call it from a
 // package-level variable; it is safe for concurrent use.
 func Define[P any](name string) Name[P] {
+	define(name, reflect.TypeFor[P]())
+	return Name[P]{name: name}
+}
+
+// define is apart from [Define], which is compiled for every payload type.
+func define(name string, payload reflect.Type) {
 	if name == "" {
 		panic("event: Define with an empty name")
 	}
@@ -68,13 +75,12 @@ func Define[P any](name string) Name[P] {
 	}
 	registry.names = slices.Insert(registry.names, at, name)
 	if registry.payloads == nil {
-		registry.payloads, registry.v1 = make(map[string]func() any), make(map[string]string)
+		registry.payloads, registry.v1 = make(map[string]reflect.Type), make(map[string]string)
 	}
-	registry.payloads[name] = func() any { return new(P) }
+	registry.payloads[name] = payload
 	if v1 := v1Name(name); v1 != "" {
 		registry.v1[v1] = name
 	}
-	return Name[P]{name: name}
 }
 
 // NewPayload returns a pointer to a zero payload of the event type, ready for
@@ -84,8 +90,8 @@ func Define[P any](name string) Name[P] {
 func NewPayload(eventType string) any {
 	registry.Lock()
 	defer registry.Unlock()
-	if newPayload := registry.payloads[eventType]; newPayload != nil {
-		return newPayload()
+	if payload := registry.payloads[eventType]; payload != nil {
+		return reflect.New(payload).Interface()
 	}
 	return nil
 }

@@ -1,7 +1,8 @@
 package event
 
 // Events of meeting sessions. Their envelope and their signature are not those
-// of the other products; the payload is the member "data".
+// of the other products; the payload is the member "data". No Verifier accepts
+// them yet: see [SignedHMAC].
 var (
 	SessionStatusChanged = Define[SessionStatusChangedPayload]("session.status_changed")
 	RecordingAvailable   = Define[RecordingAvailablePayload]("recording.available")
