@@ -36,6 +36,10 @@ EXPRESS := $(CURDIR)/.tmp/express
 GO      ?= go
 SIDECAR := github.com/hookswitch/hookswitch/sidecar
 
+# Everything is compiled with the flags of what is shipped, so that a dependency
+# is compiled once for the program, its tests, vet and the tools: that takes most
+# of the time on a machine with an empty cache.
+#
 # Without grpcnotrace, gRPC links the pages of golang.org/x/net/trace, which
 # nobody sees here: 300 kB. Code that is not in the way of events is compiled
 # without inlining, which saves as much again.
@@ -46,7 +50,15 @@ COLD := github.com/urfave/... go.opentelemetry.io/... github.com/prometheus/... 
 	$(SIDECAR)/cmd/... $(SIDECAR)/internal/config $(SIDECAR)/internal/adminapi $(SIDECAR)/internal/backup $(SIDECAR)/internal/pluginhost/catalog \
 	$(SIDECAR)/internal/pluginhost/process $(SIDECAR)/internal/plugincheck $(SIDECAR)/internal/lint $(SIDECAR)/internal/deliveryapi \
 	$(SIDECAR)/internal/replay $(SIDECAR)/internal/retention $(SIDECAR)/internal/upkeep
-GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace $(foreach p,$(COLD),-gcflags='$(p)=-l') -ldflags "-s -w -X main.version=$(VERSION)"
+export CGO_ENABLED := 0
+export GOFLAGS := $(shell $(GO) env GOFLAGS)
+ifeq ($(findstring grpcnotrace,$(GOFLAGS)),)
+GOFLAGS += -trimpath -tags=grpcnotrace $(foreach p,$(COLD),'-gcflags=$(p)=-l')
+endif
+GOBUILD := $(GO) build -ldflags "-s -w -X main.version=$(VERSION)"
+
+# What "make program" makes.
+PROGRAM ?= bin/hookswitch
 
 # Targets run in the order written, whatever -j says, but for those that "check"
 # runs beside each other (BESIDE=1): output in order can be read.
@@ -66,7 +78,7 @@ DEV_PLUGINS := hookswitch-plugin-archive
 .PHONY: build
 build: ## build the sidecar and the bundled plugins into bin/: those that need settings to plugins-available
 	@echo "build bin/hookswitch (minutes the first time, when every dependency is compiled; seconds after that)"
-	@$(GOBUILD) -o bin/hookswitch ./sidecar/cmd/hookswitch
+	@$(MAKE) --no-print-directory program
 	@mkdir -p bin/plugins bin/plugins-available
 	@set -e; for dir in plugins/hookswitch-plugin-*/; do \
 		name=$$(basename "$$dir"); \
@@ -75,14 +87,23 @@ build: ## build the sidecar and the bundled plugins into bin/: those that need s
 		$(GOBUILD) -o "$$to/$$name" "./plugins/$$name"; \
 	done
 
+.PHONY: program
+program:
+	@$(GOBUILD) -o $(PROGRAM) ./sidecar/cmd/hookswitch
+
+.PHONY: flags
+flags:
+	@printf '%s\n' "$$GOFLAGS"
+
 .PHONY: run
 run: build ## run the sidecar in development mode with the bundled plugins; ARGS=... adds to it
 	bin/hookswitch dev --plugins bin/plugins $(ARGS)
 
 # The tests wait most of the time, so more of them run than there are processors.
+# Vet is a target of its own, and so not a part of this one.
 .PHONY: test
 test: ## run every test that needs only Go
-	$(GO) test -p 4 -parallel 4 ./...
+	$(GO) test -vet=off -p 4 -parallel 4 ./...
 
 # The Go that comes next, which the go command fetches by itself. What it changes
 # in the standard library shows here first; encoding/json is another one there.
@@ -91,7 +112,7 @@ NEWERGO ?= go1.27.3
 # What both would find, one of them finds: so it is one run, not two.
 .PHONY: newergo
 newergo: ## vet, and run the tests with the race detector, with a newer Go (NEWERGO)
-	GOTOOLCHAIN=$(NEWERGO) $(GO) vet ./...
+	CGO_ENABLED=1 GOTOOLCHAIN=$(NEWERGO) $(GO) vet $(RACE) ./...
 	@GOTOOLCHAIN=$(NEWERGO) $(MAKE) --no-print-directory race
 
 # Systems that nobody here has: another system, an int of 32 bits, another order
@@ -102,22 +123,26 @@ PORTS := windows/amd64 darwin/arm64 linux/arm64 linux/386 linux/s390x
 # on the size of an int. Empty it to run all.
 NOT386 ?= /(pluginhost|plugincheck|cmd/hookswitch)$$
 
+# Compiled code that is not run needs no optimising, which takes a third of the time.
 .PHONY: ports
 ports: ## vet and build for other systems, and run the tests for 386
 	@set -e; for port in $(PORTS); do \
 		echo "port $$port"; \
-		export CGO_ENABLED=0 GOOS=$${port%/*} GOARCH=$${port#*/}; \
-		$(GO) vet ./...; \
-		$(GO) build -o /dev/null ./sidecar/cmd/hookswitch; \
+		export GOOS=$${port%/*} GOARCH=$${port#*/}; \
+		fast=; [ $$port = linux/386 ] || fast="-gcflags=all=-N -l"; \
+		$(GO) vet $${fast:+"$$fast"} ./...; \
+		$(GO) build $${fast:+"$$fast"} -o /dev/null ./sidecar/cmd/hookswitch; \
 	done
 	@if [ "$$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)" = linux/amd64 ]; then set -x; \
-		CGO_ENABLED=0 GOARCH=386 $(GO) test -short -p 4 $$($(GO) list ./... | grep -vE '$(NOT386)'); fi
+		GOARCH=386 $(GO) test -vet=off -short -p 4 $$($(GO) list ./... | grep -vE '$(NOT386)'); fi
 
 # SQLite is C in the form of Go: the detector has nothing to find there, and would
 # take two thirds of the time. One package of three waits most of the time.
+RACE := -race -gcflags='modernc.org/...=-race=false'
+
 .PHONY: race
 race: ## run the tests with the race detector, but for those that kill
-	CGO_ENABLED=1 $(GO) test -race -short -p 3 -gcflags='modernc.org/...=-race=false' ./...
+	CGO_ENABLED=1 $(GO) test $(RACE) -vet=off -short -p 3 ./...
 
 .PHONY: fmt
 fmt: ## fail if a Go file is not formatted
@@ -352,22 +377,22 @@ REV ?= HEAD
 bench-against: ## measure an event's way in SQLite in turns with that of another revision: REV=69969fb
 	HOOKSWITCH_AGAINST=$(REV) $(GO) test -count=1 -v -timeout 120m -run '^TestAgainst$$' ./internal/testkit/benchagainst
 
-# Tests come first, since they say most, and again with a newer Go and the race
-# detector last. They wait most of the time, for processes and for the clock, so
-# what only computes runs beside them and gives way to them.
+# Tests come first, since they say most; what only computes runs beside them and
+# gives way to them. Then the newer Go and the race detector, and beside it what
+# has programs of others in it: both wait most of the time.
 .PHONY: check
 check: ## all that CI runs
 	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 test chores
-	@$(MAKE) --no-print-directory checkgenerate checkbreaking nats litestream official driftpinned examples apps node newcomer readme deploy crashshort edgesshort
-	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 newergo idleports
+	@$(MAKE) --no-print-directory -j2 --output-sync=target BESIDE=1 newergo others
+
+.PHONY: others
+others:
+	@$(MAKE) --no-print-directory BESIDE= checkgenerate checkbreaking nats litestream official driftpinned examples apps node newcomer readme deploy crashshort edgesshort
+	@nice $(MAKE) --no-print-directory BESIDE= ports
 
 .PHONY: chores
 chores:
-	@nice $(MAKE) --no-print-directory BESIDE= build fmt vet staticcheck layers fuzz
-
-.PHONY: idleports
-idleports:
-	@nice $(MAKE) --no-print-directory BESIDE= ports
+	@nice $(MAKE) --no-print-directory BESIDE= build fmt staticcheck layers fuzz
 
 .PHONY: crashshort
 crashshort:

@@ -90,7 +90,7 @@ func outputs(build instructions.Stage) (paths []string) {
 	for _, c := range build.Commands {
 		if c, ok := c.(*instructions.RunCommand); ok {
 			for _, word := range strings.Fields(strings.Join(c.CmdLine, " ")) {
-				if strings.HasPrefix(word, "/out/") {
+				if word = strings.TrimPrefix(word, "PROGRAM="); strings.HasPrefix(word, "/out/") {
 					paths = append(paths, word)
 				}
 			}
@@ -104,7 +104,7 @@ func buildLine(t *testing.T) string {
 	t.Helper()
 	for _, c := range stages(t, dockerFile)[0].Commands {
 		if c, ok := c.(*instructions.RunCommand); ok {
-			if line := strings.Join(c.CmdLine, " "); strings.Contains(line, "go build") {
+			if line := strings.Join(c.CmdLine, " "); strings.Contains(line, "make program") {
 				return line
 			}
 		}
@@ -129,7 +129,7 @@ func TestImage(t *testing.T) {
 	line := strings.ReplaceAll(buildLine(t), "/out/hookswitch", filepath.Join(image, "hookswitch"))
 	cmd := exec.Command("sh", "-e", "-c", line)
 	cmd.Dir = source
-	cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH=", "VERSION=image-test", "GOFLAGS=-buildvcs=false")
+	cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH=", "VERSION=image-test", "MAKEFLAGS=")
 	command(t, cmd)
 	checkStatic(t, filepath.Join(image, "hookswitch"))
 	runImage(t, image)
