@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // The log is moved into the database by checkpoints of our own. SQLite's automatic
@@ -19,7 +21,8 @@ import (
 //
 // A reader that began earlier keeps a part of the log from being copied; then the
 // log grows by a quarter of its limit before the next try. A checkpoint that fails
-// loses nothing: what it should have copied stays in the log.
+// loses nothing: what it should have copied stays in the log. The operator is told
+// when the log is several times as long as it should be.
 
 const (
 	// The log is moved at so many bytes, at more where a sync takes longer than
@@ -29,6 +32,9 @@ const (
 	shortLimit   = 4 << 20
 	slowLogLimit = 32 << 20
 	slowSync     = time.Millisecond
+
+	// tooLong is at how many times its limit the operator is told of the log.
+	tooLong = 8
 )
 
 // checkpoints moves the log into the database.
@@ -41,6 +47,8 @@ type checkpoints struct {
 	short    bool       // the disk has little room
 	copied   chan error // of capacity 1: receives when a copying has ended
 	copying  bool       // until copied has been received from
+	failure  error      // of the last checkpoint
+	told     bool       // that the log is too long
 }
 
 // openCheckpoints opens the connection. The limit of a small disk is set before.
@@ -96,7 +104,7 @@ func (w *writer) moveLog() {
 		select {
 		case err := <-c.copied:
 			c.copying = false
-			if err == nil {
+			if c.failure = err; err == nil {
 				w.finishCheckpoint()
 			}
 		default:
@@ -109,6 +117,10 @@ func (w *writer) moveLog() {
 	if err != nil || logged < max(c.at, limit) {
 		return
 	}
+	if logged >= tooLong*limit && !c.told {
+		c.told = true
+		w.db.tellLongLog(logged*c.pageSize, c.failure)
+	}
 	c.at = logged + limit/4 // unless it ends well
 	c.copying = true
 	go func() {
@@ -120,15 +132,25 @@ func (w *writer) moveLog() {
 	}()
 }
 
+func (db *DB) tellLongLog(bytes int64, failure error) {
+	args := []any{"code", telemetry.CodeLogNotMoved, "path", db.path + "-wal", "bytes", bytes}
+	if failure != nil {
+		args = append(args, "error", failure)
+	}
+	db.log.Warn("SQLite's log has become long, because it cannot be moved into the database; it grows until it can", args...)
+}
+
 // finishCheckpoint copies the rest.
 func (w *writer) finishCheckpoint() {
+	c := &w.checkpoints
 	logged, copied, err := checkpoint(w.conn)
 	switch {
 	case err != nil:
+		c.failure = err
 	case copied == logged:
-		w.checkpoints.at = 0
+		c.at, c.told = 0, false
 	default:
-		w.checkpoints.at = logged + w.checkpoints.limitPages()/4
+		c.at = logged + c.limitPages()/4
 	}
 }
 

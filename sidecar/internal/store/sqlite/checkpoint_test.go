@@ -1,12 +1,15 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
@@ -45,7 +48,12 @@ func TestLogIsMoved(t *testing.T) {
 // grows, everything is accepted, and it is moved when the reader has gone.
 func TestLogWhileAReaderStands(t *testing.T) {
 	dir := t.TempDir()
-	db := mustOpen(t, dir)
+	var log bytes.Buffer
+	db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
 	db.LimitLog(50)
 	accept(t, db, "first", "a")
 	reader, err := sql.Open("sqlite", filepath.Join(dir, sqlite.FileName))
@@ -73,6 +81,9 @@ func TestLogWhileAReaderStands(t *testing.T) {
 	}
 	if logged := fill("while"); logged < 200 {
 		t.Errorf("the log has only %d pages: what the reader sees was overwritten", logged)
+	}
+	if said := strings.Count(log.String(), "log-not-moved"); said != 1 {
+		t.Errorf("said %d times that the log is long: %s", said, log.String())
 	}
 	if err := tx.QueryRow(`SELECT count(*) FROM events`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("the reader sees %d events, %v; want the one of its beginning", n, err)
