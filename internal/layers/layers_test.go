@@ -54,7 +54,7 @@ func TestRules(t *testing.T) {
 		{"the middleware's test helpers import the core", in("middleware/webhook/webhooktest/sign.go", "middleware/webhook", "middleware/event"), ""},
 		{"the core imports its test helpers in a test", in("middleware/webhook/mux_test.go", "middleware/webhook/webhooktest"), ""},
 
-		{"the domain imports a store", in("sidecar/internal/delivery/schedule.go", "sidecar/internal/store"), "layer 10 imports layer 20"},
+		{"the domain imports a store", in("sidecar/internal/delivery/next.go", "sidecar/internal/store"), "layer 10 imports layer 20"},
 		{"the contract of stores imports the domain", in("sidecar/internal/store/store.go", "sidecar/internal/delivery"), ""},
 		{"the contract of stores imports a database", in("sidecar/internal/store/store.go", "modernc.org/sqlite"), "standard library only"},
 		{"a store imports its contract and its database", in("sidecar/internal/store/sqlite/sqlite.go", "sidecar/internal/store", "modernc.org/sqlite/lib"), ""},
