@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Main runs the plugin whose name the program was started by, or one of more, and
@@ -23,6 +24,9 @@ func Main(more map[string]func()) bool {
 		run, ok = programs[name]
 	}
 	if ok {
+		// Go ends a program all of which waits for ever, unless it has a timer or
+		// threads of C: those that hang are to hang however they are compiled.
+		time.AfterFunc(24*time.Hour, func() { panic("left behind for a day") })
 		run()
 	}
 	return ok

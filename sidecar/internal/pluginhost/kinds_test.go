@@ -74,6 +74,7 @@ var kinds = []kindStart{
 func startKind(t *testing.T, edit func(*Config), hurry func(*Host), names ...string) *kindSetup {
 	t.Helper()
 	s := newSetup(t, edit, names...)
+	s.launch.Timings.Settle = soon // all of them say hello, and on a busy machine late
 	if hurry != nil {
 		hurry(s.Host)
 	}

@@ -79,9 +79,8 @@ func newSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 	if s.Host, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	s.launch.Timings.Settle = soon // programs that say no hello have a test with a time of its own
-	s.timings.crashMax = 1000      // many tests let plugins crash, quickly
-	s.timings.hold = 6 * soon      // and deliver again themselves, as no dispatcher is there to do it
+	s.timings.crashMax = 1000 // many tests let plugins crash, quickly
+	s.timings.hold = 6 * soon // and deliver again themselves, as no dispatcher is there to do it
 	t.Cleanup(s.Stop)
 	return s
 }
