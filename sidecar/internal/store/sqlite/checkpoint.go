@@ -133,11 +133,12 @@ func (w *writer) moveLog() {
 }
 
 func (db *DB) tellLongLog(bytes int64, failure error) {
-	args := []any{"code", telemetry.CodeLogNotMoved, "path", db.path + "-wal", "bytes", bytes}
+	log := db.log
 	if failure != nil {
-		args = append(args, "error", failure)
+		log = log.With("error", failure)
 	}
-	db.log.Warn("SQLite's log has become long, because it cannot be moved into the database; it grows until it can", args...)
+	log.Warn("SQLite's log has become long, because it cannot be moved into the database; it grows until it can",
+		"code", telemetry.CodeLogNotMoved, "path", db.path+"-wal", "bytes", bytes)
 }
 
 // finishCheckpoint copies the rest.
