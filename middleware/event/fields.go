@@ -23,6 +23,16 @@ type Field struct {
 	JSON []string
 }
 
+// GoName returns the Go type as a program that imports this package writes it, such
+// as "event.List[event.Endpoint]"; of a type without a name it says only "struct".
+func (f Field) GoName() string {
+	inner, _ := elem(f.Go)
+	if inner.Kind() == reflect.Struct && inner.Name() == "" {
+		return strings.Replace(f.Go.String(), inner.String(), "struct", 1)
+	}
+	return strings.ReplaceAll(f.Go.String(), reflect.TypeFor[Field]().PkgPath()+".", "event.")
+}
+
 // Fields returns the fields of an event type's payload in the order of the Go
 // type, objects before what is in them, or nil for an event type that is not
 // defined. They are read from the Go type: there is no second list.

@@ -49,9 +49,29 @@ func TestReferenceIsCurrent(t *testing.T) {
 // catalogue is events.json. EVENTS.md describes it.
 type catalogue struct {
 	About     string      `json:"about"`
+	Envelopes []envelope  `json:"envelopes"`
 	Events    []eventRow  `json:"events"`
 	Payloads  []payload   `json:"payloads"`
 	NeverSent []neverSent `json:"never_sent"`
+}
+
+// envelope says where things are in a body, as paths of JSON.
+type envelope struct {
+	Name    string `json:"name"`
+	Body    string `json:"body"`
+	Type    string `json:"type"`    // of the event's name; "" if it is in no field
+	Payload string `json:"payload"` // "" is the whole body
+	About   string `json:"about"`
+}
+
+var envelopes = []envelope{
+	{"v2", `{"data": {"event_type", "id", "occurred_at", "payload"}, "meta"}`, "data.event_type", "data.payload", "the usual one"},
+	{"v2-no-meta", `{"data": {"event_type", "id", "occurred_at", "payload"}}`, "data.event_type", "data.payload", "the same without meta"},
+	{"flat", `{"event_type", "payload"}`, "event_type", "payload", "if there is no payload, its fields stand beside event_type"},
+	{"stored", `{"event_type", "urls", "format", "payload"}`, "event_type", "payload", ""},
+	{"meeting", `{"event", "version", "data"}`, "event", "data", ""},
+	{"resource", `{"data": {"record_type", …}}`, "data.record_type", "data", "has no event_type: the kind of resource serves as the name"},
+	{"form", "application/x-www-form-urlencoded", "", "", "TeXML: no field has the name, it is given by hookswitch after the fields that are there"},
 }
 
 type eventRow struct {
@@ -187,8 +207,45 @@ func (c comments) about(t reflect.Type, path string) string {
 	return ""
 }
 
+// TestEnvelopes holds what is said of envelopes against the samples.
+func TestEnvelopes(t *testing.T) {
+	said := make(map[string]envelope)
+	for _, e := range envelopes {
+		said[e.Name] = e
+	}
+	find := func(body []byte, path string) (value json.RawMessage) {
+		value = body
+		for name := range strings.SplitSeq(path, ".") {
+			var object map[string]json.RawMessage
+			_ = json.Unmarshal(value, &object) // what is not an object has nothing
+			value = object[name]
+		}
+		return value
+	}
+	for _, info := range event.Catalog() {
+		if info.Product == "" { // a test's
+			continue
+		}
+		e, ok := said[info.Envelope]
+		if !ok {
+			t.Fatalf("%s: nothing is said of the envelope %q", info.Name, info.Envelope)
+		}
+		body, _ := event.Sample(info.Name)
+		if e.Type == "" {
+			continue
+		}
+		var name string
+		if err := json.Unmarshal(find(body, e.Type), &name); err != nil || event.Canonical(name) != info.Name {
+			t.Errorf("%s (%s): %s is %q, %v", info.Name, e.Name, e.Type, name, err)
+		}
+		if payload := find(body, e.Payload); payload == nil && e.Name != "flat" || payload != nil && payload[0] != '{' {
+			t.Errorf("%s (%s): %s is %.40q", info.Name, e.Name, e.Payload, payload)
+		}
+	}
+}
+
 func readCatalogue(t *testing.T, docs comments) catalogue {
-	page := catalogue{About: "Event types of Telnyx's webhooks, made from the Go types of hookswitch; EVENTS.md beside this file describes it."}
+	page := catalogue{About: "Event types of Telnyx's webhooks, made from the Go types of hookswitch; EVENTS.md beside this file describes it.", Envelopes: envelopes}
 	for _, info := range event.Catalog() {
 		if info.Product == "" { // a test's
 			continue
@@ -200,7 +257,7 @@ func readCatalogue(t *testing.T, docs comments) catalogue {
 		}
 		p := payload{Name: row.Payload, About: docs.types[row.Payload]}
 		for _, f := range event.Fields(info.Name) {
-			p.Fields = append(p.Fields, field{f.Path, f.JSON, f.Go.String(), docs.about(info.Payload, f.Path)})
+			p.Fields = append(p.Fields, field{f.Path, f.JSON, f.GoName(), docs.about(info.Payload, f.Path)})
 		}
 		page.Payloads = append(page.Payloads, p)
 	}
@@ -232,7 +289,9 @@ func marshal(page catalogue) ([]byte, error) {
 		}
 		b.WriteString("]")
 	}
-	fmt.Fprintf(&b, "{\"about\":%s,\n\"events\":[", line(page.About))
+	fmt.Fprintf(&b, "{\"about\":%s,\n\"envelopes\":[", line(page.About))
+	list(len(page.Envelopes), func(i int) any { return page.Envelopes[i] })
+	b.WriteString(",\n\"events\":[")
 	list(len(page.Events), func(i int) any { return page.Events[i] })
 	b.WriteString(",\n\"payloads\":[")
 	for i, p := range page.Payloads {
@@ -256,17 +315,27 @@ const introduction = `# Event types
 
 The %d event types of Telnyx's webhooks that hookswitch knows, and the fields of their payloads. Others are received, stored and delivered all the same; they have no Go type. "make drift" compares all of it with the newest of Telnyx's clients for Node, every week.
 
-- **envelope** is the usual form of the body. Any event can also come in an older one: package webhook reads all of them.
+- **envelope** is the usual form of the body, see the table. Any event can also come in an older one: package webhook reads all of them.
 - Each request is signed with Ed25519 unless the table says otherwise.
 - **answer**: Telnyx reads the body of the response, so the event wants a ` + "`sync`" + ` route. Of all others only the status counts.
 - **JSON** are the types of JSON that a field is accepted as, the usual one first. Any field may be null or missing.
 
-"hookswitch events types NAME" shows the same in a terminal. [events.json](events.json) has it for programs in any language: ` + "`events`" + ` (name, about, product, envelope, payload, docs, signed, answer), ` + "`payloads`" + ` (name, about, fields with path, json, go, about) and ` + "`never_sent`" + ` (name, or a prefix with a star, and use: what comes instead, or nothing). In a path, dots join names and "[]" stands behind the name of a list. Members are only ever added.
+"hookswitch events types NAME" shows the same in a terminal. [events.json](events.json) has it for programs in any language: ` + "`envelopes`" + ` (name, body, type and payload: the paths of the event's name and of its payload, about), ` + "`events`" + ` (name, about, product, envelope, payload, docs, signed, answer), ` + "`payloads`" + ` (name, about, fields with path, json, go, about) and ` + "`never_sent`" + ` (name, or a prefix with a star, and use: what comes instead, or nothing). In a path, dots join names and "[]" stands behind the name of a list. Members are only ever added.
 `
 
 func markdown(page catalogue) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, introduction, len(page.Events))
+	b.WriteString("\n## Envelopes\n\n| envelope | body | name of the event | payload | |\n|---|---|---|---|---|\n")
+	where := func(path, none string) string {
+		if path == "" {
+			return none
+		}
+		return "`" + path + "`"
+	}
+	for _, e := range page.Envelopes {
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", e.Name, e.Body, where(e.Type, "in no field"), where(e.Payload, "the whole body"), e.About)
+	}
 	var products []string
 	for _, e := range page.Events {
 		if !slices.Contains(products, e.Product) {
@@ -291,7 +360,7 @@ func markdown(page catalogue) []byte {
 			if e.Answer != "" {
 				notes = append(notes, "wants "+e.Answer)
 			}
-			fmt.Fprintf(&b, "| %s | %s | [%s](#%s) | %s | %s |\n", name, cell(e.About), e.Payload, strings.ToLower(e.Payload), e.Envelope, strings.Join(notes, ", "))
+			fmt.Fprintf(&b, "| %s | %s | [%s](#event%s) | %s | %s |\n", name, cell(e.About), e.Payload, strings.ToLower(e.Payload), e.Envelope, strings.Join(notes, ", "))
 		}
 	}
 	b.WriteString("\n## Never sent\n\nNames that guides have and Telnyx does not send; \"hookswitch lint\" finds handlers of them.\n\n| name | use |\n|---|---|\n")
@@ -304,7 +373,7 @@ func markdown(page catalogue) []byte {
 	}
 	b.WriteString("\n## Payloads\n")
 	for _, p := range page.Payloads {
-		fmt.Fprintf(&b, "\n### %s\n\n%s.\n\n| field | JSON | Go type | meaning |\n|---|---|---|---|\n", p.Name, p.About)
+		fmt.Fprintf(&b, "\n### event.%s\n\n%s.\n\n| field | JSON | Go type | meaning |\n|---|---|---|---|\n", p.Name, p.About)
 		for _, f := range p.Fields {
 			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", f.Path, strings.Join(f.JSON, ", "), f.Go, cell(f.About))
 		}

@@ -95,7 +95,7 @@ func describe(name string, fields bool) eventType {
 	}
 	if fields {
 		for _, f := range event.Fields(name) {
-			t.Fields = append(t.Fields, eventField{f.Path, f.JSON, f.Go.String()})
+			t.Fields = append(t.Fields, eventField{f.Path, f.JSON, f.GoName()})
 		}
 	}
 	return t
@@ -143,8 +143,8 @@ func printEventTypes(w io.Writer, p palette, list []eventType) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		_, payload, _ := strings.Cut(t.Payload, ".")
-		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\nwhat the fields mean: %s#%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t), fieldsPage, strings.ToLower(payload))
+		anchor := strings.ToLower(strings.ReplaceAll(t.Payload, ".", ""))
+		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\nwhat the fields mean: %s#%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t), fieldsPage, anchor)
 		for _, f := range t.Fields {
 			fmt.Fprintf(w, "  %s\t%s\t%s\n", f.Path, strings.Join(f.JSON, " or "), f.Go)
 		}
