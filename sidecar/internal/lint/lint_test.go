@@ -65,6 +65,7 @@ func TestPlaces(t *testing.T) {
 	for file, code := range map[string]string{
 		"found.py":    "if event_type == 'N': pass\nif 'N' != t: pass\nif t in ('message.sent', 'N'): pass\nmatch t:\n    case 'N' | 'x.y': pass\nhandlers = {'N': done}\n@app.on_event('N')\ndef f(): pass",
 		"found.js":    "if (t === `N`) {}\nswitch (t) { case 'N': case \"N\": }\nif (['N'].includes(t)) {}\nif (['N', 'a.b'].indexOf(t) >= 0) {}\ntelnyx.on('N', f)\nconst h = { 'N': f }",
+		"logged.js":   "if (t === 'N') {}\nconsole.log('N') // not: what is logged is nobody's own name",
 		"found.go":    "switch t { case \"a.b\", \"N\": }\nvar h = map[string]F{\"N\": f}\nconst EventLost = \"N\"\nmux.HandleFunc(\"N\", f)",
 		"found.rb":    "when 'N' then 1\nx if t.eql?('N')\n%w[N a.b].include?(t)\n{ 'N' => 1 }[t]",
 		"found.php":   "case 'N':\nmatch ($t) { 'a.b', 'N' => 1 };\nif (strcmp($t, 'N') === 0) {}\nif (in_array($t, array('N'))) {}\n#[AsEventListener('N')]",

@@ -28,7 +28,7 @@ var (
 	contains    = []string{"includes", "contains", "Contains", "include", "has", "Has", "indexOf", "IndexOf", "in_array", "any", "member", "containsKey", "ContainsKey", "has_key", "array_key_exists"}
 	collections = []string{"set", "frozenset", "Set", "HashSet", "of", "asList", "listOf", "setOf", "arrayOf", "vec", "new", "tuple", "list", "string", "freeze"}
 	registers   = regexp.MustCompile(`^(?i:on|once|add_?(event_?)?listener|subscribe|handles?|handler|handle_?func|register(_?(event|webhook))?(_?handler)?|on_?(webhook_?)?event|event_?(handler|listener)|as_?event_?listener|define|webhook)$`)
-	emits       = regexp.MustCompile(`^(?i:emit|publish|fire|dispatch|broadcast|trigger|notify|raise|send|enqueue|track|capture|log|record|instrument)(_?\w*)$`)
+	emits       = regexp.MustCompile(`^(?i:emit|publish|fire|dispatch|broadcast|trigger|notify|raise|send|enqueue)(_?\w*)$`)
 	otherBus    = regexp.MustCompile(`(?i)(bus|emitter|socket|queue|pusher|redis|broker|nats|kafka|process|stream|ipc|signal|ably|channel|room|store)$`)
 	ownKey      = regexp.MustCompile(`^(?i:type|event|name|action|topic|kind|subject|metric)$`)
 	listName    = regexp.MustCompile(`(?i)event|hook|type|trigger|deliver|status|handle`)
