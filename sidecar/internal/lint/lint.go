@@ -73,8 +73,11 @@ var (
 	telnyx    = []string{"telnyx", "call_control_id", "messaging_profile_id"}
 	eventType = []string{"event_type", "eventtype", "event.type"}
 	// Some of these have events of the same names.
-	others = []string{"openphone", "dialpad", "aircall", "twilio", "vonage", "nexmo", "plivo", "sinch", "messagebird", "ringcentral", "sendgrid", "mailgun", "postmark", "resend.com", "'resend'", "\"resend\"", "mandrill", "sparkpost", "brevo", "intercom", "zendesk", "infobip", "clicksend", "sendbird"}
-	test   = regexp.MustCompile(`(?i)(^|[/_.-])(tests?|specs?|fixtures?|mocks?|testdata|__tests__|stubs?)([/_.-]|$)`)
+	others = []string{"openphone", "dialpad", "aircall", "twilio", "vonage", "nexmo", "plivo", "sinch", "messagebird", "ringcentral", "sendgrid", "mailgun", "postmark", "resend.com", "'resend'", "\"resend\"", "mandrill", "sparkpost", "brevo", "intercom", "zendesk", "infobip", "clicksend", "sendbird", "knock.app", "@knocklabs", "svix", "surge.app"}
+	// happened is how names of events end, and those of fields do not.
+	happened = regexp.MustCompile(`(ed|update|failure)$`)
+
+	test = regexp.MustCompile(`(?i)(^|[/_.-])(tests?|specs?|fixtures?|mocks?|testdata|__tests__|stubs?)([/_.-]|$)`)
 )
 
 // ignoreMark in a line keeps it from being reported.
@@ -189,7 +192,8 @@ func (s *source) suspicious(p place, use string, kind Kind) bool {
 			return k.how == p.how && here(k.line) && p.how != key
 		})
 	}
-	return slices.Contains(event.Misnomers(), p.text) || slices.ContainsFunc(s.types, here)
+	return slices.Contains(event.Misnomers(), p.text) ||
+		p.how != key && happened.MatchString(p.text) && slices.ContainsFunc(s.types, here)
 }
 
 func distance(a, b int) int { return max(a-b, b-a) }

@@ -84,6 +84,7 @@ func TestPlaces(t *testing.T) {
 	for file, code := range map[string]string{
 		"quiet.py":   "# t == 'N'\n\"\"\"t == 'N'\"\"\"\nprint('N')\nx = {'event_type': 'N'}\nassert t == 'N'\nlog('N' , 1)",
 		"quiet.js":   "// t === 'N'\n/* case 'N': */\nf({ event_type: 'N' })\nexpect(t === 'N').toBe(true)\nsocket.on('N', f)\ntype T = 'N' | 'a.b'\nconst a = `it is N == ${t}`",
+		"fields.py":  "if event_type == 'message.sent': pass\nif key in ('brand.title', 'brand.website'): pass\nrules = {'brand.title': 1}",
 		"own.js":     "if (t === 'N') {}\nbus.emit('N', 1)",
 		"own.py":     "if t == 'N': pass\ndef name(): return 'N'",
 		"own.php":    "if ($t === 'N') {}\n$x = ['type' => 'N'];",
