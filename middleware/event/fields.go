@@ -26,6 +26,9 @@ type Field struct {
 // GoName returns the Go type as a program that imports this package writes it, such
 // as "event.List[event.Endpoint]"; of a type without a name it says only "struct".
 func (f Field) GoName() string {
+	if f.Go == reflect.TypeFor[json.RawMessage]() {
+		return "json.RawMessage" // which newer versions of Go have under another name
+	}
 	inner, _ := elem(f.Go)
 	if inner.Kind() == reflect.Struct && inner.Name() == "" {
 		return strings.Replace(f.Go.String(), inner.String(), "struct", 1)
