@@ -69,8 +69,8 @@ func (l *lodger) Deliver(stream grpc.BidiStreamingServer[pluginpb.DeliverRequest
 	ended := make(chan struct{})
 	defer close(ended)
 	last, _ := l.last.Swap(ended).(chan struct{})
-	if l.fault == "bears no loss" && l.ever.Load() > 1 {
-		<-last // it may learn of the loss later than the next connection comes
+	if l.ever.Load() > 1 { // two hosts have been there at a time; from now on it is one
+		<-last // it may learn of a loss later than the next connection comes
 	}
 	if now, ever := l.streams.Add(1), l.ever.Add(1); now > 1 && l.fault == "one host" || ever > 2 && l.fault == "one life" || l.spoiled.Load() {
 		return status.Error(codes.FailedPrecondition, l.fault)
