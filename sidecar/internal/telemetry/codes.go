@@ -36,7 +36,6 @@ const (
 	CodeStoreClose       Code = "store-close"
 	CodeStoreTooLarge    Code = "store-too-large"
 	CodeCannotShrink     Code = "cannot-shrink"
-	CodeLogNotMoved      Code = "log-not-moved"
 	CodeRetentionFailed  Code = "retention-failed"
 	CodeRetentionPaused  Code = "retention-paused"
 	CodeDataVolatile     Code = "data-volatile"

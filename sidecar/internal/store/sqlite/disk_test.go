@@ -109,9 +109,9 @@ func everything(ctx context.Context, db *sqlite.DB, p *promises) {
 	_, _ = db.Prune(ctx, store.Retention{Before: time.Unix(1, 0)}, 10)
 }
 
-// shortLog is a length of the log, in pages, after which it is moved into the
-// database now and then within the few writes of a test.
-const shortLog = 15
+// checkpointOften makes SQLite move its log into the database now and then
+// within the few writes of a test.
+const checkpointOften = "wal_autocheckpoint(15)"
 
 // Each write, truncate and sync below SQLite fails once: not done, done but
 // reported failed, half done. HOOKSWITCH_FAULTS=all takes every one of them,
@@ -124,7 +124,9 @@ func TestEveryFaultBelowTheStore(t *testing.T) {
 		p := newPromises()
 		db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir, VFS: vfs.Name()})
 		if err == nil {
-			db.LimitLog(shortLog)
+			if err := db.Set(t.Context(), checkpointOften); err != nil {
+				t.Logf("fault while the database was set up: %v", err)
+			}
 			everything(t.Context(), db, p)
 			// The fault is over, or hits one of these: the store goes on by
 			// itself.
@@ -252,11 +254,14 @@ func cut(t *testing.T, synchronous string, often bool) outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Set(t.Context(), "synchronous("+synchronous+")"); err != nil {
-		t.Fatal(err)
-	}
+	pragmas := []string{"synchronous(" + synchronous + ")"}
 	if often {
-		db.LimitLog(shortLog)
+		pragmas = append(pragmas, checkpointOften)
+	}
+	for _, pragma := range pragmas {
+		if err := db.Set(t.Context(), pragma); err != nil {
+			t.Fatal(err)
+		}
 	}
 	vfs.CutAt(vfs.Ops() + 30 + random.Int64N(500))
 	// What is said after the cut is said by a machine that is off.

@@ -57,25 +57,6 @@ func (db *DB) Set(ctx context.Context, pragma string) error {
 	return err
 }
 
-// LimitLog sets after how many pages the log is moved into the database. It is
-// called before the first write.
-func (db *DB) LimitLog(pages int64) {
-	db.writer.checkpoints.limit = pages * db.writer.checkpoints.pageSize
-}
-
-// LogLimit returns at how many bytes the log is moved into the database.
-func (db *DB) LogLimit() int64 {
-	return db.writer.checkpoints.limitPages() * db.writer.checkpoints.pageSize
-}
-
-// Log returns how many pages are in the log, and how many of them have been copied
-// into the database.
-func (db *DB) Log(ctx context.Context) (logged, copied int64, err error) {
-	var busy int
-	err = db.writer.checkpoints.conn.QueryRowContext(ctx, logLength).Scan(&busy, &logged, &copied)
-	return logged, copied, err
-}
-
 // WithDisk returns cfg for a store that takes disk to be the room of its disk.
 func (cfg Config) WithDisk(disk func(dir string) (free, total uint64, err error)) Config {
 	cfg.disk = disk

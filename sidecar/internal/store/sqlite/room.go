@@ -85,14 +85,14 @@ func openRoom(path string, disk func(string) (free, total uint64, err error)) *r
 	return r
 }
 
-// limitLog keeps the log of a store on a small disk small, and returns the size at
-// which it is moved into the database, or 0 if the disk does not decide.
-func (r *room) limitLog(ctx context.Context, conn *sql.Conn) (bytes int64, err error) {
+// limitLog keeps the log of a store on a small disk small.
+func (r *room) limitLog(ctx context.Context, conn *sql.Conn) error {
 	if r.reserve == 0 || r.reserve == maxReserve {
-		return 0, nil
+		return nil
 	}
-	_, err = conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA journal_size_limit = %d`, r.reserve))
-	return min(shortLimit, r.reserve/2), err
+	pages := min(1000, r.reserve/8192)
+	_, err := conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d`, pages, r.reserve))
+	return err
 }
 
 // Capacity returns how large the store in dir can become before its disk has no more
@@ -148,8 +148,7 @@ func (r *room) short(s size) int64 {
 func (w *writer) admit(group []*op) []*op {
 	r := w.db.room
 	left := r.left(func() (size, error) { return readSize(context.Background(), w.conn) })
-	w.checkpoints.short = left != math.MaxInt64
-	if !w.checkpoints.short {
+	if left == math.MaxInt64 {
 		return group
 	}
 	kept := group[:0]

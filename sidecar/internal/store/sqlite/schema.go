@@ -178,14 +178,7 @@ func (db *DB) migrate(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 	}
-	if err := db.shrinkable(ctx, conn, tables > 0); err != nil {
-		return err
-	}
-	if have > 0 && have < len(migrations) {
-		// What was rewritten is in the log, which may be as long as the database.
-		_, _ = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
-	}
-	return nil
+	return db.shrinkable(ctx, conn, tables > 0)
 }
 
 // upgrade runs the migrations after the first have ones.

@@ -74,8 +74,8 @@ type DB struct {
 	room  *room
 	files []openFile // as they were opened
 
-	writerDB *sql.DB // has two connections,
-	writer   *writer // which the writer uses, one of them for checkpoints
+	writerDB *sql.DB // has one connection,
+	writer   *writer // which the writer uses
 	readers  *sql.DB
 	queries  queries
 
@@ -172,22 +172,19 @@ func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
 	if db.writerDB, err = sql.Open("sqlite", writerDSN(db.path, db.vfs)); err != nil {
 		return err
 	}
-	db.writerDB.SetMaxOpenConns(2)
+	db.writerDB.SetMaxOpenConns(1)
 	conn, err := db.writerDB.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	db.writer = &writer{db: db, conn: conn, commit: commit}
-	if db.writer.checkpoints.limit, err = db.room.limitLog(ctx, conn); err != nil {
+	if err := db.room.limitLog(ctx, conn); err != nil {
 		return err
 	}
 	if err := db.check(ctx, conn); err != nil {
 		return err
 	}
 	if err := db.migrate(ctx, conn); err != nil {
-		return err
-	}
-	if err := db.writer.openCheckpoints(ctx); err != nil {
 		return err
 	}
 	return db.writer.prepare(ctx)
@@ -215,7 +212,7 @@ func writerDSN(path, vfs string) string {
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
 		"_foreign_keys": {"1"},
-		"_pragma":       {"fullfsync(1)", "checkpoint_fullfsync(1)", "journal_size_limit(67108864)", "wal_autocheckpoint(0)"},
+		"_pragma":       {"fullfsync(1)", "checkpoint_fullfsync(1)", "journal_size_limit(67108864)"},
 	})
 }
 

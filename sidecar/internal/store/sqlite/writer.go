@@ -86,11 +86,8 @@ type writer struct {
 	stmts []*sql.Stmt // all of them
 
 	dataVersion *sql.Stmt
-	logLength   *sql.Stmt
 	version     int64  // the last dataVersion: it changes when another process has written
 	latest      latest // of this process
-
-	checkpoints checkpoints
 }
 
 func (w *writer) prepare(ctx context.Context) error {
@@ -110,7 +107,6 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.job, selectJob},
 		{&w.saveRoute, upsertRoute},
 		{&w.dataVersion, `PRAGMA data_version`},
-		{&w.logLength, logLength},
 		{&w.ping, `INSERT INTO ping VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1`},
 	} {
 		var err error
@@ -126,7 +122,7 @@ func (w *writer) prepare(ctx context.Context) error {
 // with it, and SQLite keeps a connection with open statements half alive: the
 // log would never be moved into the database.
 func (w *writer) close() error {
-	errs := []error{w.checkpoints.close()}
+	var errs []error
 	for _, s := range w.stmts {
 		errs = append(errs, s.Close())
 	}
@@ -140,8 +136,7 @@ func (w *writer) close() error {
 //  3. commit, which syncs the log: the safe point. A crash before it loses the
 //     whole group, none of which was acknowledged; a crash after it loses
 //     nothing, because SQLite replays the log when the store is opened;
-//  4. answer;
-//  5. move the log into the database when it has grown, see checkpoint.go.
+//  4. answer.
 //
 // If one operation fails the others must not suffer: the transaction is rolled
 // back and run again with a savepoint around each. That is rare, so the usual
@@ -179,7 +174,6 @@ func (w *writer) write(group []*op) {
 		}
 		o.Answer(errs[i])
 	}
-	w.moveLog()
 }
 
 // errOperation means that an operation failed, which has its own error.
@@ -217,10 +211,8 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	}
 	began := time.Now()
 	err = w.commit(w.conn)
-	took := time.Since(began)
-	w.checkpoints.took(took)
 	if w.db.onCommit != nil {
-		w.db.onCommit(took, err)
+		w.db.onCommit(time.Since(began), err)
 	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
