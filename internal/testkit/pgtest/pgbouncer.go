@@ -52,7 +52,7 @@ func (s *Server) PgBouncer(tb testing.TB, database string, settings ...string) s
 	bin, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		if bin = "/usr/sbin/pgbouncer"; !exists(bin) {
-			tb.Skip("no pgbouncer on this machine: install it, on Debian with \"apt-get install pgbouncer\"")
+			lack(tb, "no pgbouncer on this machine: install it, on Debian with \"apt-get install pgbouncer\"")
 		}
 	}
 	dir, err := os.MkdirTemp(s.dir, "pgbouncer")

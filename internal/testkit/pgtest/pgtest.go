@@ -55,10 +55,7 @@ func Start(tb testing.TB) *Server {
 	tb.Helper()
 	bin, err := find()
 	if err != nil {
-		if os.Getenv("HOOKSWITCH_POSTGRES") == "require" {
-			tb.Fatalf("pgtest: %v", err)
-		}
-		tb.Skipf("no PostgreSQL on this machine (%v): install it, on Debian with \"apt-get install postgresql\"", err)
+		lack(tb, "no PostgreSQL on this machine (%v): install it, on Debian with \"apt-get install postgresql\"", err)
 	}
 	s := newServer(tb, bin)
 	if err := s.initialize(); err != nil {
@@ -66,6 +63,19 @@ func Start(tb testing.TB) *Server {
 	}
 	s.runForTest(tb)
 	return s
+}
+
+// Programs returns the folder that the server's program is in, with its tools.
+func (s *Server) Programs() string { return s.bin }
+
+// lack skips a test for want of a program, or fails it where HOOKSWITCH_POSTGRES
+// says that all of them are there, as in CI.
+func lack(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	if os.Getenv("HOOKSWITCH_POSTGRES") == "require" {
+		tb.Fatalf("pgtest: "+format, args...)
+	}
+	tb.Skipf(format, args...)
 }
 
 // template is the data directory of a new server as a tar archive. Unpacking it

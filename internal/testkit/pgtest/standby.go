@@ -15,7 +15,7 @@ import (
 func (s *Server) Standby(tb testing.TB, name string) *Server {
 	tb.Helper()
 	if _, err := os.Stat(filepath.Join(s.bin, "pg_basebackup")); err != nil {
-		tb.Skipf("no pg_basebackup beside the server: %v", err)
+		lack(tb, "no pg_basebackup beside the server: %v", err)
 	}
 	standby := newServer(tb, s.bin)
 	conninfo := "host=" + s.dir + " user=" + superuser + " application_name=" + name
@@ -85,7 +85,7 @@ func (s *Server) await(tb testing.TB, what, query string) {
 func (s *Server) Dump(tb testing.TB, database string) (script []byte) {
 	tb.Helper()
 	if _, err := os.Stat(filepath.Join(s.bin, "pg_dump")); err != nil {
-		tb.Skipf("no pg_dump beside the server: %v", err)
+		lack(tb, "no pg_dump beside the server: %v", err)
 	}
 	dump := s.command("pg_dump", "--clean", "--if-exists", "--dbname", database)
 	script, err := dump.Output()

@@ -249,8 +249,9 @@ func TestPlacesThatDoNotDo(t *testing.T) {
 
 func TestPostgresThereAndBack(t *testing.T) {
 	server := pgtest.Start(t)
+	t.Setenv("PATH", server.Programs()+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if _, err := exec.LookPath("pg_dump"); err != nil {
-		t.Skip("pg_dump is not in PATH")
+		t.Skip("no pg_dump, not even beside the server:", err)
 	}
 	from, to := server.Database(t), server.Database(t)
 	db, err := postgres.Open(t.Context(), postgres.Config{URL: from})
