@@ -24,14 +24,10 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts drives the real binary through the stories in testdata/script.
-// Each script has a directory, a key pair and free ports of its own. With -short,
-// as under the race detector, only those in which much happens at a time.
+// Each script has a directory, a key pair and free ports of its own.
 func TestScripts(t *testing.T) {
-	dir, files := scripts("admin", "crash_plugin", "crash_sidecar", "drain", "duplicate", "jsonl", "kill9_load", "operate", "plugin_down",
-		"poison", "reload", "remote", "retry", "seed", "sigterm", "status", "tail")
 	testscript.Run(t, testscript.Params{
-		Dir:                 dir,
-		Files:               files,
+		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
@@ -43,7 +39,13 @@ func TestScripts(t *testing.T) {
 // -short, those in which the store has most to do.
 func TestScriptsOnPostgres(t *testing.T) {
 	server := pgtest.Start(t)
-	dir, files := scripts("duplicate", "kill9_load", "operate", "retry", "seed", "sigterm")
+	dir, files := "testdata/script", []string(nil)
+	if testing.Short() {
+		for _, name := range []string{"duplicate", "kill9_load", "operate", "retry", "seed", "sigterm"} {
+			files = append(files, filepath.Join(dir, name+".txtar"))
+		}
+		dir = ""
+	}
 	t.Run("", func(t *testing.T) { // ends before the server does
 		testscript.Run(t, testscript.Params{
 			Dir:                 dir,
@@ -60,18 +62,6 @@ func TestScriptsOnPostgres(t *testing.T) {
 			Cmds: commands,
 		})
 	})
-}
-
-// scripts are what testscript needs to run all stories or, with -short, those named.
-func scripts(short ...string) (dir string, files []string) {
-	dir = "testdata/script"
-	if !testing.Short() {
-		return dir, nil
-	}
-	for _, name := range short {
-		files = append(files, filepath.Join(dir, name+".txtar"))
-	}
-	return "", files
 }
 
 // TestOfficialScripts are stories in which Telnyx's own client for Node has

@@ -77,9 +77,6 @@ func TestScaffoldGo(t *testing.T) {
 // TestNewPluginBuilds makes a plugin and does with it what its author would,
 // without the network.
 func TestNewPluginBuilds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped with -short: it compiles a module of its own, which no flag of this test changes")
-	}
 	t.Setenv("GOFLAGS", os.Getenv("GOFLAGS")+" -mod=readonly")
 	t.Setenv("GOPROXY", "off")
 	dir := filepath.Join(t.TempDir(), "my plugin")
