@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
 // Kill ends the store as a killed process does: nothing is given back.
@@ -16,6 +18,12 @@ func (db *DB) Kill() {
 	db.finishes.queue.Wait()
 	db.releases.Wait()
 	db.pool.Close()
+}
+
+// GiveBack is what Release does until it answers.
+func (db *DB) GiveBack(ctx context.Context, t delivery.Task) error {
+	_, err := db.giveBackAll(ctx, []delivery.Task{t})
+	return err
 }
 
 // Beat is one turn of the lease.

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -180,6 +181,38 @@ func TestReleaseThatLandedUndoesNoClaim(t *testing.T) {
 			t.Fatalf("claimed twice: %+v", again)
 		}
 	}
+}
+
+// What was given back can be claimed before Release has returned, and is not taken for
+// what is held still: it would be nobody's until the lease gives it back.
+func TestReleasedIsClaimedAtOnce(t *testing.T) {
+	db := mustOpen(t, postgres.Config{URL: pgtest.Start(t).Database(t), LeaseTTL: time.Hour})
+	accept(t, db, "1", target)
+	for range 2 {
+		tasks, err := db.Claim(t.Context(), target, time.Now(), 10)
+		if err != nil || len(tasks) != 1 {
+			t.Fatalf("claimed %d, %v", len(tasks), err)
+		}
+		if err := db.GiveBack(t.Context(), tasks[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A Release whose caller had no time is left to the lease.
+func TestReleaseWithoutTime(t *testing.T) {
+	db := mustOpen(t, postgres.Config{URL: pgtest.Start(t).Database(t), LeaseTTL: time.Hour})
+	accept(t, db, "1", target)
+	tasks, err := db.Claim(t.Context(), target, time.Now(), 10)
+	if err != nil || len(tasks) != 1 {
+		t.Fatalf("claimed %d, %v", len(tasks), err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := db.Release(gone, tasks[0]); !errors.Is(err, context.Canceled) {
+		t.Errorf("release: %v", err)
+	}
+	await(t, "the job", func() bool { return len(claimed(t, db, 10)) == 1 })
 }
 
 // The server is restarted under load: what was acknowledged is there, and the

@@ -303,18 +303,7 @@ func (db *DB) giveBack(ctx context.Context, tasks []delivery.Task) {
 	if len(tasks) == 0 {
 		return
 	}
-	err := db.giveBackAll(ctx, tasks)
-	targets := make([]string, 0, 1)
-	for _, t := range tasks {
-		db.held.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
-		if !slices.Contains(targets, t.Job.Target) {
-			targets = append(targets, t.Job.Target)
-		}
+	if targets, err := db.giveBackAll(ctx, tasks); err == nil {
+		db.wakeUp(targets)
 	}
-	if err != nil {
-		db.lease.poke()
-		return
-	}
-	db.notices.add(targets)
-	db.wakeUp(targets)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,20 +24,15 @@ type releaseOp struct {
 }
 
 // Release implements [store.Store]. Those that are waiting at the same time are one
-// statement. Whatever becomes of it, the job is no longer held, so that the lease gives
-// back what it could not.
+// statement.
 func (db *DB) Release(ctx context.Context, t delivery.Task) error {
 	err := db.releases.Do(ctx, &releaseOp{Op: batch.NewOp(0), t: t})
 	if left, gone := errors.AsType[*batch.Left](err); gone {
+		if !left.UnderWay { // else it is given back all the same
+			db.held.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
+			db.lease.poke()
+		}
 		err = fmt.Errorf("postgres: release: %w", left)
-	}
-	held := (err == nil || !db.closed()) && db.held.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
-	db.held.changed(t.Job.Target)
-	switch {
-	case err != nil:
-		db.lease.poke()
-	case held:
-		db.notices.add([]string{t.Job.Target})
 	}
 	return err
 }
@@ -47,31 +43,48 @@ func (db *DB) releaseAll(ops []*releaseOp) {
 	for i, o := range ops {
 		tasks[i] = o.t
 	}
-	err := db.giveBackAll(context.Background(), tasks)
+	_, err := db.giveBackAll(context.Background(), tasks)
 	for _, o := range ops {
 		o.Answer(err)
 	}
 }
 
-// giveBackAll gives back claimed jobs. No claim is under way meanwhile: if one took
-// a job again after a statement whose answer was lost, repeating the statement would
-// undo it. So it must be short.
-func (db *DB) giveBackAll(ctx context.Context, tasks []delivery.Task) error {
+// giveBackAll gives back claimed jobs, and returns their targets. No claim is under
+// way meanwhile: if one took a job again after a statement whose answer was lost,
+// repeating the statement would undo it; and while a job is held, a claim of it is
+// taken for one that is known. So it must be short. Whatever becomes of it, the jobs
+// are no longer held, so that the lease gives back what it could not.
+func (db *DB) giveBackAll(ctx context.Context, tasks []delivery.Task) (targets []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, min(db.ttl/2, groupTime))
 	defer cancel()
-	if err := db.held.gate.shut(ctx); err != nil {
-		return db.failed("release", err)
+	err = db.held.gate.shut(ctx)
+	if err == nil {
+		defer db.held.gate.open()
+		err = db.again(ctx, func() error { return db.transact(ctx, beginWrite, releasing(ctx, db.owner, tasks)) })
 	}
-	defer db.held.gate.open()
+	for _, t := range tasks {
+		db.held.forget(t.Job.ID, t.Event.DeliveryID, t.Job.Target, t.Job.Attempts)
+		if !slices.Contains(targets, t.Job.Target) {
+			targets = append(targets, t.Job.Target)
+		}
+	}
+	db.held.changed(targets...)
+	if err != nil {
+		db.lease.poke()
+		return targets, db.failed("release", err)
+	}
+	db.notices.add(targets)
+	return targets, nil
+}
+
+func releasing(ctx context.Context, owner string, tasks []delivery.Task) func(pgx.Tx) error {
 	var ids []int64
 	var targets, deliveries []string
 	for _, t := range tasks {
 		ids, targets, deliveries = append(ids, t.Job.ID), append(targets, t.Job.Target), append(deliveries, wrap(t.Event.DeliveryID))
 	}
-	return db.failed("release", db.again(ctx, func() error {
-		return db.transact(ctx, beginWrite, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, giveBackJobs, db.owner, ids, targets, deliveries)
-			return err
-		})
-	}))
+	return func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, giveBackJobs, owner, ids, targets, deliveries)
+		return err
+	}
 }
