@@ -111,8 +111,9 @@ type Queue interface {
 	// until Finish or Release, or the death of the process.
 	//
 	// NextDue before it means that the caller waits for work. From then on a
-	// shared store may keep for it what this process accepts, and Claim may
-	// find nothing of what other processes add until Watch has told of it.
+	// shared store may keep for it what this process accepts, up to a second
+	// behind what is due later, and Claim may find nothing of what other
+	// processes add until Watch has told of it.
 	//
 	// Of the pending jobs of a target with the same Entity, not empty, only
 	// the first by (OrderAt, Seq) is handed out, and none while another is

@@ -196,11 +196,13 @@ func (db *DB) acceptAll(ctx context.Context, ops []*acceptOp, _ []error, repeate
 func (db *DB) acceptEvents(ctx context.Context, ops []*acceptOp, byKey map[string][]*acceptOp, repeated bool) (map[string]store.Accepted, error) {
 	var c eventColumnsOf
 	var wanted wantedJobs
-	db.held.gate.enter() // these are claims too
-	defer db.held.gate.leave()
+	claims := db.held.gate.pass() // no event waits for a gate that is shut
+	if claims {
+		defer db.held.gate.leave()
+	}
 	for _, o := range ops {
 		c.add(o.e, o.row, len(byKey[o.row.key])-1)
-		o.claims = wanted.add(db, o)
+		o.claims = wanted.add(db, o, claims)
 	}
 	rows, err := query(ctx, db, scanAccepted, acceptEvents, append(c.args(), wanted.keys, wanted.targets, wanted.owners)...)
 	if err != nil {
@@ -272,12 +274,13 @@ type wantedJobs struct {
 	owners        []*string // of those that are claimed at once
 }
 
-// add adds the jobs of an event, and returns who claims each.
-func (w *wantedJobs) add(db *DB, o *acceptOp) []*string {
+// add adds the jobs of an event, some of them claimed if they may be, and returns who
+// claims each.
+func (w *wantedJobs) add(db *DB, o *acceptOp, claims bool) []*string {
 	from := len(w.owners)
 	for _, target := range o.targets {
 		var owner *string
-		if db.held.wants(target, o.e) {
+		if claims && db.held.wants(target, o.e) {
 			owner = &db.owner
 		}
 		w.keys, w.targets, w.owners = append(w.keys, o.row.key), append(w.targets, target), append(w.owners, owner)

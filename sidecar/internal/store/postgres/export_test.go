@@ -20,6 +20,11 @@ func (db *DB) Kill() {
 	db.pool.Close()
 }
 
+// ShutGate keeps claims out, as while they are compared, until open is called.
+func (db *DB) ShutGate(ctx context.Context) (open func(), err error) {
+	return db.held.gate.open, db.held.gate.shut(ctx)
+}
+
 // GiveBack is what Release does until it answers.
 func (db *DB) GiveBack(ctx context.Context, t delivery.Task) error {
 	_, err := db.giveBackAll(ctx, []delivery.Task{t})

@@ -31,6 +31,17 @@ func (g *gate) enter() {
 	}
 }
 
+// pass enters if the gate is open now, and reports whether it was.
+func (g *gate) pass() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.opened != nil {
+		return false
+	}
+	g.inside++
+	return true
+}
+
 func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

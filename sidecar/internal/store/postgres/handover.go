@@ -17,6 +17,7 @@ import (
 // A target waits for work when [DB.NextDue] has said that nothing is due for it, and
 // nothing has come since. So fresh events overtake nothing that has been due for
 // longer, and where more arrives than a target can take, what is too much is anybody's.
+// That may overtake fresh events, until they are given back.
 const (
 	// What is handed over in memory is bounded, together with its events.
 	maxFresh      = 8192

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -155,6 +156,39 @@ func TestFreshIsGivenBack(t *testing.T) {
 	accept(t, db, "3", target)
 	if n := ownersOf(t, url); n != 2 {
 		t.Errorf("%d jobs are claimed, want 2: nobody here waits for more", n)
+	}
+}
+
+// No webhook waits while claims are compared, or given back: it is anybody's then. Nor
+// is more claimed at once than memory is to hold.
+func TestFreshThatIsNotClaimed(t *testing.T) {
+	url := pgtest.Start(t).Database(t)
+	db := mustOpen(t, postgres.Config{URL: url, LeaseTTL: time.Hour})
+	idle(t, db, target)
+	open, err := db.ShutGate(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, db, "1", target)
+	open()
+	if n := ownersOf(t, url); n != 0 {
+		t.Errorf("%d jobs are claimed behind the gate", n)
+	}
+	wantClaimed(t, "then", db, 10, "1")
+
+	idle(t, db, target)
+	for i := range 6 { // a target gets half of 32 MiB
+		e := newEvent(fmt.Sprint("large ", i))
+		e.Body = make([]byte, 5<<20)
+		if _, err := db.Accept(t.Context(), e, []string{target}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := ownersOf(t, url); n != 1+3 {
+		t.Errorf("%d jobs are claimed, want the one from before and 3 that fit", n)
+	}
+	if got := claimed(t, db, 10); len(got) != 6 {
+		t.Errorf("claimed %v, want all", got)
 	}
 }
 
