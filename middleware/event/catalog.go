@@ -12,8 +12,9 @@ type Info struct {
 	Name    string       // as in event_type
 	Payload reflect.Type // the Go type of the payload
 
-	// Product is the part of Telnyx that sends the event, such as "Messaging";
-	// "" for a name that is not of this package.
+	// Product is the part of Telnyx that sends the event, such as "Messaging".
+	// It is "", like all that follows, for a name that a program has defined and
+	// that is not like any of this package.
 	Product string
 
 	// Envelope is the form of the body, in the words of webhook.Shape: "v2",

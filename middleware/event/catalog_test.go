@@ -91,6 +91,35 @@ func TestFieldsAreThoseOfTheType(t *testing.T) {
 	}
 }
 
+// TestFieldsOfOtherTypes: a payload that a program defines may be of any type.
+func TestFieldsOfOtherTypes(t *testing.T) {
+	type inner struct {
+		Plain uint8
+		Any   any `json:"any"`
+	}
+	type mine struct {
+		*inner
+		Next   *mine             `json:"next"`
+		Rows   []inner           `json:"rows,omitempty"`
+		Labels map[string]string `json:"labels"`
+		Ratio  float32           `json:"ratio"`
+		Hidden string            `json:"-"`
+	}
+	var got []string
+	for _, f := range event.FieldsOf(reflect.TypeFor[mine]()) {
+		got = append(got, f.Path+" "+strings.Join(f.JSON, ","))
+	}
+	want := []string{"Plain number", "any any", "next object", "rows array", "rows[].Plain number", "rows[].any any", "labels object", "ratio number"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, typ := range []reflect.Type{reflect.TypeFor[map[string]any](), reflect.TypeFor[json.RawMessage](), reflect.TypeFor[*mine](), reflect.TypeFor[event.Time](), reflect.TypeFor[string]()} {
+		if fields := event.FieldsOf(typ); fields != nil {
+			t.Errorf("%v has the fields %v", typ, fields)
+		}
+	}
+}
+
 func TestMisnomers(t *testing.T) {
 	names := event.Misnomers()
 	if len(names) == 0 || !slices.IsSorted(names) {

@@ -1,5 +1,7 @@
 package event
 
+import "reflect"
+
 // CatalogPatterns are the patterns of the rows of the catalogue.
 func CatalogPatterns() (list []string) {
 	for _, r := range catalog {
@@ -7,3 +9,6 @@ func CatalogPatterns() (list []string) {
 	}
 	return list
 }
+
+// FieldsOf returns the fields of a payload type.
+func FieldsOf(t reflect.Type) []Field { return fieldsOf(nil, "", t, nil) }

@@ -38,7 +38,8 @@ func (f Field) GoName() string {
 
 // Fields returns the fields of an event type's payload in the order of the Go
 // type, objects before what is in them, or nil for an event type that is not
-// defined. They are read from the Go type: there is no second list.
+// defined or whose payload is not a struct. They are read from the Go type:
+// there is no second list.
 func Fields(eventType string) []Field {
 	payload := NewPayload(eventType)
 	if payload == nil {
@@ -47,27 +48,31 @@ func Fields(eventType string) []Field {
 	return fieldsOf(nil, "", reflect.TypeOf(payload).Elem(), nil)
 }
 
-// fieldsOf appends the fields of a struct. A type inside itself ends the path.
+// fieldsOf appends the fields of a type if it is a struct. A type inside itself
+// ends the path.
 func fieldsOf(fields []Field, prefix string, t reflect.Type, above []reflect.Type) []Field {
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[Time]() || slices.Contains(above, t) {
+		return fields
+	}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		inner, list := elem(f.Type)
 		switch {
-		case f.Anonymous && name == "":
-			fields = fieldsOf(fields, prefix, f.Type, above)
+		case f.Anonymous && name == "" && inner.Kind() == reflect.Struct:
+			fields = fieldsOf(fields, prefix, inner, append(above, t))
 			continue
-		case !f.IsExported() || name == "-" || name == "":
+		case !f.IsExported() || name == "-":
 			continue
+		case name == "":
+			name = f.Name
 		}
 		path := prefix + name
 		fields = append(fields, Field{Path: path, Go: f.Type, JSON: kindsOf(f.Type)})
-		inner, list := elem(f.Type)
 		if list {
 			path += "[]"
 		}
-		if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[Time]() && !slices.Contains(above, inner) {
-			fields = fieldsOf(fields, path+".", inner, append(above, t))
-		}
+		fields = fieldsOf(fields, path+".", inner, append(above, t))
 	}
 	return fields
 }
@@ -121,14 +126,16 @@ func kindsOf(t reflect.Type) []string {
 	if k := kinds[t]; k != nil {
 		return k
 	}
-	switch t.Kind() {
-	case reflect.String:
+	switch k := t.Kind(); {
+	case k == reflect.String:
 		return []string{str}
-	case reflect.Bool:
+	case k == reflect.Bool:
 		return []string{truth}
-	case reflect.Int, reflect.Int64, reflect.Float64:
+	case reflect.Int <= k && k <= reflect.Float64:
 		return []string{number}
-	case reflect.Slice:
+	case k == reflect.Interface:
+		return []string{"any"}
+	case k == reflect.Slice:
 		if reflect.PointerTo(t).Implements(unmarshaler) { // List takes one element, too
 			return append([]string{array}, kindsOf(t.Elem())...)
 		}
