@@ -1,6 +1,9 @@
 package event
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Canonical returns the API v2 name of an event type that was sent by API v1,
 // such as "call.initiated" for "call_initiated" and "call.recording.saved" for
@@ -13,10 +16,7 @@ func Canonical(eventType string) string {
 		return eventType
 	}
 	if strings.IndexByte(eventType, '.') >= 0 {
-		if eventType == "customer_service_request.status_changed" {
-			return CustomerServiceRecordStatusChanged.name
-		}
-		return eventType
+		return cmp.Or(older[eventType], eventType)
 	}
 	registry.Lock()
 	defer registry.Unlock()
@@ -30,16 +30,14 @@ func Canonical(eventType string) string {
 			return name
 		}
 	}
-	if name := v1Irregular[eventType]; name != "" {
-		return name
-	}
-	return eventType
+	return cmp.Or(older[eventType], eventType)
 }
 
-// v1Irregular are the names of API v1 that do not follow from those of v2.
-var v1Irregular = map[string]string{
-	"conference_join":  ConferenceParticipantJoined.String(),
-	"conference_leave": ConferenceParticipantLeft.String(),
+// older are older names that do not follow from those of today.
+var older = map[string]string{
+	"conference_join":                         ConferenceParticipantJoined.String(),
+	"conference_leave":                        ConferenceParticipantLeft.String(),
+	"customer_service_request.status_changed": CustomerServiceRecordStatusChanged.String(), // in a specification of v2
 }
 
 // v1Name returns the long spelling of an event type in API v1, which had

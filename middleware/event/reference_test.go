@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -52,6 +53,7 @@ type catalogue struct {
 	Envelopes []envelope  `json:"envelopes"`
 	Events    []eventRow  `json:"events"`
 	Payloads  []payload   `json:"payloads"`
+	Aliases   []alias     `json:"aliases"`
 	NeverSent []neverSent `json:"never_sent"`
 }
 
@@ -96,6 +98,12 @@ type field struct {
 	JSON  []string `json:"json"`
 	Go    string   `json:"go"`
 	About string   `json:"about"`
+}
+
+// alias is another name of an event type, which event.Canonical replaces.
+type alias struct {
+	Name  string `json:"name"`
+	Event string `json:"event"`
 }
 
 type neverSent struct {
@@ -250,18 +258,25 @@ func readCatalogue(t *testing.T, docs comments) catalogue {
 		if info.Product == "" { // a test's
 			continue
 		}
-		row := eventRow{info.Name, docs.events[info.Name], info.Product, info.Envelope, info.Payload.Name(), info.Docs, info.Signature, info.Answer}
+		row := eventRow{info.Name, docs.events[info.Name], info.Product, info.Envelope, info.Payload.String(), info.Docs, info.Signature, info.Answer}
 		page.Events = append(page.Events, row)
 		if slices.ContainsFunc(page.Payloads, func(p payload) bool { return p.Name == row.Payload }) {
 			continue
 		}
-		p := payload{Name: row.Payload, About: docs.types[row.Payload]}
+		p := payload{Name: row.Payload, About: docs.types[info.Payload.Name()]}
 		for _, f := range event.Fields(info.Name) {
 			p.Fields = append(p.Fields, field{f.Path, f.JSON, f.GoName(), docs.about(info.Payload, f.Path)})
 		}
 		page.Payloads = append(page.Payloads, p)
 	}
 	slices.SortFunc(page.Payloads, func(a, b payload) int { return strings.Compare(a.Name, b.Name) })
+	aliases := event.Aliases()
+	for _, name := range slices.Sorted(maps.Keys(aliases)) {
+		if to := aliases[name]; event.Canonical(name) != to || !slices.ContainsFunc(page.Events, func(e eventRow) bool { return e.Name == to }) {
+			t.Errorf("%q is said to be %q, and read as %q", name, to, event.Canonical(name))
+		}
+		page.Aliases = append(page.Aliases, alias{name, aliases[name]})
+	}
 	for _, name := range event.Misnomers() {
 		use, _ := event.Misnomer(name)
 		page.NeverSent = append(page.NeverSent, neverSent{name, use})
@@ -299,7 +314,9 @@ func marshal(page catalogue) ([]byte, error) {
 		list(len(p.Fields), func(i int) any { return p.Fields[i] })
 		b.WriteString("}" + strings.Repeat(",", min(1, len(page.Payloads)-1-i)))
 	}
-	b.WriteString("],\n\"never_sent\":[")
+	b.WriteString("],\n\"aliases\":[")
+	list(len(page.Aliases), func(i int) any { return page.Aliases[i] })
+	b.WriteString(",\n\"never_sent\":[")
 	list(len(page.NeverSent), func(i int) any { return page.NeverSent[i] })
 	b.WriteString("}\n")
 	var again catalogue
@@ -320,7 +337,7 @@ The %d event types of Telnyx's webhooks that hookswitch knows, and the fields of
 - **answer**: Telnyx reads the body of the response, so the event wants a ` + "`sync`" + ` route. Of all others only the status counts.
 - **JSON** are the types of JSON that a field is accepted as, the usual one first. Any field may be null or missing.
 
-"hookswitch events types NAME" shows the same in a terminal. [events.json](events.json) has it for programs in any language: ` + "`envelopes`" + ` (name, body, type and payload: the paths of the event's name and of its payload, about), ` + "`events`" + ` (name, about, product, envelope, payload, docs, signed, answer), ` + "`payloads`" + ` (name, about, fields with path, json, go, about) and ` + "`never_sent`" + ` (name, or a prefix with a star, and use: what comes instead, or nothing). In a path, dots join names and "[]" stands behind the name of a list. Members are only ever added.
+"hookswitch events types NAME" shows the same in a terminal. [events.json](events.json) has it for programs in any language: ` + "`envelopes`" + ` (name, body, type and payload: the paths of the event's name and of its payload, about), ` + "`events`" + ` (name, about, product, envelope, payload, docs, signed, answer), ` + "`payloads`" + ` (name, about, fields with path, json, go, about), ` + "`aliases`" + ` (name, event) and ` + "`never_sent`" + ` (name, or a prefix with a star, and use: what comes instead, or nothing). In a path, dots join names and "[]" stands behind the name of a list. Members are only ever added.
 `
 
 func markdown(page catalogue) []byte {
@@ -360,8 +377,13 @@ func markdown(page catalogue) []byte {
 			if e.Answer != "" {
 				notes = append(notes, "wants "+e.Answer)
 			}
-			fmt.Fprintf(&b, "| %s | %s | [%s](#event%s) | %s | %s |\n", name, cell(e.About), e.Payload, strings.ToLower(e.Payload), e.Envelope, strings.Join(notes, ", "))
+			payload := strings.TrimPrefix(e.Payload, "event.")
+			fmt.Fprintf(&b, "| %s | %s | [%s](#event%s) | %s | %s |\n", name, cell(e.About), payload, strings.ToLower(payload), e.Envelope, strings.Join(notes, ", "))
 		}
+	}
+	b.WriteString("\n## Other names\n\nHow API v1 spells these events, or would, and what older specifications call them. hookswitch takes one for the other.\n\n| name | event type |\n|---|---|\n")
+	for _, a := range page.Aliases {
+		fmt.Fprintf(&b, "| `%s` | `%s` |\n", a.Name, a.Event)
 	}
 	b.WriteString("\n## Never sent\n\nNames that guides have and Telnyx does not send; \"hookswitch lint\" finds handlers of them.\n\n| name | use |\n|---|---|\n")
 	for _, n := range page.NeverSent {
@@ -373,7 +395,7 @@ func markdown(page catalogue) []byte {
 	}
 	b.WriteString("\n## Payloads\n")
 	for _, p := range page.Payloads {
-		fmt.Fprintf(&b, "\n### event.%s\n\n%s.\n\n| field | JSON | Go type | meaning |\n|---|---|---|---|\n", p.Name, p.About)
+		fmt.Fprintf(&b, "\n### %s\n\n%s.\n\n| field | JSON | Go type | meaning |\n|---|---|---|---|\n", p.Name, p.About)
 		for _, f := range p.Fields {
 			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", f.Path, strings.Join(f.JSON, ", "), f.Go, cell(f.About))
 		}

@@ -14,7 +14,8 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
-// eventType is a row of the catalogue, as middleware/events.json has it.
+// eventType is a row of the catalogue, in the words of middleware/events.json,
+// which has comments, too. A test compares the two.
 type eventType struct {
 	Name     string       `json:"name"`
 	Product  string       `json:"product"`
@@ -151,7 +152,7 @@ func printEventTypes(w io.Writer, p palette, list []eventType) {
 	}
 }
 
-// fieldsPage has the comments of the fields, and where each is known from.
+// fieldsPage has the comments of the fields.
 const fieldsPage = "https://github.com/hookswitch/hookswitch/blob/main/middleware/EVENTS.md"
 
 func docsOf(t eventType) string { return cmp.Or(t.Docs, "no page describes it") }

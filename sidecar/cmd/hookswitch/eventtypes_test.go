@@ -31,7 +31,7 @@ func TestEventTypesAreThoseOfTheFile(t *testing.T) {
 		fields[p.Name] = p.Fields
 	}
 	for i, e := range file.Events {
-		file.Events[i].Fields, file.Events[i].Payload = fields[e.Payload], "event."+e.Payload
+		file.Events[i].Fields = fields[e.Payload]
 	}
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), append([]string{"hookswitch", "events", "types", "-o", "json"}, event.Samples()...), &out, &errs); code != exitOK {
