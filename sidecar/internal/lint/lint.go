@@ -51,7 +51,11 @@ func (f Finding) String() string {
 	if f.Use == "" {
 		return "Telnyx never sends \"" + f.Name + "\", and nothing else for it that is documented"
 	}
-	return "Telnyx never sends \"" + f.Name + "\": use \"" + f.Use + "\""
+	text := "Telnyx never sends \"" + f.Name + "\": use \"" + f.Use + "\""
+	if info, _ := event.Lookup(f.Use); info.Envelope == "resource" {
+		text += ", which stands in record_type: there is no event_type"
+	}
+	return text
 }
 
 // A source is a file that was read: what it says by itself, before it is known
@@ -99,7 +103,7 @@ func read(name string, text []byte) *source {
 			s.types = append(s.types, line)
 		}
 	}
-	all := places(lex(text, syntaxOf(name)))
+	all := places(lex(text, syntaxOf(name)), strings.HasSuffix(name, ".go"))
 	for _, p := range all {
 		if known(p.text) && p.how != made {
 			s.known = append(s.known, p)

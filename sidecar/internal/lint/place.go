@@ -38,12 +38,15 @@ var (
 // reach is how many tokens a list is followed in each direction.
 const reach = 400
 
-type reader struct{ tokens []token }
+type reader struct {
+	tokens []token
+	golang bool // whose constants may begin with a small letter
+}
 
 // places returns the string literals in places where event types are compared or
 // made.
-func places(tokens []token) (list []place) {
-	r := reader{tokens}
+func places(tokens []token, golang bool) (list []place) {
+	r := reader{tokens, golang}
 	for i, t := range tokens {
 		if t.kind != str || len(t.text) > 100 || !strings.ContainsAny(t.text, "._") || strings.ContainsAny(t.text, " /\n") {
 			continue
@@ -207,6 +210,21 @@ func (r reader) listed(i int) bool {
 		slices.ContainsFunc(r.tokens[open:end], func(t token) bool { return t.kind == str && known(t.text) })
 }
 
+// declared reports whether a literal is that of a constant of Go.
+func (r reader) declared(i int) bool {
+	for j := i - 1; r.golang; j-- {
+		switch t := r.at(j); {
+		case t.is(word, "const"):
+			return i-j <= 4 // const name string =
+		case t.is(op, "("):
+			return r.at(j-1).is(word, "const")
+		case t.kind != word && t.kind != str && !t.is(op, "="):
+			return false
+		}
+	}
+	return false
+}
+
 // assigned recognises constants, and literals that the program itself makes.
 func (r reader) assigned(i int) how {
 	before, name := r.at(i-1), r.at(i-2)
@@ -216,7 +234,7 @@ func (r reader) assigned(i int) how {
 	case before.is(op, "(") && name.kind == word && emits.MatchString(name.text):
 		return made
 	case before.is(op, "=", ":", "=>") && name.kind != op && name.text != "":
-		if before.text != "=>" && name.kind == word && strings.ToLower(name.text[:1]) != name.text[:1] {
+		if before.text != "=>" && name.kind == word && (strings.ToLower(name.text[:1]) != name.text[:1] || r.declared(i)) {
 			if r.at(i+1).is(op, "|") || r.at(i-3).is(word, "type") { // a type of TypeScript
 				return 0
 			}

@@ -52,12 +52,15 @@ var (
 	data      = []string{".json", ".jsonl", ".ndjson", ".json5", ".ipynb", ".yaml", ".yml", ".toml", ".xml", ".csv", ".tsv", ".svg", ".map", ".lock", ".sum", ".po", ".txt", ".log", ".ini", ".properties", ".css", ".scss", ".less", ".plist"}
 )
 
-// Run reads the files below each path and returns what is wrong in them. A path
-// may be a file. It follows no symbolic link but a path itself. The error is
-// that of a path that cannot be read, or the context's.
+// Run reads the files below each path, each once, and returns what is wrong in
+// them. A path may be a file. It follows no symbolic link but a path itself. The
+// error is that of a path that cannot be read, or the context's.
 func Run(ctx context.Context, paths ...string) (*Report, error) {
-	w := &walk{ctx: ctx, programs: make(map[string][]*source)}
+	w := &walk{ctx: ctx, programs: make(map[string][]*source), seen: make(map[string]bool)}
 	w.report = Report{Findings: []Finding{}, Skipped: []Skipped{}}
+	// A folder comes before what is in it, as whose part that is read.
+	paths = slices.Clone(paths)
+	sort.SliceStable(paths, func(i, j int) bool { return len(paths[i]) < len(paths[j]) })
 	for _, path := range paths {
 		path = filepath.Clean(path)
 		info, err := os.Stat(path)
@@ -88,6 +91,17 @@ type walk struct {
 	report   Report
 	programs map[string][]*source // by folder
 	order    []string             // of the programs
+	seen     map[string]bool      // whole paths
+}
+
+// again reports whether a path was read before.
+func (w *walk) again(path string) bool {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	before := w.seen[path]
+	w.seen[path] = true
+	return before
 }
 
 func (w *walk) skip(path string, why Why) {
@@ -96,6 +110,9 @@ func (w *walk) skip(path string, why Why) {
 
 // folder reads what is in a folder, as part of the program in another folder.
 func (w *walk) folder(program, path string) error {
+	if w.again(path) {
+		return nil
+	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		w.skip(path, Unreadable)
@@ -159,6 +176,9 @@ func skipFolder(path, name string) Why {
 func (w *walk) file(program, path string, mode fs.FileMode) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
+	}
+	if w.again(path) {
+		return nil
 	}
 	isData := slices.Contains(data, strings.ToLower(filepath.Ext(path)))
 	manifest := slices.Contains(manifests, filepath.Base(path))
