@@ -23,8 +23,7 @@ func backupCommand() *cli.Command {
 			"With PostgreSQL in HOOKSWITCH_STORE, the tables are written by pg_dump.\n\n" +
 			"Never copy events.db by other means while the sidecar runs: the copy would be\n" +
 			"damaged, or lack what was acknowledged last.",
-		OnUsageError: onUsageError,
-		Flags:        []cli.Flag{outputFlag()},
+		Flags: []cli.Flag{outputFlag()},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			dest, err := oneArgument(c, "a directory for the backup")
 			if err != nil {

@@ -197,7 +197,7 @@ type action func(context.Context, *cli.Command, *client) error
 // command returns a command whose action has a client.
 func command(name, usage, args string, flags []cli.Flag, do action) *cli.Command {
 	return &cli.Command{
-		Name: name, Usage: usage, ArgsUsage: args, OnUsageError: onUsageError,
+		Name: name, Usage: usage, ArgsUsage: args,
 		Flags: flags,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			client, err := connect(c)

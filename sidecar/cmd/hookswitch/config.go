@@ -22,18 +22,18 @@ func configCommand() *cli.Command {
 	running := &cli.BoolFlag{Name: "running", Usage: "of the running sidecar, not of the one that would start here"}
 	format := &cli.StringFlag{Name: "format", Value: "md", Usage: "`FORMAT`: md, env or jsonschema"}
 	return &cli.Command{
-		Name: "config", Usage: "check, show and describe the configuration", OnUsageError: onUsageError,
+		Name: "config", Usage: "check, show and describe the configuration",
 		Commands: []*cli.Command{
 			{
 				Name: "check", Usage: "list all mistakes in the configuration; exit 78 if there are any",
-				Flags: []cli.Flag{dev, outputFlag()}, OnUsageError: onUsageError,
+				Flags: []cli.Flag{dev, outputFlag()},
 				Action: func(_ context.Context, c *cli.Command) error {
 					return checkConfig(c)
 				},
 			},
 			{
 				Name: "show", Usage: "print every setting in effect and where it comes from; secrets are not shown",
-				Flags: []cli.Flag{running, outputFlag()}, OnUsageError: onUsageError,
+				Flags: []cli.Flag{running, outputFlag()},
 				Action: func(ctx context.Context, c *cli.Command) error {
 					if c.Bool("running") {
 						return showRunning(ctx, c)
@@ -45,7 +45,7 @@ func configCommand() *cli.Command {
 			command("reload", "make the running sidecar read its files of variables and secrets again", "", []cli.Flag{outputFlag()}, reloadConfig),
 			{
 				Name: "docs", Usage: "print the reference of all settings",
-				Flags: []cli.Flag{format}, OnUsageError: onUsageError,
+				Flags: []cli.Flag{format},
 				Action: func(_ context.Context, c *cli.Command) error {
 					text, err := config.Reference(c.String("format"))
 					if err != nil {

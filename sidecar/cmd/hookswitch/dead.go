@@ -17,7 +17,7 @@ func deadCommand() *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
 	dry := &cli.BoolFlag{Name: "dry-run", Usage: "only show what would happen"}
 	return &cli.Command{
-		Name: "dead", Usage: "list dead letters, try them again or discard them", OnUsageError: onUsageError,
+		Name: "dead", Usage: "list dead letters, try them again or discard them",
 		Commands: []*cli.Command{
 			command("list", "list events with a dead letter", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}), listEvents("/dead-letters")),
 			command("groups", "count dead letters that look alike", "", slices.Concat(filterFlags(), []cli.Flag{outputFlag()}), deadGroups),

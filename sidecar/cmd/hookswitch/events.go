@@ -20,7 +20,7 @@ import (
 func eventsCommand() *cli.Command {
 	limit := &cli.IntFlag{Name: "limit", Value: 50, Usage: "show at most `N` events"}
 	return &cli.Command{
-		Name: "events", Usage: "list, show and export events; list their types", OnUsageError: onUsageError,
+		Name: "events", Usage: "list, show and export events; list their types",
 		Commands: []*cli.Command{
 			command("list", "list events, newest first", "[ID...]", slices.Concat(filterFlags(), []cli.Flag{limit, outputFlag()}), listEvents("/events")),
 			command("get", "show one event with all its attempts, as JSON", "ID", nil, copyOne("")),

@@ -43,6 +43,9 @@ func eventTypesCommand() *cli.Command {
 			"in middleware/EVENTS.md and, for programs, middleware/events.json.\n\n" +
 			"To count the events that are stored by type, use \"hookswitch events count\".",
 		Flags: []cli.Flag{outputFlag()},
+		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+			return usageError("%w; to count stored events by type, use \"hookswitch events count\"", err)
+		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := checkOutput(c); err != nil {
 				return err
@@ -65,15 +68,15 @@ func eventTypesOf(args []string) (list []eventType, err error) {
 		args = []string{"*"}
 	}
 	for _, arg := range args {
+		if err := event.CheckPattern(arg); err != nil {
+			return nil, usageError("%w", err)
+		}
 		if name := event.Canonical(arg); !strings.Contains(arg, "*") {
 			if _, known := event.Lookup(name); !known {
 				return nil, noEventType(arg)
 			}
 			list = append(list, describe(name, true))
 			continue
-		}
-		if err := event.CheckPattern(arg); err != nil {
-			return nil, usageError("%w", err)
 		}
 		found := false
 		for _, name := range event.Names() {
@@ -104,15 +107,7 @@ func describe(name string, fields bool) eventType {
 
 // noEventType says what may have been meant.
 func noEventType(name string) error {
-	text := fmt.Sprintf("Telnyx sends no event type %q", name)
-	if use, wrong := event.Misnomer(name); wrong && use != "" {
-		text += fmt.Sprintf(": use %q", use)
-	} else if guess := spelling.MeantType(name); guess != "" {
-		text += fmt.Sprintf(": did you mean %q?", guess)
-	} else {
-		text += "; \"hookswitch events types\" lists those that are known"
-	}
-	return &exitError{exitNothing, fmt.Errorf("%s", text)}
+	return &exitError{exitNothing, fmt.Errorf("cannot show %s", spelling.EventType(name))}
 }
 
 // printEventTypes prints the names of each product and page, and then those

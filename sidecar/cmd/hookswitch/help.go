@@ -304,8 +304,16 @@ func flagLines(flags []cli.Flag, c *cli.Command) (rows [][2]string) {
 // finish sets up what all commands of a tree share: usage errors that name a way
 // out, suggestions, and that only those take arguments whose help names them.
 func finish(c *cli.Command, notFound func(error)) {
-	c.OnUsageError = onUsageError
-	c.CommandNotFound = func(_ context.Context, c *cli.Command, name string) { notFound(unknownCommand(c, name)) }
+	if c.OnUsageError == nil {
+		c.OnUsageError = onUsageError
+	}
+	c.CommandNotFound = func(_ context.Context, c *cli.Command, name string) {
+		if c.ArgsUsage != "" { // an argument before --help, which the library takes for a command
+			printHelp(c.Root().Writer, "", c)
+			return
+		}
+		notFound(unknownCommand(c, name))
+	}
 	if c.Action == nil && len(c.Commands) > 0 {
 		c.Action = func(ctx context.Context, c *cli.Command) error {
 			if name := c.Args().First(); name != "" {

@@ -18,7 +18,7 @@ func keysCommand() *cli.Command {
 	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
 	show := func(name, usage string, load func(*config.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
 		return &cli.Command{
-			Name: name, Usage: usage, Flags: []cli.Flag{export, output}, OnUsageError: onUsageError,
+			Name: name, Usage: usage, Flags: []cli.Flag{export, output},
 			Action: func(_ context.Context, c *cli.Command) error {
 				cfg, dir, err := dataDir(c)
 				if err != nil {

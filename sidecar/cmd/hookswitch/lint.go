@@ -83,7 +83,7 @@ var skippedAs = []struct {
 	one, many string
 	named     bool // few, and worth knowing
 }{
-	{lint.Unreadable, "unreadable file", "unreadable files", true},
+	{lint.Unreadable, "unreadable file or folder", "unreadable files or folders", true},
 	{lint.Huge, "file over 1 MiB", "files over 1 MiB", true},
 	{lint.Minified, "minified file", "minified files", true},
 	{lint.Vendored, "folder of other people's code", "folders of other people's code", true},
@@ -97,9 +97,11 @@ var skippedAs = []struct {
 
 // lintSummary says how many files were read, and what was not.
 func lintSummary(report *lint.Report) string {
-	found := "nothing is wrong"
+	text := counted(report.Files, "file", "files") + " read"
 	if n := len(report.Findings); n > 0 {
-		found = counted(n, "handler waits", "handlers wait") + " for ever"
+		text += ": " + counted(n, "handler waits", "handlers wait") + " for ever"
+	} else if report.Files > 0 { // not that all is well: it looks in some places only
+		text += ": no handler for a name that Telnyx never sends was found"
 	}
 	var skipped []string
 	for _, as := range skippedAs {
@@ -122,7 +124,6 @@ func lintSummary(report *lint.Report) string {
 		}
 		skipped = append(skipped, text)
 	}
-	text := counted(report.Files, "file", "files") + " read: " + found
 	if len(skipped) > 0 {
 		text += "\nskipped: " + strings.Join(skipped, ", ")
 	}

@@ -19,7 +19,7 @@ import (
 // files.
 func pluginsCommand() *cli.Command {
 	return &cli.Command{
-		Name: "plugins", Usage: "inspect and manage plugins; create, check and test one", OnUsageError: onUsageError,
+		Name: "plugins", Usage: "inspect and manage plugins; create, check and test one",
 		Commands: []*cli.Command{
 			// On the plugins of a running sidecar.
 			command("list", "list the plugins and what they are doing", "", []cli.Flag{outputFlag()}, listPlugins),

@@ -34,8 +34,8 @@ func probeConfig(c *cli.Command) (plugincheck.Config, error) {
 	}
 	probe := cfg.Probe()
 	probe.Settings = c.String("settings")
-	probe.StartTimeout = c.Duration("start-timeout")
-	probe.Timeout = cmp.Or(c.Duration("timeout"), probe.Timeout)
+	probe.StartTimeout = max(c.Duration("start-timeout"), 0) // as if it were not given
+	probe.Timeout = cmp.Or(max(c.Duration("timeout"), 0), probe.Timeout)
 	return probe, nil
 }
 
@@ -44,7 +44,7 @@ func checkPluginCommand() *cli.Command {
 		Name: "check", Usage: "check whether a file can be loaded as a plugin, and if not, why", ArgsUsage: "FILE...",
 		Description: "Looks at the file, starts it as the sidecar would, asks it what it is, gives it\n" +
 			"its settings and stops it. It gets no event. Exits 1 if it cannot be loaded.",
-		Flags: probeFlags(), OnUsageError: onUsageError,
+		Flags: probeFlags(),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if !c.Args().Present() {
 				return usageError("plugins check: name the file of a plugin")

@@ -23,6 +23,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
 //go:embed scaffold/*.tmpl
@@ -67,7 +68,6 @@ func newPluginCommand() *cli.Command {
 			&cli.StringFlag{Name: "sdk-version", Usage: "build with this `VERSION` of hookswitch", DefaultText: "that of this program"},
 			&cli.StringFlag{Name: "local", Usage: "build with the source of hookswitch in `DIR`, without the network"},
 		},
-		OnUsageError: onUsageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			s, err := readScaffold(c)
 			if err != nil {
@@ -133,7 +133,7 @@ func (s *scaffold) handle(name string) error {
 	}
 	sample := anEventFor([]string{name})
 	if sample == "" {
-		return usageError("--event %s matches no known event type; \"hookswitch trigger --list\" lists them", name)
+		return usageError("--event %s", spelling.EventType(name))
 	}
 	s.Samples = append(s.Samples, sample)
 	s.Sample = s.Samples[0]

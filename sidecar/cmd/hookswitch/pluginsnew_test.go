@@ -6,6 +6,7 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,6 +108,17 @@ func TestNewPluginBuilds(t *testing.T) {
 	stderr.Reset()
 	if code := run(t.Context(), []string{"hookswitch", "plugins", "test", filepath.Join(dir, "all-kinds")}, &stdout, &stderr); code != 0 {
 		t.Errorf("plugins test: exit %d: %s%s", code, stdout.String(), stderr.String())
+	}
+}
+
+// TestNewPluginForNoEvent: what may be meant is said.
+func TestNewPluginForNoEvent(t *testing.T) {
+	for event, want := range map[string]string{"brand.*": `use "10dlc.brand.update"`, "fxa.*": `did you mean "fax.*"?`, "fax.recieved": `did you mean "fax.received"?`} {
+		var stderr bytes.Buffer
+		code := run(t.Context(), []string{"hookswitch", "plugins", "new", "some", "--dir", t.TempDir(), "--local", "../../..", "--event", event}, io.Discard, &stderr)
+		if code != exitUsage || !strings.Contains(stderr.String(), want) {
+			t.Errorf("%s: exit %d: %s, want %s", event, code, &stderr, want)
+		}
 	}
 }
 

@@ -31,7 +31,6 @@ func testPluginCommand() *cli.Command {
 		),
 		// Values may contain commas.
 		DisableSliceFlagSeparator: true,
-		OnUsageError:              onUsageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			switch {
 			case c.Args().Len() != 1:

@@ -26,7 +26,6 @@ func verifyPluginCommand() *cli.Command {
 			"that it breaks is shown with the expected behaviour. Exits 1 then.",
 		Flags:                     eventFlags(),
 		DisableSliceFlagSeparator: true,
-		OnUsageError:              onUsageError,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Len() != 1 {
 				return usageError("plugins verify: name the file of one plugin: a program, or a NAME.plugin.json")

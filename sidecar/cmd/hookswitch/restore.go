@@ -20,7 +20,6 @@ func restoreCommand() *cli.Command {
 			"next start; later events are not in it.\n\n" +
 			"With PostgreSQL in HOOKSWITCH_STORE, the tables are created by pg_restore in a\n" +
 			"database that has none yet.",
-		OnUsageError: onUsageError,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "replace", Usage: "move existing files to before-restore-TIME in the data directory"},
 			outputFlag(),

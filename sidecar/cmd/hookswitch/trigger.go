@@ -79,6 +79,11 @@ func trigger(ctx context.Context, c *cli.Command) error {
 	if _, _, _, err := v.next(); err != nil {
 		return err // before anything is made or sent
 	}
+	if name := c.Args().First(); name != "" {
+		if hint := spelling.EventType(name); hint != "" {
+			fmt.Fprintf(v.notes, "a sample of %s\n", hint)
+		}
+	}
 	_, dir, err := dataDir(c)
 	if err != nil {
 		return err
@@ -201,7 +206,7 @@ func noSample(name string) error {
 		return usageError("Telnyx never sends %q: use %q", name, use)
 	}
 	meant := ""
-	if guess := spelling.MeantType(name); guess != "" {
+	if guess := spelling.MeantType(name); guess != "" && !strings.HasSuffix(name, "*") { // a pattern has no sample
 		meant = fmt.Sprintf(": did you mean %q?", guess)
 	}
 	product, _, _ := strings.Cut(name, ".")

@@ -55,6 +55,7 @@ func TestAdvice(t *testing.T) {
 		"in another route": {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "call.*", "HOOKSWITCH_ROUTE_0_TO": app, "HOOKSWITCH_ROUTE_1_MATCH": "calls.*", "HOOKSWITCH_ROUTE_1_TO": app + "b"}, nil},
 		"a question":       {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "texml.gather,assistant.*", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`Telnyx wants an answer (TeXML) to texml.gather, which only a route with MODE=sync gives`, `(JSON) to assistant.initialization`}},
 		"an answer":        {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "texml.*", "HOOKSWITCH_ROUTE_0_TO": app, "HOOKSWITCH_ROUTE_0_MODE": "sync"}, nil},
+		"meetings":         {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "session.*", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`HOOKSWITCH_ROUTE_0_MATCH has "session.*", which cannot be received`}},
 		"nothing instead":  {map[string]string{"HOOKSWITCH_ROUTE_0_MATCH": "esim.profile.*", "HOOKSWITCH_ROUTE_0_TO": app}, []string{`nothing is known to come in its place`}},
 		"a manifest":       {map[string]string{"HOOKSWITCH_PLUGIN_DIR": dir}, []string{`plugin b: events has "message.recieved", which is not a known event type: did you mean "message.received"?`, `use "message.finalized"`}},
 	} {

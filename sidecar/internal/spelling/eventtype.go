@@ -9,19 +9,27 @@ import (
 )
 
 // EventType returns a warning about a pattern of event types that no known event
-// fits, with a guess at the intended one, and "" for any other pattern. Such a
-// pattern may still be right: Telnyx adds event types.
+// fits, with a guess at the intended one, or only events that cannot be received,
+// and "" for any other pattern. A pattern that none fits may still be right: Telnyx
+// adds event types.
 func EventType(pattern string) string {
 	if use, wrong := event.Misnomer(pattern); wrong {
 		return fmt.Sprintf("%q, which Telnyx never sends: %s", pattern, instead(use))
 	}
-	if Known(pattern) || event.CheckPattern(pattern) != nil { // which says itself what is wrong
+	received := func(name string) bool {
+		info, _ := event.Lookup(name)
+		return event.Match(event.Canonical(pattern), name) && info.Signature != event.SignedHMAC
+	}
+	switch known := Known(pattern); {
+	case known && !slices.ContainsFunc(event.Names(), received):
+		return fmt.Sprintf("%q, which cannot be received: Telnyx signs it in a way that is not verified here", pattern)
+	case known, event.CheckPattern(pattern) != nil: // which says itself what is wrong
 		return ""
 	}
 	if guess := MeantType(pattern); guess != "" {
 		return fmt.Sprintf("%q, which is not a known event type: did you mean %q?", pattern, guess)
 	}
-	return fmt.Sprintf("%q, which is not a known event type: see \"hookswitch trigger --list\"", pattern)
+	return fmt.Sprintf("%q, which is not a known event type: \"hookswitch events types\" lists those", pattern)
 }
 
 // instead says what to use in place of a name that Telnyx never sends.
