@@ -114,8 +114,9 @@ func orUnknown(s string) string {
 func (db *DB) Renewed() <-chan struct{} { return db.renewed }
 
 // stillHeld compares the held jobs with the database. It returns those that
-// exist, with whether nobody else has them, and claims again those that nobody has claimed: a standby may know a job,
-// but not that it was claimed. A job that has had a later attempt is left alone.
+// exist, with whether nobody else has them, and claims again those that nobody has
+// claimed: a standby may know a job, but not that it was claimed. A job that has had
+// a later attempt is left alone.
 // The lateral query makes the server look each up by its number: while its statistics
 // are of a small table, it would read all of it.
 const stillHeld = `

@@ -155,13 +155,5 @@ func (q *Queue) Remove(id int64) (delivery.Task, bool) {
 	return t, true
 }
 
-// Drain removes and returns everything, in order for each target.
-func (q *Queue) Drain() (tasks []delivery.Task) {
-	for target, l := range q.targets {
-		tasks = append(tasks, q.Take(target, time.Unix(1<<40, 0), l.jobs)...)
-	}
-	return tasks
-}
-
 // Len returns how many jobs are here, and about how many bytes they hold.
 func (q *Queue) Len() (jobs, bytes int) { return q.jobs, q.bytes }
