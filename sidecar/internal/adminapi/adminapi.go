@@ -84,7 +84,8 @@ type API struct {
 
 // New returns an API.
 func New(cfg Config) (*API, error) {
-	if cfg.Store == nil || cfg.Targets == nil {
+	if cfg.Store == nil || cfg.Targets == nil || cfg.Plugins == nil || cfg.Feed == nil || cfg.Rejects == nil ||
+		cfg.Verify == nil || cfg.Status == nil || cfg.Settings == nil || cfg.Reload == nil {
 		return nil, errors.New("adminapi: a required field of Config is not set")
 	}
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))

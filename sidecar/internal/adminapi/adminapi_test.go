@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ const target = "forward:default"
 // fixture is an API on a real store, whose answers are held to openapi.json.
 type fixture struct {
 	store  *sqlite.DB
+	cfg    adminapi.Config
 	api    *adminapi.API
 	spec   *openapi3.T
 	router routers.Router
@@ -57,7 +59,7 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.api, err = adminapi.New(adminapi.Config{
+	f.cfg = adminapi.Config{
 		Store: db, Targets: func() []string { return []string{target, "plugin:new"} }, Plugins: newPlugins(t), Token: "t0ken",
 		Feed: f.feed, Rejects: f.rejects, Verify: (&webhook.Verifier{Keys: f.signer}).ExplainAt,
 		Status: func(context.Context) (adminapi.Status, error) {
@@ -69,7 +71,10 @@ func newFixture(t *testing.T) *fixture {
 				Plugins: []adminapi.PluginStatus{{Name: "crm", State: "ready"}},
 			}, nil
 		},
-	})
+		Settings: func() []adminapi.Setting { return nil },
+		Reload:   func(context.Context) (adminapi.Reloaded, error) { return adminapi.Reloaded{}, nil },
+	}
+	f.api, err = adminapi.New(f.cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,6 +326,18 @@ func TestTheListenerAsksForTheToken(t *testing.T) {
 	}
 }
 
+// TestNewNeedsAll: a field that is not set is noticed before the first request.
+func TestNewNeedsAll(t *testing.T) {
+	whole := newFixture(t).cfg
+	for _, name := range []string{"Store", "Targets", "Plugins", "Feed", "Rejects", "Verify", "Status", "Settings", "Reload"} {
+		cfg := whole
+		reflect.ValueOf(&cfg).Elem().FieldByName(name).SetZero()
+		if _, err := adminapi.New(cfg); err == nil {
+			t.Errorf("an API without %s", name)
+		}
+	}
+}
+
 // broken is a store that has trouble.
 type broken struct{ store.Store }
 
@@ -329,7 +346,9 @@ func (broken) Events(context.Context, store.Query, int64, int) (store.Page, erro
 }
 
 func TestTroubleOfTheStoreIsNotShown(t *testing.T) {
-	api, err := adminapi.New(adminapi.Config{Store: broken{}, Targets: func() []string { return nil }})
+	cfg := newFixture(t).cfg
+	cfg.Store = broken{}
+	api, err := adminapi.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

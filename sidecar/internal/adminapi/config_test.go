@@ -12,13 +12,14 @@ import (
 // testConfig shows settings, and reloads them in each way that can end.
 func testConfig(t *testing.T, f *fixture) {
 	var fail error
-	api, err := adminapi.New(adminapi.Config{Store: f.store, Targets: func() []string { return nil },
-		Settings: func() []adminapi.Setting {
-			return []adminapi.Setting{{Name: "HOOKSWITCH_ADMIN_TOKEN", Value: "***", Source: "file", From: "/run/token", Secret: true, Reload: true, Description: "token"}}
-		},
-		Reload: func(context.Context) (adminapi.Reloaded, error) {
-			return adminapi.Reloaded{At: time.Now(), Changed: []string{"HOOKSWITCH_TIMEOUT"}, Restart: []string{}}, fail
-		}})
+	cfg := f.cfg
+	cfg.Settings = func() []adminapi.Setting {
+		return []adminapi.Setting{{Name: "HOOKSWITCH_ADMIN_TOKEN", Value: "***", Source: "file", From: "/run/token", Secret: true, Reload: true, Description: "token"}}
+	}
+	cfg.Reload = func(context.Context) (adminapi.Reloaded, error) {
+		return adminapi.Reloaded{At: time.Now(), Changed: []string{"HOOKSWITCH_TIMEOUT"}, Restart: []string{}}, fail
+	}
+	api, err := adminapi.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
