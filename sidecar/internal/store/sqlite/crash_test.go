@@ -17,6 +17,11 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
+var (
+	upgradeDir = flag.String("upgrade-dir", "", "be the process that is killed while it upgrades the store in this directory")
+	upgradeOps = flag.Int("upgrade-ops", 0, "before which operation on its files")
+)
+
 var crashDir = flag.String("crash-dir", "", "be the process that is killed: write to the store in this directory and report to standard output")
 
 func TestMain(m *testing.M) {
@@ -24,6 +29,13 @@ func TestMain(m *testing.M) {
 	if *crashDir != "" {
 		fmt.Fprintln(os.Stderr, workload(*crashDir, os.Stdout))
 		os.Exit(1)
+	}
+	if *upgradeDir != "" {
+		if err := upgrade(*upgradeDir, *upgradeOps); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	os.Exit(m.Run())
 }

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 )
 
 // OpenWithCommit is Open with another way to commit, which usually calls
@@ -47,9 +49,10 @@ func (db *DB) Pragma(ctx context.Context, name string) (value string, err error)
 	return value, err
 }
 
-// Schema1 is the first migration, with which the databases of the first version
-// were made.
-func Schema1() string { return migrations[0] + `PRAGMA user_version = 1;` }
+// Schema makes a database as the version that knew so many migrations did.
+func Schema(n int) string {
+	return strings.Join(migrations[:n], "") + fmt.Sprintf("PRAGMA user_version = %d;", n)
+}
 
 // Set changes a setting of the writer's connection, before the first write.
 func (db *DB) Set(ctx context.Context, pragma string) error {

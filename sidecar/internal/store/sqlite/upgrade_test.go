@@ -2,17 +2,21 @@ package sqlite_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/edges"
+	"github.com/hookswitch/hookswitch/internal/testkit/faultvfs"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
@@ -30,7 +34,7 @@ func TestUpgradeFromSchema1(t *testing.T) {
 		text string
 		args []any
 	}{
-		{sqlite.Schema1(), nil},
+		{sqlite.Schema(1), nil},
 		{`INSERT INTO events (seq, key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr, key_label, payload_off, payload_len, body)
 			VALUES (1, 'a', 'da', 'a', 'message.sent', '', ?1, 'POST', '/', '', '', 0, -1, x'7b7d'),
 			       (2, 'b', 'db', 'b', 'call.hangup', '', ?1, 'POST', '/', '', '', 0, -1, x'7b7d'),
@@ -75,6 +79,155 @@ func TestUpgradeFromSchema1(t *testing.T) {
 		if got, err := db.Pragma(t.Context(), name); got != want || err != nil {
 			t.Errorf("%s is %q, %v; want %q", name, got, err, want)
 		}
+	}
+}
+
+// oldEvents is how many events a database of schema 3 has in the tests of its upgrade:
+// those with odd numbers have ids that are not in their keys. All wait for plugin:a.
+const oldEvents = 40
+
+// makeSchema3 makes such a database.
+func makeSchema3(t *testing.T, dir string, vfs *faultvfs.VFS) {
+	t.Helper()
+	old, err := sql.Open("sqlite", "file:"+filepath.Join(dir, sqlite.FileName)+"?vfs="+vfs.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.SetMaxOpenConns(1)
+	for _, text := range []string{
+		`PRAGMA auto_vacuum = INCREMENTAL`, `PRAGMA journal_mode = WAL`, `PRAGMA synchronous = FULL`, sqlite.Schema(3),
+		fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+			INSERT INTO events (seq, key, delivery_id, id, type, occurred_at, received_at, method, path, remote_addr, key_label, payload_off, payload_len, body)
+			SELECT i, iif(i %% 2, 'key ', 'id:event ') || i, 'delivery ' || i, 'event ' || i, 'message.sent', '', i, 'POST', '/', '', '', 0, -1, zeroblob(3000) FROM n`, oldEvents),
+		`INSERT INTO records (seq, type, received_at, handled) SELECT seq, type, received_at, 1 FROM events`,
+		`INSERT INTO jobs (event_seq, target, state, next_at, entity, order_at, round_at) SELECT seq, 'plugin:a', 'pending', seq, '', seq, seq FROM events`,
+	} {
+		if _, err := old.Exec(text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if err := old.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// schemaIn returns the schema of the database in dir, all of which must be that of
+// its number.
+func schemaIn(t *testing.T, dir string) (n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, sqlite.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var index string
+	if err := errors.Join(db.QueryRow(`PRAGMA user_version`).Scan(&n), db.QueryRow(`SELECT sql FROM sqlite_schema WHERE name = 'events_id'`).Scan(&index)); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(index, "key") != (n == 4) {
+		t.Errorf("schema %d has the index %s", n, index)
+	}
+	return n
+}
+
+// checkUpgraded opens what an upgrade that was cut off has left, and looks for
+// everything that was in it.
+func checkUpgraded(t *testing.T, dir string) {
+	t.Helper()
+	db := mustOpen(t, dir)
+	if text, err := db.Pragma(t.Context(), "integrity_check"); err != nil || text != "ok" {
+		t.Errorf("integrity: %s, %v", text, err)
+	}
+	for i := range oldEvents {
+		if d, err := db.Delivery(t.Context(), fmt.Sprint("event ", i+1)); err != nil || d.Event.Seq != int64(i+1) || len(d.Event.Body) != 3000 {
+			t.Errorf("event %d: %+v, %v", i+1, d, err)
+		}
+	}
+	if tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 2*oldEvents); err != nil || len(tasks) != oldEvents {
+		t.Errorf("%d jobs wait, %v; want %d", len(tasks), err, oldEvents)
+	}
+	accept(t, db, "goes on", "plugin:a")
+}
+
+// TestKilledUpgrade kills the process that upgrades a database before each of its
+// writes and syncs: the schema is the old one or the new one, whole, and nothing of
+// what was in it is lost.
+func TestKilledUpgrade(t *testing.T) {
+	old := t.TempDir()
+	makeSchema3(t, old, faultvfs.New())
+	seen := make(map[int]bool)
+	for n, opened := 1, false; !opened; n++ {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(old)); err != nil {
+			t.Fatal(err)
+		}
+		child := exec.Command(os.Args[0], "-upgrade-dir="+dir, fmt.Sprint("-upgrade-ops=", n))
+		child.Stderr = os.Stderr
+		out, err := child.Output()
+		if opened = string(out) == "opened\n"; opened != (err == nil) {
+			t.Fatalf("the child said %q, %v", out, err)
+		}
+		seen[schemaIn(t, dir)] = true
+		checkUpgraded(t, dir)
+	}
+	if !seen[3] || !seen[4] {
+		t.Errorf("killed with the schemas %v, want 3 and 4", seen)
+	}
+}
+
+// upgrade opens the store in dir and is killed before an operation on its files.
+func upgrade(dir string, n int) error {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	vfs := faultvfs.New()
+	vfs.Decide = func(at int64, _ faultvfs.Kind, _ string) faultvfs.Fault {
+		if at == int64(n) {
+			_ = self.Kill()
+			<-time.After(time.Minute) // it does not come to this
+		}
+		return faultvfs.None
+	}
+	if _, err := sqlite.Open(context.Background(), sqlite.Config{Dir: dir, VFS: vfs.Name()}); err != nil {
+		return err
+	}
+	fmt.Println("opened")
+	return nil
+}
+
+// TestPowerCutDuringUpgrade cuts the power before each write and sync of an upgrade,
+// and keeps any sectors of what was not synced.
+func TestPowerCutDuringUpgrade(t *testing.T) {
+	seen := make(map[int]bool)
+	for n := int64(1); ; n++ {
+		seed := rand.Uint64()
+		dir, left := t.TempDir(), t.TempDir()
+		vfs := faultvfs.New()
+		vfs.Record()
+		makeSchema3(t, dir, vfs)
+		vfs.CutAt(vfs.Ops() + n)
+		db, err := sqlite.Open(t.Context(), sqlite.Config{Dir: dir, VFS: vfs.Name()})
+		if err == nil {
+			err = db.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if vfs.Cut() == nil {
+			break // after the last
+		}
+		if err := vfs.Cut().Restore(left, rand.New(rand.NewPCG(seed, 0))); err != nil {
+			t.Fatal(err)
+		}
+		seen[schemaIn(t, left)] = true
+		checkUpgraded(t, left)
+		if t.Failed() {
+			t.Fatalf("cut before operation %d, seed %d", n, seed)
+		}
+	}
+	if !seen[3] || !seen[4] {
+		t.Errorf("cut with the schemas %v, want 3 and 4", seen)
 	}
 }
 
