@@ -22,7 +22,6 @@ func (l *List[T]) UnmarshalJSON(b []byte) error {
 	if r.begin(b) && l.take(&r) {
 		return nil
 	}
-	*l = nil
 	if b[0] != '[' {
 		var one T
 		gently(b, &one)

@@ -1,10 +1,22 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"testing"
 )
+
+// TestLargePayloadsAreNotShared: whoever keeps one text of a large payload keeps
+// no more than that.
+func TestLargePayloadsAreNotShared(t *testing.T) {
+	for size, shared := range map[int]bool{2: true, maxShared: true, maxShared + 1: false} {
+		var r reader
+		if b := bytes.Repeat([]byte(" "), size); !r.begin(b) || (r.s != "") != shared {
+			t.Errorf("the texts of %d bytes share memory: %v, want %v", size, r.s != "", shared)
+		}
+	}
+}
 
 // FuzzReader holds the fast ways against encoding/json.
 func FuzzReader(f *testing.F) {
