@@ -79,7 +79,7 @@ func bodyAccident(announced int64, n int) string {
 
 // readBody returns the signed prefix followed by the body of r, in one piece
 // and without copying it, and puts body in its place. The buffer grows with
-// what arrives, to eight times of it at most: a sender who announces much and
+// what arrives, to about eight times of it: a sender who announces much and
 // sends little costs little.
 func (v *Verifier) readBody(r *http.Request, p *proof, body *bodyReader) ([]byte, *Error) {
 	const step = 4 << 10

@@ -47,10 +47,13 @@ func FuzzPlainValue(f *testing.F) {
 	}
 	for _, value := range []string{
 		`[]`, `{}`, `[[],{},""]`, `[ 1 , -0.5e+3 , true , false , null ]`, `{ "a" : { "b" : [ ] } }`, `["\u00e9\"\\\/\b\f\n\r\t"]`, `["\ud83c"]`,
-		`[1,]`, `[,1]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{a:1}`, `[1}`, `{"a":1]`, `[`, `{"a`, `["\x"]`, `["\u12g4"]`, "[\"\t\"]", `[01]`, `[1.]`, `[tru]`, `[nul`, `[-]`, "[\"\x7f\"]", `[1 2]`,
+		`[1,]`, `[,1]`, `{"a"}`, `{"a":}`, `{"a":1,}`, `{a:1}`, `[1}`, `{"a":1]`, `[`, `{"a`, `["\x"]`, `["\ug234"]`, `["\u1g34"]`, `["\u12g4"]`, `["\u123g"]`, `["\u123`, "[\"\t\"]", `[01]`, `[1.]`, `[tru]`, `[nul`, `[-]`, "[\"\x7f\"]", `[1 2]`,
 		deep(60), deep(62), deep(64), deep(66), `["` + strings.Repeat("a", 100) + `\n` + strings.Repeat("b", 9) + `"]`,
 	} {
 		f.Add([]byte(`{"a":` + value + `,"data":{"event_type":"x","payload":` + value + `}}`))
+	}
+	for cut := range len(`{"a":["\u00e9\n",true]}`) {
+		f.Add([]byte(`{"a":["\u00e9\n",true]}`[:cut]))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var quick, slow scan

@@ -202,6 +202,40 @@ func TestSlowBodyIsCut(t *testing.T) {
 	}
 }
 
+// TestBodyBufferGrowsWithTheBody: a sender who announces much gets no more room
+// than some times of what arrived.
+func TestBodyBufferGrowsWithTheBody(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	body := make([]byte, 1<<20)
+	for name, announced := range map[string]int64{"announced": 1 << 20, "not announced": -1} {
+		req := signer.NewRequest("/", body)
+		source := &frugal{Reader: bytes.NewReader(body), t: t}
+		req.Body, req.ContentLength = source, announced
+		v := &webhook.Verifier{Keys: signer.Keys()}
+		if _, err := v.Check(req); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// frugal reads little at a time, and looks at the room that it is given.
+type frugal struct {
+	*bytes.Reader
+	t    *testing.T
+	sent int
+}
+
+func (f *frugal) Read(p []byte) (int, error) {
+	if most := 10*f.sent + 8<<10; len(p) > most {
+		f.t.Errorf("after %d bytes there is room for %d, want %d at most", f.sent, len(p), most)
+	}
+	n, err := f.Reader.Read(p[:min(len(p), 1000)])
+	f.sent += n
+	return n, err
+}
+
+func (f *frugal) Close() error { return nil }
+
 // TestBodyTimeoutEndsWithTheBody: a connection is used again, and a handler
 // may take longer than the body was allowed to.
 func TestBodyTimeoutEndsWithTheBody(t *testing.T) {
