@@ -232,6 +232,12 @@ func TestBrake(t *testing.T) {
 		if got := out.take(); !strings.Contains(got, "left_out=19") {
 			t.Errorf("the sum at the end:\n%s", got)
 		}
+		for range 100 { // what any request can cause, has no reason
+			log.Error("verdicts differ", "code", telemetry.CodeVerdictsDiffer)
+		}
+		if got := out.take(); strings.Count(got, "verdicts-differ") != 20 {
+			t.Errorf("lines of verdicts:\n%s", got)
+		}
 		for i := range 1000 { // reasons that nobody has foreseen
 			log.Warn("request rejected", "code", telemetry.CodeRequestRejected, "reason", fmt.Sprint("reason ", i))
 		}
