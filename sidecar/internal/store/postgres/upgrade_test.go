@@ -117,3 +117,78 @@ func TestUpgradeOfTablesInUse(t *testing.T) {
 		t.Errorf("claimed %d, want 3", n)
 	}
 }
+
+// An upgrade that is cut off, with the sidecar or with the server, leaves the tables as
+// they were, and the next start does all of it.
+func TestUpgradeIsCutOff(t *testing.T) {
+	server := pgtest.Start(t)
+	for _, tt := range []struct {
+		after string // which statement
+		end   func(stop func())
+	}{
+		{"CREATE INDEX", func(stop func()) { stop() }},
+		{"DROP INDEX", func(func()) { server.Kill(); server.Run(t) }},
+	} {
+		t.Run(tt.after, func(t *testing.T) {
+			url := oldDatabase(t, server)
+			conn, err := pgx.Connect(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.Background())
+			if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock(7);
+				CREATE FUNCTION hang() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(7); END';
+				CREATE EVENT TRIGGER hang ON ddl_command_end WHEN TAG IN ('`+tt.after+`') EXECUTE FUNCTION hang()`); err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			opened := make(chan error, 1)
+			go func() {
+				db, err := postgres.Open(ctx, postgres.Config{URL: url})
+				if err == nil {
+					_ = db.Close()
+				}
+				opened <- err
+			}()
+			await(t, "the statement", func() (hangs bool) {
+				if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted)`).Scan(&hangs); err != nil {
+					t.Fatal(err)
+				}
+				return hangs
+			})
+			tt.end(stop)
+			if err := <-opened; err == nil {
+				t.Error("opened all the same")
+			}
+			conn.Close(t.Context())
+			server.Exec(t, url, `DROP EVENT TRIGGER hang`)
+			if got, want := schemaOf(t, url), [4]int{2, 3, 1, 0}; got != want {
+				t.Errorf("left with %v, want %v", got, want)
+			}
+			db := mustOpen(t, postgres.Config{URL: url})
+			if got, want := schemaOf(t, url), [4]int{3, 0, 0, 1}; got != want {
+				t.Errorf("upgraded to %v, want %v", got, want)
+			}
+			if n := len(claimed(t, db, 10)); n != 3 {
+				t.Errorf("claimed %d, want 3", n)
+			}
+		})
+	}
+}
+
+// schemaOf returns the number of the schema, and how many references, old and new
+// indexes it has.
+func schemaOf(t *testing.T, url string) (n [4]int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), `SELECT (SELECT max(version) FROM hookswitch_schema), (SELECT count(*) FROM pg_constraint WHERE contype = 'f'),
+		(SELECT count(*) FROM pg_indexes WHERE indexname = 'hookswitch_events_id'), (SELECT count(*) FROM pg_indexes WHERE indexname = 'hookswitch_events_other_id')`).Scan(&n[0], &n[1], &n[2], &n[3]); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
