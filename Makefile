@@ -58,7 +58,7 @@ endif
 GOBUILD := $(GO) build -ldflags "-s -w -X main.version=$(VERSION)"
 
 # What "make program" makes.
-PROGRAM ?= bin/hookswitch
+PROGRAM := bin/hookswitch
 
 # Targets run in the order written, whatever -j says, but for those that "check"
 # runs beside each other (BESIDE=1): output in order can be read.
@@ -100,7 +100,7 @@ run: build ## run the sidecar in development mode with the bundled plugins; ARGS
 	bin/hookswitch dev --plugins bin/plugins $(ARGS)
 
 # The tests wait most of the time, so more of them run than there are processors.
-# Vet is a target of its own, and so not a part of this one.
+# Vet is a target of its own, with more checks than go test would make.
 .PHONY: test
 test: ## run every test that needs only Go
 	$(GO) test -vet=off -p 4 -parallel 4 ./...
@@ -377,6 +377,11 @@ REV ?= HEAD
 bench-against: ## measure an event's way in SQLite in turns with that of another revision: REV=69969fb
 	HOOKSWITCH_AGAINST=$(REV) $(GO) test -count=1 -v -timeout 120m -run '^TestAgainst$$' ./internal/testkit/benchagainst
 
+# One round of few events, to see that it still can.
+.PHONY: benchshort
+benchshort:
+	@HOOKSWITCH_AGAINST_ROUNDS=1 HOOKSWITCH_AGAINST_EVENTS=200 $(MAKE) --no-print-directory bench-against
+
 # Tests come first, since they say most; what only computes runs beside them and
 # gives way to them. Then the newer Go and the race detector, and beside it what
 # has programs of others in it: both wait most of the time.
@@ -387,12 +392,12 @@ check: ## all that CI runs
 
 .PHONY: others
 others:
-	@$(MAKE) --no-print-directory BESIDE= checkgenerate checkbreaking nats litestream official driftpinned examples apps node newcomer readme deploy crashshort edgesshort
+	@$(MAKE) --no-print-directory BESIDE= checkgenerate checkbreaking nats litestream official driftpinned examples apps node newcomer readme deploy benchshort crashshort edgesshort
 	@nice $(MAKE) --no-print-directory BESIDE= ports
 
 .PHONY: chores
 chores:
-	@nice $(MAKE) --no-print-directory BESIDE= build fmt staticcheck layers fuzz
+	@nice $(MAKE) --no-print-directory BESIDE= build fmt vet staticcheck layers fuzz
 
 .PHONY: crashshort
 crashshort:
