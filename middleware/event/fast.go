@@ -134,9 +134,15 @@ func howOf(t reflect.Type) int {
 // decodeFast decodes an object into a struct and reports whether all went the
 // ordinary way. If it did not, v may have been filled in part.
 func decodeFast(object []byte, v reflect.Value) bool {
-	var r reader
-	return r.begin(object) && r.object(v)
+	r := readers.Get().(*reader)
+	ok := r.begin(object) && r.object(v)
+	*r = reader{} // keeps no payload
+	readers.Put(r)
+	return ok
 }
+
+// A reader is given to methods behind interfaces, so it would be allocated.
+var readers = sync.Pool{New: func() any { return new(reader) }}
 
 // object takes an object.
 func (r *reader) object(v reflect.Value) bool {

@@ -87,7 +87,7 @@ func spoil(t *testing.T, url string) {
 func TestEdgePoolerContract(t *testing.T) {
 	edges.Need(t)
 	if !edges.Long() {
-		t.Skip("the whole contract takes a minute")
+		t.Skip("the whole contract takes a minute: \"make edges\" runs it")
 	}
 	server := pgtest.Start(t)
 	t.Run("", func(t *testing.T) {
