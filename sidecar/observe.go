@@ -1,12 +1,15 @@
 package sidecar
 
 import (
+	"log/slog"
 	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/sidecar/internal/accept"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
@@ -32,6 +35,7 @@ type observer struct {
 	rejects  live.Rejects
 	answers  rolling.Window // to webhooks: others are rejections
 	strays   adminapi.Strays
+	silence  silence
 
 	// passer returns the app that answers events of a type itself, or nil.
 	passer func(eventType string) accept.Passer
@@ -46,11 +50,42 @@ func (o *observer) accepted(e *delivery.Event, a store.Accepted, targets []strin
 	}
 	if p := o.passer(e.Type); p != nil { // it has had the event already
 		targets = append([]string{p.Name()}, targets...)
+	} else {
+		o.silence.note(e.Type)
 	}
 	o.feed.Publish(live.Message{
 		Kind: kind, At: e.ReceivedAt.UTC(), ID: e.ID, DeliveryID: a.DeliveryID, Type: e.Type,
 		KeyLabel: e.KeyLabel, Skew: seconds(e.ReceivedAt.Sub(e.SignedAt)), Targets: slices.Clone(targets),
 	})
+}
+
+// silence warns of events whose sender wants an answer and got an empty one, once
+// for each event type.
+type silence struct {
+	log    *slog.Logger
+	wanted map[string]string // answers, by event type
+	said   sync.Map
+}
+
+func newSilence(log *slog.Logger) silence {
+	wanted := make(map[string]string)
+	for _, info := range event.Catalog() {
+		if info.Answer != "" {
+			wanted[info.Name] = info.Answer
+		}
+	}
+	return silence{log: log, wanted: wanted}
+}
+
+func (s *silence) note(eventType string) {
+	answer := s.wanted[eventType]
+	if answer == "" {
+		return
+	}
+	if _, said := s.said.LoadOrStore(eventType, true); !said {
+		s.log.Warn("Telnyx wants an answer to an event and got an empty one: only a route with MODE=sync gives what the app says",
+			"code", telemetry.CodeAnswerMissing, "event_type", eventType, "answer", answer)
+	}
 }
 
 // passed hears of every event that an app answered itself. Its sender has the

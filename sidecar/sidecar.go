@@ -100,7 +100,7 @@ func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) 
 	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log}
 	s.observe = observer{
 		started: time.Now(), metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing),
-		attempts: telemetry.NewAttempts(s.log, telemetry.OverdueGrace), passer: s.passer,
+		attempts: telemetry.NewAttempts(s.log, telemetry.OverdueGrace), passer: s.passer, silence: newSilence(s.log),
 	}
 	defer func() {
 		if err != nil {

@@ -24,6 +24,7 @@ const (
 	CodeAttemptOverdue    Code = "attempt-overdue"
 	CodeTargetMissing     Code = "target-missing"
 	CodeEventTypeUnknown  Code = "event-type-unknown"
+	CodeAnswerMissing     Code = "answer-missing"
 	CodeClaimFailed       Code = "claim-failed"
 	CodeReleaseFailed     Code = "release-failed"
 	CodeResultUnrecorded  Code = "result-unrecorded"
