@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,6 +24,10 @@ func TestREADMECounts(t *testing.T) {
 	found := regexp.MustCompile(`(\d+) event types are modelled`).FindAllSubmatch(text, -1)
 	if len(found) != 1 || string(found[0][1]) != strconv.Itoa(len(event.Samples())) {
 		t.Errorf("the README says %q, and there are %d", found, len(event.Samples()))
+	}
+	meetings := slices.DeleteFunc(event.Catalog(), func(i event.Info) bool { return i.Signature != event.SignedHMAC })
+	if len(meetings) != 5 || !strings.Contains(string(text), "the five of meetings") {
+		t.Errorf("%d cannot be received, and the README says something else", len(meetings))
 	}
 }
 

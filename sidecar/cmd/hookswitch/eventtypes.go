@@ -123,14 +123,17 @@ func printEventTypes(w io.Writer, p palette, list []eventType) {
 		a, b := names[i], names[j]
 		return a.Product < b.Product || a.Product == b.Product && a.Docs < b.Docs
 	})
-	for i, t := range names {
-		if i == 0 || names[i-1].Product != t.Product || names[i-1].Docs != t.Docs {
-			if i > 0 {
-				fmt.Fprintln(w)
-			}
-			fmt.Fprintln(w, strings.TrimSpace(p.bold(t.Product)+"  "+p.faint(docsOf(t))))
+	for i := 0; i < len(names); {
+		if i > 0 {
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", t.Name, t.Payload, notes(t))
+		first := names[i]
+		fmt.Fprintln(w, strings.TrimSpace(p.bold(first.Product)+"  "+p.faint(docsOf(first))))
+		var group rows
+		for ; i < len(names) && names[i].Product == first.Product && names[i].Docs == first.Docs; i++ {
+			group = append(group, []string{"  " + names[i].Name, names[i].Payload + ", " + notes(names[i])})
+		}
+		group.print(w)
 	}
 	for i, t := range list {
 		if t.Fields == nil {
@@ -141,8 +144,16 @@ func printEventTypes(w io.Writer, p palette, list []eventType) {
 		}
 		anchor := strings.ToLower(strings.ReplaceAll(t.Payload, ".", ""))
 		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\nwhat the fields mean: %s#%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t), fieldsPage, anchor)
+		var fields rows
 		for _, f := range t.Fields {
-			fmt.Fprintf(w, "  %s\t%s\t%s\n", f.Path, strings.Join(f.JSON, " or "), f.Go)
+			text := strings.Join(f.JSON, " or ")
+			if f.Go != text {
+				text += ", " + f.Go
+			}
+			fields = append(fields, []string{"  " + f.Path, text})
+		}
+		if len(fields) > 0 { // a payload that is not a struct has none
+			fields.print(w)
 		}
 	}
 }
