@@ -43,10 +43,11 @@ var errInFlight = RetryAfter(errors.New("webhook: another delivery of this event
 
 // deduped runs h unless the event was handled before. If the memory fails the
 // event is handled anyway: twice is better than never.
-func deduped(ctx context.Context, d Dedupe, e *Event, h HandlerFunc) error {
-	key := e.Key()
+func (m *Mux) deduped(ctx context.Context, e *Event, h HandlerFunc) error {
+	d, key := m.Dedupe, e.Key()
 	switch claim, err := d.Claim(ctx, key); {
 	case err != nil:
+		m.logDedupe(ctx, e, "an event is handled without looking for duplicates", err)
 		return h(ctx, e)
 	case claim == Seen:
 		return nil
@@ -57,7 +58,9 @@ func deduped(ctx context.Context, d Dedupe, e *Event, h HandlerFunc) error {
 	settle := func(f func(context.Context, string) error) {
 		settled = true
 		// The request may be over by now; the memory is not.
-		_ = f(context.WithoutCancel(ctx), key)
+		if err := f(context.WithoutCancel(ctx), key); err != nil {
+			m.logDedupe(ctx, e, "what became of an event could not be remembered, for its duplicates", err)
+		}
 	}
 	defer func() {
 		if !settled { // a panic

@@ -30,9 +30,15 @@ type HandlerFunc func(ctx context.Context, e *Event) error
 // catch-all "*". An event without a handler is done.
 type Mux struct {
 	// OnError, if set, is called with every error that a handler returned,
-	// panics ([PanicError]) included. It is the only place where a
-	// [Permanent] error shows when the Mux serves HTTP.
+	// panics ([PanicError]) included. If it is nil and the Mux serves HTTP, where
+	// nobody else would see them, they go to Log.
 	OnError func(ctx context.Context, e *Event, err error)
+
+	// Log gets what would be seen nowhere: the errors of handlers without an
+	// OnError, and those of Dedupe, ten a second at most; and names that Telnyx
+	// never sends, if it is set before Handle. Nil means [slog.Default];
+	// slog.New(slog.DiscardHandler) logs nothing.
+	Log *slog.Logger
 
 	// Dedupe, if set, keeps an event that was handled from being handled
 	// again. A copy that arrives while the first is being handled gets a
@@ -43,6 +49,7 @@ type Mux struct {
 	handlers map[string]HandlerFunc // by pattern
 	answers  map[string]func(http.ResponseWriter, *http.Request, *Event)
 	prefixes []string // the patterns that end in a star, longest first
+	lines    lines
 }
 
 // On registers h for one event type. The type of its payload follows from the
@@ -139,7 +146,7 @@ func (m *Mux) Handle(pattern string, h HandlerFunc) {
 		if use != "" {
 			hint = fmt.Sprintf("use %q", use)
 		}
-		slog.Warn(fmt.Sprintf("webhook: Telnyx never sends %q: the handler for it will not run, %s", pattern, hint))
+		orDefault(m.Log).Warn(fmt.Sprintf("webhook: Telnyx never sends %q: the handler for it will not run, %s", pattern, hint))
 	}
 	if m.handlers[pattern] != nil {
 		panic(fmt.Sprintf("webhook: pattern %q has two handlers", pattern))
@@ -200,7 +207,7 @@ func (m *Mux) HandleEvent(ctx context.Context, e *Event) (err error) {
 		}
 	}()
 	if m.Dedupe != nil {
-		return deduped(ctx, m.Dedupe, e, h)
+		return m.deduped(ctx, e, h)
 	}
 	return h(ctx, e)
 }
@@ -220,7 +227,11 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.answer(w, r, e, answer)
 		return
 	}
-	outcome, after := OutcomeOf(m.HandleEvent(r.Context(), e))
+	err := m.HandleEvent(r.Context(), e)
+	if err != nil && m.OnError == nil {
+		m.logError(r.Context(), e, err)
+	}
+	outcome, after := OutcomeOf(err)
 	if outcome != Retry {
 		w.WriteHeader(http.StatusOK) // exactly 200: Telnyx reports other 2xx as error 75299
 		return
@@ -239,9 +250,11 @@ func (m *Mux) answer(w http.ResponseWriter, r *http.Request, e *Event, h func(ht
 		if v == http.ErrAbortHandler {
 			panic(v)
 		}
-		if m.OnError != nil {
-			m.OnError(r.Context(), e, &PanicError{Value: v, Stack: debug.Stack()})
+		report := m.OnError
+		if report == nil {
+			report = m.logError
 		}
+		report(r.Context(), e, &PanicError{Value: v, Stack: debug.Stack()})
 		// Has no effect if the handler had begun to answer.
 		writeProblem(w, http.StatusInternalServerError, "panic", "the handler failed")
 	}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,12 @@ type Verifier struct {
 	// Handler. It runs before the next handler and must be quick.
 	Observe func(Observation)
 
+	// Log gets a line for each request that Handler rejects, ten a second at
+	// most, unless a deny handler is set, whose job that is then. Nil means
+	// [slog.Default]; slog.New(slog.DiscardHandler) logs nothing.
+	Log *slog.Logger
+
+	lines lines
 	deny  atomic.Pointer[http.Handler] // nil: the default
 	stale atomic.Pointer[Error]        // the latest rejected timestamp, to be used again in a flood
 }
@@ -80,9 +87,9 @@ type Observation struct {
 
 // SetDenyHandler sets what answers a rejected request. The handler finds the
 // reason in [Denial]; it must not answer with a 2xx status, which Telnyx takes
-// for success. A nil handler restores the default, [Deny]: the status of the
-// error (401, 405, 413, 415, or 503 without keys) and an
-// application/problem+json body that names the reason.
+// for success. A nil handler restores the default: a line in [Verifier.Log],
+// and [Deny], which answers the status of the error (401, 405, 413, 415, or 503
+// without keys) and an application/problem+json body that names the reason.
 //
 // It may be called at any time and applies to later requests.
 func (v *Verifier) SetDenyHandler(h http.Handler) {
@@ -105,6 +112,7 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 				(*h).ServeHTTP(w, r)
 				return
 			}
+			v.logRejected(r, err)
 			Deny(w, r)
 			return
 		}

@@ -1,0 +1,147 @@
+package webhook_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
+)
+
+// text returns a logger that writes to what it also returns.
+func text() (*slog.Logger, *bytes.Buffer) {
+	var out bytes.Buffer
+	return slog.New(slog.NewTextHandler(&out, nil)), &out
+}
+
+// broken is a Dedupe whose memory fails when it is asked, or told.
+type broken struct{ asked error }
+
+func (b broken) Claim(context.Context, string) (webhook.Claim, error) { return webhook.Claimed, b.asked }
+func (b broken) Done(context.Context, string) error                   { return errors.New("disk full") }
+func (b broken) Release(context.Context, string) error                { return errors.New("disk full") }
+
+// post sends a signed sample, or one that somebody has changed.
+func post(signer *webhooktest.Signer, h http.Handler, changed bool) {
+	r := signer.NewRequest("/webhooks", webhooktest.Sample("message.received"))
+	if changed {
+		r.Header.Set("Telnyx-Signature-Ed25519", strings.Repeat("A", 86)+"==")
+	}
+	h.ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// TestNothingIsSilent: whatever goes wrong in a receiver without any setting is a
+// line of the default logger, once.
+func TestNothingIsSilent(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	boom := func(context.Context, *webhook.Event) error { panic("boom") }
+	fails := func(err error) webhook.HandlerFunc {
+		return func(context.Context, *webhook.Event) error { return err }
+	}
+	for _, tt := range []struct {
+		name    string
+		handler webhook.HandlerFunc
+		dedupe  webhook.Dedupe
+		changed bool
+		want    []string
+	}{
+		{name: "accepted", handler: fails(nil)},
+		{name: "error", handler: fails(errors.New("no database")), want: []string{"level=WARN", "answered 503", `error="no database"`, "event_type=message.received", "event_id="}},
+		{name: "permanent", handler: fails(webhook.Permanent(errors.New("no such customer"))), want: []string{"level=ERROR", "answered 200", "no such customer"}},
+		{name: "panic", handler: boom, want: []string{"level=ERROR", "panicked", "boom", "stack=", "log_test.go"}},
+		{name: "signature", handler: fails(nil), changed: true, want: []string{"level=WARN", "rejected", "reason=bad_signature", "status=401", "path=/webhooks", "remote_addr="}},
+		{name: "not asked", handler: fails(nil), dedupe: broken{errors.New("no redis")}, want: []string{"level=ERROR", "without looking for duplicates", "no redis"}},
+		{name: "not told", handler: fails(nil), dedupe: broken{}, want: []string{"level=ERROR", "remembered", "disk full"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, own := range []bool{false, true} {
+				logger, out := text()
+				mux := webhook.Mux{Dedupe: tt.dedupe}
+				verifier := webhook.Verifier{Keys: signer.Keys()}
+				if own {
+					mux.Log, verifier.Log = logger, logger
+				} else {
+					before := slog.Default()
+					slog.SetDefault(logger)
+					t.Cleanup(func() { slog.SetDefault(before) })
+				}
+				mux.Handle("*", tt.handler)
+				post(signer, verifier.Handler(&mux), tt.changed)
+				if lines := strings.Count(out.String(), "\n"); (lines != 0) != (tt.want != nil) || lines > 1 {
+					t.Errorf("%d lines:\n%s", lines, out)
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(out.String(), want) {
+						t.Errorf("lacks %q:\n%s", want, out)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestAnswerPanicIsLogged: also the panic of a handler that answers itself.
+func TestAnswerPanicIsLogged(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	logger, out := text()
+	mux := webhook.Mux{Log: logger}
+	mux.Answer("*", func(http.ResponseWriter, *http.Request, *webhook.Event) { panic("boom") })
+	verifier := webhook.Verifier{Keys: signer.Keys(), Log: logger}
+	post(signer, verifier.Handler(&mux), false)
+	if !strings.Contains(out.String(), "panicked") || !strings.Contains(out.String(), "boom") {
+		t.Errorf("logged %q", out)
+	}
+}
+
+// TestOwnReports: who is told in another way finds nothing in the log.
+func TestOwnReports(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	logger, out := text()
+	told := 0
+	mux := webhook.Mux{Log: logger, OnError: func(context.Context, *webhook.Event, error) { told++ }}
+	mux.Handle("*", func(context.Context, *webhook.Event) error { return errors.New("no database") })
+	verifier := webhook.Verifier{Keys: signer.Keys(), Log: logger}
+	verifier.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { told++; webhook.Deny(w, r) }))
+	post(signer, verifier.Handler(&mux), false)
+	post(signer, verifier.Handler(&mux), true)
+	if told != 2 || out.Len() > 0 {
+		t.Errorf("told %d times, and logged:\n%s", told, out)
+	}
+	// HandleEvent returns the error: its caller has it.
+	mux.OnError = nil
+	if err := mux.HandleEvent(t.Context(), &webhook.Event{Type: "message.received"}); err == nil || out.Len() > 0 {
+		t.Errorf("%v, and logged:\n%s", err, out)
+	}
+}
+
+// TestLogIsBounded: a flood is ten lines a second, and the next says how many more
+// there were.
+func TestLogIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signer := webhooktest.NewSigner()
+		logger, out := text()
+		verifier := webhook.Verifier{Keys: signer.Keys(), Log: logger}
+		h := verifier.Handler(http.NotFoundHandler())
+		for range 25 {
+			post(signer, h, true)
+		}
+		if n := strings.Count(out.String(), "\n"); n != 10 {
+			t.Errorf("%d lines in a second", n)
+		}
+		time.Sleep(time.Second)
+		out.Reset()
+		post(signer, h, true)
+		post(signer, h, true)
+		if text := out.String(); strings.Count(text, "\n") != 2 || strings.Count(text, "not_logged=15") != 1 {
+			t.Errorf("a second later:\n%s", text)
+		}
+	})
+}
