@@ -35,7 +35,7 @@ type client struct {
 // its answers look.
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one running on HOOKSWITCH_STORE"},
+		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one running on HOOKSWITCH_STORE, or the latest \"hookswitch dev\""},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the admin token, for http addresses", DefaultText: "HOOKSWITCH_ADMIN_TOKEN"},
 		&cli.StringSliceFlag{Name: "env-file", TakesFile: true, Usage: "read unset variables from `FILE`: lines of NAME=VALUE"},
 		&cli.BoolFlag{Name: "no-color", Usage: "no colours; also honours NO_COLOR and FORCE_COLOR"},
@@ -45,11 +45,15 @@ func globalFlags() []cli.Flag {
 // connect returns a client of the sidecar that the flags name, or of the one
 // running on this data directory.
 func connect(c *cli.Command) (*client, error) {
-	cfg, dir, err := dataDir(c)
+	find := sidecarDir
+	addr := c.String("addr")
+	if addr != "" {
+		find = dataDir
+	}
+	cfg, dir, err := find(c)
 	if err != nil {
 		return nil, err
 	}
-	addr := c.String("addr")
 	if addr == "" {
 		here, err := instance.Find(dir)
 		switch {
@@ -90,6 +94,9 @@ func connect(c *cli.Command) (*client, error) {
 // notFound returns the error that no sidecar is found by its data directory. One
 // whose directory was moved away may well be running.
 func notFound(dir string) error {
+	if other := runningDev(); other != "" {
+		return fmt.Errorf("no sidecar runs on %s, but one of \"hookswitch dev\" on %s: set HOOKSWITCH_STORE=file:%s, or go to its directory", dir, other, other)
+	}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the data directory %s does not exist: start a sidecar, move the directory back if it was moved away, set HOOKSWITCH_STORE as the sidecar does, or give --addr", dir)
 	}

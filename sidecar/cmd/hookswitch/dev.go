@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"os/signal"
@@ -103,6 +102,9 @@ func dev(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	go endLeftover(s.Dir(), appStopTimeout, log)
+	if err := instance.SetLatest(s.Dir()); err != nil {
+		log.Debug("commands find this sidecar in its own directory only", "error", err)
+	}
 	printBanner(stdout, s, cfg, c.Root().Name)
 	screen := &console{out: stdout, palette: newPalette(c), form: "pretty", retries: len(cfg.RetrySchedule)}
 	shown := make(chan struct{})
@@ -166,17 +168,7 @@ func running(ctx context.Context, cfg config.Config) (instance.Info, bool) {
 		return instance.Info{}, false
 	}
 	here, err := instance.Find(dir)
-	if err != nil {
-		return here, false
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", here.Socket)
-	if err != nil {
-		return here, false // it was killed, and its file was left behind
-	}
-	_ = conn.Close()
-	return here, true
+	return here, err == nil && answers(here)
 }
 
 // attach shows what a running sidecar does, instead of starting a second one on

@@ -16,15 +16,15 @@ import (
 func keysCommand() *cli.Command {
 	export := &cli.BoolFlag{Name: "export", Usage: "print a line for the shell: export TELNYX_PUBLIC_KEY=…"}
 	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORM`: text or json"}
-	show := func(name, usage string, load func(*config.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
+	show := func(name, file, usage string, load func(*config.Config, string) (ed25519.PrivateKey, error)) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, Flags: []cli.Flag{export, output},
 			Action: func(_ context.Context, c *cli.Command) error {
-				cfg, dir, err := dataDir(c)
+				cfg, dir, err := sidecarDir(c)
 				if err != nil {
 					return err
 				}
-				key, err := load(&cfg, dir)
+				key, err := loadKey(c, dir, file, func() (ed25519.PrivateKey, error) { return load(&cfg, dir) })
 				if err != nil {
 					return err
 				}
@@ -43,10 +43,10 @@ func keysCommand() *cli.Command {
 	}
 	return &cli.Command{
 		Name:  "keys",
-		Usage: "print this data directory's public keys, creating them if needed",
+		Usage: "print public keys of the data directory, creating them if needed",
 		Commands: []*cli.Command{
-			show("forward", "the key that the app behind the sidecar verifies with", (*config.Config).LoadForwardKey),
-			show("dev", "the key of \"hookswitch trigger\", for a receiver of your own",
+			show("forward", keyfile.Forward, "the key that the app behind the sidecar verifies with", (*config.Config).LoadForwardKey),
+			show("dev", keyfile.Dev, "the key of \"hookswitch trigger\", for a receiver of your own",
 				func(_ *config.Config, dir string) (ed25519.PrivateKey, error) {
 					return keyfile.Load(dir, keyfile.Dev)
 				}),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -84,11 +85,11 @@ func trigger(ctx context.Context, c *cli.Command) error {
 			fmt.Fprintf(v.notes, "a sample of %s\n", hint)
 		}
 	}
-	_, dir, err := dataDir(c)
+	_, dir, err := sidecarDir(c)
 	if err != nil {
 		return err
 	}
-	if v.key, err = keyfile.Load(dir, keyfile.Dev); err != nil {
+	if v.key, err = loadKey(c, dir, keyfile.Dev, func() (ed25519.PrivateKey, error) { return keyfile.Load(dir, keyfile.Dev) }); err != nil {
 		return err
 	}
 	here, findErr := instance.Find(dir)

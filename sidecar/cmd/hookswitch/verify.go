@@ -153,7 +153,7 @@ func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
 		}
 		return config.Config{}, ring, nil
 	}
-	cfg, dir, err := dataDir(c)
+	cfg, dir, err := sidecarDir(c)
 	if err != nil {
 		return cfg, nil, err
 	}

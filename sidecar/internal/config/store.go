@@ -57,6 +57,12 @@ func (c *Config) Dir() (string, error) {
 	return c.StoreDir()
 }
 
+// DirIsDefault reports whether nothing names a data directory, so that it is one in
+// the current directory.
+func (c *Config) DirIsDefault() bool {
+	return c.DataDir == "" && c.Systemd.StateDirectory == "" && (c.Store == "" || c.DatabaseURL() != "")
+}
+
 // StoreDir returns the directory that Store names, or the default one if Store is
 // a database.
 func (c *Config) StoreDir() (string, error) {

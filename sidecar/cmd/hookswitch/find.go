@@ -1,0 +1,82 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
+	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
+	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
+)
+
+// sidecarDir returns the configuration, and the data directory that a command is
+// about: the one that is set, or that of this directory. If neither is there, it is
+// that of the "hookswitch dev" that runs in another directory, which is said.
+func sidecarDir(c *cli.Command) (config.Config, string, error) {
+	cfg, dir, err := dataDir(c)
+	if err != nil || !cfg.DirIsDefault() {
+		return cfg, dir, err
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return cfg, dir, nil
+	}
+	if other := runningDev(); other != "" {
+		fmt.Fprintf(c.Root().ErrWriter, "of the \"hookswitch dev\" that runs on %s\n", other)
+		return cfg, other, nil
+	}
+	return cfg, dir, nil
+}
+
+// runningDev returns the data directory of this user's latest "hookswitch dev", if it
+// runs, or "".
+func runningDev() string {
+	dir := instance.Latest()
+	if dir == "" {
+		return ""
+	}
+	here, err := instance.Find(dir)
+	if err != nil || !here.Dev || !answers(here) {
+		return ""
+	}
+	return dir
+}
+
+// answers reports whether a sidecar that was found still runs.
+func answers(here instance.Info) bool {
+	conn, err := net.DialTimeout("unix", here.Socket, time.Second)
+	if err != nil {
+		return false // it was killed, and its file was left behind
+	}
+	_ = conn.Close()
+	return true
+}
+
+// loadKey returns a key of a data directory. If load makes it, that is said: a key
+// that nobody knows verifies nothing.
+func loadKey(c *cli.Command, dir, file string, load func() (ed25519.PrivateKey, error)) (ed25519.PrivateKey, error) {
+	path := filepath.Join(dir, file)
+	_, before := os.Stat(path)
+	key, err := load()
+	if err != nil {
+		return nil, err
+	}
+	if _, after := os.Stat(path); errors.Is(before, fs.ErrNotExist) && after == nil {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+		use := "a sidecar with the data directory " + filepath.Dir(path) + " signs with it"
+		if file == keyfile.Dev {
+			use = "a receiver verifies with it after \"hookswitch keys dev --export\", and \"hookswitch dev\" on that data directory by itself"
+		}
+		fmt.Fprintf(c.Root().ErrWriter, "a new key was made: %s; %s\n", path, use)
+	}
+	return key, nil
+}
