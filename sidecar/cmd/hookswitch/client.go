@@ -166,6 +166,9 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	if res.StatusCode == http.StatusNotFound {
 		return nil, &exitError{exitNothing, &p}
 	}
+	if res.StatusCode == http.StatusBadRequest || strings.HasSuffix(p.Type, ":unknown-target") {
+		return nil, &exitError{exitUsage, &p}
+	}
 	return nil, &p
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/url"
 	"os"
 	"os/signal"
@@ -30,7 +32,7 @@ func devCommand() *cli.Command {
 			"that \"hookswitch trigger\" works at once. Real Telnyx events are accepted too if\n" +
 			"TELNYX_PUBLIC_KEY is set. The variables of \"hookswitch run\" apply.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "forward-to", Usage: "POST every event to this `URL`", DefaultText: "HOOKSWITCH_FORWARD_TO"},
+			&cli.StringFlag{Name: "forward-to", Usage: "POST every event to this `URL`, or to a port of this machine", DefaultText: "HOOKSWITCH_FORWARD_TO"},
 			&cli.StringFlag{Name: "plugins", Usage: "start the plugins in `DIR`", DefaultText: "HOOKSWITCH_PLUGIN_DIR or plugins"},
 			&cli.StringFlag{Name: "listen", Usage: "receive webhooks on `ADDRESS`", DefaultText: "HOOKSWITCH_LISTEN or :8080"},
 			&cli.StringFlag{Name: "admin-listen", Usage: "serve the delivery records on `ADDRESS`", DefaultText: "HOOKSWITCH_ADMIN_LISTEN or 127.0.0.1:9080"},
@@ -43,27 +45,56 @@ func devCommand() *cli.Command {
 func devConfig(c *cli.Command) config.Config {
 	cfg, _ := loadConfig(c) // what is wrong is said by ValidateDev, with all the rest
 	for flag, setting := range map[string]struct {
-		variable string
-		value    *string
+		value *string
+		typed func(string) string
 	}{
-		"forward-to":   {"HOOKSWITCH_FORWARD_TO", &cfg.ForwardTo},
-		"plugins":      {"HOOKSWITCH_PLUGIN_DIR", &cfg.PluginDir},
-		"listen":       {"HOOKSWITCH_LISTEN", &cfg.Listen},
-		"admin-listen": {"HOOKSWITCH_ADMIN_LISTEN", &cfg.AdminListen},
+		"forward-to":   {&cfg.ForwardTo, appURL},
+		"plugins":      {&cfg.PluginDir, strings.Clone},
+		"listen":       {&cfg.Listen, func(text string) string { return listenAddress("", text) }},
+		"admin-listen": {&cfg.AdminListen, func(text string) string { return listenAddress("127.0.0.1", text) }},
 	} {
 		if c.IsSet(flag) {
-			*setting.value = c.String(flag)
-			cfg.Flag(setting.variable, "--"+flag)
+			*setting.value = setting.typed(c.String(flag))
+			cfg.Flag(devFlags[flag], "--"+flag)
 		}
 	}
 	return cfg
+}
+
+// devFlags are the flags of dev, and the settings that they set.
+var devFlags = map[string]string{
+	"forward-to": "HOOKSWITCH_FORWARD_TO", "plugins": "HOOKSWITCH_PLUGIN_DIR",
+	"listen": "HOOKSWITCH_LISTEN", "admin-listen": "HOOKSWITCH_ADMIN_LISTEN",
+}
+
+// asTyped names the flags in an error about settings that flags have set. If it is
+// about nothing else, the command line is wrong.
+func asTyped(c *cli.Command, err error) error {
+	ce, ok := errors.AsType[*config.Error](err)
+	if !ok {
+		return err
+	}
+	typed := 0
+	for i := range ce.Problems {
+		p := &ce.Problems[i]
+		for flag, variable := range devFlags {
+			if c.IsSet(flag) && p.Variable == variable {
+				p.Variable = "--" + flag
+				typed++
+			}
+		}
+	}
+	if typed < len(ce.Problems) {
+		return err
+	}
+	return usageError("%s", strings.TrimPrefix(ce.Error(), "configuration: "))
 }
 
 func dev(ctx context.Context, c *cli.Command) error {
 	stdout, stderr := c.Writer, c.ErrWriter
 	load := func() (config.Config, error) {
 		cfg := devConfig(c)
-		return cfg, cfg.ValidateDev()
+		return cfg, asTyped(c, cfg.ValidateDev())
 	}
 	cfg, err := load()
 	if err != nil {
@@ -176,7 +207,7 @@ func running(ctx context.Context, cfg config.Config) (instance.Info, bool) {
 func attach(ctx context.Context, c *cli.Command, here instance.Info) error {
 	fmt.Fprintf(c.Writer, "hookswitch is already running here (pid %d): showing what it does\n\n", here.PID)
 	fmt.Fprintf(c.Writer, "  receives   %s\n  records    %s/v2/webhook_deliveries\n\n", here.Webhooks, here.Admin)
-	for _, flag := range []string{"forward-to", "plugins", "listen", "admin-listen"} {
+	for _, flag := range slices.Sorted(maps.Keys(devFlags)) {
 		if c.IsSet(flag) {
 			fmt.Fprintf(c.Writer, "  --%s has no effect on it: stop it first, or use another directory (HOOKSWITCH_STORE=file:DIR)\n", flag)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -16,7 +17,7 @@ func filterFlags() []cli.Flag {
 		&cli.StringFlag{Name: "type", Usage: "event `TYPES`: exact, message.* or *, separated by commas"},
 		&cli.StringFlag{Name: "status", Usage: "`STATUS`: pending, retrying, done, dead, discarded or unhandled"},
 		&cli.StringFlag{Name: "target", Usage: "`TARGET` such as forward:default"},
-		&cli.StringFlag{Name: "since", Usage: "received since `TIME`: 2026-11-24T14:00:00Z, or 2h ago"},
+		&cli.StringFlag{Name: "since", Usage: "received since `TIME`: 2026-11-24T14:00:00Z, 2h or 1d ago, yesterday, or a date"},
 		&cli.StringFlag{Name: "until", Usage: "received before `TIME`"},
 		&cli.StringFlag{Name: "text", Usage: "`TEXT` in the body"},
 		&cli.StringFlag{Name: "error", Usage: "`TEXT` of the latest attempt's error, all of it"},
@@ -36,6 +37,7 @@ func readFilter(c *cli.Command) (adminapi.Filter, error) {
 			*field = c.String(name)
 		}
 	}
+	f.Since, f.Until = calendar(f.Since, time.Now()), calendar(f.Until, time.Now())
 	if c.IsSet("type") {
 		f.Types = strings.Split(c.String("type"), ",")
 	}

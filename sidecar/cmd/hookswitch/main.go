@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -49,6 +51,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	out, errs := newOutlet(stdout), newOutlet(stderr)
 	root, unknown := newCommand(out, errs)
+	if len(args) == 2 && slices.Contains([]string{"--version", "-version", "-v"}, args[1]) {
+		args = []string{args[0], "version"}
+	}
 	err := root.Run(ctx, args)
 	if err == nil {
 		err = *unknown
@@ -160,6 +165,18 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
 			c.Hidden, c.Usage = false, "print a shell script that completes commands"
+			c.Action = func(_ context.Context, c *cli.Command) error {
+				var shells []string
+				for _, shell := range c.Commands {
+					if shell.Name != "help" {
+						shells = append(shells, shell.Name)
+					}
+				}
+				if !c.Args().Present() {
+					return cli.ShowSubcommandHelp(c)
+				}
+				return usageError("completion: there is no script for %q, only for %s", c.Args().First(), strings.Join(shells, ", "))
+			}
 		},
 		// Errors are printed, and exit codes chosen, in run alone.
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},

@@ -26,6 +26,10 @@ func eventFilter(ctx context.Context, c *cli.Command, api *client) (adminapi.Fil
 	if err != nil {
 		return f, err
 	}
+	mayAll := slices.ContainsFunc(c.Flags, func(flag cli.Flag) bool { return flag.Names()[0] == "all" })
+	if mayAll && f.Empty() && !f.All {
+		return f, usageError("%s: give ids or a filter such as --type or --since, or --all for everything", c.FullName()[len(c.Root().Name)+1:])
+	}
 	for i, id := range f.IDs {
 		if f.IDs[i], err = wholeID(ctx, api, id); err != nil {
 			return f, err

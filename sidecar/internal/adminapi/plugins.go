@@ -1,11 +1,13 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
@@ -74,12 +76,14 @@ func (a *API) getPlugin(w http.ResponseWriter, r *http.Request) error {
 // plugin returns the plugin named in the path, with or without "plugin:".
 func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 	name := r.PathValue("name")
+	var names []string
 	for _, s := range a.cfg.Plugins.Status() {
 		if s.Name == name || s.Target() == name {
 			return s, nil
 		}
+		names = append(names, s.Name)
 	}
-	return pluginhost.Status{}, NewProblem(http.StatusNotFound, "not-found", "there is no plugin "+name+": GET /api/v1/plugins lists them")
+	return pluginhost.Status{}, NewProblem(http.StatusNotFound, "not-found", "there is no plugin "+name+": there are "+cmp.Or(strings.Join(names, ", "), "none"))
 }
 
 // steerPlugin returns a handler that does something to a plugin, waits for the

@@ -61,8 +61,8 @@ func ParseFilter(text string) (Filter, error) {
 	return f, nil
 }
 
-// empty reports whether f selects everything.
-func (f Filter) empty() bool {
+// Empty reports whether f selects everything.
+func (f Filter) Empty() bool {
 	return len(f.IDs) == 0 && len(f.Types) == 0 && f.Target == "" && f.Status == "" &&
 		f.Since == "" && f.Until == "" && f.Text == "" && f.Error == ""
 }
@@ -94,10 +94,36 @@ func parseTime(name, text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+	if d, err := ago(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, badRequest(fmt.Sprintf("%s: %q is not a time: write it like 2026-11-24T14:00:00Z, or how long ago it was, like 2h", name, text))
+	return time.Time{}, badRequest(fmt.Sprintf("%s: %q is not a time: write it like 2026-11-24T14:00:00Z, or how long ago it was, like 2h or 1d", name, text))
+}
+
+// ago reads a duration that may begin with weeks or days of 24 hours: 2w, 1d12h.
+func ago(text string) (d time.Duration, err error) {
+	for _, unit := range []struct {
+		name  string
+		hours int
+	}{{"w", 7 * 24}, {"d", 24}} {
+		count, rest, found := strings.Cut(text, unit.name)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(count, 10, 10)
+		if err != nil {
+			return 0, err
+		}
+		d += time.Duration(n) * time.Duration(unit.hours) * time.Hour
+		if text = rest; text == "" {
+			return d, nil
+		}
+	}
+	rest, err := time.ParseDuration(text)
+	if rest < 0 {
+		return 0, errors.New("in the future")
+	}
+	return d + rest, err
 }
 
 // parameters reads the query string of a request into a filter. Other names are

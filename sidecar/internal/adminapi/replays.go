@@ -79,7 +79,7 @@ func (a *API) requeueDead(w http.ResponseWriter, r *http.Request) error {
 
 // confirmed refuses an empty filter, which may have been forgotten.
 func (f Filter) confirmed(what string) error {
-	if f.All || !f.empty() {
+	if f.All || !f.Empty() {
 		return nil
 	}
 	return NewProblem(http.StatusBadRequest, "everything", "an empty filter would "+what+": say \"all\": true if you mean that")
