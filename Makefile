@@ -47,7 +47,7 @@ SIDECAR := github.com/hookswitch/hookswitch/sidecar
 # without inlining, which saves as much again.
 COLD := github.com/urfave/... go.opentelemetry.io/... github.com/prometheus/... github.com/hashicorp/... golang.org/x/text/... \
 	google.golang.org/grpc/... google.golang.org/protobuf/encoding/... encoding/xml encoding/gob net/rpc html/template text/template/... \
-	crypto/tls crypto/x509/... encoding/asn1 compress/flate mime/... net/http/httputil net/http/pprof runtime/pprof golang.org/x/net/idna \
+	crypto/tls crypto/x509/... encoding/asn1 compress/flate mime/... net/http/httputil net/http/pprof runtime/pprof golang.org/x/net/idna math/big \
 	github.com/caarlos0/... github.com/cenkalti/... github.com/fsnotify/... github.com/grpc-ecosystem/... \
 	$(SIDECAR)/cmd/... $(SIDECAR)/internal/config $(SIDECAR)/internal/adminapi $(SIDECAR)/internal/backup $(SIDECAR)/internal/pluginhost/catalog \
 	$(SIDECAR)/internal/pluginhost/process $(SIDECAR)/internal/plugincheck $(SIDECAR)/internal/lint $(SIDECAR)/internal/deliveryapi \
