@@ -25,9 +25,11 @@ func text() (*slog.Logger, *bytes.Buffer) {
 // broken is a Dedupe whose memory fails when it is asked, or told.
 type broken struct{ asked error }
 
-func (b broken) Claim(context.Context, string) (webhook.Claim, error) { return webhook.Claimed, b.asked }
-func (b broken) Done(context.Context, string) error                   { return errors.New("disk full") }
-func (b broken) Release(context.Context, string) error                { return errors.New("disk full") }
+func (b broken) Claim(context.Context, string) (webhook.Claim, error) {
+	return webhook.Claimed, b.asked
+}
+func (b broken) Done(context.Context, string) error    { return errors.New("disk full") }
+func (b broken) Release(context.Context, string) error { return errors.New("disk full") }
 
 // post sends a signed sample, or one that somebody has changed.
 func post(signer *webhooktest.Signer, h http.Handler, changed bool) {
