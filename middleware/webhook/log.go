@@ -59,8 +59,12 @@ const maxLogged = 200
 
 func (v *Verifier) logRejected(r *http.Request, err *Error) {
 	path := r.URL.Path
-	v.lines.log(r.Context(), v.Log, slog.LevelWarn, "a request was rejected", slog.String("reason", err.Reason), slog.Int("status", err.Status),
-		slog.String("error", err.Error()), slog.String("path", path[:min(len(path), maxLogged)]), slog.String("remote_addr", r.RemoteAddr))
+	attrs := []slog.Attr{slog.String("reason", err.Reason), slog.Int("status", err.Status), slog.String("error", err.Error()),
+		slog.String("path", path[:min(len(path), maxLogged)]), slog.String("remote_addr", r.RemoteAddr)}
+	if err.err == ErrBadSignature {
+		attrs = append(attrs, slog.String("hint", "Verifier.Explain can say more"))
+	}
+	v.lines.log(r.Context(), v.Log, slog.LevelWarn, "a request was rejected", attrs...)
 }
 
 // logError logs the error of a handler whose event came over HTTP: nobody else

@@ -59,7 +59,7 @@ func TestNothingIsSilent(t *testing.T) {
 		{name: "error", handler: fails(errors.New("no database")), want: []string{"level=WARN", "answered 503", `error="no database"`, "event_type=message.received", "event_id="}},
 		{name: "permanent", handler: fails(webhook.Permanent(errors.New("no such customer"))), want: []string{"level=ERROR", "answered 200", "no such customer"}},
 		{name: "panic", handler: boom, want: []string{"level=ERROR", "panicked", "boom", "stack=", "log_test.go"}},
-		{name: "signature", handler: fails(nil), changed: true, want: []string{"level=WARN", "rejected", "reason=bad_signature", "status=401", "path=/webhooks", "remote_addr="}},
+		{name: "signature", handler: fails(nil), changed: true, want: []string{"level=WARN", "rejected", "reason=bad_signature", "status=401", "path=/webhooks", "remote_addr=", `hint="Verifier.Explain`}},
 		{name: "not asked", handler: fails(nil), dedupe: broken{errors.New("no redis")}, want: []string{"level=ERROR", "without looking for duplicates", "no redis"}},
 		{name: "not told", handler: fails(nil), dedupe: broken{}, want: []string{"level=ERROR", "remembered", "disk full"}},
 	} {

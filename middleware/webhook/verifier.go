@@ -314,7 +314,7 @@ func (v *Verifier) decide(c *carrier, message []byte, h http.Header, now time.Ti
 	key := v.match(p, message, now)
 	if key == nil {
 		labels := strings.Join(v.Keys.Labels(), ", ")
-		return reject(ErrBadSignature, "tried the key(s) "+labels+": is it signed with another key, or was the body changed in transit? Verifier.Explain can say more")
+		return reject(ErrBadSignature, "tried the key(s) "+labels+": is it signed with another key, or was the body changed in transit?")
 	}
 	var contentType string
 	if types := h["Content-Type"]; len(types) > 0 {
