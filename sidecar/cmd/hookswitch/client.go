@@ -190,7 +190,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	return nil
 }
 
-// clock shows a time of today without its date.
+// clock shows a time of today to the second, and others with their date to the minute.
 func clock(t *time.Time) string {
 	switch {
 	case t == nil:
@@ -198,7 +198,7 @@ func clock(t *time.Time) string {
 	case time.Since(*t).Abs() < 20*time.Hour:
 		return t.Local().Format("15:04:05")
 	}
-	return t.Local().Format("2006-01-02")
+	return t.Local().Format("2006-01-02 15:04")
 }
 
 // action is what a command does with a running sidecar.

@@ -16,9 +16,9 @@ func TestClock(t *testing.T) {
 		{0, "15:04:05"},
 		{19 * time.Hour, "15:04:05"},
 		{-19 * time.Hour, "15:04:05"}, // due soon
-		{21 * time.Hour, "2006-01-02"},
-		{-21 * time.Hour, "2006-01-02"},
-		{400 * 24 * time.Hour, "2006-01-02"},
+		{21 * time.Hour, "2006-01-02 15:04"},
+		{-21 * time.Hour, "2006-01-02 15:04"},
+		{400 * 24 * time.Hour, "2006-01-02 15:04"},
 	} {
 		at := now.Add(-tt.ago).UTC()
 		if got, want := clock(&at), at.Local().Format(tt.layout); got != want {
