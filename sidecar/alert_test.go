@@ -28,7 +28,13 @@ type told struct {
 
 // TestAlerts: dead letters of a whole sidecar arrive at a real receiver, all of
 // them, in a few posts that verify as forwarded requests do.
+// What the event says is in them only if that is asked for.
 func TestAlerts(t *testing.T) {
+	t.Run("outline", func(t *testing.T) { testAlerts(t, false) })
+	t.Run("payload", func(t *testing.T) { testAlerts(t, true) })
+}
+
+func testAlerts(t *testing.T, payload bool) {
 	var mu sync.Mutex
 	var posts []told
 	var requests []*http.Request
@@ -47,13 +53,14 @@ func TestAlerts(t *testing.T) {
 	r := start(t, func(c *config.Config) {
 		c.AlertURL = config.Secret(to.URL + "/hook?token=s3cret")
 		c.PluginDir = ""
+		c.AlertPayload = payload
 	})
 	const n = 40
 	ids := make(map[string]bool)
 	for i := range n {
 		id := fmt.Sprintf("refuse me %d", i)
 		ids[id] = true
-		body := fmt.Appendf(nil, `{"data":{"event_type":"call.hangup","id":"%s","payload":{}}}`, id)
+		body := fmt.Appendf(nil, `{"data":{"event_type":"call.hangup","id":"%s","payload":{"from":"+15550100"}}}`, id)
 		if status := r.post(body, nil); status != 200 {
 			t.Fatalf("answered %d", status)
 		}
@@ -70,6 +77,10 @@ func TestAlerts(t *testing.T) {
 		total += a.Count
 		if a.Alert != "dead_letters" || a.State != "firing" || a.Target != "forward:default" || !strings.Contains(a.Summary, "410 Gone") {
 			t.Errorf("post %d: %+v", i, a)
+		}
+		record := string(bodies[i])
+		if strings.Contains(record, "+15550100") != payload || strings.Contains(record, `"body":"no`) != payload || strings.Contains(record, "Telnyx-Signature") != payload {
+			t.Errorf("post %d: want a payload, a body and headers: %v: %s", i, payload, record)
 		}
 		if !ids[a.Delivery.Webhook.ID] || a.Delivery.Status != "failed" || len(a.Delivery.Attempts) != 1 {
 			t.Errorf("post %d has no delivery record: %s", i, bodies[i])

@@ -73,9 +73,13 @@ func (s *Sidecar) openAlerts(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sidecar: key of alerts: %w", err)
 	}
+	record := s.admin.records.Outline // alerts go to chats, and stay there
+	if s.cfg.AlertPayload {
+		record = s.admin.records.Record
+	}
 	s.observe.alerts = telemetry.NewAlerts(telemetry.AlertConfig{
 		URL: string(s.cfg.AlertURL), Key: key, UserAgent: "hookswitch/" + s.opts.Version,
-		Record:     s.admin.records.Record,
+		Record:     record,
 		Levels:     s.observe.gauges.Levels,
 		BacklogAge: time.Duration(s.cfg.AlertBacklogAge),
 		Plugins:    s.pluginGauges,

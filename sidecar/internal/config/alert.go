@@ -10,6 +10,9 @@ type Alerting struct {
 	// backlog that is too old, and a disk that is nearly full.
 	AlertURL Secret `env:"HOOKSWITCH_ALERT_URL" desc:"URL that alerts are POSTed to, signed like forwarded requests" secret:"true"`
 
+	// AlertPayload puts the payload and the app's answers into alerts, too.
+	AlertPayload bool `env:"HOOKSWITCH_ALERT_PAYLOAD" envDefault:"false" desc:"whether alerts have the payload, headers and bodies of the latest dead letter"`
+
 	AlertBacklogAge Duration `env:"HOOKSWITCH_ALERT_BACKLOG_AGE" envDefault:"15m" desc:"how long an event may wait for a target before there is an alert; 0s for none" example:"5m"`
 }
 

@@ -109,6 +109,25 @@ func (a *API) Record(ctx context.Context, id string) (json.RawMessage, error) {
 	return mustMarshal(newRecord(d, a.userID)), nil
 }
 
+// Outline is Record without what the event and the answers contain: no payload, no
+// headers, no bodies.
+func (a *API) Outline(ctx context.Context, id string) (json.RawMessage, error) {
+	d, err := a.store.Delivery(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r := newRecord(d, a.userID)
+	r.Webhook.Payload = nil
+	for i := range r.Attempts {
+		http := &r.Attempts[i].HTTP
+		http.Request.Headers = [][2]string{}
+		if http.Response != nil {
+			http.Response.Headers, http.Response.Body = [][2]string{}, ""
+		}
+	}
+	return mustMarshal(r), nil
+}
+
 func newAttempt(a delivery.Attempt) attemptRecord {
 	r := attemptRecord{
 		Status:     failed,

@@ -23,7 +23,7 @@ type alert struct {
 	Summary  string          `json:"summary"`
 	Target   string          `json:"target,omitempty"`
 	Count    int             `json:"count,omitempty"`    // of dead letters
-	Delivery json.RawMessage `json:"delivery,omitempty"` // webhook_delivery record of the latest
+	Delivery json.RawMessage `json:"delivery,omitempty"` // webhook_delivery record of the latest, see AlertConfig.Record
 }
 
 // alertTimeout bounds one try.
