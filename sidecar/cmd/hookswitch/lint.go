@@ -21,8 +21,8 @@ func lintCommand() *cli.Command {
 			"spells differently. Exits with 1 if there are any.\n\n" +
 			"Programs that do not mention Telnyx, and names that a program gives to events of its\n" +
 			"own, are left alone, and so is a line with the comment hookswitch:ignore. Folders of\n" +
-			"other people's code, files that are not source, and symbolic links are skipped; -o json\n" +
-			"lists them.",
+			"other people's code, tests, files that are not source, and symbolic links are skipped;\n" +
+			"-o json lists them.",
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := checkOutput(c); err != nil {
@@ -88,6 +88,7 @@ var skippedAs = []struct {
 	{lint.Minified, "minified file", "minified files", true},
 	{lint.Vendored, "folder of other people's code", "folders of other people's code", true},
 	{lint.Built, "folder of a build", "folders of a build", true},
+	{lint.Test, "test", "tests", false},
 	{lint.Hidden, "hidden folder", "hidden folders", false},
 	{lint.Link, "symbolic link", "symbolic links", false},
 	{lint.Special, "special file", "special files", false},

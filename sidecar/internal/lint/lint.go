@@ -80,8 +80,6 @@ var (
 	others = []string{"openphone", "dialpad", "aircall", "twilio", "vonage", "nexmo", "plivo", "sinch", "messagebird", "ringcentral", "sendgrid", "mailgun", "postmark", "resend.com", "'resend'", "\"resend\"", "mandrill", "sparkpost", "brevo", "intercom", "zendesk", "infobip", "clicksend", "sendbird", "knock.app", "@knocklabs", "svix", "surge.app"}
 	// happened is how names of events end, and those of fields do not.
 	happened = regexp.MustCompile(`(ed|update|failure)$`)
-
-	test = regexp.MustCompile(`(?i)(^|[/_.-])(tests?|specs?|fixtures?|mocks?|testdata|__tests__|stubs?)([/_.-]|$)`)
 )
 
 // ignoreMark in a line keeps it from being reported.
@@ -114,9 +112,7 @@ func read(name string, text []byte) *source {
 		switch {
 		case kind == "":
 		case p.how == made:
-			if !test.MatchString(name) {
-				s.made = append(s.made, p.text)
-			}
+			s.made = append(s.made, p.text)
 		case s.suspicious(p, use, kind) && !bytes.Contains(lineAt(text, p.at), ignoreMark):
 			column := 1 + utf8.RuneCount(text[1+bytes.LastIndexByte(text[:p.at], '\n'):p.at])
 			s.suspects = append(s.suspects, Finding{name, p.line, column, p.text, use, kind})

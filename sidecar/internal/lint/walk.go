@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -37,6 +38,7 @@ const (
 	Minified   Why = "minified"   // a line longer than 5,000 bytes
 	Huge       Why = "huge"       // more than 1 MiB
 	Special    Why = "special"    // a pipe, a socket, a device
+	Test       Why = "test"       // a file of tests, which make events and expect what becomes of them
 	Unreadable Why = "unreadable" // the system does not allow it
 )
 
@@ -51,6 +53,9 @@ var (
 	manifests = []string{"package.json", "go.mod", "composer.json", "Gemfile", "pyproject.toml", "requirements.txt", "setup.py", "Pipfile", "pom.xml", "build.gradle", "build.gradle.kts", "Cargo.toml", "mix.exs", "Package.swift", "pubspec.yaml"}
 	data      = []string{".json", ".jsonl", ".ndjson", ".json5", ".ipynb", ".yaml", ".yml", ".toml", ".xml", ".csv", ".tsv", ".svg", ".map", ".lock", ".sum", ".po", ".txt", ".log", ".ini", ".properties", ".css", ".scss", ".less", ".plist"}
 )
+
+// test is how paths of tests are called, below the folder of their program.
+var test = regexp.MustCompile(`(?i)(^|[/_.-])(tests?|specs?|fixtures?|mocks?|testdata|__tests__|stubs?)([/_.-]|$)|(?-i:[a-z]Tests?\.\w+$)`)
 
 // Run reads the files below each path, each once, and returns what is wrong in
 // them. A path may be a file. It follows no symbolic link but a path itself. The
@@ -189,6 +194,8 @@ func (w *walk) file(program, path string, mode fs.FileMode) error {
 		why = Special
 	case isData && !manifest:
 		why = Data
+	case test.MatchString(filepath.ToSlash(strings.TrimPrefix(path, program))):
+		why = Test
 	default:
 		text, why = readFile(path)
 	}

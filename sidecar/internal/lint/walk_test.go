@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,10 @@ func TestWalk(t *testing.T) {
 		"noextension":                handler,
 		"latin1.py":                  "# caf\xe9 telnyx\nif t == 'message.failed': pass\n",
 		"empty.py":                   "",
+		"app_test.py":                handler,
+		"lib/spec/app.rb":            handler,
+		"AppTest.php":                handler,
+		"latest.rb":                  "",
 		"lib/deep/without/files.txt": "",
 	} {
 		write(t, name, text)
@@ -53,7 +58,7 @@ func TestWalk(t *testing.T) {
 	for _, f := range report.Findings {
 		found = append(found, filepath.ToSlash(f.File))
 	}
-	if diff := cmp.Diff([]string{"app.py", "latin1.py", "lib/deep/app.rb", "noextension"}, found); diff != "" || report.Files != 5 {
+	if diff := cmp.Diff([]string{"app.py", "latin1.py", "lib/deep/app.rb", "noextension"}, found); diff != "" || report.Files != 6 {
 		t.Errorf("%d files (-want +got):\n%s", report.Files, diff)
 	}
 	skipped := make(map[string]lint.Why)
@@ -63,6 +68,7 @@ func TestWalk(t *testing.T) {
 	want := map[string]lint.Why{
 		"node_modules": lint.Vendored, "lib/vendor": lint.Vendored, "myenv": lint.Vendored, "dist": lint.Built, ".git": lint.Hidden,
 		"logo.png": lint.Binary, "huge.py": lint.Huge, "app.min.js": lint.Minified, "sample.json": lint.Data, "lib/deep/without/files.txt": lint.Data,
+		"app_test.py": lint.Test, "lib/spec/app.rb": lint.Test, "AppTest.php": lint.Test,
 		"lib/loop": lint.Link, "self": lint.Link, "outside": lint.Link, "lib/again.py": lint.Link,
 	}
 	if diff := cmp.Diff(want, skipped); diff != "" {
@@ -96,13 +102,26 @@ func TestUnreadable(t *testing.T) {
 	if nobody.Runs(t) {
 		return
 	}
-	file := filepath.Join(t.TempDir(), "app.py")
+	dir := t.TempDir()
+	file, folder := filepath.Join(dir, "app.py"), filepath.Join(dir, "lib")
 	write(t, file, handler)
-	if err := os.Chmod(file, 0); err != nil {
-		t.Fatal(err)
+	write(t, filepath.Join(folder, "app.py"), handler)
+	write(t, filepath.Join(dir, "open.py"), handler)
+	for _, path := range []string{file, folder} {
+		if err := os.Chmod(path, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
-	report, err := lint.Run(t.Context(), filepath.Dir(file))
-	if err != nil || len(report.Skipped) != 1 || report.Skipped[0] != (lint.Skipped{Path: file, Why: lint.Unreadable}) {
+	t.Cleanup(func() { os.Chmod(folder, 0o700) }) // for what removes it
+	report, err := lint.Run(t.Context(), dir)
+	want := []lint.Skipped{{Path: file, Why: lint.Unreadable}, {Path: folder, Why: lint.Unreadable}}
+	if err != nil || !slices.Equal(report.Skipped, want) || report.Files != 1 || len(report.Findings) != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+
+	// The named one is no different.
+	report, err = lint.Run(t.Context(), folder)
+	if err != nil || !slices.Equal(report.Skipped, want[1:]) || report.Files != 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
