@@ -19,10 +19,10 @@ func lintCommand() *cli.Command {
 		Description: "Reads source of any language, in this folder unless there is a PATH, and finds\n" +
 			"event types that are compared with a name that Telnyx never sends, has renamed, or\n" +
 			"spells differently. Exits with 1 if there are any.\n\n" +
-			"Programs that do not mention Telnyx, and names that a program gives to events of its\n" +
-			"own, are left alone, and so is a line with the comment hookswitch:ignore. Folders of\n" +
-			"other people's code, tests, files that are not source, and symbolic links are skipped;\n" +
-			"-o json lists them.",
+			"Programs that do not mention Telnyx, and handlers of a program's own events, are left\n" +
+			"alone, and so is a line with the comment hookswitch:ignore. Folders of other people's\n" +
+			"code, tests, files that are not source, and symbolic links are skipped; -o json lists\n" +
+			"them.",
 		Flags: []cli.Flag{outputFlag()},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if err := checkOutput(c); err != nil {

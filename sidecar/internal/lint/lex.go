@@ -32,35 +32,38 @@ type syntax struct {
 	dash   bool // -- does
 	triple bool // """ and ''' delimit strings of many lines
 	char   bool // ' delimits a character, or a lifetime
-	ruby   bool // %w[a b] is a list of strings
+	ruby   bool // %w[a b] is a list of strings, and a call needs no brackets
+	golang bool // a constant may begin with a small letter
 	fenced bool // only what is between lines of ``` is code
 }
 
 // syntaxOf returns the syntax of a file, by its name. A language that it does
 // not know has the comments of both families, as most have.
 func syntaxOf(name string) syntax {
-	switch end := strings.ToLower(strings.TrimPrefix(path.Ext(name), ".")); end {
-	case "py", "pyi", "pyw":
+	switch end := strings.ToLower(strings.TrimPrefix(path.Ext(name), ".")); {
+	case oneOf(end, "py pyi pyw"):
 		return syntax{hash: true, triple: true}
-	case "rb", "erb", "rake", "ru":
+	case oneOf(end, "rb erb rake ru"):
 		return syntax{hash: true, ruby: true}
-	case "ex", "exs":
+	case oneOf(end, "ex exs"):
 		return syntax{hash: true, triple: true}
-	case "sh", "bash", "zsh", "pl", "pm", "r", "jl", "nim", "cr", "tcl":
+	case oneOf(end, "sh bash zsh pl pm r jl nim cr tcl"):
 		return syntax{hash: true}
-	case "php", "phtml":
+	case oneOf(end, "php phtml"):
 		return syntax{hash: true, slash: true}
-	case "rs", "hs", "ml", "elm", "fs", "clj", "scm", "lisp":
+	case oneOf(end, "rs hs ml elm fs clj scm lisp"):
 		return syntax{slash: true, char: true}
-	case "js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts", "vue", "svelte", "go", "cs", "c", "h", "cc", "cpp", "hpp", "m", "zig", "d":
+	case oneOf(end, "js jsx mjs cjs ts tsx mts cts vue svelte cs c h cc cpp hpp m zig d"):
 		return syntax{slash: true}
-	case "java", "kt", "kts", "scala", "swift", "groovy", "dart":
+	case oneOf(end, "go"):
+		return syntax{slash: true, golang: true}
+	case oneOf(end, "java kt kts scala swift groovy dart"):
 		return syntax{slash: true, triple: true}
-	case "lua", "sql", "vhdl", "ada":
+	case oneOf(end, "lua sql vhdl ada"):
 		return syntax{dash: true}
-	case "md", "mdx", "markdown", "rst", "adoc":
+	case oneOf(end, "md mdx markdown rst adoc"):
 		return syntax{hash: true, slash: true, fenced: true}
-	case "html", "htm":
+	case oneOf(end, "html htm"):
 		return syntax{slash: true}
 	}
 	return syntax{hash: true, slash: true}
@@ -222,6 +225,7 @@ func (l *lexer) wordList(at int) int {
 	for field := range bytes.FieldsSeq(l.text[at+3 : at+end]) {
 		place += bytes.Index(l.text[place:], field)
 		l.add(str, string(field), place)
+		l.add(op, ",", place)
 		place += len(field)
 	}
 	l.add(op, "]", at+end)

@@ -4,9 +4,9 @@
 //
 // It reads source of any language as words, strings and operators. What matters
 // is where a string stands: beside ==, in a case, as the key of a table, in a
-// list that is searched, in on("…"). A text that only mentions a name is not a
-// handler, and neither is a program that makes events of its own under it:
-// rather a handler is missed than a right one called wrong. The package does
+// list that is searched, in on("…"), in a type. A text that only mentions a name
+// is not a handler, and neither is that of an event that the program makes
+// itself: rather a handler is missed than a right one called wrong. The package does
 // not know what a variable holds, and follows no import.
 package lint
 
@@ -67,17 +67,17 @@ type source struct {
 	others   bool      // it speaks of another vendor of the kind
 	known    []place   // names that Telnyx sends
 	suspects []Finding // names that it does not
-	made     []string  // names that the program makes itself
+	made     []string  // what the program makes itself, right names and wrong
 }
 
 // near is how many lines apart things of one handler may be.
 const near = 40
 
 var (
-	telnyx    = []string{"telnyx", "call_control_id", "messaging_profile_id"}
-	eventType = []string{"event_type", "eventtype", "event.type"}
+	telnyx    = "telnyx call_control_id messaging_profile_id"
+	eventType = "event_type eventtype event.type"
 	// Some of these have events of the same names.
-	others = []string{"openphone", "dialpad", "aircall", "twilio", "vonage", "nexmo", "plivo", "sinch", "messagebird", "ringcentral", "sendgrid", "mailgun", "postmark", "resend.com", "'resend'", "\"resend\"", "mandrill", "sparkpost", "brevo", "intercom", "zendesk", "infobip", "clicksend", "sendbird", "knock.app", "@knocklabs", "svix", "surge.app"}
+	others = "openphone dialpad aircall twilio vonage nexmo plivo sinch messagebird ringcentral sendgrid mailgun postmark resend.com 'resend' \"resend\" mandrill sparkpost brevo intercom zendesk infobip clicksend sendbird knock.app @knocklabs svix surge.app"
 	// happened is how names of events end, and those of fields do not.
 	happened = regexp.MustCompile(`(ed|update|failure)$`)
 )
@@ -101,18 +101,20 @@ func read(name string, text []byte) *source {
 			s.types = append(s.types, line)
 		}
 	}
-	all := places(lex(text, syntaxOf(name)), strings.HasSuffix(name, ".go"))
+	syntax := syntaxOf(name)
+	all := places(lex(text, syntax), syntax)
 	for _, p := range all {
-		if known(p.text) && p.how != made {
+		switch {
+		case p.how == made:
+			s.made = append(s.made, p.text)
+		case known(p.text):
 			s.known = append(s.known, p)
 		}
 	}
 	for _, p := range all {
 		use, kind := wrong(p.text)
 		switch {
-		case kind == "":
-		case p.how == made:
-			s.made = append(s.made, p.text)
+		case kind == "" || p.how == made:
 		case s.suspicious(p, use, kind) && !bytes.Contains(lineAt(text, p.at), ignoreMark):
 			column := 1 + utf8.RuneCount(text[1+bytes.LastIndexByte(text[:p.at], '\n'):p.at])
 			s.suspects = append(s.suspects, Finding{name, p.line, column, p.text, use, kind})
@@ -123,8 +125,23 @@ func read(name string, text []byte) *source {
 }
 
 // mentions reports whether a text in lower case has one of some words in it.
-func mentions(text string, words []string) bool {
-	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+func mentions(text, words string) bool {
+	for word := range strings.FieldsSeq(words) {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// oneOf reports whether a text is one of some words.
+func oneOf(text, words string) bool {
+	for word := range strings.FieldsSeq(words) {
+		if text == word {
+			return true
+		}
+	}
+	return false
 }
 
 func lineAt(text []byte, at int) []byte {
@@ -178,9 +195,13 @@ func meant(name string) (use string) {
 // suspicious reports whether a place speaks against a name, too. A name of API
 // v1 is right in a program for v1, and beside the new name; a misspelling
 // stands among names that are right, and not in a table, whose keys may be
-// anything; and of a group of names, such as brand.*, others may be fields.
+// anything, so that a table alone says nothing either; and of a group of names,
+// such as brand.*, others may be fields.
 func (s *source) suspicious(p place, use string, kind Kind) bool {
 	here := func(line int) bool { return distance(line, p.line) <= near }
+	if p.how == begins && slices.ContainsFunc(event.Names(), func(n string) bool { return strings.HasPrefix(n, p.text) }) {
+		return false
+	}
 	switch kind {
 	case Renamed:
 		product, _, _ := strings.Cut(use, ".")
@@ -192,6 +213,9 @@ func (s *source) suspicious(p place, use string, kind Kind) bool {
 			return k.how == p.how && here(k.line) && p.how != key
 		})
 	}
+	if p.how == key && p.among != 0 && !slices.ContainsFunc(s.types, here) && !slices.ContainsFunc(s.known, p.with) {
+		return false
+	}
 	return slices.Contains(event.Misnomers(), p.text) ||
 		p.how != key && happened.MatchString(p.text) && slices.ContainsFunc(s.types, here)
 }
@@ -199,7 +223,7 @@ func (s *source) suspicious(p place, use string, kind Kind) bool {
 func distance(a, b int) int { return max(a-b, b-a) }
 
 // findings returns the suspects of a program whose handlers are for Telnyx, as
-// far as its own files say so, and whose names it does not make itself.
+// far as its own files say so, and not for events of its own.
 func findings(program []*source) (list []Finding) {
 	var own []string
 	speaks := false
@@ -219,4 +243,12 @@ func findings(program []*source) (list []Finding) {
 		}
 	}
 	return list
+}
+
+// with reports whether another place is of the same kind, and of the same handler.
+func (p place) with(k place) bool {
+	if p.among == 0 {
+		return k.how == p.how && distance(k.line, p.line) <= near/2
+	}
+	return k.how == p.how && k.among == p.among
 }

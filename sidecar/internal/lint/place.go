@@ -2,110 +2,150 @@ package lint
 
 import (
 	"regexp"
-	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A place is a string literal where event types are compared, or made.
 type place struct {
 	token
-	how how
+	how   how
+	among int // the bracket or union whose other names are of the same kind; 0 if only lines tell
 }
 
 type how byte
 
 const (
 	compared   how = iota + 1 // type == "…", "…".equals(type), case "…", one of a list
-	key                       // of a table: {"…": handler}
+	begins                    // startsWith("…"), for which a part of a name is right
+	key                       // of a table: {"…": handler}, handlers["…"] = handler
 	registered                // on("…", handler)
 	constant                  // MESSAGE_SENT = "…", to be compared elsewhere
 	made                      // returned, emitted, assigned: a name of the program's own
 )
 
 var (
-	comparisons = []string{"==", "===", "!=", "!==", "<>", "eq", "ne", "is"}
-	equals      = []string{"equals", "Equals", "equalsIgnoreCase", "eql", "isEqualTo", "isEqualToString", "contentEquals", "strcmp", "strcasecmp", "hash_equals"}
-	contains    = []string{"includes", "contains", "Contains", "include", "has", "Has", "indexOf", "IndexOf", "in_array", "any", "member", "containsKey", "ContainsKey", "has_key", "array_key_exists"}
-	collections = []string{"set", "frozenset", "Set", "HashSet", "of", "asList", "listOf", "setOf", "arrayOf", "vec", "new", "tuple", "list", "string", "freeze"}
-	registers   = regexp.MustCompile(`^(?i:on|once|add_?(event_?)?listener|subscribe|handles?|handler|handle_?func|register(_?(event|webhook))?(_?handler)?|on_?(webhook_?)?event|event_?(handler|listener)|as_?event_?listener|define|webhook)$`)
-	emits       = regexp.MustCompile(`^(?i:emit|publish|fire|dispatch|broadcast|trigger|notify|raise|send|enqueue)(_?\w*)$`)
+	comparisons = "== === != !== <> eq ne is"
+	equals      = "equals Equals equalsIgnoreCase EqualFold eql casecmp isEqualTo isEqualToString contentEquals strcmp strcasecmp hash_equals"
+	contains    = "includes contains Contains include has Has indexOf IndexOf in_array any member containsKey ContainsKey has_key array_key_exists strpos str_contains"
+	starts      = regexp.MustCompile(`^(?i:str_?)?(?i:(starts?|begins?)_?with|has_?prefix|cut_?prefix)$`)
+	registers   = regexp.MustCompile(`^(?i:on|once|listen|add_?((event_?)?listener|handler)|subscribe|handles?|handler|handle_?func|register(_?(event|webhook))?(_?handler)?|on_?(webhook_?)?event|event_?(handler|listener)|as_?event_?listener|define|webhook)$`)
+	emits       = regexp.MustCompile(`^(?i:event|instrument|(emit|publish|fire|dispatch|broadcast|trigger|notify|raise|send|enqueue)(_?\w*))$`)
 	otherBus    = regexp.MustCompile(`(?i)(bus|emitter|socket|queue|pusher|redis|broker|nats|kafka|process|stream|ipc|signal|ably|channel|room|store)$`)
 	ownKey      = regexp.MustCompile(`^(?i:type|event|name|action|topic|kind|subject|metric)$`)
-	listName    = regexp.MustCompile(`(?i)event|hook|type|trigger|deliver|status|handle`)
-	asserting   = regexp.MustCompile(`^(?i:assert|expect|should|must|require)`)
+	// conditions have values such as call_hangup, which was the name of an event, too.
+	conditions = regexp.MustCompile(`(?i)(status|state|reason|cause|result)$`)
+	asserting  = regexp.MustCompile(`^(?i:assert|expect|should|must|require)`)
 )
 
-// reach is how many tokens a list is followed in each direction.
-const reach = 400
+// reach is how many tokens, or brackets, are looked at in each direction.
+const reach = 200
 
+// reader finds the places in a text.
 type reader struct {
+	syntax
 	tokens []token
-	golang bool // whose constants may begin with a small letter
+	in     []int // of each token, the bracket that it is in, or -1
+	pair   []int // of each bracket, the other one; 0 if there is none
+	sent   []int // before each token, how many names are that Telnyx sends
 }
 
 // places returns the string literals in places where event types are compared or
 // made.
-func places(tokens []token, golang bool) (list []place) {
-	r := reader{tokens, golang}
+func places(tokens []token, s syntax) (list []place) {
+	r := newReader(tokens, s)
 	for i, t := range tokens {
-		if t.kind != str || len(t.text) > 100 || !strings.ContainsAny(t.text, "._") || strings.ContainsAny(t.text, " /\n") {
+		if t.kind != str || len(t.text) > 100 || !strings.ContainsAny(t.text, "._") || strings.ContainsAny(t.text, " /\n") || r.asserted(i) || !strings.Contains(t.text, ".") && conditions.MatchString(r.subject(i)) {
 			continue
 		}
-		if how := r.place(i); how != 0 {
-			list = append(list, place{t, how})
+		if how, among := r.place(i); how != 0 {
+			list = append(list, place{t, how, among})
 		}
 	}
 	return list
 }
 
-// at returns the token at a place, or none.
-func (r reader) at(i int) token {
-	if i < 0 || i >= len(r.tokens) {
-		return token{}
-	}
-	return r.tokens[i]
-}
-
-func (t token) is(k kind, texts ...string) bool { return t.kind == k && slices.Contains(texts, t.text) }
-
-func (r reader) place(i int) how {
-	before, after := r.at(i-1), r.at(i+1)
-	callee := r.at(i - 2)
-	if callee.is(op, "?") { // of Ruby
-		callee = r.at(i - 3)
-	}
-	call := before.is(op, "(")
-	switch {
-	case r.asserted(i):
-		return 0
-	case isComparison(before), isComparison(after) && after.text != "is",
-		call && callee.is(word, equals...), call && callee.is(word, contains...),
-		after.is(op, ".", "?.") && r.at(i+2).is(word, equals...),
-		before.is(op, ",") && r.callee(i).is(word, equals...),
-		r.listed(i):
-		return compared
-	}
-	if how := r.branch(i); how != 0 {
-		return how
-	}
-	switch {
-	case after.is(op, ":") && (before.is(op, "{", ",") || before.line < r.tokens[i].line && !before.is(op, "?")):
-		return key
-	case call && callee.kind == word && registers.MatchString(callee.text):
-		if r.at(i-3).is(op, ".", "->", "?.") && otherBus.MatchString(r.at(i-4).text) {
-			return 0
+// newReader pairs the brackets of a text. One that nothing closes, as in a
+// regular expression, ends with the bracket around it.
+func newReader(tokens []token, s syntax) *reader {
+	r := &reader{s, tokens, make([]int, len(tokens)), make([]int, len(tokens)), make([]int, len(tokens)+1)}
+	open := []int{-1}
+	for i, t := range tokens {
+		if t.is(op, ") ] }") {
+			opening := "([{"[strings.Index(")]}", t.text)]
+			for n := len(open) - 1; n > max(0, len(open)-reach); n-- {
+				if at := open[n]; tokens[at].text[0] == opening {
+					open, r.pair[at], r.pair[i] = open[:n], i, at
+					break
+				}
+			}
 		}
-		return registered
+		r.in[i], r.sent[i+1] = open[len(open)-1], r.sent[i]
+		if t.kind == str && known(t.text) {
+			r.sent[i+1]++
+		}
+		if t.is(op, "( [ {") {
+			open = append(open, i)
+		}
 	}
-	return r.assigned(i)
+	return r
 }
 
-func isComparison(t token) bool {
-	return (t.kind == op || t.kind == word) && slices.Contains(comparisons, t.text)
+// at returns the token at a place, or one without a kind.
+func (r *reader) at(i int) *token {
+	if i < 0 || i >= len(r.tokens) {
+		return &token{}
+	}
+	return &r.tokens[i]
 }
+
+// is reports whether a token is of a kind, and one of some texts.
+func (t *token) is(k kind, texts string) bool {
+	return t.kind == k && oneOf(t.text, texts)
+}
+
+// place returns what a literal is there for, and among which others.
+func (r *reader) place(i int) (how, int) {
+	before, after := r.at(i-1), r.at(i+1)
+	if isComparison(before) || isComparison(after) && after.text != "is" ||
+		after.is(word, "in") && !r.ruby || after.is(word, "not") && r.at(i+2).is(word, "in") ||
+		after.is(op, ". ?.") && r.at(i+2).is(word, equals) || r.pattern(i) {
+		return compared, 0
+	}
+	callee := r.callee(i)
+	if how := r.looksFor(callee); how != 0 {
+		return how, 0
+	}
+	how, among := r.listed(i)
+	if how == 0 {
+		how, among = r.united(i)
+	}
+	if how == 0 {
+		how, among = r.branch(i)
+	}
+	if how == 0 {
+		how, among = r.keyed(i)
+	}
+	if how != 0 {
+		return how, among
+	}
+	if r.first(i) && registers.MatchString(r.at(callee).text) {
+		if r.at(callee-1).is(op, ". -> ?. ::") && otherBus.MatchString(r.at(callee-2).text) {
+			return 0, 0
+		}
+		return registered, 0
+	}
+	if emits.MatchString(r.at(callee).text) {
+		return made, 0
+	}
+	return r.assigned(i), 0
+}
+
+func isComparison(t *token) bool { return t.kind != str && oneOf(t.text, comparisons) }
 
 // asserted reports whether a test expects the literal.
-func (r reader) asserted(i int) bool {
+func (r *reader) asserted(i int) bool {
 	line := r.tokens[i].line
 	for j := i; j >= 0 && i-j < 40 && r.tokens[j].line == line; j-- {
 		if t := r.tokens[j]; t.kind == word && asserting.MatchString(t.text) {
@@ -115,132 +155,177 @@ func (r reader) asserted(i int) bool {
 	return false
 }
 
-// callee returns the function in whose arguments a token is.
-func (r reader) callee(i int) token {
-	depth := 0
-	for j := i - 1; j > 0 && i-j < 20; j-- {
-		switch t := r.tokens[j]; {
-		case t.is(op, ")", "]"):
-			depth++
-		case t.is(op, "[") && depth > 0:
-			depth--
-		case t.is(op, "(") && depth > 0:
-			depth--
-		case t.is(op, "("):
-			return r.tokens[j-1]
-		case t.is(op, ";", "{", "}"):
-			return token{}
+// subject returns the last name before == or {, which is that of what a literal
+// is compared with there.
+func (r *reader) subject(i int) string {
+	before := i - 1
+	if !isComparison(r.at(before)) {
+		before = r.in[i]
+	}
+	for j := before - 1; j >= 0 && before-j < 4; j-- {
+		if t := r.tokens[j]; t.kind != op {
+			return t.text
 		}
 	}
-	return token{}
+	return ""
 }
 
-// branch recognises case "a", "b": and "a" | "b" => in their many spellings.
-func (r reader) branch(i int) how {
-	between := func(t token) bool {
-		return t.kind == str && strings.ContainsAny(t.text, "._") || t.is(op, ",", "|", "||") || t.is(word, "or")
+// function returns where the name of the function is whose arguments a bracket
+// begins, or -1.
+func (r *reader) function(bracket int) int {
+	if !r.at(bracket).is(op, "(") {
+		return -1
 	}
-	back := i - 1
-	for between(r.at(back)) && i-back < reach {
-		back--
+	name := bracket - 1
+	switch t := r.at(name); {
+	case t.is(op, "? !"): // of Ruby
+		name--
+	case t.is(word, "in"):
+		return -1
 	}
-	switch t := r.at(back); {
-	case t.is(word, "case", "when", "Case", "is"):
-		return compared
-	case t.is(op, "=>", ":", "=", "->", "?"): // a value, not a key
-		return 0
+	if r.at(name).kind != word {
+		return -1
 	}
-	on := i + 1
-	for between(r.at(on)) && on-i < reach {
-		on++
-	}
-	switch t := r.at(on); {
-	case !t.is(op, "=>", "->"):
-		return 0
-	case r.matching(back):
-		return compared
-	}
-	return key
+	return name
 }
 
-// matching reports whether a token is in a match of PHP or Rust, a switch of C#.
-func (r reader) matching(i int) bool {
-	for j := i; j >= 0 && i-j < reach && !r.tokens[j].is(op, ";"); j-- {
-		if r.tokens[j].is(word, "match", "switch") {
+// callee returns where the name of the function is whose argument a literal is,
+// or -1.
+func (r *reader) callee(i int) int {
+	switch before := r.at(i - 1); {
+	case r.ruby && before.kind == word: // on "…"
+		return i - 1
+	case r.ruby && before.is(op, "? !") && r.at(i-2).kind == word: // include? "…"
+		return i - 2
+	}
+	return r.function(r.in[i])
+}
+
+// first reports whether nothing but names is before an argument.
+func (r *reader) first(i int) bool {
+	for n := 0; n < reach && r.at(i-1).is(op, ",") && r.at(i-2).kind == str && strings.Contains(r.at(i-2).text, "."); n++ {
+		i -= 2
+	}
+	return r.at(i-1).is(op, "(") || r.ruby && r.at(i-1).kind == word
+}
+
+// looksFor returns what a function does with a name, if it looks for one.
+func (r *reader) looksFor(function int) how {
+	switch t := r.at(function); {
+	case t.is(word, equals), t.is(word, contains), t.is(word, "in") && r.at(function+1).is(op, "?"):
+		return compared
+	case t.kind == word && starts.MatchString(t.text):
+		return begins
+	}
+	return 0
+}
+
+// pattern reports whether a literal is a part of what a case is matched with,
+// such as case {"event_type": "…"}.
+func (r *reader) pattern(i int) bool {
+	if r.at(i+1).is(op, ": =>") {
+		return false
+	}
+	for at, n := r.in[i], 0; at >= 0 && n < reach; at, n = r.in[at], n+1 {
+		if t := r.at(at - 1); t.is(word, "case") || r.ruby && t.is(word, "in") && r.at(at-2).line < t.line {
 			return true
 		}
 	}
 	return false
 }
 
-// listed recognises an element of a list in which an event type is looked for.
-func (r reader) listed(i int) bool {
-	inside := func(t token) bool { return t.kind == str || t.is(op, ",") }
-	open, end := i-1, i+1
-	for inside(r.at(open)) && i-open < reach {
-		open--
+// branch recognises case "a", "b": and "a" | "b" => in their many spellings.
+func (r *reader) branch(i int) (how, int) {
+	first, last := r.run(i, -1), r.run(i, 1)
+	before, after := r.at(first-1), r.at(last+1)
+	switch {
+	case before.is(word, "case when Case is"), before.is(word, "in") && r.ruby && r.at(first-2).line < before.line:
+		return compared, 1 + r.in[i]
+	case after.is(op, "=>") && r.matching(r.in[i]):
+		return compared, 1 + r.in[i]
+	case after.is(op, "->") && !before.is(op, "=> : = -> ?"):
+		return compared, 1 + r.in[i]
 	}
-	for inside(r.at(end)) && end-i < reach {
-		end++
-	}
-	if !r.at(open).is(op, "[", "(", "{") || !r.at(end).is(op, "]", ")", "}") {
-		return false
-	}
-	// What the list is wrapped in, such as new Set([…]) or []string{…}.
-	j := open - 1
-	for open-j < 10 && (r.at(j).is(op, "(", "[", "]", ".", "{", "<", ">", "!", "&", "::", "*") || r.at(j).is(word, collections...)) {
-		j--
-	}
-	after := r.at(end + 1)
-	if r.at(j).is(word, "in") || after.is(word, "in", "contains") ||
-		r.at(j).is(word, contains...) || r.callee(j+1).is(word, contains...) ||
-		after.is(op, ".", "?.", "->") && r.at(end+2).is(word, contains...) {
-		return true
-	}
-	// A list with a name, RETRIES = {"a", "b"}, is one of event types if its name
-	// or another element says so.
-	if !r.at(j).is(op, "=") {
-		return false
-	}
-	name := r.at(j - 1)
-	if name.is(op, ":") { // :=
-		name = r.at(j - 2)
-	}
-	return listName.MatchString(name.text) ||
-		slices.ContainsFunc(r.tokens[open:end], func(t token) bool { return t.kind == str && known(t.text) })
+	return 0, 0
 }
 
-// declared reports whether a literal is that of a constant of Go.
-func (r reader) declared(i int) bool {
-	for j := i - 1; r.golang; j-- {
-		switch t := r.at(j); {
-		case t.is(word, "const"):
-			return i-j <= 4 // const name string =
-		case t.is(op, "("):
-			return r.at(j-1).is(word, "const")
-		case t.kind != word && t.kind != str && !t.is(op, "="):
-			return false
+// run returns the other end of a row of alternatives: "a", B.C | "d".
+func (r *reader) run(i, step int) int {
+	for n := 0; n < reach && (r.at(i+step).is(op, ", | ||") || r.at(i+step).is(word, "or")); n++ {
+		if i += 2 * step; r.at(i).is(op, "*") { // *LIST
+			i += step
+		}
+		for r.at(i+step).is(op, ". ::") {
+			i += 2 * step
+		}
+		if r.at(i+step).is(op, "*") {
+			i += step
+		}
+	}
+	return i
+}
+
+// matching reports whether a bracket is that of a match of PHP or Rust, or a
+// switch of C#.
+func (r *reader) matching(bracket int) bool {
+	for j := bracket - 1; j >= 0 && bracket-j < 40 && !r.tokens[j].is(op, "; { }"); j-- {
+		if r.tokens[j].is(word, "match switch") {
+			return true
 		}
 	}
 	return false
 }
 
+// declaration returns the name of what is declared or extended before an = or
+// a colon: name: Type<T> =, name := and name |=.
+func (r *reader) declaration(i int) *token {
+	if !r.at(i).is(op, "=") {
+		return r.at(i - 1)
+	}
+	for j := i - 1; j >= 0 && i-j < 20 && r.tokens[j].line == r.tokens[i].line; j-- {
+		switch t := r.tokens[j]; {
+		case t.is(op, ":"):
+			return r.at(j - 1)
+		case t.kind == str, t.kind == op && !t.is(op, "[ ] < > . | + - ,"):
+			j = 0
+		}
+	}
+	if r.at(i-1).is(op, "| + -") {
+		i--
+	}
+	return r.at(i - 1)
+}
+
+// declared reports whether a literal is that of a constant of Go.
+func (r *reader) declared(i int) bool {
+	before := i - 1
+	for before > i-4 && !r.at(before).is(word, "const") { // const name string =
+		before--
+	}
+	return r.golang && (r.at(before).is(word, "const") || r.at(r.in[i]-1).is(word, "const"))
+}
+
 // assigned recognises constants, and literals that the program itself makes.
-func (r reader) assigned(i int) how {
-	before, name := r.at(i-1), r.at(i-2)
+func (r *reader) assigned(i int) how {
+	if r.golang && r.function(i-1) > 0 && r.at(i+1).is(op, ")") { // EventType("…")
+		i -= 2
+	}
+	before, name := r.at(i-1), r.declaration(i-1)
 	switch {
-	case before.is(word, "return", "yield"), before.is(op, "?"), before.is(op, ":") && r.at(i-3).is(op, "?"):
+	case before.is(word, "return yield"), before.is(op, "?"), before.is(op, ":") && r.at(i-3).is(op, "?"):
 		return made
-	case before.is(op, "(") && name.kind == word && emits.MatchString(name.text):
-		return made
-	case before.is(op, "=", ":", "=>") && name.kind != op && name.text != "":
-		if before.text != "=>" && name.kind == word && (strings.ToLower(name.text[:1]) != name.text[:1] || r.declared(i)) {
+	case before.is(op, "= : =>") && name.kind != op && name.text != "":
+		first, _ := utf8.DecodeRuneInString(name.text)
+		if ownKey.MatchString(name.text) {
+			return made
+		}
+		if before.text != "=>" && name.kind == word && (unicode.IsUpper(first) || r.declared(i)) {
 			if r.at(i+1).is(op, "|") || r.at(i-3).is(word, "type") { // a type of TypeScript
 				return 0
 			}
 			return constant
 		}
-		if before.text == "=" || ownKey.MatchString(name.text) {
+		if before.text == "=" && !r.at(r.in[i]).is(op, "(") { // not f(name="…")
 			return made
 		}
 	}

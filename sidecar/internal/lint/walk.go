@@ -48,10 +48,10 @@ const (
 )
 
 var (
-	vendored  = []string{"node_modules", "vendor", "bower_components", "jspm_packages", "site-packages", "dist-packages", "venv", "virtualenv", "Pods", "Carthage", "third_party", "third-party", "__pypackages__", "elm-stuff"}
-	built     = []string{"dist", "build", "target", "_build", "coverage", "__pycache__"}
+	vendored  = "node_modules vendor bower_components jspm_packages site-packages dist-packages venv virtualenv Pods Carthage third_party third-party __pypackages__ elm-stuff"
+	built     = "dist build target _build coverage __pycache__"
 	manifests = []string{"package.json", "go.mod", "composer.json", "Gemfile", "pyproject.toml", "requirements.txt", "setup.py", "Pipfile", "pom.xml", "build.gradle", "build.gradle.kts", "Cargo.toml", "mix.exs", "Package.swift", "pubspec.yaml"}
-	data      = []string{".json", ".jsonl", ".ndjson", ".json5", ".ipynb", ".yaml", ".yml", ".toml", ".xml", ".csv", ".tsv", ".svg", ".map", ".lock", ".sum", ".po", ".txt", ".log", ".ini", ".properties", ".css", ".scss", ".less", ".plist"}
+	data      = ".json .jsonl .ndjson .json5 .ipynb .yaml .yml .toml .xml .csv .tsv .svg .map .lock .sum .po .txt .log .ini .properties .css .scss .less .plist"
 )
 
 // test is how paths of tests are called, below the folder of their program.
@@ -167,9 +167,9 @@ func (w *walk) above(program, path string) {
 
 func skipFolder(path, name string) Why {
 	switch _, err := os.Stat(filepath.Join(path, "pyvenv.cfg")); {
-	case slices.Contains(vendored, name), err == nil:
+	case oneOf(name, vendored), err == nil:
 		return Vendored
-	case slices.Contains(built, name):
+	case oneOf(name, built):
 		return Built
 	case strings.HasPrefix(name, "."):
 		return Hidden
@@ -185,7 +185,7 @@ func (w *walk) file(program, path string, mode fs.FileMode) error {
 	if w.again(path) {
 		return nil
 	}
-	isData := slices.Contains(data, strings.ToLower(filepath.Ext(path)))
+	isData := oneOf(strings.ToLower(filepath.Ext(path)), data)
 	manifest := slices.Contains(manifests, filepath.Base(path))
 	var text []byte
 	var why Why

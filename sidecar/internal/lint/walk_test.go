@@ -18,9 +18,9 @@ import (
 
 const handler = "telnyx\nif t == 'message.delivered': pass\n"
 
-// TestWalk: what is not somebody's source is skipped, and said to be.
-func TestWalk(t *testing.T) {
-	t.Chdir(t.TempDir())
+// makeTree fills the current folder.
+func makeTree(t *testing.T) {
+	t.Helper()
 	for name, text := range map[string]string{
 		"app.py":                     handler,
 		"lib/deep/app.rb":            handler,
@@ -50,6 +50,12 @@ func TestWalk(t *testing.T) {
 			t.Skip("no symbolic links here:", err)
 		}
 	}
+}
+
+// TestWalk: what is not somebody's source is skipped, and said to be.
+func TestWalk(t *testing.T) {
+	t.Chdir(t.TempDir())
+	makeTree(t)
 	report, err := lint.Run(t.Context(), ".")
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +80,12 @@ func TestWalk(t *testing.T) {
 	if diff := cmp.Diff(want, skipped); diff != "" {
 		t.Errorf("skipped (-want +got):\n%s", diff)
 	}
+}
 
-	// What is named is read, whatever it is called.
+// TestNamedPaths are read, whatever they are called, or it is an error.
+func TestNamedPaths(t *testing.T) {
+	t.Chdir(t.TempDir())
+	makeTree(t)
 	for _, path := range []string{"node_modules", "lib/again.py", "lib/loop"} {
 		if report, err := lint.Run(t.Context(), path); err != nil || len(report.Findings) == 0 {
 			t.Errorf("%s: %+v, %v", path, report, err)
