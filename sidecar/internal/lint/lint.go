@@ -6,8 +6,8 @@
 // is where a string stands: beside ==, in a case, as the key of a table, in a
 // list that is searched, in on("…"), in a type. A text that only mentions a name
 // is not a handler, and neither is that of an event that the program makes
-// itself: rather a handler is missed than a right one called wrong. The package does
-// not know what a variable holds, and follows no import.
+// itself: rather a handler is missed than a right one called wrong. The package
+// does not know what a variable holds, and follows no import.
 package lint
 
 import (
@@ -66,8 +66,13 @@ type source struct {
 	types    []int     // lines that speak of event types
 	others   bool      // it speaks of another vendor of the kind
 	known    []place   // names that Telnyx sends
-	suspects []Finding // names that it does not
+	suspects []suspect // names that it does not
 	made     []string  // what the program makes itself, right names and wrong
+}
+
+type suspect struct {
+	Finding
+	place place
 }
 
 // near is how many lines apart things of one handler may be.
@@ -117,7 +122,7 @@ func read(name string, text []byte) *source {
 		case kind == "" || p.how == made:
 		case s.suspicious(p, use, kind) && !bytes.Contains(lineAt(text, p.at), ignoreMark):
 			column := 1 + utf8.RuneCount(text[1+bytes.LastIndexByte(text[:p.at], '\n'):p.at])
-			s.suspects = append(s.suspects, Finding{name, p.line, column, p.text, use, kind})
+			s.suspects = append(s.suspects, suspect{Finding{name, p.line, column, p.text, use, kind}, p})
 		}
 	}
 	s.others = len(s.suspects) > 0 && mentions(string(lower), others)
@@ -237,12 +242,22 @@ func findings(program []*source) (list []Finding) {
 			if s.others {
 				about = slices.ContainsFunc(s.telnyx, func(line int) bool { return line > 0 && distance(line, f.Line) <= near })
 			}
-			if about && !slices.Contains(own, f.Name) {
-				list = append(list, f)
+			if about && (!slices.Contains(own, f.Name) || s.beside(f.place, own)) {
+				list = append(list, f.Finding)
 			}
 		}
 	}
 	return list
+}
+
+// beside reports whether a place in a file that speaks of Telnyx, or of event
+// types, is among names that Telnyx sends and the program does not: what the
+// program makes under such a name goes elsewhere then. A program that turns
+// events of Telnyx into its own has handlers of both.
+func (s *source) beside(p place, own []string) bool {
+	return len(s.telnyx)+len(s.types) > 0 && slices.ContainsFunc(s.known, func(k place) bool {
+		return p.with(k) && !slices.Contains(own, k.text)
+	})
 }
 
 // with reports whether another place is of the same kind, and of the same handler.

@@ -2,6 +2,7 @@ package lint_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -125,6 +126,46 @@ func TestOtherVendorsAreLeftAlone(t *testing.T) {
 		found = append(found, filepath.ToSlash(name))
 	}
 	if diff := cmp.Diff([]string{"phone/a/b.js", "phone/a/c/sms.js", "phone/sms.js"}, found); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestOwnEvents: a program may turn events of Telnyx into its own, of the same
+// names. Its handlers of these are right, those of Telnyx's are not.
+func TestOwnEvents(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"package.json": "{}\n",
+		"hook.js": `// Telnyx
+switch (t) {
+case 'message.finalized':
+case 'message.delivered': // WRONG
+	bus.emit('message.delivered', { type: 'message.sent' })
+}
+const own = { 'message.sent': archive, 'message.delivered': archive }
+const theirs = { 'message.received': reply, 'message.delivered': archive } // WRONG
+`,
+		"own.js": `// what is made of the events of Telnyx
+switch (own.type) {
+case 'message.sent':
+case 'message.delivered':
+}
+if (own.type === 'message.delivered') archive()
+own.on('message.delivered', archive)
+`,
+		"columns.js": "// as Telnyx has them\nconst columns = { 'message.failed': { hidden: true }, 'message.text': {} }\n",
+		"later.js":   "if (own.type === 'message.finalized' || own.type === 'message.delivered') archive()\n",
+		"typed.js":   "let t = e.event_type\nif (t === 'message.finalized' || t === 'message.delivered') archive() // WRONG\n",
+		"old.js":     "// Telnyx\nif (t === 'message.finalized' || t === 'message.delivered') archive() // WRONG\n",
+	} {
+		write(t, filepath.Join(dir, name), text)
+	}
+	report, err := lint.Run(t.Context(), dir)
+	var found []string
+	for _, f := range report.Findings {
+		found = append(found, fmt.Sprint(filepath.Base(f.File), ":", f.Line))
+	}
+	if diff := cmp.Diff([]string{"hook.js:4", "hook.js:8", "old.js:2", "typed.js:2"}, found); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
