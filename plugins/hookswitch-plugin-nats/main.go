@@ -21,7 +21,10 @@
 //	Telnyx-Signature-Ed25519, Telnyx-Timestamp    to verify it once more
 //	traceparent, tracestate   if the sidecar traces
 //
-// An event is done when the stream has stored it and said so. Anything else is
+// An event is done when the stream has stored it and said so. A broker says so
+// before it has synced the message to disk, which it does every two minutes
+// unless its sync_interval is another: a power cut in between loses messages of
+// a stream without replicas. "sync_interval: always" keeps them. Anything else is
 // a retry: no broker, no answer within timeout ("5s"), no stream that takes the
 // subject. A message too large for the broker is a dead letter.
 //
