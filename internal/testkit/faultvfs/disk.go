@@ -1,7 +1,10 @@
 package faultvfs
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -57,11 +60,12 @@ func (v *VFS) Record() {
 	v.disk = make(map[string]*file)
 }
 
-func (v *VFS) record(path string, change func(*file)) {
+// record reports whether the layer records.
+func (v *VFS) record(path string, change func(*file)) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.disk == nil {
-		return
+		return false
 	}
 	f := v.disk[path]
 	if f == nil {
@@ -69,6 +73,7 @@ func (v *VFS) record(path string, change func(*file)) {
 		v.disk[path] = f
 	}
 	change(f)
+	return true
 }
 
 // CutAt cuts the power before operation n. The database does not notice: what
@@ -77,6 +82,15 @@ func (v *VFS) CutAt(n int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.cutAt = n
+}
+
+// CutNow cuts the power now, unless that has happened already.
+func (v *VFS) CutNow() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.frozen == nil {
+		v.frozen = v.image()
+	}
 }
 
 // Cut returns the disk as it was when the power was cut, and nil before that.
@@ -101,7 +115,8 @@ type Disk struct{ files map[string]*file }
 // Restore writes the files that the disk holds into dir: what was synced, and
 // of what was not, sectors as they happen to have been written, each or not.
 func (d *Disk) Restore(dir string, random *rand.Rand) error {
-	for path, f := range d.files {
+	for _, path := range slices.Sorted(maps.Keys(d.files)) {
+		f := d.files[path]
 		content := f.synced
 		for _, c := range f.pending {
 			content = c.some(content, random)
@@ -110,6 +125,48 @@ func (d *Disk) Restore(dir string, random *rand.Rand) error {
 			continue
 		}
 		if err := os.WriteFile(filepath.Join(dir, filepath.Base(path)), content, 0o600); err != nil {
+			return fmt.Errorf("faultvfs: %w", err)
+		}
+	}
+	return nil
+}
+
+// Reboot puts the files back in their places as [Disk.Restore] would leave them,
+// and records from there. No file is open.
+func (v *VFS) Reboot(d *Disk, random *rand.Rand) error {
+	for _, path := range slices.Sorted(maps.Keys(d.files)) {
+		f := d.files[path]
+		for _, c := range f.pending {
+			f.synced = c.some(f.synced, random)
+		}
+		f.pending, f.exists = nil, f.exists || len(f.synced) > 0
+	}
+	return v.Resume(d)
+}
+
+// Resume puts the files back in their places as the system showed them at the
+// cut, which then was not one of the power: only the process was killed. What was
+// not synced may still be lost by the next cut. No file is open.
+func (v *VFS) Resume(d *Disk) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for path := range v.disk {
+		for _, name := range []string{path, path + "-shm"} {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("faultvfs: %w", err)
+			}
+		}
+	}
+	v.disk, v.frozen, v.cutAt = d.files, nil, 0
+	for path, f := range d.files {
+		content := slices.Clone(f.synced)
+		for _, c := range f.pending {
+			content = c.apply(content)
+		}
+		if !f.exists && len(content) == 0 {
+			continue
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
 			return fmt.Errorf("faultvfs: %w", err)
 		}
 	}

@@ -4,7 +4,8 @@
 //
 // [New] registers a layer; a database is opened on it by its [VFS.Name]
 // (sqlite.Config.VFS). The real file system is used throughout, so that
-// everything SQLite does, shared memory and locks included, is the real thing.
+// everything SQLite does, shared memory and locks included, is the real thing;
+// only syncs stay in the layer while it records what a disk would hold.
 package faultvfs
 
 import (
@@ -37,6 +38,7 @@ const (
 	Lost         // it is not done, and reported as failed
 	Landed       // it is done, and reported as failed
 	Half         // the first half of a write is done, and it is reported as failed; else as Lost
+	Full         // there is no room on the disk: it is not done
 )
 
 // VFS is a layer. It is safe for concurrent use.
@@ -203,6 +205,8 @@ func write(tls *libc.TLS, pFile, buf uintptr, n int32, off int64) int32 {
 	switch fault {
 	case Lost:
 		return sqlite3.SQLITE_IOERR_WRITE
+	case Full:
+		return sqlite3.SQLITE_FULL
 	case Half:
 		n /= 2
 	}
@@ -218,7 +222,7 @@ func write(tls *libc.TLS, pFile, buf uintptr, n int32, off int64) int32 {
 func truncate(tls *libc.TLS, pFile uintptr, size int64) int32 {
 	v, real := of(pFile)
 	fault, path := v.begin(pFile, Truncate)
-	if fault == Lost || fault == Half {
+	if fault != None && fault != Landed {
 		return sqlite3.SQLITE_IOERR_TRUNCATE
 	}
 	v.record(path, func(f *file) { f.truncate(size) })
@@ -232,11 +236,13 @@ func truncate(tls *libc.TLS, pFile uintptr, size int64) int32 {
 func syncFile(tls *libc.TLS, pFile uintptr, flags int32) int32 {
 	v, real := of(pFile)
 	fault, path := v.begin(pFile, Sync)
-	if fault == Lost || fault == Half {
+	if fault != None && fault != Landed {
 		return sqlite3.SQLITE_IOERR_FSYNC
 	}
-	rc := callSync(real.FxSync)(tls, pFile, flags)
-	v.record(path, (*file).sync)
+	rc := int32(sqlite3.SQLITE_OK)
+	if !v.record(path, (*file).sync) {
+		rc = callSync(real.FxSync)(tls, pFile, flags)
+	}
 	if fault != None {
 		return sqlite3.SQLITE_IOERR_FSYNC
 	}
