@@ -37,8 +37,8 @@ func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 		l.release(results, task)
 		return
 	}
-	away := l.suspects.judge(task, &a, alone, hadCompany, delivery.Jitter())
-	switch l.breaker.result(a, delivery.Jitter(), away) {
+	away := l.suspects.judge(task, &a, alone, hadCompany, l.d.cfg.Jitter())
+	switch l.breaker.result(a, l.d.cfg.Jitter(), away) {
 	case opened:
 		l.d.log.Warn("target is unavailable: it gets one attempt at a time until one gets through; its events wait", "code", telemetry.CodeTargetUnavailable, "target", l.name, "error", a.Error)
 	case closed:
@@ -47,7 +47,7 @@ func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 	span.Attempted(string(a.Outcome), a.ResponseStatus, a.Error)
 	job := task.Job
 	job.RoundAt = l.d.clock.Adjust(job.RoundAt) // so that setting the clock does not use up MaxAge
-	state, nextAt := delivery.Next(job, a, *l.policy.Load(), delivery.Jitter())
+	state, nextAt := delivery.Next(job, a, *l.policy.Load(), l.d.cfg.Jitter())
 	if state != delivery.Pending {
 		l.suspects.forget(task)
 	}

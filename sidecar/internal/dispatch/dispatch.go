@@ -109,6 +109,7 @@ type Config struct {
 	DrainTimeout time.Duration
 
 	Clock  *clock.Clock      // nil is the system's
+	Jitter func() float64    // nil is delivery.Jitter
 	Log    *slog.Logger      // nil discards
 	Tracer *telemetry.Tracer // nil: nothing is traced
 
@@ -192,6 +193,9 @@ func New(cfg Config) (*Dispatcher, error) {
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.cfg.Jitter == nil {
+		d.cfg.Jitter = delivery.Jitter
 	}
 	d.trouble.log = d.log
 	for _, t := range cfg.Targets {
