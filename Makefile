@@ -361,6 +361,14 @@ crash: ## kill the sidecar KILLS (200) times under load and judge what became of
 replicas: ## kill one of three sidecars on one PostgreSQL KILLS (200) times, restart the database, judge
 	HOOKSWITCH_REPLICAS=$(KILLS) $(GO) test -count=1 -v -timeout 60m -run '^TestReplicas$$' ./sidecar/cmd/hookswitch
 
+# How long "make simulate" looks for a history that breaks a promise. With
+# HOOKSWITCH_SIM_SEED it runs the history of that seed, and prints it.
+SIMULATE ?= 10m
+
+.PHONY: simulate
+simulate: ## run store, dispatcher, disk, clock and targets in simulated time for SIMULATE (10m); HOOKSWITCH_SIM_SEED=N replays
+	HOOKSWITCH_SIM=$(SIMULATE) $(GO) test -count=1 -v -timeout 0 -run '^TestSimulation$$' ./sidecar/internal/simulation
+
 # How many times the plugin is restarted in "make pluginsoak".
 RESTARTS ?= 1000
 

@@ -97,6 +97,7 @@ var table = []row{
 	{pattern: "sidecar/internal/untrusted", layer: aside, stdOnly: true},
 	{pattern: "internal/durable", layer: aside, stdOnly: true},
 	{pattern: "internal/testkit/...", layer: testOnly},
+	{pattern: "sidecar/internal/simulation", layer: testOnly}, // of the sidecar, so it cannot be in the test kit
 	{pattern: "internal/layers", layer: testOnly, stdOnly: true},
 }
 
