@@ -134,7 +134,7 @@ func (m *model) judgeJob(when string, o *offer, j *job, sj *delivery.Job, d *sto
 			continue
 		}
 		given, ok := m.answers[a.RequestURL]
-		if !ok || given != (answer{o.id, sj.Target, a.N, a.Outcome, given.ahead}) {
+		if !ok || given != (answer{o.id, sj.Target, a.N, a.Outcome, given.ahead, given.step}) {
 			m.breach("%s: %s has attempt %d, %s %s; %+v was given", when, name, a.N, a.RequestURL, a.Outcome, given)
 		}
 		if urls[a.N] != "" || a.N < 1 || a.N > sj.Attempts {

@@ -83,6 +83,7 @@ type answer struct {
 	n          int
 	outcome    delivery.Outcome
 	ahead      time.Duration // of the wall clock then
+	step       int           // of the clock
 }
 
 func newModel(w *world) *model {
@@ -270,7 +271,7 @@ func (m *model) answered(t delivery.Task, a delivery.Attempt, ahead time.Duratio
 	}
 	n := t.Job.Attempts + 1
 	j.answered = max(j.answered, n)
-	m.answers[a.RequestURL] = answer{t.Event.DeliveryID, t.Job.Target, n, a.Outcome, ahead}
+	m.answers[a.RequestURL] = answer{t.Event.DeliveryID, t.Job.Target, n, a.Outcome, ahead, m.steps}
 }
 
 // finishing is told of a result that is about to be recorded, and returns how far
@@ -317,7 +318,7 @@ func (m *model) finished(a delivery.Attempt, state delivery.State, nextAt time.T
 		return // it has been claimed again since
 	}
 	j.sure, j.state, j.attempts, j.holder = true, state, a.N, 0
-	j.due, j.dueStep = time.Time{}, m.steps
+	j.due, j.dueStep = time.Time{}, m.answers[a.RequestURL].step
 	if state == delivery.Pending && a.Outcome == delivery.OutcomeRetry {
 		j.due = nextAt.Truncate(time.Microsecond)
 	}
