@@ -2,6 +2,8 @@ package dispatch_test
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +11,7 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/dispatch"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/sqlite"
 )
 
 // stuckStore does not return from Claim while ctx lasts, once it is stuck.
@@ -68,6 +71,22 @@ func TestAlive(t *testing.T) {
 		<-ended
 		if err := d.Alive(); err != nil {
 			t.Errorf("stopped: %v", err)
+		}
+	})
+}
+
+// TestStoppedAtOnce: that the program ends is not a failure of the store.
+func TestStoppedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		var log strings.Builder
+		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{newTarget(name, done)}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		stop()
+		if err := d.Run(ctx); err != nil || log.Len() > 0 {
+			t.Errorf("Run returned %v and logged %s", err, log.String())
 		}
 	})
 }

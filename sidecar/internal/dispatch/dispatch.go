@@ -303,6 +303,9 @@ func (d *Dispatcher) busy() (names []string) {
 // They stay in the store: the target may come back.
 func (d *Dispatcher) reportOrphans(ctx context.Context) {
 	backlog, err := d.store.Backlog(ctx)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
 		d.log.Warn("cannot look for jobs without a target", "code", telemetry.CodeBacklogUncounted, "error", err)
 		return

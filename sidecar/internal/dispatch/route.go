@@ -73,7 +73,7 @@ func (d *Dispatcher) loadRoutes() error {
 // after the next start, so it does not keep events from flowing.
 func (d *Dispatcher) rememberAll(ctx context.Context) {
 	for _, l := range d.all() {
-		if err := d.Remember(ctx, l.name, l.to().Patterns()); err != nil {
+		if err := d.Remember(ctx, l.name, l.to().Patterns()); err != nil && ctx.Err() == nil {
 			d.log.Warn("patterns are not remembered", "code", telemetry.CodeRouteUnsaved, "target", l.name, "error", err)
 		}
 	}
