@@ -85,7 +85,7 @@ func (k *Keeper) trusts(limits Limits) (now time.Time, trusts bool) {
 		k.pause(now, now.Sub(d.Trusted), pause)
 	case doubted && first && !back && now.Before(d.Until):
 		k.sayPaused()
-	case doubted && !first && !k.over(now, step):
+	case doubted && !first && !k.over(now, step, pause):
 	case doubted:
 		k.cfg.Log.Info("old events are removed by their age again", "paused_at", d.Trusted)
 		d.Until, d.Ahead = time.Time{}, 0
@@ -103,9 +103,12 @@ func (k *Keeper) trusts(limits Limits) (now time.Time, trusts bool) {
 
 // over reports whether a pause is over: it has been long enough, or the clock is
 // back where it was.
-func (k *Keeper) over(now time.Time, step time.Duration) bool {
+func (k *Keeper) over(now time.Time, step, pause time.Duration) bool {
 	d := &k.doubt
 	d.Ahead, d.Until = d.Ahead+step, d.Until.Add(step)
+	if latest := now.Add(pause); d.Until.After(latest) {
+		d.Until = latest // events are kept for less since it began
+	}
 	return !now.Before(d.Until) || d.Ahead <= maxStep || step < 0 && now.Sub(d.Trusted) <= maxGap
 }
 

@@ -30,6 +30,7 @@ type machine struct {
 	limits retention.Limits
 	ahead  atomic.Int64 // of the bubble's clock, in nanoseconds
 	log    output.Buffer
+	keeper *retention.Keeper // of the latest run
 }
 
 func newMachine(t *testing.T, dir string) *machine {
@@ -69,6 +70,7 @@ func (m *machine) run(during func()) {
 			up := time.Since(began)
 			return clock.Reading{Wall: time.Now().Add(time.Duration(m.ahead.Load())), Awake: up, Boot: up}
 		})})
+	m.keeper = k
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error)
 	go func() { done <- k.Run(ctx) }()
@@ -103,6 +105,16 @@ func TestClockJumps(t *testing.T) {
 		name string
 		test func(m *machine)
 	}{
+		{"ahead, and then kept for less", func(m *machine) {
+			m.limits = retention.Limits{}
+			m.run(func() {
+				m.ahead.Store(int64(30 * time.Minute))
+				m.wait(15*time.Minute, true)
+				m.keeper.Set(retention.Limits{KeepDead: 2 * time.Hour})
+				m.wait(time.Hour, true)
+				m.wait(2*time.Hour, false)
+			})
+		}},
 		{"ahead for a minute", func(m *machine) {
 			m.run(func() {
 				m.wait(day, true)
