@@ -2,10 +2,12 @@ package simulation
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 	"github.com/hookswitch/hookswitch/sidecar/internal/retention"
+	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
 // quiet ends all trouble, and requires that soon nothing waits any more, that
@@ -28,10 +30,34 @@ func (w *world) quiet() error {
 	if w.random.IntN(2) == 0 {
 		w.probe("after a restart", "", false, true)
 	}
+	if w.profile.limits.Keep > 0 && w.random.IntN(2) == 0 {
+		w.age()
+	}
 	if w.model.verdict() != "" {
 		return nil
 	}
 	return w.restart()
+}
+
+// age waits until everything is old, and requires that it is removed. A clock that
+// was set is doubted for as long as events are kept.
+func (w *world) age() {
+	keep := w.profile.limits.Keep
+	old := w.now()
+	w.process.keeper.Set(retention.Limits{Keep: keep})
+	time.Sleep(2*keep + time.Minute)
+	w.process.keeper.Set(retention.Limits{})
+	time.Sleep(time.Second)
+	w.audit("all is old", w.process)
+	page, err := w.process.shim.Events(context.Background(), store.Query{Until: old}, 0, 1000)
+	if err != nil {
+		w.model.fail("all is old: %v", err)
+	}
+	for _, d := range page.Deliveries {
+		if !slices.ContainsFunc(d.Jobs, func(j delivery.Job) bool { return j.State == delivery.Dead }) {
+			w.model.fail("%s was received %v ago, and is not removed", d.Event.DeliveryID, w.now().Sub(d.Event.ReceivedAt))
+		}
+	}
 }
 
 // heal makes the apps well.
