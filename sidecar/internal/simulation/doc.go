@@ -27,5 +27,7 @@
 // faultvfs). A bubble has one clock, which cannot be set: so steps of the wall clock
 // are added to what the store is given and to what the dispatcher and retention read,
 // and the wall clock is never behind the bubble's. Package accept is not in it: the
-// driver calls the store and wakes the dispatcher as that package does.
+// driver calls the store and wakes the dispatcher as that package does. Nor are routes
+// that pass an answer through, and the reserve on a small disk: the store asks the
+// system how much room there is, and what is full here are single writes.
 package simulation
