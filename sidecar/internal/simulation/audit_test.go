@@ -127,7 +127,7 @@ func (m *model) judgeJobs(when string, o *offer, d *store.Delivery) {
 
 func (m *model) judgeJob(when string, o *offer, j *job, sj *delivery.Job, d *store.Delivery) {
 	name := o.id + ">" + sj.Target
-	last := delivery.Attempt{}
+	last, lost := delivery.Attempt{}, 0
 	urls := make(map[int]string)
 	for _, a := range d.Attempts {
 		if a.Target != sj.Target {
@@ -142,6 +142,9 @@ func (m *model) judgeJob(when string, o *offer, j *job, sj *delivery.Job, d *sto
 		}
 		if sure := j.results[a.N]; sure != "" && sure != a.RequestURL {
 			m.breach("%s: %s has %s as attempt %d; recorded was %s", when, name, a.RequestURL, a.N, sure)
+		}
+		if a.Outcome == delivery.OutcomeLost {
+			lost++
 		}
 		if urls[a.N] = a.RequestURL; a.N == sj.Attempts {
 			last = a
@@ -161,6 +164,8 @@ func (m *model) judgeJob(when string, o *offer, j *job, sj *delivery.Job, d *sto
 		m.breach("%s: %s is %s, was %s", when, name, sj.State, j.state)
 	case quiet && sj.State == delivery.Pending && o.event.sent.Entity == "" && j.dueStep == m.steps && !j.due.IsZero() && sj.Round == j.round && !sj.NextAt.Equal(j.due):
 		m.breach("%s: %s is due at %v, was at %v", when, name, sj.NextAt, j.due)
+	case sj.Round == 0 && sj.Base != lost:
+		m.breach("%s: of %s %d attempts do not count; %d were lost", when, name, sj.Base, lost)
 	case !m.plausible(sj, last):
 		m.breach("%s: %s is %s in round %d (was %s) after %d attempts (%d before), the last one %s", when, name, sj.State, sj.Round, sj.Was, sj.Attempts, sj.Base, last.Outcome)
 	}
