@@ -80,12 +80,12 @@ func TestSimulation(t *testing.T) {
 		long(t, text)
 		return
 	}
-	seeds := uint64(6)
+	seeds := uint64(5)
 	if testing.Short() {
 		seeds = 2
 	}
 	for seed := range seeds {
-		simulate(t, seed, 200)
+		simulate(t, seed, 150)
 	}
 }
 
@@ -107,7 +107,7 @@ func long(t *testing.T, text string) {
 // TestSameSeedSameHistory: what happens follows from the seed alone.
 func TestSameSeedSameHistory(t *testing.T) {
 	for seed := range uint64(2) {
-		a, b := simulate(t, seed, 150), simulate(t, seed, 150)
+		a, b := simulate(t, seed, 100), simulate(t, seed, 100)
 		if a.digest != b.digest {
 			t.Errorf("seed %d: %s and then %s", seed, a.digest, b.digest)
 		}
