@@ -25,8 +25,8 @@ const rescheduleGroup = 500
 // Reschedule implements [store.Store].
 func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, schedule delivery.Schedule) (int, error) {
 	type move struct {
-		id  int64
-		due time.Time
+		id       int64
+		was, due time.Time
 	}
 	var moves []move
 	err := db.read(ctx, "reschedule", func(tx *sql.Tx) error {
@@ -42,6 +42,7 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 				return m, err
 			}
 			j.NextAt = fromMicros(next)
+			m.was = j.NextAt
 			m.due = delivery.Due(j, time.Duration(wish)*time.Microsecond, now, schedule)
 			if !m.due.Before(j.NextAt) {
 				m.id = 0
@@ -62,8 +63,9 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 		left = left[len(group):]
 		err = db.write(ctx, "reschedule", 64*len(group), func(w *writer) error {
 			for _, m := range group {
+				// Not if it has been tried since it was read: then its time is right.
 				if _, err := w.conn.ExecContext(context.Background(), `UPDATE jobs SET next_at = ?2
-					WHERE id = ?1 AND state = 'pending' AND next_at > ?2`, m.id, m.due.UnixMicro()); err != nil {
+					WHERE id = ?1 AND state = 'pending' AND next_at = ?3`, m.id, m.due.UnixMicro(), m.was.UnixMicro()); err != nil {
 					return err
 				}
 			}
