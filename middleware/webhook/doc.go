@@ -34,8 +34,8 @@
 // panic included, asks for a retry by policy. The same handler runs
 // in-process, in a plugin and behind the sidecar; only who retries differs.
 //
-// What goes wrong is logged to [slog.Default], each once and ten lines a second
-// at most: rejected requests, errors and panics of handlers, a Dedupe that fails.
+// What goes wrong is logged to [slog.Default], each once, and ten lines a
+// second of a kind at most: rejected requests, errors and panics of handlers, a Dedupe that fails.
 // Set [Verifier.Log] and [Mux.Log], or [Verifier.SetDenyHandler] and
 // [Mux.OnError], to hear of it in another way.
 //

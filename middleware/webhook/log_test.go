@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
 )
@@ -56,9 +58,9 @@ func TestNothingIsSilent(t *testing.T) {
 		want    []string
 	}{
 		{name: "accepted", handler: fails(nil)},
-		{name: "error", handler: fails(errors.New("no database")), want: []string{"level=WARN", "answered 503", `error="no database"`, "event_type=message.received", "event_id="}},
-		{name: "permanent", handler: fails(webhook.Permanent(errors.New("no such customer"))), want: []string{"level=ERROR", "answered 200", "no such customer"}},
-		{name: "panic", handler: boom, want: []string{"level=ERROR", "panicked", "boom", "stack=", "log_test.go"}},
+		{name: "error", handler: fails(errors.New("no database")), want: []string{"level=WARN", "failed", "status=503", `error="no database"`, "event_type=message.received", "event_id="}},
+		{name: "permanent", handler: fails(webhook.Permanent(errors.New("no such customer"))), want: []string{"level=ERROR", "gave an event up", "status=200", "no such customer"}},
+		{name: "panic", handler: boom, want: []string{"level=ERROR", "panicked", "boom", "status=503", "stack=", "log_test.go"}},
 		{name: "signature", handler: fails(nil), changed: true, want: []string{"level=WARN", "rejected", "reason=bad_signature", "status=401", "path=/webhooks", "remote_addr=", `hint="Verifier.Explain`}},
 		{name: "not asked", handler: fails(nil), dedupe: broken{errors.New("no redis")}, want: []string{"level=ERROR", "without looking for duplicates", "no redis"}},
 		{name: "not told", handler: fails(nil), dedupe: broken{}, want: []string{"level=ERROR", "remembered", "disk full"}},
@@ -98,7 +100,51 @@ func TestAnswerPanicIsLogged(t *testing.T) {
 	mux.Answer("*", func(http.ResponseWriter, *http.Request, *webhook.Event) { panic("boom") })
 	verifier := webhook.Verifier{Keys: signer.Keys(), Log: logger}
 	post(signer, verifier.Handler(&mux), false)
-	if !strings.Contains(out.String(), "panicked") || !strings.Contains(out.String(), "boom") {
+	if !strings.Contains(out.String(), "panicked") || !strings.Contains(out.String(), "boom") || !strings.Contains(out.String(), "status=500") {
+		t.Errorf("logged %q", out)
+	}
+}
+
+// TestHalfAnAnswer: a handler that panics after it began to answer ends the
+// connection, so that what was sent is not taken for the whole.
+func TestHalfAnAnswer(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	logger, out := text()
+	mux := webhook.Mux{Log: logger}
+	mux.Answer("*", func(w http.ResponseWriter, _ *http.Request, _ *webhook.Event) {
+		_, _ = w.Write([]byte("<Response>"))
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		panic("boom")
+	})
+	server := httptest.NewServer((&webhook.Verifier{Keys: signer.Keys(), Log: logger}).Handler(&mux))
+	defer server.Close()
+	r := signer.NewRequest(server.URL, webhooktest.Sample("texml.gather"))
+	r.RequestURI = ""
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got, err := io.ReadAll(res.Body); err == nil || string(got) != "<Response>" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	server.Close()
+	if !strings.Contains(out.String(), "panicked") || strings.Contains(out.String(), "status=") {
+		t.Errorf("logged %q", out)
+	}
+}
+
+// TestMisfitIsLogged: a handler that gets less than was sent.
+func TestMisfitIsLogged(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	logger, out := text()
+	mux := webhook.Mux{Log: logger}
+	webhook.On(&mux, event.MessageReceived, func(context.Context, *webhook.Event, *event.Message) error { return nil })
+	r := signer.NewRequest("/", []byte(`{"data":{"event_type":"message.received","id":"a","payload":{"text":[5]}}}`))
+	(&webhook.Verifier{Keys: signer.Keys(), Log: logger}).Handler(&mux).ServeHTTP(httptest.NewRecorder(), r)
+	if !strings.Contains(out.String(), "do not fit") || !strings.Contains(out.String(), "text") || !strings.Contains(out.String(), "event_id=a") {
 		t.Errorf("logged %q", out)
 	}
 }
@@ -124,8 +170,8 @@ func TestOwnReports(t *testing.T) {
 	}
 }
 
-// TestLogIsBounded: a flood is ten lines a second, and the next says how many more
-// there were.
+// TestLogIsBounded: a flood is ten lines a second of each kind, and then one that says
+// how many more there were.
 func TestLogIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		signer := webhooktest.NewSigner()
@@ -138,12 +184,25 @@ func TestLogIsBounded(t *testing.T) {
 		if n := strings.Count(out.String(), "\n"); n != 10 {
 			t.Errorf("%d lines in a second", n)
 		}
+		// They do not hide another kind.
+		r := signer.NewRequest("/webhooks", nil)
+		r.Method = http.MethodGet
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if n := strings.Count(out.String(), "reason=method"); n != 1 {
+			t.Errorf("%d lines of another kind", n)
+		}
 		time.Sleep(time.Second)
 		out.Reset()
-		post(signer, h, true)
-		post(signer, h, true)
-		if text := out.String(); strings.Count(text, "\n") != 2 || strings.Count(text, "not_logged=15") != 1 {
+		synctest.Wait()
+		if text := out.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "kind=bad_signature lines=15") {
 			t.Errorf("a second later:\n%s", text)
+		}
+		out.Reset()
+		post(signer, h, true)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if text := out.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "rejected") {
+			t.Errorf("the next one:\n%s", text)
 		}
 	})
 }

@@ -35,8 +35,9 @@ type Mux struct {
 	OnError func(ctx context.Context, e *Event, err error)
 
 	// Log gets what would be seen nowhere: the errors of handlers without an
-	// OnError, and those of Dedupe, ten a second at most; and names that Telnyx
-	// never sends, if it is set before Handle. Nil means [slog.Default];
+	// OnError, those of Dedupe, and payloads that do not fit their type, ten a
+	// second of each at most; and names that Telnyx never sends, if it is set
+	// before Handle. Nil means [slog.Default];
 	// slog.New(slog.DiscardHandler) logs nothing.
 	Log *slog.Logger
 
@@ -68,6 +69,7 @@ func On[P any](m *Mux, name event.Name[P], h func(ctx context.Context, e *Event,
 		payload := new(P)
 		if err := e.DecodePayload(payload); err != nil {
 			e.Warnings = append(e.Warnings, err)
+			m.logMisfit(ctx, e, err)
 		}
 		return h(ctx, e, payload)
 	})
@@ -111,7 +113,8 @@ func formObject(form []byte) []byte {
 // that asks for instructions, an AI assistant that asks for variables or calls
 // a tool. h writes the response to Telnyx itself, in the time that Telnyx
 // allows (one to a few seconds), and whatever it writes is the answer: there
-// are no outcomes and no deduplication. A panic is answered 500.
+// are no outcomes and no deduplication. A panic is answered 500, or ends the
+// connection if the answer had begun.
 //
 // Such an event can only be handled over HTTP. Handed to [Mux.HandleEvent] it
 // is a permanent error. Patterns are those of [Mux.Handle], which they share.
@@ -228,20 +231,36 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := m.HandleEvent(r.Context(), e)
-	if err != nil && m.OnError == nil {
-		m.logError(r.Context(), e, err)
-	}
 	outcome, after := OutcomeOf(err)
+	status := http.StatusOK
+	if outcome == Retry {
+		status = http.StatusServiceUnavailable
+	}
+	if err != nil && m.OnError == nil {
+		m.logError(r.Context(), e, err, status)
+	}
 	if outcome != Retry {
-		w.WriteHeader(http.StatusOK) // exactly 200: Telnyx reports other 2xx as error 75299
+		w.WriteHeader(status) // exactly 200: Telnyx reports other 2xx as error 75299
 		return
 	}
 	seconds := int(math.Ceil(max(after, time.Second).Seconds()))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	writeProblem(w, http.StatusServiceUnavailable, "retry", "the event could not be handled now")
+	writeProblem(w, status, "retry", "the event could not be handled now")
 }
 
-func (m *Mux) answer(w http.ResponseWriter, r *http.Request, e *Event, h func(http.ResponseWriter, *http.Request, *Event)) {
+// begun knows whether a handler has begun to answer.
+type begun struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (b *begun) WriteHeader(status int)      { b.begun = true; b.ResponseWriter.WriteHeader(status) }
+func (b *begun) Write(p []byte) (int, error) { b.begun = true; return b.ResponseWriter.Write(p) }
+func (b *begun) Flush()                      { b.begun = true; _ = http.NewResponseController(b.ResponseWriter).Flush() }
+func (b *begun) Unwrap() http.ResponseWriter { return b.ResponseWriter }
+
+func (m *Mux) answer(to http.ResponseWriter, r *http.Request, e *Event, h func(http.ResponseWriter, *http.Request, *Event)) {
+	w := &begun{ResponseWriter: to}
 	defer func() {
 		v := recover()
 		if v == nil {
@@ -250,12 +269,19 @@ func (m *Mux) answer(w http.ResponseWriter, r *http.Request, e *Event, h func(ht
 		if v == http.ErrAbortHandler {
 			panic(v)
 		}
-		report := m.OnError
-		if report == nil {
-			report = m.logError
+		err := &PanicError{Value: v, Stack: debug.Stack()}
+		if m.OnError != nil {
+			m.OnError(r.Context(), e, err)
+		} else {
+			status := http.StatusInternalServerError
+			if w.begun {
+				status = 0
+			}
+			m.logError(r.Context(), e, err, status)
 		}
-		report(r.Context(), e, &PanicError{Value: v, Stack: debug.Stack()})
-		// Has no effect if the handler had begun to answer.
+		if w.begun {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
 		writeProblem(w, http.StatusInternalServerError, "panic", "the handler failed")
 	}()
 	h(w, r, e)

@@ -67,8 +67,8 @@ type Verifier struct {
 	// Handler. It runs before the next handler and must be quick.
 	Observe func(Observation)
 
-	// Log gets a line for each request that Handler rejects, ten a second at
-	// most, unless a deny handler is set, whose job that is then. Nil means
+	// Log gets a line for each request that Handler rejects, ten a second of
+	// each reason at most, unless a deny handler is set, whose job that is then. Nil means
 	// [slog.Default]; slog.New(slog.DiscardHandler) logs nothing.
 	Log *slog.Logger
 
