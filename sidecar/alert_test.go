@@ -79,7 +79,7 @@ func testAlerts(t *testing.T, payload bool) {
 			t.Errorf("post %d: %+v", i, a)
 		}
 		record := string(bodies[i])
-		if strings.Contains(record, "+15550100") != payload || strings.Contains(record, `"body":"no`) != payload || strings.Contains(record, "Telnyx-Signature") != payload {
+		if strings.Contains(record, "+15550100") != payload || strings.Contains(record, `"body":"no`) != payload || strings.Contains(a.Summary, "“no”") != payload || strings.Contains(record, "Telnyx-Signature") != payload {
 			t.Errorf("post %d: want a payload, a body and headers: %v: %s", i, payload, record)
 		}
 		if !ids[a.Delivery.Webhook.ID] || a.Delivery.Status != "failed" || len(a.Delivery.Attempts) != 1 {

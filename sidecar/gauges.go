@@ -80,6 +80,7 @@ func (s *Sidecar) openAlerts(context.Context) error {
 	s.observe.alerts = telemetry.NewAlerts(telemetry.AlertConfig{
 		URL: string(s.cfg.AlertURL), Key: key, UserAgent: "hookswitch/" + s.opts.Version,
 		Record:     record,
+		Answers:    s.cfg.AlertPayload,
 		Levels:     s.observe.gauges.Levels,
 		BacklogAge: time.Duration(s.cfg.AlertBacklogAge),
 		Plugins:    s.pluginGauges,

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,9 @@ type AlertConfig struct {
 	URL       string // that alerts are POSTed to; never shown
 	Key       ed25519.PrivateKey
 	UserAgent string
+
+	// Answers says that the text of an app's answer may be in a summary.
+	Answers bool
 
 	// Record returns the delivery record of a dead letter.
 	Record func(ctx context.Context, deliveryID string) (json.RawMessage, error)
@@ -126,6 +130,9 @@ func (a *Alerts) SetKey(key ed25519.PrivateKey) {
 func (a *Alerts) Dead(target, deliveryID, failure string) {
 	if a == nil {
 		return
+	}
+	if !a.cfg.Answers {
+		failure, _, _ = strings.Cut(failure, ": “")
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
