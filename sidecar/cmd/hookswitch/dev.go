@@ -70,18 +70,26 @@ var devFlags = map[string]string{
 // asTyped names the flags in an error about settings that flags have set. If it is
 // about nothing else, the command line is wrong.
 func asTyped(c *cli.Command, err error) error {
+	var names []string
+	for flag, variable := range devFlags {
+		if c.IsSet(flag) {
+			names = append(names, variable, "--"+flag)
+		}
+	}
+	flags := strings.NewReplacer(names...)
 	ce, ok := errors.AsType[*config.Error](err)
 	if !ok {
+		if err != nil && flags.Replace(err.Error()) != err.Error() {
+			return errors.New(flags.Replace(err.Error()))
+		}
 		return err
 	}
 	typed := 0
 	for i := range ce.Problems {
 		p := &ce.Problems[i]
-		for flag, variable := range devFlags {
-			if c.IsSet(flag) && p.Variable == variable {
-				p.Variable = "--" + flag
-				typed++
-			}
+		before := p.Variable
+		if p.Variable, p.Text = flags.Replace(before), flags.Replace(p.Text); p.Variable != before {
+			typed++
 		}
 	}
 	if typed < len(ce.Problems) {
@@ -92,6 +100,11 @@ func asTyped(c *cli.Command, err error) error {
 
 func dev(ctx context.Context, c *cli.Command) error {
 	stdout, stderr := c.Writer, c.ErrWriter
+	for flag := range devFlags {
+		if c.IsSet(flag) && c.String(flag) == "" {
+			return usageError("--%s is empty: is a variable of the shell not set?", flag)
+		}
+	}
 	load := func() (config.Config, error) {
 		cfg := devConfig(c)
 		return cfg, asTyped(c, cfg.ValidateDev())
@@ -130,10 +143,10 @@ func dev(ctx context.Context, c *cli.Command) error {
 		Version: version, Log: log, Outputs: []*telemetry.LogWriter{output, printed}, Plugins: plugins, Dev: true, Load: load, Level: level,
 	})
 	if err != nil {
-		return err
+		return asTyped(c, err)
 	}
 	go endLeftover(s.Dir(), appStopTimeout, log)
-	if err := instance.SetLatest(s.Dir()); err != nil {
+	if err := instance.AddLatest(s.Dir()); err != nil {
 		log.Debug("commands find this sidecar in its own directory only", "error", err)
 	}
 	printBanner(stdout, s, cfg, c.Root().Name)

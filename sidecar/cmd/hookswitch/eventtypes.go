@@ -143,7 +143,7 @@ func printEventTypes(w io.Writer, p palette, list []eventType) {
 			fmt.Fprintln(w)
 		}
 		anchor := strings.ToLower(strings.ReplaceAll(t.Payload, ".", ""))
-		fmt.Fprintf(w, "%s\n%s, %s, %s\n%s\nwhat the fields mean: %s#%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t), fieldsPage, anchor)
+		fmt.Fprintf(w, "%s\n%s, %s\n%s\n%s\nwhat the fields mean: %s#%s\n", p.bold(t.Name), t.Product, t.Payload, notes(t), docsOf(t), fieldsPage, anchor)
 		var fields rows
 		for _, f := range t.Fields {
 			text := strings.Join(f.JSON, " or ")

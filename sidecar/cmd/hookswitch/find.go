@@ -18,15 +18,18 @@ import (
 )
 
 // sidecarDir returns the configuration, and the data directory that a command is
-// about: the one that is set, or that of this directory. If neither is there, it is
-// that of the "hookswitch dev" that runs in another directory, which is said.
+// about: the one that is set, or that of this directory. If none is set, and no
+// sidecar has run in this directory, it is that of the "hookswitch dev" that runs in
+// another, which is said.
 func sidecarDir(c *cli.Command) (config.Config, string, error) {
 	cfg, dir, err := dataDir(c)
 	if err != nil || !cfg.DirIsDefault() {
 		return cfg, dir, err
 	}
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return cfg, dir, nil
+	for _, file := range []string{instance.File, "events.db"} {
+		if _, err := os.Stat(filepath.Join(dir, file)); err == nil {
+			return cfg, dir, nil
+		}
 	}
 	if other := runningDev(); other != "" {
 		fmt.Fprintf(c.Root().ErrWriter, "of the \"hookswitch dev\" that runs on %s\n", other)
@@ -35,18 +38,15 @@ func sidecarDir(c *cli.Command) (config.Config, string, error) {
 	return cfg, dir, nil
 }
 
-// runningDev returns the data directory of this user's latest "hookswitch dev", if it
-// runs, or "".
+// runningDev returns the data directory of this user's latest "hookswitch dev" of those
+// that run, or "".
 func runningDev() string {
-	dir := instance.Latest()
-	if dir == "" {
-		return ""
+	for _, dir := range instance.Latest() {
+		if here, err := instance.Find(dir); err == nil && here.Dev && answers(here) {
+			return dir
+		}
 	}
-	here, err := instance.Find(dir)
-	if err != nil || !here.Dev || !answers(here) {
-		return ""
-	}
-	return dir
+	return ""
 }
 
 // answers reports whether a sidecar that was found still runs.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -51,9 +50,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	out, errs := newOutlet(stdout), newOutlet(stderr)
 	root, unknown := newCommand(out, errs)
-	if len(args) == 2 && slices.Contains([]string{"--version", "-version", "-v"}, args[1]) {
-		args = []string{args[0], "version"}
-	}
 	err := root.Run(ctx, args)
 	if err == nil {
 		err = *unknown
@@ -153,7 +149,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
 		Writer:    stdout,
 		ErrWriter: stderr,
-		Flags:     globalFlags(),
+		Flags:     append(globalFlags(), &cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Local: true, Usage: "print the version"}),
 		Commands: []*cli.Command{
 			runCommand(), devCommand(), triggerCommand(), tailCommand(),
 			eventsCommand(), replayCommand(), deadCommand(),
@@ -183,6 +179,10 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Action: func(_ context.Context, c *cli.Command) error {
 			if name := c.Args().First(); name != "" {
 				return unknownCommand(c, name)
+			}
+			if c.Bool("version") {
+				fmt.Fprintln(c.Writer, buildInfo())
+				return nil
 			}
 			return cli.ShowRootCommandHelp(c)
 		},

@@ -85,6 +85,12 @@ func trigger(ctx context.Context, c *cli.Command) error {
 			fmt.Fprintf(v.notes, "a sample of %s\n", hint)
 		}
 	}
+	if to := c.String("to"); to != "" {
+		v.to = appURL(to)
+		if u, err := url.Parse(v.to); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return usageError("--to %q is not a URL: write it like http://localhost:8080/webhooks", to)
+		}
+	}
 	_, dir, err := sidecarDir(c)
 	if err != nil {
 		return err
@@ -93,14 +99,10 @@ func trigger(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	here, findErr := instance.Find(dir)
-	v.to = c.String("to")
 	if v.to == "" {
 		if v.to = "http://localhost:8080/webhooks"; findErr == nil {
 			v.to = here.Webhooks
 		}
-	}
-	if u, err := url.Parse(v.to); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return usageError("--to %q is not a URL: write it like http://localhost:8080/webhooks", v.to)
 	}
 	if v.count > 1 || v.json {
 		return v.many(ctx)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -8,14 +9,18 @@ import (
 
 // What people type for a URL, an address or a time, where only one thing can be meant.
 
-// appURL completes the URL of an app on this machine or in its network: 5000, or
-// localhost:5000/hook.
+// appURL completes the URL of an app on this machine or in its network: 5000,
+// :5000/hook or app:5000.
 func appURL(text string) string {
-	if isPort(text) {
-		return "http://localhost:" + text
+	end := strings.IndexAny(text, "/?")
+	if end < 0 {
+		end = len(text)
 	}
-	host, _, _ := strings.Cut(text, "/")
-	if name, port, ok := strings.Cut(host, ":"); ok && name != "" && isPort(port) {
+	if port := strings.TrimPrefix(text[:end], ":"); isPort(port) {
+		return "http://localhost:" + port + text[end:]
+	}
+	host, port, err := net.SplitHostPort(text[:end])
+	if err == nil && host != "" && host != "http" && host != "https" && isPort(port) {
 		return "http://" + text
 	}
 	return text
@@ -30,8 +35,8 @@ func listenAddress(host, text string) string {
 }
 
 func isPort(text string) bool {
-	_, err := strconv.ParseUint(text, 10, 16)
-	return err == nil
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == text
 }
 
 // calendar turns a word or a date of this machine's calendar into a time for the API,

@@ -15,7 +15,11 @@ func TestAppURL(t *testing.T) {
 		"https://a.example/x": "https://a.example/x",
 		// What may mean something else is for the check to refuse.
 		"localhost":      "localhost",
-		":5000":          ":5000",
+		":5000":          "http://localhost:5000",
+		"5000/hook?a=b":  "http://localhost:5000/hook?a=b",
+		"[::1]:5000/x":   "http://[::1]:5000/x",
+		"https:5000":     "https:5000",
+		"05000":          "05000",
 		"70000":          "70000",
 		"ftp://a:21/x":   "ftp://a:21/x",
 		"mailto:a@b":     "mailto:a@b",

@@ -60,7 +60,7 @@ func (c *Config) Dir() (string, error) {
 // DirIsDefault reports whether nothing names a data directory, so that it is one in
 // the current directory.
 func (c *Config) DirIsDefault() bool {
-	return c.DataDir == "" && c.Systemd.StateDirectory == "" && (c.Store == "" || c.DatabaseURL() != "")
+	return c.DataDir == "" && c.Systemd.StateDirectory == "" && c.Store == ""
 }
 
 // StoreDir returns the directory that Store names, or the default one if Store is

@@ -3,21 +3,25 @@ package instance
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hookswitch/hookswitch/internal/durable"
 )
 
-// latest returns the file that names the data directory of this user's latest
-// "hookswitch dev".
+// maxLatest is how many data directories are remembered.
+const maxLatest = 16
+
+// latest returns the file that names the data directories of this user's latest
+// "hookswitch dev", a line for each.
 func latest() (string, error) {
 	cache, err := os.UserCacheDir()
 	return filepath.Join(cache, "hookswitch", "dev"), err
 }
 
-// SetLatest notes that this user's latest "hookswitch dev" runs on the data directory
-// dir, so that commands find it from other directories.
-func SetLatest(dir string) error {
+// AddLatest notes that a "hookswitch dev" of this user runs on the data directory dir,
+// so that commands find it from other directories.
+func AddLatest(dir string) error {
 	file, err := latest()
 	if err != nil {
 		return err
@@ -25,22 +29,23 @@ func SetLatest(dir string) error {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
+	list := append([]string{dir}, slices.DeleteFunc(Latest(), func(other string) bool { return other == dir })...)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	return durable.WriteFile(file, []byte(dir+"\n"))
+	return durable.WriteFile(file, []byte(strings.Join(list[:min(len(list), maxLatest)], "\n")+"\n"))
 }
 
-// Latest returns the data directory of this user's latest "hookswitch dev", which may
-// have ended, or "" if none is known.
-func Latest() string {
+// Latest returns the data directories of this user's latest "hookswitch dev", which
+// may have ended, the last one first.
+func Latest() []string {
 	file, err := latest()
 	if err != nil {
-		return ""
+		return nil
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return strings.TrimSuffix(string(text), "\n")
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
