@@ -79,16 +79,20 @@ func connect(c *cli.Command) (*client, error) {
 		if volume := strings.TrimPrefix(path, "/"); filepath.VolumeName(volume) != "" {
 			path = volume // unix:///C:/… on Windows
 		}
-		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		}
-		return &client{name: addr, http: &http.Client{Transport: &http.Transport{DialContext: dial}}, base: "http://hookswitch"}, nil
+		return &client{name: addr, http: &http.Client{Transport: overSocket(path)}, base: "http://hookswitch"}, nil
 	}
 	u, err := url.Parse(addr)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usageError("--addr: write it like http://127.0.0.1:9080 or unix:///run/hookswitch/admin.sock")
 	}
 	return &client{name: u.Redacted(), http: new(http.Client), base: strings.TrimSuffix(addr, "/"), token: token}, nil
+}
+
+// overSocket connects to a socket, whatever the URL.
+func overSocket(path string) *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
 }
 
 // notFound returns the error that no sidecar is found by its data directory. One

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -49,13 +49,16 @@ func runningDev() string {
 	return ""
 }
 
-// answers reports whether a sidecar that was found still runs.
+// answers reports whether a sidecar that was found still runs. One that is killed
+// leaves its file behind, and takes connections until it is gone.
 func answers(here instance.Info) bool {
-	conn, err := net.DialTimeout("unix", here.Socket, time.Second)
+	api := &http.Client{Transport: overSocket(here.Socket), Timeout: time.Second}
+	defer api.CloseIdleConnections()
+	res, err := api.Get("http://hookswitch/livez")
 	if err != nil {
-		return false // it was killed, and its file was left behind
+		return false
 	}
-	_ = conn.Close()
+	_ = res.Body.Close()
 	return true
 }
 
