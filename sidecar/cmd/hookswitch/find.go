@@ -32,7 +32,11 @@ func sidecarDir(c *cli.Command) (config.Config, string, error) {
 		}
 	}
 	if other := runningDev(); other != "" {
-		fmt.Fprintf(c.Root().ErrWriter, "of the \"hookswitch dev\" that runs on %s\n", other)
+		root := c.Root()
+		if root.Metadata["dev"] != other { // once, however often tail connects
+			fmt.Fprintf(root.ErrWriter, "of the \"hookswitch dev\" that runs on %s\n", other)
+			root.Metadata["dev"] = other
+		}
 		return cfg, other, nil
 	}
 	return cfg, dir, nil

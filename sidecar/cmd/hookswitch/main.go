@@ -149,6 +149,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
 		Writer:    stdout,
 		ErrWriter: stderr,
+		Metadata:  make(map[string]any),
 		Flags:     append(globalFlags(), &cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Local: true, Usage: "print the version"}),
 		Commands: []*cli.Command{
 			runCommand(), devCommand(), triggerCommand(), tailCommand(),
