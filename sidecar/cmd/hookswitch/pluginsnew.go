@@ -12,13 +12,13 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 
 	"github.com/urfave/cli/v3"
 
@@ -26,7 +26,9 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
-//go:embed scaffold/*.tmpl
+// scaffoldFiles are the files of a new plugin, with placeholders: {{name}}.
+//
+//go:embed scaffold/go/*.tmpl
 var scaffoldFiles embed.FS
 
 const (
@@ -36,21 +38,18 @@ const (
 	sdkGo = "1.26.0"
 )
 
-// scaffold is the data for the templates of a new plugin.
+// scaffold describes a new plugin.
 type scaffold struct {
 	Name     string // of the plugin
 	Module   string
 	Handlers []scaffoldHandler
-	Typed    bool     // some handler has a payload type
 	List     string   // the event types, for people
 	Samples  []string // event types that its test sends
 	Sample   string   // the first of them
-	Go       string
-	SDK      string
-	Version  string // of the SDK; empty: Local
-	Local    string // directory of the SDK's source
-	Requires string // of go.mod, with Local
-	Sum      []byte // go.sum, with Local
+	Version  string   // of the SDK; empty: Local
+	Local    string   // directory of the SDK's source
+	Requires string   // of go.mod, with Local
+	Sum      []byte   // go.sum, with Local
 }
 
 type scaffoldHandler struct {
@@ -97,7 +96,7 @@ func readScaffold(c *cli.Command) (*scaffold, error) {
 	if c.Args().Len() != 1 {
 		return nil, usageError("plugins new: give the plugin one name, such as sms-to-crm")
 	}
-	s := &scaffold{Name: strings.TrimPrefix(c.Args().First(), "hookswitch-plugin-"), Module: c.String("module"), Go: sdkGo, SDK: sdkModule}
+	s := &scaffold{Name: strings.TrimPrefix(c.Args().First(), "hookswitch-plugin-"), Module: c.String("module")}
 	if !pluginName.MatchString(s.Name) {
 		return nil, usageError("plugins new: %q cannot be a name: use letters, digits, '-' and '_'; --dir sets the directory", s.Name)
 	}
@@ -128,7 +127,7 @@ func (s *scaffold) handle(name string) error {
 		if h.Payload = goPayload(name); h.Payload == "" {
 			return noSample(name)
 		}
-		h.Ident, s.Typed = goName(name), true
+		h.Ident = goName(name)
 		h.Func = "handle" + h.Ident
 	}
 	sample := anEventFor([]string{name})
@@ -211,24 +210,25 @@ func (s *scaffold) useLocal(dir string) (err error) {
 	return nil
 }
 
-// render returns the files by name. The templates are written so that gofmt has
-// nothing to do: it would make the program a hundredth larger.
+// render returns the files by name.
 func (s *scaffold) render() (map[string][]byte, error) {
-	templates, err := template.ParseFS(scaffoldFiles, "scaffold/*.tmpl")
+	const dir = "scaffold/go"
+	list, err := scaffoldFiles.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
+	fill := strings.NewReplacer(s.placeholders()...)
 	files := make(map[string][]byte)
-	for _, t := range templates.Templates() {
-		var out bytes.Buffer
-		if err := t.Execute(&out, s); err != nil {
+	for _, entry := range list {
+		text, err := scaffoldFiles.ReadFile(path.Join(dir, entry.Name()))
+		if err != nil {
 			return nil, err
 		}
-		name := strings.TrimSuffix(t.Name(), ".tmpl")
+		name := strings.TrimSuffix(entry.Name(), ".tmpl")
 		if name == "gitignore" {
 			name = ".gitignore"
 		}
-		files[name] = out.Bytes()
+		files[name] = []byte(fill.Replace(string(text)))
 	}
 	if s.Sum != nil {
 		files["go.sum"] = s.Sum

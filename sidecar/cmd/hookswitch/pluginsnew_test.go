@@ -147,6 +147,11 @@ func TestNewPluginIsFormatted(t *testing.T) {
 				t.Errorf("%q: %s is not formatted (%v):\n%s", events, name, err, got)
 			}
 		}
+		for _, name := range []string{"main.go", "main_test.go", "go.mod", "Makefile", "README.md", ".gitignore"} {
+			if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || bytes.Contains(got, []byte("{{")) {
+				t.Errorf("%q: a placeholder is left in %s (%v):\n%s", events, name, err, got)
+			}
+		}
 	}
 }
 
