@@ -41,6 +41,7 @@ func (s *Sidecar) openPublic(context.Context) error {
 		OnPass:   s.observe.passed,
 		OnAnswer: s.observe.answered,
 		Tracer:   s.observe.tracer,
+		Proxies:  s.cfg.TrustedProxies,
 
 		AckBudget: time.Duration(s.cfg.AckBudget),
 		MaxConns:  s.listeners.allowed.webhooks,

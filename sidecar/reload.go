@@ -149,6 +149,7 @@ func (s *Sidecar) apply(p prepared) error {
 	c := p.cfg
 	s.observe.alerts.SetKey(p.alertKey)
 	s.accept.SetVerifier(p.verifier)
+	s.accept.SetProxies(c.TrustedProxies)
 	s.dispatch.SetPolicy(dispatch.Policy{
 		Schedule:    delivery.Schedule(c.RetrySchedule),
 		MaxAge:      time.Duration(c.RetryMaxAge),

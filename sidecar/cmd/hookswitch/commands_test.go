@@ -211,6 +211,7 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 	method := flags.String("method", http.MethodPost, "")
 	pad := flags.Int("pad", 0, "add so many spaces to the body before signing")
 	path := flags.String("path", "", "send to this path, as it is written")
+	sender := flags.String("for", "", "the X-Forwarded-For of a proxy")
 	ts.Check(flags.Parse(args))
 	body := []byte(ts.ReadFile(flags.Arg(0)))
 	body = append(body, bytes.Repeat([]byte(" "), *pad)...)
@@ -234,6 +235,9 @@ func cmdPost(ts *testscript.TestScript, _ bool, args []string) {
 		var out bytes.Buffer
 		ts.Check(json.Compact(&out, body))
 		req.Body, req.ContentLength = io.NopCloser(&out), int64(out.Len())
+	}
+	if *sender != "" {
+		req.Header.Set("X-Forwarded-For", *sender)
 	}
 	if *drop != "" {
 		req.Header.Del(*drop)

@@ -64,6 +64,10 @@ type Config struct {
 	// nil. A nil func means that there is none.
 	Sync func(eventType string) Passer
 
+	// Proxies are the peers that are believed about who sent a request. The zero
+	// value believes nobody.
+	Proxies Proxies
+
 	// AckBudget bounds the time from the header of a request to its answer.
 	// Past it the answer is 503. It does not apply to events that a Passer
 	// answers. 0 means DefaultAckBudget.
@@ -101,6 +105,7 @@ type Server struct {
 
 	verifier atomic.Pointer[webhook.Verifier]
 	verified atomic.Pointer[http.Handler] // verifier, and receive behind it
+	proxies  atomic.Pointer[proxied]
 }
 
 // New checks the configuration and returns a Server that Run starts.
@@ -116,6 +121,7 @@ func New(cfg Config) (*Server, error) {
 	mux := http.NewServeMux()
 	cfg.Health.Register(mux)
 	s.SetVerifier(cfg.Verifier)
+	s.SetProxies(cfg.Proxies)
 	receive := s.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		(*s.verified.Load()).ServeHTTP(w, r)
 	}))
@@ -186,6 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	s.load.prove(of(r))
 	listen.Prove(r.Context())
+	s.warnOfProxy(r)
 	received, _ := webhook.FromContext(r.Context()) // put there by the Verifier
 	e := s.event(r, received)
 	of(r).span.Event(e.ID, e.Type)

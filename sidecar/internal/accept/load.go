@@ -126,6 +126,7 @@ type request struct {
 	result  string // as telemetry counts it
 	status  int    // of the answer
 	span    *telemetry.Span
+	doubt   doubt // about the header that names the sender
 
 	stop  func()        // makes reading the body fail
 	shed  atomic.Bool   // it has lost its place
@@ -140,6 +141,7 @@ type requestKey struct{}
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		noted := &request{arrived: time.Now(), result: telemetry.Failed, status: http.StatusServiceUnavailable}
+		r, noted.doubt = s.identify(r)
 		r, noted.span = s.cfg.Tracer.Receive(r)
 		defer func() {
 			noted.span.Answered(noted.result, noted.status)

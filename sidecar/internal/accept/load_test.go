@@ -111,6 +111,7 @@ func TestUnprovenLoseTheirPlaces(t *testing.T) {
 
 func TestShedding(t *testing.T) {
 	s := &Server{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+	s.SetProxies(Proxies{})
 	h := s.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if of(r).arrived.IsZero() {
 			t.Error("no time of arrival")

@@ -31,6 +31,10 @@ type Receiving struct {
 
 	Tolerance Duration `env:"HOOKSWITCH_TOLERANCE" envDefault:"5m" desc:"how far a timestamp may be off, either way" reload:"true"`
 
+	// TrustedProxies are the peers that are believed about who sent a request: IP
+	// addresses, networks, loopback, private. Only X-Forwarded-For is read.
+	TrustedProxies accept.Proxies `env:"HOOKSWITCH_TRUSTED_PROXIES" desc:"proxies believed about the sender (X-Forwarded-For): addresses, networks, loopback, private" example:"loopback,10.1.0.0/16" reload:"true"`
+
 	// Verifier is what checks signatures: one of the Verify... constants.
 	Verifier string `env:"HOOKSWITCH_VERIFIER" envDefault:"standard" desc:"what checks signatures: standard, fast (not audited), or shadow (standard decides, fast is compared)" reload:"true"`
 

@@ -14,7 +14,7 @@ type Event struct {
 
 	Method     string
 	Path       string      // request URI path it arrived at
-	RemoteAddr string      // host:port of the sender, as the listener saw it
+	RemoteAddr string      // of the sender: host:port as the listener saw it, or the host that a trusted proxy names
 	Header     [][2]string // as received, in no particular order between names
 	Body       []byte      // exactly the bytes that were signed
 

@@ -53,6 +53,10 @@ func Codes() (all []CodeInfo) {
 				What: "HOOKSWITCH_VERIFIER=shadow: the fast verifier and the standard library differ about a signature. The standard library decided.",
 				Why:  "An error in hookswitch itself: the verdicts must be the same.",
 				Fix:  "Do not use HOOKSWITCH_VERIFIER=fast. Report it, with the whole line: it has the public key, the signature and the digest, and nothing of the event."},
+			{Code: CodeProxyDoubted,
+				What: "A genuine webhook has X-Forwarded-For, and the header was not believed: the log and the records have the address of the proxy. It is said once.",
+				Why:  "The proxy is not in HOOKSWITCH_TRUSTED_PROXIES, or the header has something that is not an IP address. Anybody can send the header, so only known proxies are believed.",
+				Fix:  "Add the proxy's address or network to HOOKSWITCH_TRUSTED_PROXIES; the line has the address. If the address of the sender is of no interest, remove the header in the proxy. Nothing else depends on it."},
 		}},
 		{"Deliveries", []CodeInfo{
 			{Code: CodeDeadLetter,

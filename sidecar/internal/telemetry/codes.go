@@ -16,6 +16,7 @@ const (
 	CodeFilesExhausted  Code = "files-exhausted"
 	CodeFilesFew        Code = "files-few"
 	CodeVerdictsDiffer  Code = "verdicts-differ"
+	CodeProxyDoubted    Code = "proxy-doubted"
 
 	// Deliveries.
 	CodeDeadLetter        Code = "dead-letter"
