@@ -32,8 +32,8 @@ DRIFT := $(CURDIR)/.tmp/drift
 # A copy of examples/node and its packages, for "make node".
 NODE := $(CURDIR)/.tmp/node
 
-# A copy of examples/express and its packages, for "make apps".
-EXPRESS := $(CURDIR)/.tmp/express
+# The packages of the apps in Node, and a copy of the Express app, for "make apps".
+NODE_APPS := $(CURDIR)/.tmp/apps
 
 GO      ?= go
 SIDECAR := github.com/hookswitch/hookswitch/sidecar
@@ -294,15 +294,17 @@ examples: ## build the examples and run their tests
 	$(GO) test ./examples/...
 	cd examples/routers && $(GO) vet ./... && $(GO) test ./...
 
+# One installation serves the Express app and the recipes: a test compares the
+# versions that the two folders name.
 .PHONY: apps
-apps: $(EXPRESS)/node_modules/.package-lock.json ## run the Flask and the Express app behind the sidecar
-	cp examples/express/app.mjs $(EXPRESS)
-	HOOKSWITCH_APPS=1 HOOKSWITCH_EXPRESS=$(EXPRESS) $(GO) test -count=1 ./internal/testkit/apps
+apps: $(NODE_APPS)/node_modules/.package-lock.json ## run the Flask app, the Express app and the recipes behind the sidecar
+	cp examples/express/app.mjs $(NODE_APPS)
+	HOOKSWITCH_APPS=1 HOOKSWITCH_NODE_APPS=$(NODE_APPS) $(GO) test -count=1 ./internal/testkit/apps
 
-$(EXPRESS)/node_modules/.package-lock.json: examples/express/package.json examples/express/package-lock.json
-	mkdir -p $(EXPRESS)
-	cp examples/express/package.json examples/express/package-lock.json $(EXPRESS)
-	cd $(EXPRESS) && npm ci --ignore-scripts --no-audit --no-fund
+$(NODE_APPS)/node_modules/.package-lock.json: examples/recipes/package.json examples/recipes/package-lock.json
+	mkdir -p $(NODE_APPS)
+	cp examples/recipes/package.json examples/recipes/package-lock.json $(NODE_APPS)
+	cd $(NODE_APPS) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .PHONY: node

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,16 +39,7 @@ const patience = 60 * time.Second
 
 func TestFlask(t *testing.T) {
 	asked(t)
-	python := ""
-	for _, candidate := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(candidate, "-c", "import flask, cryptography").Run() == nil {
-			python = candidate
-			break
-		}
-	}
-	if python == "" {
-		t.Fatal("no python3 here has flask and cryptography (Debian: python3-flask python3-cryptography)")
-	}
+	python := pythonWith(t, "flask", "cryptography")
 	app, err := filepath.Abs(root + "/examples/flask/app.py")
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +49,7 @@ func TestFlask(t *testing.T) {
 
 func TestExpress(t *testing.T) {
 	asked(t)
-	installed := os.Getenv("HOOKSWITCH_EXPRESS") // where make apps ran npm ci
+	installed := os.Getenv("HOOKSWITCH_NODE_APPS") // where make apps ran npm ci
 	run(t, "express", func(*stage) {}, "node", filepath.Join(installed, "app.mjs"))
 }
 
@@ -75,7 +67,7 @@ func TestMigrating(t *testing.T) {
 	}
 	for _, m := range programs {
 		t.Run(string(m[1]), func(t *testing.T) {
-			dir, err := os.MkdirTemp(os.Getenv("HOOKSWITCH_EXPRESS"), "migrating-") // Node looks for packages above it
+			dir, err := os.MkdirTemp(os.Getenv("HOOKSWITCH_NODE_APPS"), "migrating-") // Node looks for packages above it
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,13 +137,7 @@ func asked(t *testing.T) {
 // run is the story of an app: events reach it once each, also those that were
 // sent while it was down, and nothing else does. Then comes more.
 func run(t *testing.T, name string, more func(*stage), command ...string) {
-	dir := t.TempDir()
-	hookswitch := filepath.Join(dir, "hookswitch")
-	build := exec.Command("go", "build", "-o", hookswitch, "./sidecar/cmd/hookswitch")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	dir, hookswitch := t.TempDir(), hookswitch(t)
 	port := freePort(t)
 	url := "http://127.0.0.1:" + port
 	s := &stage{t: t, dir: dir, hookswitch: hookswitch, url: url}
@@ -244,6 +230,40 @@ func lateWords(s *stage) {
 	}
 }
 
+// hookswitch returns the path of the program, which is built once.
+func hookswitch(t *testing.T) string {
+	t.Helper()
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var (
+	programs string // folder of what TestMain removes
+	built    = sync.OnceValues(func() (string, error) {
+		path := filepath.Join(programs, "hookswitch")
+		build := exec.Command("go", "build", "-o", path, "./sidecar/cmd/hookswitch")
+		build.Dir = root
+		if out, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build: %w\n%s", err, out)
+		}
+		return path, nil
+	})
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "hookswitch-apps-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(programs)
+	os.Exit(code)
+}
+
 // stage is where a story takes place.
 type stage struct {
 	t          *testing.T
@@ -272,9 +292,14 @@ func (s *stage) run(args ...string) string {
 // start starts a program, whose output is shown if the test fails.
 func (s *stage) start(name string, env []string, command ...string) *exec.Cmd {
 	s.t.Helper()
+	return s.startIn(s.dir, name, env, command...)
+}
+
+func (s *stage) startIn(dir, name string, env []string, command ...string) *exec.Cmd {
+	s.t.Helper()
 	log := new(output.Buffer)
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, log, log
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -317,16 +342,15 @@ func (s *stage) until(what string, done func() error) {
 	}
 }
 
-func (s *stage) sidecarReady() error {
-	text, err := os.ReadFile(s.dir + "/data/run.json")
-	if err != nil {
-		return err
-	}
+func (s *stage) sidecarReady() error { return get(s.admin()+"/readyz", nil) }
+
+// admin returns the address of the sidecar's API, or nothing before it is there.
+func (s *stage) admin() string {
 	var here struct{ Admin string }
-	if err := json.Unmarshal(text, &here); err != nil {
-		return err
+	if text, err := os.ReadFile(s.dir + "/data/run.json"); err == nil {
+		_ = json.Unmarshal(text, &here) // half of it: not there yet
 	}
-	return get(here.Admin+"/readyz", nil)
+	return here.Admin
 }
 
 func (s *stage) appReady() error { return get(s.url+"/", nil) }
