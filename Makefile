@@ -307,6 +307,10 @@ $(NODE_APPS)/node_modules/.package-lock.json: examples/recipes/package.json exam
 	cd $(NODE_APPS) && npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+.PHONY: proxies
+proxies: ## run the sidecar behind nginx, Caddy and HAProxy, and restart it under load
+	HOOKSWITCH_PROXIES=$${HOOKSWITCH_PROXIES:-1} $(GO) test -count=1 ./internal/testkit/proxies
+
 .PHONY: node
 node: $(NODE)/node_modules/.package-lock.json ## run the plugin in Node through the protocol, and behind the sidecar
 	cp examples/node/*.mjs plugins/proto/hookswitch/plugin/v1/plugin.proto $(NODE)
@@ -421,7 +425,7 @@ check: ## all that CI runs
 
 .PHONY: others
 others:
-	@$(MAKE) --no-print-directory BESIDE= checkgenerate checkbreaking nats litestream official driftpinned examples apps node newcomer readme deploy benchshort crashshort edgesshort
+	@$(MAKE) --no-print-directory BESIDE= checkgenerate checkbreaking nats litestream official driftpinned examples apps proxies node newcomer readme deploy benchshort crashshort edgesshort
 	@nice $(MAKE) --no-print-directory BESIDE= ports
 
 .PHONY: chores

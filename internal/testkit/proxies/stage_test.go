@@ -1,0 +1,285 @@
+package proxies
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/middleware/webhook"
+)
+
+// stage is where a story takes place: a sender, perhaps a proxy, the sidecar and
+// an app.
+type stage struct {
+	t          *testing.T
+	hookswitch string // path
+	dir        string
+	port       string // where webhooks are sent to
+	backend    string // the port of the sidecar
+	key        ed25519.PrivateKey
+	env        []string // of the sidecar
+	sidecar    *exec.Cmd
+	client     *http.Client // sends from the address of the sender
+
+	mu  sync.Mutex
+	got map[string][]digest // guarded by mu: what the app has, by id
+}
+
+type digest [sha256.Size]byte
+
+func newStage(t *testing.T, hookswitch string) *stage {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: freePort(t), backend: freePort(t), key: key, got: make(map[string][]digest)}
+	if err := os.Mkdir(s.dir+"/plugins", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	app := httptest.NewServer(http.HandlerFunc(s.app))
+	t.Cleanup(app.Close)
+	s.env = []string{
+		"PATH=" + os.Getenv("PATH"), "TELNYX_PUBLIC_KEY=" + base64.StdEncoding.EncodeToString(public),
+		"HOOKSWITCH_STORE=file:" + s.dir + "/data", "HOOKSWITCH_PLUGIN_DIR=" + s.dir + "/plugins", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
+		"HOOKSWITCH_TRUSTED_PROXIES=127.0.0.1", "HOOKSWITCH_LOG_LEVEL=warn", "HOOKSWITCH_FORWARD_TO=" + app.URL,
+	}
+	s.client = &http.Client{Timeout: 2 * time.Second, Transport: s.transport(s.certificate())} // Telnyx waits as long
+	return s
+}
+
+func (s *stage) transport(roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(sender)}}
+	return &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 8}
+}
+
+// certificate writes one for 127.0.0.1, in the forms that the programs want.
+func (s *stage) certificate() *x509.CertPool {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	crt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	pkcs8 := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	for name, text := range map[string][]byte{"tls.crt": crt, "tls.key": pkcs8, "tls.pem": append(bytes.Clone(crt), pkcs8...)} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), text, 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(crt)
+	return roots
+}
+
+// app takes what the sidecar forwards.
+func (s *stage) app(_ http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the sidecar hears of it: the answer is broken off as well
+	}
+	id := webhook.Decode("application/json", body).ID
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.got[id] = append(s.got[id], sha256.Sum256(body))
+}
+
+// delivered is a check that the app has exactly these bodies, by id.
+func (s *stage) delivered(want map[string]digest) func() error {
+	return func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for id, sum := range want {
+			if got := s.got[id]; len(got) == 0 {
+				return fmt.Errorf("event %s has not arrived, of %d", id, len(want))
+			} else if got[0] != sum {
+				return fmt.Errorf("event %s has arrived with another body", id)
+			}
+		}
+		return nil
+	}
+}
+
+// startSidecar starts it and waits until it is ready. It listens on the port that
+// webhooks are sent to, with a certificate, or on the one behind the proxy.
+func (s *stage) startSidecar(alone bool) {
+	s.t.Helper()
+	env := append(s.env[:len(s.env):len(s.env)], "HOOKSWITCH_LISTEN=127.0.0.1:"+s.backend)
+	if alone {
+		env = append(s.env[:len(s.env):len(s.env)], "HOOKSWITCH_LISTEN=127.0.0.1:"+s.port, "HOOKSWITCH_TLS_CERT_FILE="+s.dir+"/tls.crt", "HOOKSWITCH_TLS_KEY_FILE="+s.dir+"/tls.key")
+	}
+	_ = os.Remove(s.dir + "/data/run.json")
+	s.sidecar = s.start("sidecar", env, s.hookswitch, "run")
+	s.until("the sidecar", func() error { return s.admin("/readyz", nil) })
+}
+
+// stopSidecar stops it, which must be graceful.
+func (s *stage) stopSidecar() {
+	s.t.Helper()
+	if err := s.sidecar.Process.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.sidecar.Wait(); err != nil {
+		s.t.Errorf("the sidecar, told to stop: %v", err)
+	}
+}
+
+// admin reads from the sidecar's admin listener.
+func (s *stage) admin(path string, into any) error {
+	text, err := os.ReadFile(s.dir + "/data/run.json")
+	if err != nil {
+		return err
+	}
+	var here struct{ Admin string }
+	if err := json.Unmarshal(text, &here); err != nil {
+		return err
+	}
+	res, err := http.Get(here.Admin + path)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	switch into := into.(type) {
+	case nil:
+	case *string:
+		*into = string(body)
+	default:
+		err = errors.Join(err, json.Unmarshal(body, into))
+	}
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %s: %s", path, res.Status, body)
+	}
+	return err
+}
+
+// start starts a program, whose output is shown if the test fails.
+func (s *stage) start(name string, env []string, command ...string) *exec.Cmd {
+	s.t.Helper()
+	log := new(output.Buffer)
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+		if s.t.Failed() {
+			text := log.String()
+			s.t.Logf("%s:\n…%s", name, text[max(0, len(text)-8000):])
+		}
+	})
+	return cmd
+}
+
+func (s *stage) until(what string, done func() error) {
+	s.t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := done()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline.C:
+			s.t.Fatalf("waiting for %s: %v", what, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// event returns a body with an id of about a size, as genuine ones look.
+func event(id string, attempt, size int) []byte {
+	const head = `{"data":{"event_type":"message.received","id":%q,"occurred_at":"2026-11-01T12:00:00Z","payload":{"text":"`
+	body := fmt.Appendf(nil, head, id)
+	tail := fmt.Sprintf(`"},"record_type":"event"},"meta":{"attempt":%d,"delivered_to":"https://hooks.example.com/webhooks"}}`, attempt)
+	body = append(body, strings.Repeat("é ", max(0, size-len(body)-len(tail))/3)...)
+	return append(body, tail...)
+}
+
+// send sends a signed body to a path, with more headers in pairs.
+func (s *stage) send(path string, body []byte, header ...string) (status int, err error) {
+	return s.sendWith(s.t.Context(), path, body, header...)
+}
+
+func (s *stage) sendWith(ctx context.Context, path string, body []byte, header ...string) (status int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://127.0.0.1:"+s.port+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	timestamp, signature := webhook.Sign(s.key, time.Now(), body)
+	req.Header.Set(webhook.HeaderTimestamp, timestamp)
+	req.Header.Set(webhook.HeaderSignature, signature)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, errors.Join(err, res.Body.Close())
+}
+
+func (s *stage) reachable() error {
+	status, err := s.send("/webhooks", []byte(`{}`), webhook.HeaderSignature, base64.StdEncoding.EncodeToString(make([]byte, ed25519.SignatureSize)))
+	if err == nil && status != http.StatusUnauthorized {
+		err = fmt.Errorf("a wrong signature is answered %d", status)
+	}
+	return err
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that stays the same when the sidecar is restarted
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
