@@ -29,6 +29,7 @@ type client struct {
 	http  *http.Client
 	base  string
 	token string
+	gone  error // no sidecar was found: the error of every request
 }
 
 // globalFlags returns the flags of every command: which sidecar is meant, and how
@@ -130,6 +131,9 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 
 // send is do with headers.
 func (c *client) send(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*http.Response, error) {
+	if c.gone != nil {
+		return nil, c.gone
+	}
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -214,11 +218,17 @@ func command(name, usage, args string, flags []cli.Flag, do action) *cli.Command
 		Name: name, Usage: usage, ArgsUsage: args,
 		Flags: flags,
 		Action: func(ctx context.Context, c *cli.Command) error {
-			client, err := connect(c)
+			if err := checkTyped(c); err != nil {
+				return err
+			}
+			api, err := connect(c)
+			if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUnreachable {
+				api, err = &client{gone: err}, nil // what else is wrong with the command line is said first
+			}
 			if err != nil {
 				return err
 			}
-			return do(ctx, c, client)
+			return inFlags(c, do(ctx, c, api))
 		},
 	}
 }

@@ -43,7 +43,7 @@ func deadGroups(ctx context.Context, c *cli.Command, api *client) error {
 		return err
 	}
 	if len(list.Data) == 0 {
-		return errNothing
+		return nothing(ctx, api, f)
 	}
 	table := rows{{"COUNT", "TARGET", "TYPE", "OLDEST", "NEWEST", "ERROR"}}
 	for _, g := range list.Data {
@@ -59,7 +59,7 @@ func discard(ctx context.Context, c *cli.Command, api *client) error {
 	}
 	req := adminapi.DiscardRequest{Filter: f, DryRun: c.Bool("dry-run")}
 	if req.DryRun {
-		return dryRun(ctx, c, api, "/dead-letters/discard", req, "discard")
+		return dryRun(ctx, c, api, "/dead-letters/discard", f, req, "discard")
 	}
 	var got struct {
 		Discarded int `json:"discarded"`
@@ -68,7 +68,7 @@ func discard(ctx context.Context, c *cli.Command, api *client) error {
 		return err
 	}
 	if got.Discarded == 0 {
-		return errNothing
+		return nothing(ctx, api, f)
 	}
 	return show(c, got, func(w io.Writer) { fmt.Fprintf(w, "discarded %d dead letters\n", got.Discarded) })
 }

@@ -50,7 +50,7 @@ func countEvents(ctx context.Context, c *cli.Command, api *client) error {
 		return err
 	}
 	if p.Events == 0 {
-		return errNothing
+		return nothing(ctx, api, f)
 	}
 	list := make([]typeCount, 0, len(p.Types))
 	for name, n := range p.Types {
@@ -69,7 +69,7 @@ func countEvents(ctx context.Context, c *cli.Command, api *client) error {
 func copyOne(what string) action {
 	return func(ctx context.Context, c *cli.Command, api *client) error {
 		if c.Args().Len() != 1 {
-			return usageError("%s: give the id of one event or delivery", c.Name)
+			return usageError("%s: give the id of one event or delivery", words(c))
 		}
 		id, err := wholeID(ctx, api, c.Args().First())
 		if err != nil {
@@ -121,7 +121,7 @@ func exportEvents(ctx context.Context, c *cli.Command, api *client) error {
 		return err
 	}
 	if count.n == 0 {
-		return errNothing
+		return nothing(ctx, api, f)
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func listEvents(path string) action {
 			more = page.NextCursor != ""
 		}
 		if len(events) == 0 {
-			return errNothing
+			return nothing(ctx, api, f)
 		}
 		return show(c, events, func(w io.Writer) {
 			eventRows(events).print(w)

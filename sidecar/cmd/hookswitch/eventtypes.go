@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -43,8 +44,8 @@ func eventTypesCommand() *cli.Command {
 			"in middleware/EVENTS.md and, for programs, middleware/events.json.\n\n" +
 			"To count the events that are stored by type, use \"hookswitch events count\".",
 		Flags: []cli.Flag{outputFlag()},
-		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			return usageError("%w; to count stored events by type, use \"hookswitch events count\"", err)
+		OnUsageError: func(_ context.Context, c *cli.Command, err error, _ bool) error {
+			return usageError("%w; to count stored events by type, use \"hookswitch events count\"", mistake(c, err))
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
 			if err := checkOutput(c); err != nil {
@@ -75,13 +76,19 @@ func eventTypesOf(args []string) (list []eventType, err error) {
 			if _, known := event.Lookup(name); !known {
 				return nil, noEventType(arg)
 			}
-			list = append(list, describe(name, true))
+			if !slices.ContainsFunc(list, func(t eventType) bool { return t.Name == name && t.Fields != nil }) {
+				list = append(list, describe(name, true))
+			}
 			continue
 		}
 		found := false
 		for _, name := range event.Names() {
-			if event.Match(arg, name) {
-				list, found = append(list, describe(name, false)), true
+			if !event.Match(arg, name) {
+				continue
+			}
+			found = true
+			if !slices.ContainsFunc(list, func(t eventType) bool { return t.Name == name && t.Fields == nil }) {
+				list = append(list, describe(name, false))
 			}
 		}
 		if !found {

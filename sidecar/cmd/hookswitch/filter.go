@@ -28,13 +28,18 @@ func filterFlags() []cli.Flag {
 func readFilter(c *cli.Command) (adminapi.Filter, error) {
 	f, err := adminapi.ParseFilter(c.String("filter"))
 	if err != nil {
-		return f, usageError("%w", err)
+		return f, usageError("--%w", err)
 	}
 	for name, field := range map[string]*string{
 		"status": &f.Status, "target": &f.Target, "since": &f.Since, "until": &f.Until, "text": &f.Text, "error": &f.Error,
 	} {
 		if c.IsSet(name) {
 			*field = c.String(name)
+		}
+	}
+	if f.Target != "" {
+		if err := checkTarget("target", f.Target); err != nil {
+			return f, err
 		}
 	}
 	f.Since, f.Until = calendar(f.Since, time.Now()), calendar(f.Until, time.Now())

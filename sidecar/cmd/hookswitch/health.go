@@ -23,6 +23,9 @@ func healthCommand() *cli.Command {
 			&cli.DurationFlag{Name: "timeout", Value: 3 * time.Second, Usage: "fail without an answer within `TIME`"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {
+			if err := checkTimeout(c); err != nil {
+				return err
+			}
 			ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
 			defer cancel()
 			return health(ctx, c)
@@ -35,7 +38,11 @@ func healthCommand() *cli.Command {
 // expect.
 func health(ctx context.Context, c *cli.Command) error {
 	target, httpClient := c.String("url"), new(http.Client)
-	if target == "" {
+	if target != "" {
+		if err := checkURL("url", target, "http://127.0.0.1:8080/readyz"); err != nil {
+			return err
+		}
+	} else {
 		client, err := connect(c)
 		if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUnreachable {
 			_, dir, _ := dataDir(c) // connect has read it without an error

@@ -11,7 +11,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
@@ -325,7 +324,7 @@ func finish(c *cli.Command, notFound func(error)) {
 	if do := c.Action; c.ArgsUsage == "" && len(c.Commands) == 0 {
 		c.Action = func(ctx context.Context, c *cli.Command) error {
 			if c.Args().Present() {
-				return usageError("%s takes no argument %q", c.FullName(), c.Args().First())
+				return usageError("%s takes no argument %q", words(c), c.Args().First())
 			}
 			return do(ctx, c)
 		}
@@ -333,28 +332,4 @@ func finish(c *cli.Command, notFound func(error)) {
 	for _, sub := range c.Commands {
 		finish(sub, notFound)
 	}
-}
-
-// unknownCommand suggests what may have been meant.
-func unknownCommand(c *cli.Command, name string) error {
-	return usageError("there is no command %q: %s", c.FullName()+" "+name, meant(name, subcommands(c), fmt.Sprintf("\"%s help\" lists them", c.FullName())))
-}
-
-func subcommands(c *cli.Command) (names []string) {
-	for _, sub := range c.VisibleCommands() {
-		names = append(names, sub.Name)
-	}
-	return names
-}
-
-// meant suggests the name closest to a misspelt word, or returns hint if none is
-// close.
-func meant(word string, names []string, hint string) string {
-	distance := 1 + max(1, len(word)/3)
-	for _, name := range names {
-		if d := spelling.Distance(strings.ToLower(word), name); d < distance {
-			hint, distance = fmt.Sprintf("did you mean %q?", name), d
-		}
-	}
-	return hint
 }

@@ -144,6 +144,7 @@ func signalContext(ctx context.Context) (context.Context, func()) {
 // newCommand returns the command line, and the place for the error of asking for
 // help on an unknown command, which the library cannot return.
 func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
+	unknown = new(error)
 	root = &cli.Command{
 		Name:      "hookswitch",
 		Usage:     "receive Telnyx webhooks: verified, stored, delivered",
@@ -161,6 +162,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		HideVersion:           true,
 		EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			finish(c, func(err error) { *unknown = err })
 			c.Hidden, c.Usage = false, "print a shell script that completes commands"
 			c.Action = func(_ context.Context, c *cli.Command) error {
 				var shells []string
@@ -189,11 +191,6 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		},
 	}
 	cli.HelpPrinter = printHelp // the library has no other place for it
-	unknown = new(error)
 	finish(root, func(err error) { *unknown = err })
 	return root, unknown
-}
-
-func onUsageError(_ context.Context, c *cli.Command, err error, _ bool) error {
-	return usageError("%w; see \"%s --help\"", err, c.FullName())
 }

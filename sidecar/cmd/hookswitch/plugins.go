@@ -105,7 +105,7 @@ func pluginInfo(ctx context.Context, c *cli.Command, api *client) error {
 
 func onePlugin(c *cli.Command) (string, error) {
 	if c.Args().Len() != 1 {
-		return "", usageError("%s: give the name of one plugin; \"plugins list\" lists them", c.Name)
+		return "", usageError("%s: give the name of one plugin; \"hookswitch plugins list\" lists them", words(c))
 	}
 	return c.Args().First(), nil
 }

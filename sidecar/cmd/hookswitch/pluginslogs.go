@@ -39,9 +39,9 @@ func logsOfPlugin() *cli.Command {
 				query.Set("follow", "1")
 			}
 			path := "/plugins/" + url.PathEscape(name) + "/logs"
-			if form, err := outputForm(c, "table", "json"); err != nil {
+			if form, err := outputForm(c, "table", "json", "jsonl"); err != nil {
 				return err
-			} else if form == "json" {
+			} else if form != "table" {
 				return copyTo(ctx, api, c.Writer, path, query)
 			}
 			res, err := api.do(ctx, http.MethodGet, path, query, nil)

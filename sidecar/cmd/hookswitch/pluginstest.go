@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -38,7 +39,10 @@ func testPluginCommand() *cli.Command {
 			case c.String("event") != "" && c.String("from") != "":
 				return usageError("plugins test: give --event or --from, not both")
 			case c.Int("count") < 1:
-				return usageError("--count: use 1 or more")
+				return usageError("--count: give a number of 1 or more")
+			}
+			if err := errors.Join(checkEvent(c), checkTimeout(c)); err != nil {
+				return err
 			}
 			cfg, err := probeConfig(c)
 			if err != nil {
@@ -60,6 +64,16 @@ func eventFlags(own ...cli.Flag) []cli.Flag {
 		&cli.StringFlag{Name: "from", Usage: "send the body in `FILE`, byte for byte unless --set is given"},
 		&cli.DurationFlag{Name: "timeout", Usage: "how long it may take per event", DefaultText: "HOOKSWITCH_TIMEOUT"},
 	)...)
+}
+
+// checkEvent refuses an --event that cannot be sent, before a plugin is started.
+func checkEvent(c *cli.Command) error {
+	if name := c.String("event"); name != "" {
+		if _, ok := event.Sample(name); !ok {
+			return noSample(name)
+		}
+	}
+	return nil
 }
 
 // pluginTest is one run of "plugins test".

@@ -21,6 +21,22 @@ func allFlag(what string) cli.Flag {
 	return &cli.BoolFlag{Name: "all", Usage: what + " everything: needed if no filter is given"}
 }
 
+// local makes flags those of one command: they are not flags of its commands, too,
+// which would ignore them.
+func local(flags []cli.Flag) []cli.Flag {
+	for _, f := range flags {
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			f.Local = true
+		case *cli.StringSliceFlag:
+			f.Local = true
+		case *cli.BoolFlag:
+			f.Local = true
+		}
+	}
+	return flags
+}
+
 func replayCommand() *cli.Command {
 	flags := slices.Concat(filterFlags(), []cli.Flag{
 		allFlag("replay"), outputFlag(),
@@ -29,7 +45,7 @@ func replayCommand() *cli.Command {
 		&cli.BoolFlag{Name: "dry-run", Usage: "only show what would be replayed"},
 		&cli.BoolFlag{Name: "no-wait", Usage: "do not wait for the end; the sidecar continues by itself"},
 	})
-	replay := command("replay", "deliver events again", "[ID...]", flags, startReplay("/replays"))
+	replay := command("replay", "deliver events again", "[ID...]", local(flags), startReplay("/replays"))
 	one := func(name, usage, method string) *cli.Command {
 		return command(name, usage, "ID", []cli.Flag{outputFlag()}, func(ctx context.Context, c *cli.Command, api *client) error {
 			if c.Args().Len() != 1 {
@@ -85,18 +101,23 @@ func startReplay(path string) action {
 			return err
 		}
 		req := adminapi.ReplayRequest{Filter: f, DryRun: c.Bool("dry-run"), To: c.StringSlice("to")}
+		for _, to := range req.To {
+			if err := checkTarget("to", to); err != nil {
+				return err
+			}
+		}
 		if req.Rate, err = rate(c); err != nil {
 			return err
 		}
 		if req.DryRun {
-			return dryRun(ctx, c, api, path, req, "replay")
+			return dryRun(ctx, c, api, path, f, req, "replay")
 		}
 		var r adminapi.Replay
 		if err := api.call(ctx, http.MethodPost, path, nil, req, &r); err != nil {
 			return err
 		}
 		if r.Total == 0 {
-			return errNothing
+			return nothing(ctx, api, f)
 		}
 		p := newProgress(c.ErrWriter, "replay "+r.ID+": queued", r.Total)
 		defer p.end()
@@ -123,20 +144,23 @@ func rate(c *cli.Command) (adminapi.Rate, error) {
 		return 0, nil
 	}
 	r, err := adminapi.ParseRate(text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, usageError("--%w", err)
+	case r == 0:
+		return 0, usageError("--rate: give a rate above 0, or leave it out for no limit")
 	}
 	return r, nil
 }
 
 // dryRun shows what a request would do.
-func dryRun(ctx context.Context, c *cli.Command, api *client, path string, req any, verb string) error {
+func dryRun(ctx context.Context, c *cli.Command, api *client, path string, f adminapi.Filter, req any, verb string) error {
 	var p adminapi.Preview
 	if err := api.call(ctx, http.MethodPost, path, nil, req, &p); err != nil {
 		return err
 	}
 	if p.Events == 0 {
-		return errNothing
+		return nothing(ctx, api, f)
 	}
 	return show(c, p, func(w io.Writer) {
 		to := ""

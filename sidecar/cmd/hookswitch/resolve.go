@@ -28,7 +28,7 @@ func eventFilter(ctx context.Context, c *cli.Command, api *client) (adminapi.Fil
 	}
 	mayAll := slices.ContainsFunc(c.Flags, func(flag cli.Flag) bool { return flag.Names()[0] == "all" })
 	if mayAll && f.Empty() && !f.All {
-		return f, usageError("%s: give ids or a filter such as --type or --since, or --all for everything", c.FullName()[len(c.Root().Name)+1:])
+		return f, usageError("%s: give ids or a filter such as --type or --since, or --all for everything", words(c))
 	}
 	for i, id := range f.IDs {
 		if f.IDs[i], err = wholeID(ctx, api, id); err != nil {
@@ -81,7 +81,7 @@ func wholeID(ctx context.Context, api *client, id string) (string, error) {
 
 // wholeReplay is wholeID for replays.
 func wholeReplay(ctx context.Context, api *client, id string) (string, error) {
-	if len(id) >= 36 || len(id) < resolveMin {
+	if len(id) >= 36 {
 		return id, nil
 	}
 	var list struct{ Data []adminapi.Replay }
@@ -97,8 +97,8 @@ func wholeReplay(ctx context.Context, api *client, id string) (string, error) {
 	if len(found) > 1 {
 		return id, &exitError{exitNothing, fmt.Errorf("%d replays begin with %q: give more of the id", len(found), id)}
 	}
-	if len(found) == 1 {
+	if len(found) == 1 && len(id) >= resolveMin {
 		return found[0], nil
 	}
-	return id, nil // the API will say that there is none
+	return id, &exitError{exitNothing, fmt.Errorf("no replay has an id that begins with %q: \"hookswitch replay list\" shows them", id)}
 }

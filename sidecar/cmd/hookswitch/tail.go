@@ -17,6 +17,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/live"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
 func tailCommand() *cli.Command {
@@ -44,10 +45,18 @@ func tailCommand() *cli.Command {
 				return err
 			}
 			f, err := readFilter(c)
+			if err == nil {
+				err = inFlags(c, f.CheckLive())
+			}
 			if err != nil {
 				return err
 			}
-			return newTail(c, values(f), form).run(ctx)
+			for _, t := range f.Types { // it may still be right: Telnyx adds event types
+				if hint := spelling.EventType(t); hint != "" {
+					fmt.Fprintf(c.ErrWriter, "hookswitch: waiting for %s\n", hint)
+				}
+			}
+			return inFlags(c, newTail(c, values(f), form).run(ctx))
 		},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
@@ -27,7 +29,8 @@ func triggerCommand() *cli.Command {
 		Name:      "trigger",
 		Usage:     "sign a sample event with the development key and send it",
 		ArgsUsage: "EVENT",
-		Description: "Sends it to the sidecar running on this data directory (\"hookswitch dev\").\n" +
+		Description: "Sends it to the sidecar running on this data directory (\"hookswitch dev\"), or to\n" +
+			"that of --addr, or to the receiver --to.\n" +
 			"Each event has a new id and the current time, unless they are set.\n" +
 			"A path is relative to \"data\": --set payload.text=hi --set id=…",
 		Flags: []cli.Flag{
@@ -44,6 +47,9 @@ func triggerCommand() *cli.Command {
 		DisableSliceFlagSeparator: true,
 		Action: func(ctx context.Context, c *cli.Command) error {
 			if c.Bool("list") {
+				if c.Args().Present() {
+					return usageError("trigger: --list takes no argument %q", c.Args().First())
+				}
 				fmt.Fprintln(c.Writer, strings.Join(event.Samples(), "\n"))
 				return nil
 			}
@@ -67,7 +73,7 @@ func trigger(ctx context.Context, c *cli.Command) error {
 	case v.count < 1:
 		return usageError("--count: give a number of 1 or more")
 	case v.tamper != "" && !slices.Contains(tampers, v.tamper):
-		return usageError("--tamper: use %s", strings.Join(tampers, ", "))
+		return usageError("--tamper: %s", meant(v.tamper, tampers, "use "+strings.Join(tampers, ", ")))
 	}
 	// Each event is new, with its own id.
 	v.next = func() ([]byte, *webhook.Event, string, error) {
@@ -85,13 +91,7 @@ func trigger(ctx context.Context, c *cli.Command) error {
 			fmt.Fprintf(v.notes, "a sample of %s\n", hint)
 		}
 	}
-	if to := c.String("to"); to != "" {
-		v.to = appURL(to)
-		if u, err := url.Parse(v.to); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return usageError("--to %q is not a URL: write it like http://localhost:8080/webhooks", to)
-		}
-	}
-	_, dir, err := sidecarDir(c)
+	dir, err := v.aim(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -115,6 +115,55 @@ func trigger(ctx context.Context, c *cli.Command) error {
 		fmt.Fprintf(c.Writer, "  its record, once delivered:  curl -H 'Authorization: Bearer x' %s/v2/webhook_deliveries/%s\n", here.Admin, e.ID)
 	}
 	return nil
+}
+
+// aim decides where the events go, and returns the data directory whose key signs
+// them.
+func (v *volley) aim(ctx context.Context, c *cli.Command) (dir string, err error) {
+	to, addr := c.String("to"), c.String("addr")
+	switch {
+	case to != "" && addr != "":
+		return "", usageError("trigger: give --to for a receiver, or --addr for a sidecar, not both")
+	case to != "":
+		v.to = appURL(to)
+		err = checkURL("to", v.to, "http://localhost:8080/webhooks")
+	case addr != "":
+		return v.aimAt(ctx, c, addr)
+	}
+	if err == nil {
+		_, dir, err = sidecarDir(c)
+	}
+	return dir, err
+}
+
+// aimAt is aim for the sidecar that --addr names. Its data directory is known if it
+// is on this machine.
+func (v *volley) aimAt(ctx context.Context, c *cli.Command, addr string) (dir string, err error) {
+	api, err := connect(c)
+	if err != nil {
+		return "", err
+	}
+	var s adminapi.Status
+	if err := api.get(ctx, "/status", nil, &s); err != nil {
+		return "", err
+	}
+	v.to = s.Webhooks
+	if there, err := url.Parse(addr); err == nil && there.Hostname() != "" && !net.ParseIP(there.Hostname()).IsLoopback() {
+		// The sidecar says where it receives in the words of its own machine.
+		if u, err := url.Parse(s.Webhooks); err == nil && u.Hostname() == "localhost" {
+			u.Host = net.JoinHostPort(there.Hostname(), u.Port())
+			v.to = u.String()
+		}
+	}
+	if _, dir, err = dataDir(c); err != nil {
+		return "", err
+	}
+	for _, other := range instance.Latest() {
+		if here, err := instance.Find(other); err == nil && ("unix://"+here.Socket == addr || here.Admin == strings.TrimSuffix(addr, "/")) {
+			dir = other
+		}
+	}
+	return dir, nil
 }
 
 // triggerBody returns the body to send: a file, or a fresh sample.

@@ -66,6 +66,14 @@ var errInvalid = &exitError{exitInvalid, errSaid}
 
 func verify(ctx context.Context, c *cli.Command, stdin io.Reader) (adminapi.Verification, error) {
 	var v adminapi.Verification
+	if err := checkOutput(c); err != nil {
+		return v, err
+	}
+	if c.IsSet("key") {
+		if _, err := keysTyped(c); err != nil {
+			return v, err // before standard input is read
+		}
+	}
 	at, err := checkTime(c.String("at"), time.Now())
 	if err != nil {
 		return v, err
@@ -146,12 +154,9 @@ func explainHere(c *cli.Command, at time.Time, h http.Header, body []byte) (admi
 // verifyKeys returns the keys of --key, or those of the configuration and those
 // that a sidecar has created in the data directory.
 func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
-	if text := c.String("key"); text != "" {
-		ring, err := webhook.ParseKeys(text)
-		if err != nil {
-			return config.Config{}, nil, usageError("--key: %s", strings.TrimPrefix(err.Error(), "webhook: "))
-		}
-		return config.Config{}, ring, nil
+	if c.String("key") != "" {
+		ring, err := keysTyped(c)
+		return config.Config{}, ring, err
 	}
 	cfg, dir, err := sidecarDir(c)
 	if err != nil {
@@ -179,6 +184,15 @@ func verifyKeys(c *cli.Command) (config.Config, *webhook.KeyRing, error) {
 	}
 	ring, err := webhook.NewKeyRing(keys...)
 	return cfg, ring, err
+}
+
+// keysTyped returns the keys of --key.
+func keysTyped(c *cli.Command) (*webhook.KeyRing, error) {
+	ring, err := webhook.ParseKeys(c.String("key"))
+	if err != nil {
+		return nil, usageError("--key: %s", strings.TrimPrefix(err.Error(), "webhook: "))
+	}
+	return ring, nil
 }
 
 // storedRequest returns a request that a sidecar has.

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 )
 
 // Plugins is the part of a [pluginhost.Host] that the API shows.
@@ -83,7 +85,11 @@ func (a *API) plugin(r *http.Request) (pluginhost.Status, error) {
 		}
 		names = append(names, s.Name)
 	}
-	return pluginhost.Status{}, NewProblem(http.StatusNotFound, "not-found", "there is no plugin "+name+": there are "+cmp.Or(strings.Join(names, ", "), "none"))
+	hint := "there are " + cmp.Or(strings.Join(names, ", "), "none")
+	if guess := spelling.Closest(name, names); guess != "" {
+		hint = fmt.Sprintf("did you mean %q?", guess)
+	}
+	return pluginhost.Status{}, NewProblem(http.StatusNotFound, "not-found", "there is no plugin "+name+": "+hint)
 }
 
 // steerPlugin returns a handler that does something to a plugin, waits for the

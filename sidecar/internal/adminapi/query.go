@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -75,15 +76,40 @@ func (f Filter) query(now time.Time) (q store.Query, err error) {
 			return q, badRequest("type: " + strings.TrimPrefix(err.Error(), "event: "))
 		}
 	}
-	statuses := []store.Status{"", store.StatusPending, store.StatusRetrying, store.StatusDone, store.StatusDead, store.StatusDiscarded, store.StatusUnhandled}
-	if !slices.Contains(statuses, q.Status) {
-		return q, badRequest(fmt.Sprintf("status: %q must be pending, retrying, done, dead, discarded or unhandled", f.Status))
+	names := []string{"pending", "retrying", "done", "dead", "discarded", "unhandled"} // of store.Status
+	if f.Status != "" && !slices.Contains(names, f.Status) {
+		return q, badStatus(f.Status, names...)
 	}
 	if q.Since, err = parseTime("since", f.Since, now); err != nil {
 		return q, err
 	}
 	q.Until, err = parseTime("until", f.Until, now)
 	return q, err
+}
+
+// Check returns what is wrong with f as a filter of stored events, as the API does.
+func (f Filter) Check() error {
+	_, err := f.query(time.Now())
+	return err
+}
+
+// CheckLive is Check for a stream.
+func (f Filter) CheckLive() error {
+	if _, err := f.live(); err != nil {
+		return err
+	}
+	_, err := parseTime("since", f.Since, time.Now())
+	return err
+}
+
+// badStatus refuses a status that is not one of names, and suggests the one that may
+// have been meant.
+func badStatus(status string, names ...string) error {
+	hint, last := "", len(names)-1
+	if guess := spelling.Closest(strings.ToLower(status), names); guess != "" {
+		hint = fmt.Sprintf(": did you mean %q?", guess)
+	}
+	return badRequest(fmt.Sprintf("status: %q must be %s or %s%s", status, strings.Join(names[:last], ", "), names[last], hint))
 }
 
 // parseTime reads a time, or how long ago it was.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 )
 
@@ -96,7 +97,11 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request, req ReplayRequest) 
 	targets := a.cfg.Targets()
 	for _, name := range req.To {
 		if !slices.Contains(targets, name) {
-			return NewProblem(http.StatusUnprocessableEntity, "unknown-target", fmt.Sprintf("to: there is no target %q: the targets are %s", name, strings.Join(targets, ", ")))
+			hint := "the targets are " + strings.Join(targets, ", ")
+			if guess := spelling.Closest(name, targets); guess != "" {
+				hint = fmt.Sprintf("did you mean %q?", guess)
+			}
+			return NewProblem(http.StatusUnprocessableEntity, "unknown-target", fmt.Sprintf("to: there is no target %q: %s", name, hint))
 		}
 	}
 	if req.DryRun {

@@ -174,7 +174,7 @@ func (f Filter) live() (func(*live.Message) bool, error) {
 	status := liveStatuses[f.Status]
 	switch {
 	case status == nil:
-		return nil, badRequest(fmt.Sprintf("status: %q must be accepted, duplicate, rejected, pending, retrying, failed, done, dead or unhandled", f.Status))
+		return nil, badStatus(f.Status, "accepted", "duplicate", "rejected", "pending", "retrying", "failed", "done", "dead", "unhandled")
 	case f.Text != "":
 		return nil, badRequest("text: a live stream has no bodies to search: list or export events")
 	case f.Until != "":
