@@ -324,7 +324,7 @@ $(NODE)/node_modules/.package-lock.json: examples/node/package.json examples/nod
 
 .PHONY: newcomer
 newcomer: build ## time the way from an empty folder to the first event that a plugin of one's own handles
-	.ci/newcomer bin/hookswitch .
+	.ci/newcomer bin/hookswitch
 
 .PHONY: readme
 readme: ## run the commands of the README in a clean clone, and time the way to the first event

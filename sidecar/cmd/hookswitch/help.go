@@ -93,7 +93,8 @@ var examples = map[string][]string{
 	"plugins disable":  {"hookswitch plugins disable sms-to-crm"},
 	"plugins rollback": {"hookswitch plugins rollback sms-to-crm"},
 
-	"plugins new":    {"hookswitch plugins new sms-to-crm --event message.received"},
+	"plugins new": {"hookswitch plugins new sms-to-crm --event message.received",
+		"hookswitch plugins new call-log --lang python --event 'call.*'"},
 	"plugins verify": {"hookswitch plugins verify ./out/hookswitch-plugin-crm", "hookswitch plugins verify plugins/optout.plugin.json"},
 
 	"config reload": {"hookswitch config reload"},

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -83,7 +85,8 @@ func TestNewPluginBuilds(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "my plugin")
 	var stdout, stderr bytes.Buffer
 	args := []string{"hookswitch", "plugins", "new", "all-kinds", "--dir", dir, "--module", "example.org/team/all-kinds", "--local", "../../..",
-		"--event", "message.received", "--event", "call.*", "--event", "*", "--event", "texml.conference-start", "--event", "10dlc.brand.update"}
+		"--event", "message.received", "--event", "call.*", "--event", "*", "--event", "texml.conference-start", "--event", "10dlc.brand.update",
+		"--event", "shiny.thing.happened", "--raw-event", "shiny_thing.happened"}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit %d: %s", code, stderr.String())
 	}
@@ -127,6 +130,7 @@ func TestNewPluginIsFormatted(t *testing.T) {
 	for i, events := range [][]string{
 		{"*"}, {"call.*"}, {"message.received"}, {"fax.received", "*"}, {"*", "fax.received"}, {"call.*", "message.*"},
 		{"call.hangup", "call.initiated"}, {"call.*", "call.hangup", "10dlc.brand.update", "texml.conference-start"},
+		{"shiny.thing"}, {"shiny.*", "call.hangup"},
 	} {
 		dir := filepath.Join(t.TempDir(), strconv.Itoa(i))
 		args := []string{"hookswitch", "plugins", "new", "some", "--dir", dir, "--local", "../../.."}
@@ -155,14 +159,62 @@ func TestNewPluginIsFormatted(t *testing.T) {
 	}
 }
 
-// TestSDKVersion: only a version that others can fetch is asked for.
-func TestSDKVersion(t *testing.T) {
-	for v, want := range map[string]bool{
-		"v0.1.0": true, "v1.2.3-rc.1": true, "dev": false, "v0.1.0-3-gabc1234": false, "v0.1.0-dirty": false, "abc1234": false,
-		"v0.0.0-20261125140000-0123456789ab": true, "v0.0.0-20261125140000-0123456789ab+dirty": false,
+// TestReleaseOf: only a version that others can fetch is asked for.
+func TestReleaseOf(t *testing.T) {
+	for v, want := range map[string]string{
+		"v0.1.0": "v0.1.0", "0.1.0": "v0.1.0", "v1.2.3-rc.1": "v1.2.3-rc.1", "dev": "", "v0.1.0-3-gabc1234": "", "v0.1.0-dirty": "", "abc1234": "",
+		"v0.0.0-20261125140000-0123456789ab": "", "v0.0.0-20261125140000-0123456789ab+dirty": "", "0.1.1-SNAPSHOT-0123abc": "",
 	} {
-		if got := released.MatchString(v) && !described.MatchString(v); got != want {
-			t.Errorf("%s: %v", v, got)
+		if got := releaseOf(nil, v); got != want {
+			t.Errorf("%s: %q, want %q", v, got, want)
 		}
+	}
+	const commit = "v0.0.0-20261125140000-0123456789ab"
+	for _, tt := range []struct{ path, version, sum, want string }{
+		{sdkModule, "v0.1.0", "", "v0.1.0"},
+		{sdkModule, "v0.1.0+dirty", "", ""},
+		{sdkModule, "(devel)", "", ""},
+		{sdkModule, commit, "", ""},          // of a clone: perhaps nobody else has it
+		{sdkModule, commit, "h1:x=", commit}, // of go install …@commit
+		{sdkModule, "v1.0.1-0.20261125140000-0123456789ab", "", ""},
+		{"example.com/fork", "v0.1.0", "h1:x=", ""},
+	} {
+		info := &debug.BuildInfo{Main: debug.Module{Path: tt.path, Version: tt.version, Sum: tt.sum}}
+		if got := releaseOf(info, "devel"); got != tt.want {
+			t.Errorf("%+v: %q", tt, got)
+		}
+	}
+}
+
+// TestFindSource looks in each of the places, and above it.
+func TestFindSource(t *testing.T) {
+	top := t.TempDir()
+	source, other := filepath.Join(top, "source"), filepath.Join(top, "other")
+	for dir, module := range map[string]string{source: sdkModule, other: "example.com/other", filepath.Join(source, "inner"): sdkModule + "/inner"} {
+		if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+module+"\n\ngo 1.26\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		places []string
+		want   string
+	}{
+		{nil, ""},
+		{[]string{top, other}, ""},
+		{[]string{source}, source},
+		{[]string{filepath.Join(other, "bin"), filepath.Join(source, "bin")}, source},
+		{[]string{filepath.Join(source, "inner", "bin")}, source},
+		{[]string{filepath.Join(top, "gone", "bin")}, ""},
+	} {
+		if got := findSource(tt.places); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.places, got, tt.want)
+		}
+	}
+	places := sourcePlaces()
+	if wd, err := os.Getwd(); err != nil || !slices.Contains(places, wd) || findSource(places) == "" {
+		t.Errorf("%q: this directory is not among the places, or has no source above it (%v)", places, err)
 	}
 }
