@@ -51,7 +51,7 @@ COLD := github.com/urfave/... go.opentelemetry.io/... github.com/prometheus/... 
 	crypto/tls crypto/x509/... encoding/asn1 compress/flate mime/... net/http/httputil net/http/pprof runtime/pprof golang.org/x/net/idna math/big \
 	github.com/caarlos0/... github.com/cenkalti/... github.com/fsnotify/... github.com/grpc-ecosystem/... \
 	$(SIDECAR)/cmd/... $(SIDECAR)/internal/config $(SIDECAR)/internal/adminapi $(SIDECAR)/internal/backup $(SIDECAR)/internal/pluginhost/catalog \
-	$(SIDECAR)/internal/pluginhost/process $(SIDECAR)/internal/plugincheck $(SIDECAR)/internal/lint $(SIDECAR)/internal/deliveryapi \
+	$(SIDECAR)/internal/pluginhost/process $(SIDECAR)/internal/plugincheck $(SIDECAR)/internal/lint $(SIDECAR)/internal/appcheck $(SIDECAR)/internal/deliveryapi \
 	$(SIDECAR)/internal/replay $(SIDECAR)/internal/retention $(SIDECAR)/internal/upkeep
 export CGO_ENABLED := 0
 export GOFLAGS := $(shell $(GO) env GOFLAGS)
@@ -299,7 +299,11 @@ examples: ## build the examples and run their tests
 .PHONY: apps
 apps: $(NODE_APPS)/node_modules/.package-lock.json ## run the Flask app, the Express app and the recipes behind the sidecar
 	cp examples/express/app.mjs $(NODE_APPS)
-	HOOKSWITCH_APPS=1 HOOKSWITCH_NODE_APPS=$(NODE_APPS) $(GO) test -count=1 ./internal/testkit/apps
+	HOOKSWITCH_APPS=short HOOKSWITCH_NODE_APPS=$(NODE_APPS) $(GO) test -count=1 ./internal/testkit/apps
+
+.PHONY: recipes
+recipes: $(NODE_APPS)/node_modules/.package-lock.json ## run the recipes, and all wrong forms of them through "hookswitch doctor app"
+	HOOKSWITCH_APPS=1 HOOKSWITCH_NODE_APPS=$(NODE_APPS) $(GO) test -count=1 -v -run 'Recipes|WrongForms' ./internal/testkit/apps
 
 $(NODE_APPS)/node_modules/.package-lock.json: examples/recipes/package.json examples/recipes/package-lock.json
 	mkdir -p $(NODE_APPS)

@@ -61,6 +61,7 @@ var table = []row{
 	{pattern: "sidecar/internal/retention/...", layer: 40},
 	{pattern: "sidecar/internal/plugincheck", layer: 40},
 	{pattern: "sidecar/internal/lint", layer: 40, stdOnly: true},
+	{pattern: "sidecar/internal/appcheck", layer: 40},
 
 	// 30: targets.
 	{pattern: "sidecar/internal/forward/...", layer: 30},

@@ -124,7 +124,15 @@ func TestRecipes(t *testing.T) {
 	stop(t, sidecar)
 
 	for name, url := range urls {
-		t.Run(name, func(t *testing.T) { refuses(t, url, private) })
+		t.Run(name, func(t *testing.T) {
+			refuses(t, url, private)
+			s := *s
+			s.t = t
+			d := s.doctor(folder, []string{"HOOKSWITCH_FORWARD_KEY=" + base64.StdEncoding.EncodeToString(private.Seed())}, url)
+			if !d.OK || len(d.Findings) > 0 || len(d.Checks) < 18 {
+				t.Errorf("doctor: %+v", d)
+			}
+		})
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
 // app is an HTTP app behind the sidecar. It writes the body of its n-th
@@ -62,4 +64,19 @@ func (a *app) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(a.status)
 	fmt.Fprintf(w, "app answers %d\n", a.status)
+}
+
+// verifyingApp is an app in a process of its own, which listens on its argument. It
+// verifies with the key in its environment.
+func verifyingApp() {
+	keys, err := webhook.ParseKeys(os.Getenv("TELNYX_PUBLIC_KEY"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	verifier := &webhook.Verifier{Keys: keys}
+	fmt.Println("the app starts") // not into the report
+	http.Handle("POST /hooks", verifier.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	fmt.Fprintln(os.Stderr, http.ListenAndServe(os.Args[1], nil))
+	os.Exit(1)
 }

@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/urfave/cli/v3"
-
 	"github.com/hookswitch/hookswitch/sidecar"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -51,18 +49,17 @@ type child struct {
 	gone chan struct{} // closed when stop is done
 }
 
-// newChild returns the app named by the arguments, not yet started.
-func newChild(c *cli.Command) (*child, error) {
-	args := c.Args().Slice()
+// newChild returns the app of a command line, not yet started.
+func newChild(args []string, limit time.Duration) (*child, error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
-		return nil, usageError("run: %q cannot be started: %w", args[0], err)
+		return nil, usageError("%q cannot be started: %w", args[0], err)
 	}
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Args[0] = args[0]
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr // the files themselves, without a pipe
 	ownGroup(cmd)
-	a := &child{cmd: cmd, limit: c.Duration("app-stop-timeout"), done: make(chan struct{}), gone: make(chan struct{})}
+	a := &child{cmd: cmd, limit: limit, done: make(chan struct{}), gone: make(chan struct{})}
 	a.stop = sync.OnceValue(a.end)
 	return a, nil
 }

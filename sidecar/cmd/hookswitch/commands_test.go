@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,6 +54,7 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"appears":     cmdAppears,
 	"allstored":   cmdAllStored,
 	"waitgrep":    cmdWaitGrep,
+	"freeport":    cmdFreePort,
 
 	"servicemanager": cmdServiceManager,
 }
@@ -416,4 +418,13 @@ func cmdWaitGrep(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return nil
 	})
+}
+
+// freeport NAME: sets a variable to an address of this machine that nothing listens
+// at.
+func cmdFreePort(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Check(l.Close())
+	ts.Setenv(args[0], l.Addr().String())
 }

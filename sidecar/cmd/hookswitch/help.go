@@ -41,6 +41,8 @@ var examples = map[string][]string{
 		"hookswitch trigger message.received --tamper body"},
 	"verify":          {"hookswitch verify --event r_k3v9w2hc7q"},
 	"lint":            {"hookswitch lint src", "hookswitch lint -o json | jq '.findings[].file'"},
+	"doctor":          {"hookswitch doctor app 5000/webhooks"},
+	"doctor app":      {"hookswitch doctor app http://localhost:5000/webhooks", "hookswitch doctor app 5000/webhooks -- node app.mjs"},
 	"tail":            {"hookswitch tail --type 'call.*' --status failed"},
 	"status":          {"hookswitch status -o json"},
 	"health":          {"hookswitch health && echo ready"},

@@ -155,7 +155,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Commands: []*cli.Command{
 			runCommand(), devCommand(), triggerCommand(), tailCommand(),
 			eventsCommand(), replayCommand(), deadCommand(),
-			pluginsCommand(), verifyCommand(os.Stdin), lintCommand(), keysCommand(), configCommand(),
+			pluginsCommand(), verifyCommand(os.Stdin), lintCommand(), doctorCommand(), keysCommand(), configCommand(),
 			statusCommand(), healthCommand(), backupCommand(), restoreCommand(), versionCommand(),
 			helpCommand(),
 		},

@@ -14,12 +14,13 @@ import (
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
 )
 
-// TestMain lets the test binary be the programs under test: the daemon, and a
-// plugin that records what it is given.
+// TestMain lets the test binary be the programs under test: the daemon, a plugin
+// that records what it is given, and an app.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"hookswitch":                 func() { os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 		"hookswitch-plugin-recorder": recorderPlugin,
+		"verifying-app":              verifyingApp,
 	})
 }
 

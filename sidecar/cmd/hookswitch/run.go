@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	stdlog "log"
 	"log/slog"
@@ -40,8 +41,8 @@ func runCommand() *cli.Command {
 			var app *child
 			if c.Args().Present() {
 				var err error
-				if app, err = newChild(c); err != nil {
-					return err
+				if app, err = newChild(c.Args().Slice(), c.Duration("app-stop-timeout")); err != nil {
+					return fmt.Errorf("run: %w", err)
 				}
 			}
 			load := func() (config.Config, error) {

@@ -234,6 +234,9 @@ func field(body []byte, path []string) string {
 // be secret and print as stars.
 type Headers struct{ header http.Header }
 
+// Header returns the headers.
+func (h Headers) Header() http.Header { return h.header.Clone() }
+
 // UnmarshalText parses the headers. Its errors do not repeat their values.
 func (h *Headers) UnmarshalText(text []byte) error {
 	h.header = make(http.Header)
