@@ -50,6 +50,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	out, errs := newOutlet(stdout), newOutlet(stderr)
 	root, unknown := newCommand(out, errs)
+	if len(args) > 1 && args[1] == completionWord {
+		return complete(ctx, root, args[2:], out)
+	}
 	err := root.Run(ctx, args)
 	if err == nil {
 		err = *unknown
@@ -162,6 +165,14 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		HideVersion:           true,
 		EnableShellCompletion: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
+			for _, shell := range c.Commands {
+				if text := script(shell.Name); text != nil {
+					shell.Action = func(_ context.Context, c *cli.Command) error {
+						_, err := c.Root().Writer.Write(text)
+						return err
+					}
+				}
+			}
 			finish(c, func(err error) { *unknown = err })
 			c.Hidden, c.Usage = false, "print a shell script that completes commands"
 			c.Action = func(_ context.Context, c *cli.Command) error {
