@@ -97,7 +97,8 @@ func TestExitCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"HOOKSWITCH_STORE": "file:" + data, "HOOKSWITCH_DATA_DIR": "", "TELNYX_PUBLIC_KEY": "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg=",
+		"HOOKSWITCH_STORE": "file:" + data, "HOOKSWITCH_DATA_DIR": "", "XDG_CACHE_HOME": dir, "HOOKSWITCH_ADMIN_LISTEN": "127.0.0.1:0",
+		"TELNYX_PUBLIC_KEY": "eu2zvPjhY6odxV34Z/EsRiERvTodkev4Fq0SlK90Izg=",
 	} {
 		t.Setenv(name, value)
 	}
