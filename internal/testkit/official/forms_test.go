@@ -58,3 +58,31 @@ func TestClientForms(t *testing.T) {
 		}
 	}
 }
+
+// TestClientBytes: telnyx 2 verifies bytes, and calls text another signature.
+func TestClientBytes(t *testing.T) {
+	Scripts(t)
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"data":{"event_type":"message.received"}}`
+	timestamp, signature := webhook.Sign(private, time.Now(), []byte(body))
+	out, err := Command(t, nil, "bytes.mjs", base64.StdEncoding.EncodeToString(public), body, timestamp, signature).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(out, &got); err != nil || len(got) != 5 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for form, result := range got {
+		want := "does not match the payload"
+		if strings.HasPrefix(form, "bytes") {
+			want = "ok"
+		}
+		if !strings.Contains(result, want) {
+			t.Errorf("%s: %q, want %q", form, result, want)
+		}
+	}
+}

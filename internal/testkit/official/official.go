@@ -7,6 +7,7 @@
 //
 //	retrieve.mjs    the example of Telnyx's API reference, unchanged
 //	deliveries.mjs  reads delivery records: retrieve, list, iterate, errors
+//	bytes.mjs       hands one to telnyx 2, with key and signature as text and as bytes
 //	forms.mjs       hands a webhook to unwrap in the forms that frameworks have it in
 //	verify.mjs      an application that verifies every webhook it is sent
 //
