@@ -2,12 +2,10 @@ package proxies
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -23,13 +21,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/internal/testkit/telnyx"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
@@ -39,37 +36,32 @@ type stage struct {
 	t          *testing.T
 	hookswitch string // path
 	dir        string
-	port       string // where webhooks are sent to
-	backend    string // the port of the sidecar
-	key        ed25519.PrivateKey
+	port       string   // where webhooks are sent to
+	backend    string   // the port of the sidecar
 	env        []string // of the sidecar
 	sidecar    *exec.Cmd
-	client     *http.Client // sends from the address of the sender
-
-	mu  sync.Mutex
-	got map[string][]digest // guarded by mu: what the app has, by id
+	telnyx     *telnyx.Telnyx // sends from the address of the sender
+	app        telnyx.App
 }
-
-type digest [sha256.Size]byte
 
 func newStage(t *testing.T, hookswitch string) *stage {
 	t.Helper()
-	public, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
+	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: freePort(t), backend: freePort(t)}
+	var err error
+	if s.telnyx, err = telnyx.New("https://127.0.0.1:" + s.port); err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: freePort(t), backend: freePort(t), key: key, got: make(map[string][]digest)}
+	s.telnyx.Client.Transport = s.transport(s.certificate())
 	if err := os.Mkdir(s.dir+"/plugins", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	app := httptest.NewServer(http.HandlerFunc(s.app))
+	app := httptest.NewServer(&s.app)
 	t.Cleanup(app.Close)
 	s.env = []string{
-		"PATH=" + os.Getenv("PATH"), "TELNYX_PUBLIC_KEY=" + base64.StdEncoding.EncodeToString(public),
+		"PATH=" + os.Getenv("PATH"), "TELNYX_PUBLIC_KEY=" + s.telnyx.PublicKey(),
 		"HOOKSWITCH_STORE=file:" + s.dir + "/data", "HOOKSWITCH_PLUGIN_DIR=" + s.dir + "/plugins", "HOOKSWITCH_ADMIN_LISTEN=127.0.0.1:0",
 		"HOOKSWITCH_TRUSTED_PROXIES=127.0.0.1", "HOOKSWITCH_LOG_LEVEL=warn", "HOOKSWITCH_FORWARD_TO=" + app.URL,
 	}
-	s.client = &http.Client{Timeout: 2 * time.Second, Transport: s.transport(s.certificate())} // Telnyx waits as long
 	return s
 }
 
@@ -104,34 +96,6 @@ func (s *stage) certificate() *x509.CertPool {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(crt)
 	return roots
-}
-
-// app takes what the sidecar forwards.
-func (s *stage) app(_ http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return // the sidecar hears of it: the answer is broken off as well
-	}
-	id := webhook.Decode("application/json", body).ID
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.got[id] = append(s.got[id], sha256.Sum256(body))
-}
-
-// delivered is a check that the app has exactly these bodies, by id.
-func (s *stage) delivered(want map[string]digest) func() error {
-	return func() error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for id, sum := range want {
-			if got := s.got[id]; len(got) == 0 {
-				return fmt.Errorf("event %s has not arrived, of %d", id, len(want))
-			} else if got[0] != sum {
-				return fmt.Errorf("event %s has arrived with another body", id)
-			}
-		}
-		return nil
-	}
 }
 
 // startSidecar starts it and waits until it is ready. It listens on the port that
@@ -228,38 +192,9 @@ func (s *stage) until(what string, done func() error) {
 	}
 }
 
-// event returns a body with an id of about a size, as genuine ones look.
-func event(id string, attempt, size int) []byte {
-	const head = `{"data":{"event_type":"message.received","id":%q,"occurred_at":"2026-11-01T12:00:00Z","payload":{"text":"`
-	body := fmt.Appendf(nil, head, id)
-	tail := fmt.Sprintf(`"},"record_type":"event"},"meta":{"attempt":%d,"delivered_to":"https://hooks.example.com/webhooks"}}`, attempt)
-	body = append(body, strings.Repeat("é ", max(0, size-len(body)-len(tail))/3)...)
-	return append(body, tail...)
-}
-
 // send sends a signed body to a path, with more headers in pairs.
 func (s *stage) send(path string, body []byte, header ...string) (status int, err error) {
-	return s.sendWith(s.t.Context(), path, body, header...)
-}
-
-func (s *stage) sendWith(ctx context.Context, path string, body []byte, header ...string) (status int, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://127.0.0.1:"+s.port+path, bytes.NewReader(body))
-	if err != nil {
-		return 0, err
-	}
-	timestamp, signature := webhook.Sign(s.key, time.Now(), body)
-	req.Header.Set(webhook.HeaderTimestamp, timestamp)
-	req.Header.Set(webhook.HeaderSignature, signature)
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	_, err = io.Copy(io.Discard, res.Body)
-	return res.StatusCode, errors.Join(err, res.Body.Close())
+	return s.telnyx.Send(s.t.Context(), path, body, header...)
 }
 
 func (s *stage) reachable() error {
