@@ -366,8 +366,9 @@ deb: build completions ## make bin/hookswitch.deb
 		$(GO) run $(NFPM) package --config examples/systemd/nfpm.yaml --packager deb --target $(DEB)
 
 .PHONY: deploy
-deploy: deb size ## check the unit, the image, the manifest, the compose file and the package
+deploy: deb size ## check the unit, the image, the manifests, the compose file and the package, which root installs on a machine of its own
 	cd internal/testkit/deploy && $(GO) vet ./... && HOOKSWITCH_DEB=$(DEB) $(GO) test -count=1 ./...
+	HOOKSWITCH_DEB=$(DEB) $(GO) test -count=1 ./internal/testkit/machine
 
 # Not a part of "check": to compile goreleaser takes longer than all of that.
 .PHONY: releasecheck

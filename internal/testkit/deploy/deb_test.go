@@ -41,7 +41,9 @@ func TestDeb(t *testing.T) {
 		"usr/libexec/hookswitch/plugins/hookswitch-plugin-archive": 0o755,
 		"usr/libexec/hookswitch/plugins/hookswitch-plugin-exec":    0o755,
 		"usr/lib/systemd/system/hookswitch.service":                0o644,
-		"etc/hookswitch/hookswitch.env":                            0o600,
+		"usr/share/hookswitch/service.env":                         0o644,
+		"usr/lib/sysusers.d/hookswitch.conf":                       0o644,
+		"etc/hookswitch/hookswitch.env":                            0o600, // until postinst has made the group
 		"etc/hookswitch/plugins":                                   os.ModeDir | 0o755,
 		"usr/share/doc/hookswitch/copyright":                       0o644,
 		"usr/share/bash-completion/completions/hookswitch":         0o644,

@@ -300,7 +300,7 @@ func Codes() (all []CodeInfo) {
 			{Code: CodeServiceManager,
 				What: "The sidecar's state could not be reported to systemd.",
 				Why:  "NOTIFY_SOCKET names a socket that does not accept messages.",
-				Fix:  "Look at the unit: Type=notify-reload, and NotifyAccess=main, or all with PrivatePIDs=yes."},
+				Fix:  "Look at the unit: Type=notify, and NotifyAccess=main, or all with PrivatePIDs=yes."},
 			{Code: CodeAppSignal,
 				What: "The app that \"hookswitch run -- CMD\" started could not be told to stop.",
 				Why:  "It ended at that moment, or runs as another user.",
