@@ -355,8 +355,9 @@ methods: ## fail if the program keeps the methods that nothing calls: it looks o
 		echo "the binary grows by a tenth. Find another way: text/template must not be executed, see the Makefile"; exit 1; fi
 
 .PHONY: completions
-completions: ## write the scripts that complete commands into .tmp/completions
-	@mkdir -p .tmp/completions
+completions: ## write the scripts that complete commands into .tmp/completions, and the manual page into .tmp/man
+	@mkdir -p .tmp/completions .tmp/man
+	@$(GO) run -ldflags "-X main.version=$(VERSION)" ./sidecar/cmd/hookswitch man >.tmp/man/hookswitch.1
 	@for shell in bash zsh fish; do $(GO) run ./sidecar/cmd/hookswitch completion $$shell >.tmp/completions/hookswitch.$$shell || exit 1; done
 
 # The version of a package must begin with a digit.

@@ -47,6 +47,7 @@ func TestDeb(t *testing.T) {
 		"etc/hookswitch/plugins":                                   os.ModeDir | 0o755,
 		"usr/share/doc/hookswitch/copyright":                       0o644,
 		"usr/share/bash-completion/completions/hookswitch":         0o644,
+		"usr/share/man/man1/hookswitch.1":                          0o644,
 		"DEBIAN/postinst":                                          0o755, "DEBIAN/prerm": 0o755, "DEBIAN/postrm": 0o755,
 	} {
 		info, err := os.Stat(filepath.Join(dir, path))
@@ -65,6 +66,9 @@ func TestDeb(t *testing.T) {
 	command(t, exec.Command("bash", "-n", filepath.Join(dir, "usr/share/bash-completion/completions/hookswitch")))
 
 	program := filepath.Join(dir, "usr/bin/hookswitch")
+	if page := string(readFile(t, dir, "usr/share/man/man1/hookswitch.1")); page != command(t, exec.Command(program, "man")) {
+		t.Error("the manual page is not that of the program")
+	}
 	checkStatic(t, program)
 	if out := command(t, exec.Command(program, "version")); !strings.HasPrefix(out, "hookswitch ") {
 		t.Errorf("version says %q", out)

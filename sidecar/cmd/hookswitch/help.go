@@ -49,6 +49,7 @@ var examples = map[string][]string{
 	"backup":          {"hookswitch backup /var/backups/hookswitch-2026-11-27"},
 	"restore":         {"hookswitch restore /var/backups/hookswitch-2026-11-27"},
 	"version":         {"hookswitch version -o json"},
+	"man":             {"hookswitch man | man -l -"},
 	"completion":      {"source <(hookswitch completion bash)"},
 	"completion bash": {"source <(hookswitch completion bash)"},
 	"completion zsh":  {"source <(hookswitch completion zsh)"},
