@@ -52,6 +52,17 @@ var keysOf = map[Kind][]string{
 	KindRemote: {"address", "tls", "ca_file", "token_file"},
 }
 
+// formOf is what the value of each key must be.
+var formOf = map[string]string{
+	"max_in_flight": fmt.Sprintf("a whole number from 1 to %d, without quotation marks", inFlightMax),
+	"command":       `a list of the program and its arguments, such as ["python3", "optout.py"]`,
+	"events":        `a list of event types, such as ["message.received"]`,
+	"address":       `HOST:PORT or unix:/PATH, in quotation marks`,
+	"tls":           "true or false, without quotation marks",
+	"ca_file":       "the path of a file, in quotation marks",
+	"token_file":    "the path of a file, in quotation marks",
+}
+
 // ReadManifest reads and checks a manifest. Errors name the file and the key. Paths
 // relative to the manifest become absolute.
 func ReadManifest(path string) (*Manifest, error) {
@@ -80,7 +91,7 @@ func (m *Manifest) parse(text []byte) error {
 	var keys map[string]json.RawMessage
 	dec := json.NewDecoder(bytes.NewReader(text))
 	if err := dec.Decode(&keys); err != nil {
-		return fmt.Errorf("is not a JSON object: %w", err)
+		return fmt.Errorf("is not a JSON object: %s", jsonMistake(text, err))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("has text after the JSON object")
@@ -102,11 +113,28 @@ func (m *Manifest) parse(text []byte) error {
 		if !slices.Contains(allowed, key) {
 			return fmt.Errorf("key %q: is unknown to protocol %q, which has %s", key, m.Protocol, strings.Join(allowed, ", "))
 		}
-		if err := json.Unmarshal(keys[key], fields[key].Addr().Interface()); err != nil {
-			return fmt.Errorf("key %q: %w", key, err)
+		if json.Unmarshal(keys[key], fields[key].Addr().Interface()) != nil { // its text is about Go
+			return fmt.Errorf("key %q: must be %s", key, formOf[key])
 		}
 	}
 	return m.check()
+}
+
+// jsonMistake says where a text is not a JSON object, and why.
+func jsonMistake(text []byte, err error) string {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return "it is empty"
+	}
+	if mistake, ok := errors.AsType[*json.SyntaxError](err); ok {
+		before := text[:min(max(mistake.Offset-1, 0), int64(len(text)))]
+		line := 1 + bytes.Count(before, []byte("\n"))
+		column := len(before) - bytes.LastIndexByte(before, '\n')
+		return fmt.Sprintf("line %d, column %d: %s", line, column, mistake)
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return "it is of type " + kind.Value
+	}
+	return "it ends too early"
 }
 
 func (m *Manifest) check() error {
@@ -134,7 +162,7 @@ func (m *Manifest) checkJSONL() error {
 	}
 	for _, pattern := range m.Events {
 		if err := event.CheckPattern(pattern); err != nil {
-			return fmt.Errorf(`key "events": %w`, err)
+			return fmt.Errorf(`key "events": %s`, strings.TrimPrefix(err.Error(), "event: "))
 		}
 	}
 	return nil

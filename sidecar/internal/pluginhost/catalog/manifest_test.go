@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,20 +57,31 @@ func TestManifest(t *testing.T) {
 		})
 	}
 	bad := []struct{ name, text, want string }{
-		{"no JSON", `protocol: jsonl`, "is not a JSON object"},
-		{"no object", `[]`, "is not a JSON object"},
+		{"no JSON", `protocol: jsonl`, "is not a JSON object: line 1, column 1: "},
+		{"a comma too many", "{\n  \"protocol\": \"jsonl\",\n}", "is not a JSON object: line 3, column 1: "},
+		{"no end", `{"protocol":`, "is not a JSON object: it ends too early"},
+		{"nothing", "\n", "is not a JSON object: it is empty"},
+		{"no object", `[]`, "is not a JSON object: it is of type array"},
 		{"more than an object", `{"protocol":"remote","address":"127.0.0.1:1"} x`, "after the JSON object"},
 		{"no protocol", `{"command":["x"]}`, `key "protocol": must be`},
 		{"another protocol", `{"protocol":"exec"}`, `key "protocol": must be`},
 		{"a misspelt key", `{"protocol":"jsonl","comand":["x"],"events":["*"]}`, `key "comand": is unknown`},
 		{"a key in other case", `{"protocol":"jsonl","Command":["x"],"events":["*"]}`, `key "Command": is unknown`},
 		{"a key of the other protocol", `{"protocol":"remote","address":"127.0.0.1:1","events":["*"]}`, `key "events": is unknown to protocol "remote"`},
-		{"a command that is no list", `{"protocol":"jsonl","command":"x","events":["*"]}`, `key "command": json: cannot unmarshal string`},
+		{"a command that is no list", `{"protocol":"jsonl","command":"x","events":["*"]}`, `key "command": must be a list of the program and its arguments, such as ["python3", "optout.py"]`},
+		{"an argument that is no text", `{"protocol":"jsonl","command":["x",1],"events":["*"]}`, `key "command": must be a list of the program`},
+		{"events that are no list", `{"protocol":"jsonl","command":["x"],"events":"*"}`, `key "events": must be a list of event types, such as ["message.received"]`},
+		{"a number in quotation marks", `{"protocol":"jsonl","command":["x"],"events":["*"],"max_in_flight":"8"}`, `key "max_in_flight": must be a whole number from 1 to 1024, without quotation marks`},
+		{"half an event in flight", `{"protocol":"jsonl","command":["x"],"events":["*"],"max_in_flight":1.5}`, `key "max_in_flight": must be a whole number`},
+		{"an address that is no text", `{"protocol":"remote","address":7000}`, `key "address": must be HOST:PORT or unix:/PATH, in quotation marks`},
+		{"TLS in words", `{"protocol":"remote","address":"h:1","tls":"yes"}`, `key "tls": must be true or false, without quotation marks`},
+		{"a CA that is no path", `{"protocol":"remote","address":"h:1","tls":true,"ca_file":1}`, `key "ca_file": must be the path of a file`},
+		{"a token that is no path", `{"protocol":"remote","address":"h:1","tls":true,"token_file":[]}`, `key "token_file": must be the path of a file`},
 		{"no command", `{"protocol":"jsonl","events":["*"]}`, `key "command": must be a list`},
 		{"an empty command", `{"protocol":"jsonl","command":[""],"events":["*"]}`, `key "command": must be a list`},
 		{"an impossible command", `{"protocol":"jsonl","command":["a\u0000"],"events":["*"]}`, `key "command": contains a zero byte`},
 		{"no events", `{"protocol":"jsonl","command":["x"],"events":[]}`, `key "events": must list`},
-		{"a bad pattern", `{"protocol":"jsonl","command":["x"],"events":["message.*.sent"]}`, `key "events": event: pattern`},
+		{"a bad pattern", `{"protocol":"jsonl","command":["x"],"events":["message.*.sent"]}`, `key "events": pattern`},
 		{"too much in flight", `{"protocol":"jsonl","command":["x"],"events":["*"],"max_in_flight":5000}`, `key "max_in_flight": must be 1 to 1024`},
 		{"settings that are no object", `{"protocol":"jsonl","command":["x"],"events":["*"],"settings":"x"}`, `key "settings": must be an object`},
 		{"no address", `{"protocol":"remote"}`, `key "address": is missing`},
@@ -86,6 +98,9 @@ func TestManifest(t *testing.T) {
 			_, err := read(tt.text)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), filepath.Join(dir, "crm.plugin.json")) {
 				t.Errorf("got %v, want %q and the file", err, tt.want)
+			}
+			if err != nil && regexp.MustCompile(`unmarshal|Go (value|struct)|\bmap\[|\[\]string|: event: `).MatchString(err.Error()) {
+				t.Errorf("the text is about Go: %v", err)
 			}
 		})
 	}
