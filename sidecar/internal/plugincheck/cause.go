@@ -33,6 +33,9 @@ func (c cause) start(e *process.StartError, entry catalog.Entry, settings string
 	spawn, explained := errors.AsType[*catalog.SpawnError](e.Err)
 	switch {
 	case explained:
+		if p := spawn.Problem; p.Detail == nil {
+			p.Detail, _ = c.transcript.tail()
+		}
 		return spawn.Problem
 	case e.Step == process.StepSpawn && entry.Kind == catalog.KindExec:
 		return &catalog.Problem{Kind: catalog.ProblemStart, What: fmt.Sprintf("the system refuses to run it: %v", e.Err)}

@@ -199,7 +199,7 @@ func (p *Probe) lookAtProgram(path string, f *catalog.Entry) *catalog.Problem {
 		return noexec
 	}
 	if why := catalog.PassedOver(path); why != "" {
-		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would skip it: its name is "+why)
+		p.Report.Warnings = append(p.Report.Warnings, "in a plugin directory the sidecar would skip it: "+why)
 	}
 	return nil
 }
@@ -237,7 +237,12 @@ func (p *Probe) lookAtManifest(path string, f *catalog.Entry) *catalog.Problem {
 	}
 	m, err := catalog.ReadManifest(f.Path)
 	if err != nil {
-		return &catalog.Problem{Kind: catalog.ProblemManifest, What: strings.TrimPrefix(err.Error(), "manifest "+f.Path+": "), Fix: "fix " + catalog.Quote(path)}
+		what := strings.TrimPrefix(err.Error(), "manifest "+f.Path+": ")
+		if strings.HasPrefix(what, "is ") || strings.HasPrefix(what, "has ") {
+			what = "it " + what
+		}
+		return &catalog.Problem{Kind: catalog.ProblemManifest, What: what,
+			Fix: "correct " + catalog.Quote(path) + "; \"Files\" in plugins/PROTOCOL.md says what may be in it"}
 	}
 	f.Kind, f.Manifest = m.Protocol, m
 	return nil

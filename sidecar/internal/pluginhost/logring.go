@@ -89,7 +89,7 @@ func (h ringHandler) Handle(ctx context.Context, rec slog.Record) error {
 		if line.Attrs == nil {
 			line.Attrs = make(map[string]any)
 		}
-		line.Attrs[a.Key] = attrValue(a.Value)
+		line.Attrs[a.Key] = AttrValue(a.Value)
 		return true
 	}
 	for _, a := range h.attrs {
@@ -115,10 +115,15 @@ func (h ringHandler) WithGroup(name string) slog.Handler {
 	return h
 }
 
-// attrValue returns a value as people read it.
-func attrValue(v slog.Value) any {
+// AttrValue returns a value of a record as people read it.
+func AttrValue(v slog.Value) any {
 	switch v = v.Resolve(); v.Kind() {
-	case slog.KindDuration, slog.KindTime, slog.KindGroup:
+	case slog.KindDuration:
+		if d := v.Duration(); d > time.Second {
+			return d.Round(10 * time.Millisecond).String()
+		}
+		return v.Duration().Round(time.Microsecond).String()
+	case slog.KindTime, slog.KindGroup:
 		return v.String()
 	case slog.KindAny:
 		if err, ok := v.Any().(error); ok {

@@ -221,7 +221,7 @@ func Codes() (all []CodeInfo) {
 				Fix:  "Fix the plugin, then \"hookswitch dead requeue\"."},
 			{Code: CodePluginDirectory,
 				What: "A change in the plugin directory is not followed, or is found late; or a file in it cannot be a plugin. The others run.",
-				Why:  "The directory cannot be read, a name is not allowed or used twice, or the system sends no notifications.",
+				Why:  "The directory cannot be read, a name is not allowed or used twice, a script has no manifest, or the system sends no notifications.",
 				Fix:  "Correct what the record names. Running plugins are not affected."},
 			{Code: CodePluginUnprotected,
 				What: "A plugin's file or directory is writable by its group.",

@@ -100,12 +100,15 @@ func NameProblem(path string, ofManifest bool) *Problem {
 	return &Problem{Kind: ProblemName, What: what, Fix: fix}
 }
 
-// PassedOver returns why the host would skip a file in the plugin directory, or
-// returns "".
+// PassedOver returns why the host would skip a file in the plugin directory, as a
+// sentence, or returns "".
 func PassedOver(path string) string {
 	why := notPlugin(path)
-	if why == "" && !programName.MatchString(NameOf(path)) {
-		why = "with a dot"
+	switch {
+	case why == "hidden", why == "temporary":
+		return fmt.Sprintf("its name says that it is %s", why)
+	case why == "" && !programName.MatchString(NameOf(path)):
+		return "its name has a dot"
 	}
 	return why
 }
@@ -133,16 +136,19 @@ func inspectFormat(path string, head []byte, size int64, environ []string) (bad,
 		return &Problem{Kind: ProblemFormat, What: "it begins with a byte order mark, so the system does not see the #! after it",
 			Fix: `sed -i '1s/^\xef\xbb\xbf//' ` + Quote(path)}, nil
 	case !bytes.ContainsRune(head, 0):
-		return &Problem{Kind: ProblemFormat, What: "it is a text file that does not begin with #!, so the system does not know how to run it",
-			Fix: "begin it with a line such as #!" + interpreterFor(path)}, nil
+		p := &Problem{Kind: ProblemFormat, What: "it is a text file that does not begin with #!, so the system does not know how to run it",
+			Fix: "begin it with a line such as #!" + interpreterFor(path)}
+		if manifest := needsManifest(path); manifest != "" {
+			p.Fix = "if it reads lines of JSON, " + manifest + "; if it speaks gRPC, " + p.Fix
+		}
+		return p, nil
 	}
 	return &Problem{Kind: ProblemFormat, What: fmt.Sprintf("it is not a program that the system knows (it begins with %q)", head[:min(len(head), 8)]),
 		Fix: "build it again: " + strings.TrimPrefix(buildFor(), "build it with ")}, nil
 }
 
 func interpreterFor(path string) string {
-	name := map[string]string{".js": "node", ".mjs": "node", ".cjs": "node", ".rb": "ruby", ".php": "php", ".sh": "sh", ".pl": "perl"}[filepath.Ext(path)]
-	return "/usr/bin/env " + cmp.Or(name, "python3")
+	return "/usr/bin/env " + cmp.Or(interpreters[filepath.Ext(path)], "python3")
 }
 
 // inspectScript looks for a script's interpreter.

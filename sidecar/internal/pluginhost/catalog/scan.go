@@ -61,6 +61,7 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 		return l, fmt.Errorf("read the plugin directory: %w", err)
 	}
 	manifests, parts := scanManifests(dir, entries)
+	l.Misfits = lonelyScripts(dir, entries, parts)
 	byName := make(map[string]int) // plugin name → index in l.Plugins
 	var local []string             // plugins that this system cannot run
 	for _, entry := range entries {
@@ -83,6 +84,9 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 			continue
 		}
 		if why := badName(f.Name, ok); why != "" {
+			if manifest := needsManifest(path); manifest != "" && !ok {
+				why += "; or, if it reads lines of JSON, " + manifest
+			}
 			l.Misfits = append(l.Misfits, Misfit{path, why})
 			continue
 		}
@@ -100,6 +104,7 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 	if len(local) > 0 {
 		l.Misfits = append(l.Misfits, Misfit{dir, strings.Join(local, ", ") + ": " + NotLocal + ": " + goRemote})
 	}
+	slices.SortStableFunc(l.Misfits, func(a, b Misfit) int { return strings.Compare(a.Path, b.Path) })
 	return l, nil
 }
 
@@ -178,6 +183,23 @@ func scanManifests(dir string, entries []os.DirEntry) (manifests map[string]Entr
 	return manifests, parts
 }
 
+// lonelyScripts lists scripts that nothing runs: they are not executable, and no
+// manifest names them. Where a manifest runs a script of the same language they may
+// be a part of that.
+func lonelyScripts(dir string, entries []os.DirEntry, parts []string) (lonely []Misfit) {
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		manifest := needsManifest(path)
+		if manifest == "" || notPlugin(path) != notExecutable {
+			continue
+		}
+		if !slices.ContainsFunc(parts, func(part string) bool { return filepath.Ext(part) == filepath.Ext(path) }) {
+			lonely = append(lonely, Misfit{path, "it is a script without a manifest, so nothing runs it: " + manifest})
+		}
+	}
+	return lonely
+}
+
 // notPluginOf is notPlugin in a directory whose manifests run the files in parts.
 func notPluginOf(parts []string, path string) string {
 	why := notPlugin(path)
@@ -190,6 +212,8 @@ func notPluginOf(parts []string, path string) string {
 	}
 	return why
 }
+
+const notExecutable = "not executable"
 
 // notPlugin returns why a file is skipped, or "".
 func notPlugin(path string) string {
@@ -207,7 +231,7 @@ func notPlugin(path string) string {
 	case !info.Mode().IsRegular():
 		return "not a regular file"
 	case !executable(path, info):
-		return "not executable"
+		return notExecutable
 	}
 	return ""
 }

@@ -19,8 +19,8 @@ type Spawn struct {
 	Environ []string
 }
 
-// SpawnError explains why the system did not run a program, and what to do about it. The
-// host logs it, and "plugins check" prints it.
+// SpawnError explains why the system did not run a program, or why the program ended
+// at once, and what to do about it. The host logs it, and "plugins check" prints it.
 type SpawnError struct {
 	Problem *Problem
 	cause   error
@@ -37,6 +37,10 @@ func (e *SpawnError) Error() string {
 	}
 	return text
 }
+
+// Explained returns an error that says what the problem is. cause is what was
+// noticed of it, or nil.
+func Explained(p *Problem, cause error) *SpawnError { return &SpawnError{p, cause} }
 
 // Unwrap returns the system's error.
 func (e *SpawnError) Unwrap() error { return e.cause }

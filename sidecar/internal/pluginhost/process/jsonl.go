@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/hookswitch/hookswitch/internal/pluginpb"
@@ -23,7 +22,7 @@ func (l *Launcher) startJSONL(ctx context.Context, p *Process, b *catalog.Build,
 	env := append(Environ(l.Environ, l.Env), CookieKey+"="+jsonlCookie,
 		// Or each answer waits in the program's memory until there are 8 KiB.
 		"PYTHONUNBUFFERED=1")
-	path, err := findProgram(b.Manifest.Command[0], env)
+	path, err := b.FindProgram(env, l.WorkDir)
 	if err != nil {
 		return StepSpawn, err
 	}
@@ -71,17 +70,4 @@ func (l *Launcher) configureLines(ctx context.Context, lines *link.Lines, b *cat
 		return &Refusal{refused}
 	}
 	return err
-}
-
-// findProgram looks for a program without a slash in its name in the PATH that
-// the program will be given.
-func findProgram(name string, env []string) (string, error) {
-	switch path := catalog.LookPath(name, env); {
-	case path == "":
-		return "", fmt.Errorf("find the program %q: it is neither in the plugin directory nor in PATH (%s)", name, catalog.Variable(env, "PATH"))
-	case !filepath.IsAbs(path): // a manifest's own files have whole paths
-		return "", fmt.Errorf("find the program %q: there is no such file in the plugin directory", name)
-	default:
-		return path, nil
-	}
 }

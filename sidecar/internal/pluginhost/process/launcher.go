@@ -96,7 +96,7 @@ func (l *Launcher) Start(ctx context.Context, b *catalog.Build, log *slog.Logger
 		step, err = start(ctx, p, b, log)
 	}
 	if err != nil {
-		failed := p.failed(ctx, step, err)
+		failed := p.failed(ctx, b, step, err)
 		p.Kill()
 		return nil, failed
 	}

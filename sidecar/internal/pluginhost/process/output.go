@@ -41,6 +41,9 @@ func newOutput(log *slog.Logger) *output {
 func (o *output) stderr(line []byte, truncated bool) {
 	rec := parseLine(line)
 	text := strings.ToValidUTF8(string(line), "\uFFFD")
+	if rec.json {
+		text = rec.message
+	}
 	o.mu.Lock()
 	o.last = append(o.last, text[:min(len(text), tailWidth)])
 	if len(o.last) > tailLines {

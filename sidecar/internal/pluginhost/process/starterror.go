@@ -51,7 +51,7 @@ func (e *StartError) Final() bool {
 }
 
 // failed explains the failure of a step.
-func (p *Process) failed(ctx context.Context, step Step, err error) *StartError {
+func (p *Process) failed(ctx context.Context, b *catalog.Build, step Step, err error) *StartError {
 	e := &StartError{Step: step, Err: err}
 	if cause := context.Cause(ctx); cause != nil && step != StepSpawn {
 		e.Err = fmt.Errorf("%w: %w", cause, err)
@@ -83,5 +83,21 @@ func (p *Process) failed(ctx context.Context, step Step, err error) *StartError 
 		e.Exit = p.run.Wait(ctx)
 	}
 	e.Output = p.run.out.tail()
+	if e.Exit != nil {
+		e.explain(b, p.run)
+	}
 	return e
+}
+
+// explain adds what the plugin's files say about a process that has ended: env, for
+// one, is found, and says by itself that it does not find the interpreter.
+func (e *StartError) explain(b *catalog.Build, r *runner) {
+	problem, sure := b.WhyEnded(r.env, r.dir)
+	if problem == nil {
+		return
+	}
+	e.Err = catalog.Explained(problem, e.Err)
+	if sure { // which is in the log as well
+		e.Output, e.Exit = "", nil
+	}
 }
