@@ -135,10 +135,7 @@ func dev(ctx context.Context, c *cli.Command) error {
 	takeLogs(log)
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
-	plugins, err := telemetry.NewLogger(stderr, "text", level)
-	if err != nil {
-		return err
-	}
+	plugins := slog.New(pluginScreen{out: stderr, palette: paletteOf(c, stderr), level: level})
 	s, err := sidecar.New(ctx, cfg, sidecar.Options{
 		Version: version, Log: log, Outputs: []*telemetry.LogWriter{output, printed}, Plugins: plugins, Dev: true, Load: load, Level: level,
 	})

@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -73,15 +71,6 @@ func logText(text []byte) string {
 	if dec.Decode(&l) != nil {
 		return strings.TrimSpace(string(text))
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-5s %s", l.Time.Local().Format("15:04:05.000"), l.Level, l.Message)
-	delete(l.Attrs, "plugin")
-	for _, name := range slices.Sorted(maps.Keys(l.Attrs)) {
-		value := fmt.Sprint(l.Attrs[name])
-		if strings.ContainsAny(value, " \"\n") {
-			value = strconv.Quote(value)
-		}
-		fmt.Fprintf(&b, " %s=%s", name, value)
-	}
-	return oneLine(b.String())
+	message, attrs, more := newEntry(l.Message, l.Attrs, "plugin").text()
+	return fmt.Sprintf("%s %-5s %s%s", l.Time.Local().Format("15:04:05.000"), oneLine(l.Level), message, attrs) + indented("      ", nil, more)
 }

@@ -303,16 +303,13 @@ var logHides = []string{"pid", "stream", "event_id", "event_type", "attempt"}
 
 func (l *pluginLog) Handle(_ context.Context, rec slog.Record) error {
 	line := logged{Level: rec.Level.String(), Message: rec.Message, Attrs: make(map[string]any)}
-	var text strings.Builder
 	rec.Attrs(func(a slog.Attr) bool {
-		if !slices.Contains(logHides, a.Key) {
-			fmt.Fprintf(&text, " %s=%v", a.Key, a.Value)
-		}
 		line.Attrs[a.Key] = a.Value.Any()
 		return true
 	})
 	t := l.test
-	shown := fmt.Sprintf("    %s %s%s", line.Level, oneLine(line.Message), t.palette.faint(oneLine(text.String())))
+	message, attrs, more := newEntry(line.Message, line.Attrs, logHides...).text()
+	shown := fmt.Sprintf("    %s %s%s", line.Level, message, t.palette.faint(attrs)) + indented("        ", t.palette.faint, more)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {

@@ -27,8 +27,11 @@ type palette struct {
 
 // newPalette returns the colours for a command's output: on a terminal, unless
 // NO_COLOR, FORCE_COLOR or --no-color say otherwise.
-func newPalette(c *cli.Command) palette {
-	o, ok := c.Writer.(*outlet)
+func newPalette(c *cli.Command) palette { return paletteOf(c, c.Writer) }
+
+// paletteOf returns the colours for one of a command's outputs.
+func paletteOf(c *cli.Command, w io.Writer) palette {
+	o, ok := w.(*outlet)
 	if !ok || c.Bool("no-color") || !wantsColor(o, variables(config.Environ())) {
 		return palette{fmt.Sprint, fmt.Sprint, fmt.Sprint, fmt.Sprint, fmt.Sprint}
 	}
