@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/hookswitch/hookswitch/middleware/event"
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/appcheck"
 	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 	"github.com/hookswitch/hookswitch/sidecar/internal/keyfile"
@@ -37,7 +38,8 @@ func doctorCommand() *cli.Command {
 				"They are signed with the key that the app verifies with: that of the sidecar, of\n" +
 				"HOOKSWITCH_FORWARD_KEY or of --key. With CMD, which starts the app, it is a key that\n" +
 				"is made for this run, given to the app in TELNYX_PUBLIC_KEY and then forgotten; the\n" +
-				"app is stopped at the end. HOOKSWITCH_FORWARD_HEADERS are sent too. The URL is that of HOOKSWITCH_FORWARD_TO if none is given.",
+				"app is stopped at the end. HOOKSWITCH_FORWARD_HEADERS are sent too. Without a URL\n" +
+				"it is the app that the sidecar forwards to.",
 			Flags: []cli.Flag{
 				&cli.StringFlag{Name: "event", Value: "message.finalized", Usage: "send events of `TYPE`"},
 				&cli.StringFlag{Name: "key", Usage: "sign with the private key in `FILE`, such as forward.key of a sidecar", TakesFile: true},
@@ -64,16 +66,16 @@ func doctorApp(ctx context.Context, c *cli.Command) error {
 	if _, ok := event.Sample(cfg.EventType); !ok {
 		return fmt.Errorf("--event: %w", noSample(cfg.EventType))
 	}
-	settings, err := loadConfig(c)
+	d, err := findDoctored(ctx, c)
 	if err != nil {
 		return err
 	}
-	cfg.Header = settings.ForwardHeaders.Header()
-	if cfg.URL, err = doctorURL(c, settings); err != nil {
+	cfg.Header = d.ForwardHeaders.Header()
+	if cfg.URL, err = d.url(c); err != nil {
 		return err
 	}
 	command := c.Args().Tail()
-	if cfg.Key, err = doctorKey(c, len(command) > 0); err != nil {
+	if cfg.Key, err = d.key(c, len(command) > 0); err != nil {
 		return err
 	}
 	check := appcheck.Run
@@ -117,11 +119,52 @@ func doctorError(ctx context.Context, err error) error {
 	return usageError("--event: %w", err)
 }
 
-// doctorURL returns where the app takes webhooks.
-func doctorURL(c *cli.Command, settings config.Config) (string, error) {
-	text := settings.ForwardTo
-	if c.Args().Present() {
+// doctored is what is known of the sidecar that the app is behind: the settings of
+// this command line, and of the one that runs, if one does.
+type doctored struct {
+	config.Config
+	dir     string
+	running map[string]adminapi.Setting // by name
+}
+
+// findDoctored reads the settings. A sidecar need not run, unless --addr names it.
+func findDoctored(ctx context.Context, c *cli.Command) (d doctored, err error) {
+	if d.Config, d.dir, err = sidecarDir(c); err != nil {
+		return d, err
+	}
+	if c.Args().Present() && (c.IsSet("key") || c.Args().Len() > 1) {
+		return d, nil // there is nothing to ask it
+	}
+	var list struct{ Data []adminapi.Setting }
+	api, err := connect(c)
+	if err == nil {
+		err = api.get(ctx, "/config", nil, &list)
+	}
+	if ee, ok := errors.AsType[*exitError](err); ok && ee.code == exitUnreachable && !c.IsSet("addr") {
+		return d, nil
+	}
+	d.running = make(map[string]adminapi.Setting)
+	for _, s := range list.Data {
+		d.running[s.Name] = s
+	}
+	return d, err
+}
+
+// is reports whether the sidecar that runs has a setting that is not its default.
+func (d doctored) is(name string) bool {
+	return d.running[name].Value != "" && d.running[name].Source != "default"
+}
+
+// url returns where the app takes webhooks.
+func (d doctored) url(c *cli.Command) (string, error) {
+	text := d.ForwardTo
+	switch {
+	case c.Args().Present():
 		text = appURL(c.Args().First())
+	case text == "" && strings.Contains(d.running["HOOKSWITCH_FORWARD_TO"].Value, "***@"):
+		return "", usageError("doctor app: the address of the app has a password, which the sidecar does not tell: name the URL")
+	case text == "":
+		text = d.running["HOOKSWITCH_FORWARD_TO"].Value
 	}
 	if text == "" {
 		return "", usageError("doctor app: name the URL of the app's handler, such as http://localhost:5000/webhooks")
@@ -132,9 +175,9 @@ func doctorURL(c *cli.Command, settings config.Config) (string, error) {
 	return text, nil
 }
 
-// doctorKey returns the key that signs. It creates none, except for an app that it
-// is given to.
-func doctorKey(c *cli.Command, starts bool) (ed25519.PrivateKey, error) {
+// key returns the key that signs. It creates none, except for an app that it is given
+// to.
+func (d doctored) key(c *cli.Command, starts bool) (ed25519.PrivateKey, error) {
 	const ways = "give --key FILE, or let this command start the app with a key of its own: hookswitch doctor app URL -- CMD"
 	if file := c.String("key"); file != "" {
 		key, err := keyfile.Read(file)
@@ -150,18 +193,17 @@ func doctorKey(c *cli.Command, starts bool) (ed25519.PrivateKey, error) {
 		}
 		return key, err
 	}
-	settings, dir, err := sidecarDir(c)
 	switch {
-	case err != nil:
-		return nil, err
-	case !settings.Resigns():
+	case !d.Resigns() || d.is("HOOKSWITCH_FORWARD_SIGN") && d.running["HOOKSWITCH_FORWARD_SIGN"].Value != "resign":
 		return nil, usageError("doctor app: the sidecar does not sign what it forwards (HOOKSWITCH_FORWARD_SIGN), so that the app verifies with Telnyx's key: %s", ways)
-	case settings.ForwardKey != "":
-		return settings.LoadForwardKey(dir) // which makes none then
+	case d.ForwardKey != "":
+		return d.LoadForwardKey(d.dir) // which makes none then
+	case d.is("HOOKSWITCH_FORWARD_KEY"):
+		return nil, usageError("doctor app: the sidecar that runs signs with the key in its HOOKSWITCH_FORWARD_KEY, which is not set here: set it, or %s", ways)
 	}
-	key, err := keyfile.Read(filepath.Join(dir, keyfile.Forward))
+	key, err := keyfile.Read(filepath.Join(d.dir, keyfile.Forward))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usageError("doctor app: there is no sidecar's key in %s that the app could verify with: start the sidecar first, %s", dir, ways)
+		return nil, usageError("doctor app: there is no sidecar's key in %s that the app could verify with: start the sidecar first, %s", d.dir, ways)
 	}
 	return key, err
 }
@@ -204,8 +246,10 @@ func printDoctor(w io.Writer, p palette, r *appcheck.Report) {
 		looks = "; it looks like " + r.Framework
 	}
 	switch {
-	case problems > 0:
+	case problems > 0 && warnings > 0:
 		fmt.Fprintf(w, "%s, %s%s\n", p.red(count(problems, "problem")), count(warnings, "warning"), looks)
+	case problems > 0:
+		fmt.Fprintf(w, "%s%s\n", p.red(count(problems, "problem")), looks)
 	case warnings > 0:
 		fmt.Fprintf(w, "%s%s\n", p.yellow("no problem, "+count(warnings, "warning")), looks)
 	default:

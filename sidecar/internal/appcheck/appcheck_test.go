@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -214,7 +215,7 @@ func TestFindings(t *testing.T) {
 			had := make(map[string]bool)
 			a.handle = func(w http.ResponseWriter, r *http.Request, body []byte) {
 				if had[string(body)] {
-					http.Error(w, "had it", 409)
+					http.Error(w, "had it", http.StatusConflict)
 					return
 				}
 				had[string(body)] = true
@@ -309,6 +310,25 @@ func TestFindings(t *testing.T) {
 		if !seen[code] && code != codeSlow && code != codeNoAnswer { // which TestTime has
 			t.Errorf("no app has the mistake %s", code)
 		}
+	}
+}
+
+// TestCodesAreExplained: the page of the recipes has every code of a finding.
+func TestCodesAreExplained(t *testing.T) {
+	page, err := os.ReadFile("../../../examples/recipes/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range codes {
+		if !bytes.Contains(page, []byte("`"+code+"`")) {
+			t.Errorf("examples/recipes/README.md does not explain %s", code)
+		}
+		if words[code].problem == "" {
+			t.Errorf("there are no words for %s", code)
+		}
+	}
+	if len(words) != len(codes) {
+		t.Errorf("%d findings have words, and %d an order", len(words), len(codes))
 	}
 }
 
