@@ -360,10 +360,10 @@ completions: ## write the scripts that complete commands into .tmp/completions, 
 	@$(GO) run -ldflags "-X main.version=$(VERSION)" ./sidecar/cmd/hookswitch man >.tmp/man/hookswitch.1
 	@for shell in bash zsh fish; do $(GO) run ./sidecar/cmd/hookswitch completion $$shell >.tmp/completions/hookswitch.$$shell || exit 1; done
 
-# The version of a package must begin with a digit.
+# The version of a package must sort: see the script.
 .PHONY: deb
 deb: build completions ## make bin/hookswitch.deb
-	ARCH=$$($(GO) env GOARCH) VERSION=$$(echo "$(VERSION)" | sed -E 's/^v//; s/^[^0-9]/0~&/; s/-/~/g') \
+	ARCH=$$($(GO) env GOARCH) VERSION=$$(.ci/package-version "$(VERSION)") \
 		$(GO) run $(NFPM) package --config examples/systemd/nfpm.yaml --packager deb --target $(DEB)
 
 .PHONY: deploy

@@ -163,7 +163,7 @@ func TestNewPluginIsFormatted(t *testing.T) {
 func TestReleaseOf(t *testing.T) {
 	for v, want := range map[string]string{
 		"v0.1.0": "v0.1.0", "0.1.0": "v0.1.0", "v1.2.3-rc.1": "v1.2.3-rc.1", "dev": "", "v0.1.0-3-gabc1234": "", "v0.1.0-dirty": "", "abc1234": "",
-		"v0.0.0-20261125140000-0123456789ab": "", "v0.0.0-20261125140000-0123456789ab+dirty": "", "0.1.1-SNAPSHOT-0123abc": "",
+		"v0.0.0-20261125140000-0123456789ab": "", "v0.0.0-20261125140000-0123456789ab+dirty": "", "0.1.1-git1795877045.0123abc": "",
 	} {
 		if got := releaseOf(nil, v); got != want {
 			t.Errorf("%s: %q, want %q", v, got, want)

@@ -31,7 +31,7 @@ type goSDK struct {
 // commit, and of one that the go command makes of a commit.
 var (
 	released  = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
-	described = regexp.MustCompile(`-[0-9]+-g[0-9a-f]+$|-dirty$|-SNAPSHOT-[0-9a-f]+$`)
+	described = regexp.MustCompile(`-[0-9]+-g[0-9a-f]+$|-dirty$|-git[0-9]+\.[0-9a-f]+$`)
 	pseudo    = regexp.MustCompile(`[-.][0-9]{14}-[0-9a-f]{12}$`)
 )
 
