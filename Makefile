@@ -366,9 +366,19 @@ deb: build completions ## make bin/hookswitch.deb
 	ARCH=$$($(GO) env GOARCH) VERSION=$$(.ci/package-version "$(VERSION)") \
 		$(GO) run $(NFPM) package --config examples/systemd/nfpm.yaml --packager deb --target $(DEB)
 
+# The schemas that Kubernetes publishes of its API come with its module, which only
+# has to be fetched: the few files are copied.
+KUBERNETES := k8s.io/kubernetes@v1.37.2
+SCHEMAS    := $(CURDIR)/.tmp/$(subst /,-,$(KUBERNETES))
+
+$(SCHEMAS):
+	@mkdir -p .tmp
+	dir=$$($(GO) mod download -json $(KUBERNETES) | sed -n 's/^\t"Dir": "\(.*\)",*$$/\1/p') && cp -R "$$dir/api/openapi-spec/v3" $@.new
+	chmod -R u+w $@.new && mv $@.new $@
+
 .PHONY: deploy
-deploy: deb size ## check the unit, the image, the manifests, the compose file and the package, which root installs on a machine of its own
-	cd internal/testkit/deploy && $(GO) vet ./... && HOOKSWITCH_DEB=$(DEB) $(GO) test -count=1 ./...
+deploy: deb size $(SCHEMAS) ## check the unit, the image, the manifests, the compose file and the package, which root installs on a machine of its own
+	cd internal/testkit/deploy && $(GO) vet ./... && HOOKSWITCH_DEB=$(DEB) HOOKSWITCH_KUBERNETES_SCHEMAS=$(SCHEMAS) $(GO) test -count=1 ./...
 	HOOKSWITCH_DEB=$(DEB) $(GO) test -count=1 ./internal/testkit/machine
 
 # Not a part of "check": to compile goreleaser takes longer than all of that.

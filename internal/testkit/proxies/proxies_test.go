@@ -11,11 +11,13 @@
 package proxies
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -175,15 +177,36 @@ func lookPath(name string) (string, error) {
 	return path, err
 }
 
+// built is the sidecar, for all tests, and the folder that it is in.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(built.dir)
+	os.Exit(code)
+}
+
+// build builds the sidecar once, since linking it takes seconds.
 func build(t *testing.T) string {
 	t.Helper()
-	hookswitch := filepath.Join(t.TempDir(), "hookswitch")
-	cmd := exec.Command("go", "build", "-o", hookswitch, "./sidecar/cmd/hookswitch")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "proxies-"); built.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", built.dir, "./sidecar/cmd/hookswitch")
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return hookswitch
+	return filepath.Join(built.dir, "hookswitch")
 }
 
 // patience bounds every wait. It is only spent on failure.

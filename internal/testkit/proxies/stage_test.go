@@ -41,12 +41,12 @@ type stage struct {
 	env        []string // of the sidecar
 	sidecar    *exec.Cmd
 	telnyx     *telnyx.Telnyx // sends from the address of the sender
-	app        telnyx.App
+	app        *telnyx.App
 }
 
 func newStage(t *testing.T, hookswitch string) *stage {
 	t.Helper()
-	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: freePort(t), backend: freePort(t)}
+	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: freePort(t), backend: freePort(t), app: new(telnyx.App)}
 	var err error
 	if s.telnyx, err = telnyx.New("https://127.0.0.1:" + s.port); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func newStage(t *testing.T, hookswitch string) *stage {
 	if err := os.Mkdir(s.dir+"/plugins", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	app := httptest.NewServer(&s.app)
+	app := httptest.NewServer(s.app)
 	t.Cleanup(app.Close)
 	s.env = []string{
 		"PATH=" + os.Getenv("PATH"), "TELNYX_PUBLIC_KEY=" + s.telnyx.PublicKey(),

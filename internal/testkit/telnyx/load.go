@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Load is events under way, of all sizes.
@@ -19,6 +20,10 @@ type Load struct {
 	err   error    // guarded by mu: events that were given up
 }
 
+// pause is between two events of a sender: what is tested is not the speed, and the
+// machine may be busy with other tests.
+const pause = 5 * time.Millisecond
+
 // Load sends events, one at a time by each of some senders, until Stop. The names of
 // loads must differ.
 func (t *Telnyx) Load(ctx context.Context, name string, senders int) *Load {
@@ -27,6 +32,8 @@ func (t *Telnyx) Load(ctx context.Context, name string, senders int) *Load {
 	l.stop = stop
 	for sender := range senders {
 		l.wg.Go(func() {
+			tick := time.NewTicker(pause)
+			defer tick.Stop()
 			for n := 0; stopping.Err() == nil; n++ {
 				size := 300
 				if n%10 == 3 {
@@ -37,6 +44,7 @@ func (t *Telnyx) Load(ctx context.Context, name string, senders int) *Load {
 				id := fmt.Sprintf("%s-%d-%d", name, sender, n)
 				tries, err := t.Persist(ctx, id, size) // also when stopping: an event that was begun is sent
 				l.note(id, tries, err)
+				<-tick.C
 			}
 		})
 	}

@@ -154,6 +154,11 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			busy(w, "stopping")
 			return
 		}
+		if !s.cfg.Health.Serving() {
+			// The delay before the end: senders that keep a connection open
+			// go where the next one leads, before this one is cut.
+			w.Header().Set("Connection", "close")
+		}
 		control := http.NewResponseController(w)
 		noted.stop = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) } // it is broken off, or has come to its end
 		shed, ok := s.load.take(noted, r.ContentLength)

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 func TestLoadIsBounded(t *testing.T) {
@@ -110,7 +112,7 @@ func TestUnprovenLoseTheirPlaces(t *testing.T) {
 }
 
 func TestShedding(t *testing.T) {
-	s := &Server{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+	s := &Server{cfg: Config{Log: slog.New(slog.DiscardHandler), Health: telemetry.NewHealth(nil)}}
 	s.SetProxies(Proxies{})
 	h := s.admit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if of(r).arrived.IsZero() {

@@ -121,6 +121,9 @@ func (h *Health) Notes(ctx context.Context) (list []string) {
 // are open and from the beginning of the shutdown.
 func (h *Health) SetReady(ready bool) { h.ready.Store(ready) }
 
+// Serving reports whether the sidecar has started and was not told to stop.
+func (h *Health) Serving() bool { return h.ready.Load() }
+
 // Unready returns why the sidecar is not ready, in a word or a few, or "".
 func (h *Health) Unready(ctx context.Context) string {
 	if !h.ready.Load() {
