@@ -26,6 +26,7 @@ type recipe struct {
 	name    string
 	command []string
 	args    func(port string) []string // for those that do not read PORT
+	node    int                        // the oldest Node that its packages are for
 }
 
 // recipes returns the recipes. What runs them has to be there: make apps and
@@ -34,12 +35,12 @@ func recipes(t *testing.T) []recipe {
 	t.Helper()
 	python := pythonWith(t, "django", "fastapi", "uvicorn", "cryptography")
 	return []recipe{
-		{name: "fetch", command: []string{"node", "hono.mjs"}},
-		{name: "h3", command: []string{"node", "h3.mjs"}},
+		{name: "fetch", command: []string{"node", "hono.mjs"}, node: 20},
+		{name: "h3", command: []string{"node", "h3.mjs"}, node: 20},
 		{name: "fastify", command: []string{"node", "fastify.mjs"}},
 		{name: "express", command: []string{"node", "express.mjs"}},
 		{name: "express4", command: []string{"node", "express4.mjs"}},
-		{name: "nest", command: []string{"node", "out/nest.js"}},
+		{name: "nest", command: []string{"node", "out/nest.js"}, node: 20},
 		{name: "lambda", command: []string{"node", "lambda-server.mjs"}},
 		{name: "php", command: []string{"php", "-d", "display_errors=1"}, args: func(port string) []string {
 			return []string{"-S", "127.0.0.1:" + port, "webhook.php"}
@@ -101,6 +102,10 @@ func TestRecipes(t *testing.T) {
 	env := append(os.Environ(), "HOOKSWITCH_STORE=file:"+s.dir+"/data", "HOOKSWITCH_FORWARD_KEY="+base64.StdEncoding.EncodeToString(private.Seed()))
 	urls := make(map[string]string)
 	for i, r := range recipes(t) {
+		if old := nodeMajor(t); old < r.node {
+			t.Run(r.name, func(t *testing.T) { t.Skipf("its packages need Node %d, and this is %d", r.node, old) })
+			continue
+		}
 		port := freePort(t)
 		urls[r.name] = "http://127.0.0.1:" + port + "/webhooks"
 		env = append(env, fmt.Sprintf("HOOKSWITCH_ROUTE_%d_MATCH=*", i), fmt.Sprintf("HOOKSWITCH_ROUTE_%d_NAME=%s", i, r.name),
@@ -260,9 +265,6 @@ func (s *stage) startRecipe(r recipe, folder, port, key string) *exec.Cmd {
 	command := r.command
 	if r.args != nil {
 		command = append(slices.Clone(command), r.args(port)...)
-	}
-	if strings.HasPrefix(command[0], "node") && nodeMajor(s.t) < 20 {
-		s.t.Fatalf("%s needs Node 20 or newer", r.name)
 	}
 	return s.startIn(folder, r.name, append(os.Environ(), "PORT="+port, "TELNYX_PUBLIC_KEY="+key, "PYTHONDONTWRITEBYTECODE=1"), command...)
 }

@@ -84,7 +84,7 @@ var words = map[string]wording{
 	codeRefused: {problem: "the app refuses every genuine event", why: "it has another key; or its verifier gets no headers (Fetch Headers), or not the bytes that arrived",
 		fix: "start the app with TELNYX_PUBLIC_KEY=$KEY; if it has that, give the verifier the text of the body, and Object.fromEntries(request.headers)"},
 	codeFails: {problem: "the app fails on a genuine event", why: "the handler has thrown, before or after the signature was checked",
-		fix: "see the app's own log; another type of event is sent with --event"},
+		fix: "see the app's own log: \"Missing required header\" there means Object.fromEntries(request.headers); another type of event is sent with --event"},
 	codeReserialised: {problem: "the app verifies what a parser made of the body", why: "JSON that was parsed and written again has other bytes, and the signature is over bytes",
 		fix: "give the verifier the body as it arrived, before anything parses it",
 		by: map[string]string{
