@@ -3,8 +3,10 @@ package sidecar
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
+	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost"
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
@@ -79,6 +81,8 @@ func (s *Sidecar) openAlerts(context.Context) error {
 	}
 	s.observe.alerts = telemetry.NewAlerts(telemetry.AlertConfig{
 		URL: string(s.cfg.AlertURL), Key: key, UserAgent: "hookswitch/" + s.opts.Version,
+		Form: s.cfg.AlertFormat, Template: string(s.cfg.AlertTemplate),
+		Link:       func(id string) string { return s.Addresses().Admin + "/v2/webhook_deliveries/" + id },
 		Record:     record,
 		Answers:    s.cfg.AlertPayload,
 		Levels:     s.observe.gauges.Levels,
@@ -89,6 +93,19 @@ func (s *Sidecar) openAlerts(context.Context) error {
 		Log:        s.log,
 	})
 	return nil
+}
+
+// testAlert sends a test alert for the API.
+func (s *Sidecar) testAlert(ctx context.Context) (adminapi.AlertTest, error) {
+	answered, sent, err := s.observe.alerts.Test(ctx)
+	if !sent {
+		return adminapi.AlertTest{}, adminapi.NewProblem(http.StatusConflict, "no-alerts", "no alerts are sent: set HOOKSWITCH_ALERT_URL, and restart the sidecar")
+	}
+	result := adminapi.AlertTest{OK: err == nil, Format: s.cfg.AlertFormat, Status: answered.Status, Answer: answered.Body, TookSeconds: answered.Took.Seconds()}
+	if err != nil {
+		result.Error = err.Error()
+	}
+	return result, nil
 }
 
 // needHealth adds the checks of readiness and liveness, besides the store.

@@ -46,6 +46,8 @@ var examples = map[string][]string{
 	"tail":            {"hookswitch tail --type 'call.*' --status failed"},
 	"status":          {"hookswitch status -o json"},
 	"health":          {"hookswitch health && echo ready"},
+	"alert":           {"hookswitch alert test"},
+	"alert test":      {"hookswitch alert test"},
 	"backup":          {"hookswitch backup /var/backups/hookswitch-2026-11-27"},
 	"restore":         {"hookswitch restore /var/backups/hookswitch-2026-11-27"},
 	"version":         {"hookswitch version -o json"},

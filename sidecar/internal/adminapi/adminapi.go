@@ -70,6 +70,9 @@ type Config struct {
 	Settings func() []Setting
 	Reload   func(context.Context) (Reloaded, error)
 
+	// TestAlert sends a test alert.
+	TestAlert func(context.Context) (AlertTest, error)
+
 	Log *slog.Logger // nil discards
 }
 
@@ -85,7 +88,7 @@ type API struct {
 // New returns an API.
 func New(cfg Config) (*API, error) {
 	if cfg.Store == nil || cfg.Targets == nil || cfg.Plugins == nil || cfg.Feed == nil || cfg.Rejects == nil ||
-		cfg.Verify == nil || cfg.Status == nil || cfg.Settings == nil || cfg.Reload == nil {
+		cfg.Verify == nil || cfg.Status == nil || cfg.Settings == nil || cfg.Reload == nil || cfg.TestAlert == nil {
 		return nil, errors.New("adminapi: a required field of Config is not set")
 	}
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
@@ -169,6 +172,7 @@ func (a *API) routes() []route {
 		{"POST", "/api/v1/plugins/{name}/rollback", plain(a.steerPlugin(Plugins.Rollback))},
 		{"GET", "/api/v1/config", plain(a.getConfig)},
 		{"POST", "/api/v1/reload", plain(a.reloadConfig)},
+		{"POST", "/api/v1/alerts/test", plain(a.testAlert)},
 		{"GET", "/api/v1/dead-letters", a.list(store.StatusDead)},
 		{"GET", "/api/v1/dead-letters/groups", a.deadGroups},
 		{"POST", "/api/v1/dead-letters/requeue", plain(a.requeueDead)},

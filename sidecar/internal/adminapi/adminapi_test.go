@@ -73,6 +73,9 @@ func newFixture(t *testing.T) *fixture {
 		},
 		Settings: func() []adminapi.Setting { return nil },
 		Reload:   func(context.Context) (adminapi.Reloaded, error) { return adminapi.Reloaded{}, nil },
+		TestAlert: func(context.Context) (adminapi.AlertTest, error) {
+			return adminapi.AlertTest{OK: true, Format: "slack", Status: 200, Answer: "ok", TookSeconds: 0.1}, nil
+		},
 	}
 	f.api, err = adminapi.New(f.cfg)
 	if err != nil {
@@ -239,6 +242,9 @@ func TestEveryOperation(t *testing.T) {
 	}
 	testPlugins(t, f)
 	testConfig(t, f)
+	if got := decode[adminapi.AlertTest](t, f.call(t, "POST", "/api/v1/alerts/test", "", 200)); !got.OK || got.Answer != "ok" {
+		t.Errorf("alert %+v", got)
+	}
 	for path, item := range f.spec.Paths.Map() {
 		for method := range item.Operations() {
 			if !f.met[method+" "+path] {

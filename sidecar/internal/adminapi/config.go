@@ -44,6 +44,24 @@ func NotReloaded(err error) *Problem {
 	return NewProblem(http.StatusInternalServerError, "not-reloaded", err.Error()+"; the old configuration stays in effect")
 }
 
+// AlertTest is the result of a test alert.
+type AlertTest struct {
+	OK          bool    `json:"ok"`
+	Format      string  `json:"format"`
+	Status      int     `json:"status"` // 0: no answer
+	Answer      string  `json:"answer"` // its beginning
+	Error       string  `json:"error"`
+	TookSeconds float64 `json:"took_seconds"`
+}
+
+func (a *API) testAlert(w http.ResponseWriter, r *http.Request) error {
+	result, err := a.cfg.TestAlert(r.Context())
+	if err != nil {
+		return err
+	}
+	return reply(w, http.StatusOK, result)
+}
+
 func (a *API) getConfig(w http.ResponseWriter, _ *http.Request) error {
 	return reply(w, http.StatusOK, map[string]any{"data": a.cfg.Settings()})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/pluginhost/catalog"
 	"github.com/hookswitch/hookswitch/sidecar/internal/spelling"
+	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
 // telnyxWaits is how long Telnyx waits for an answer (Telnyx API v2, messaging).
@@ -55,6 +56,9 @@ func (c *Config) Advice() []string {
 func (c *Config) StandingWarnings(listeners []Listener) (list []string) {
 	if time.Duration(c.AckBudget) >= telnyxWaits {
 		list = append(list, fmt.Sprintf("HOOKSWITCH_ACK_BUDGET is %s, but Telnyx waits 2s: it gives up before it gets the 503; 1500ms leaves time for the answer", c.AckBudget))
+	}
+	if c.AlertTemplate != "" && c.AlertFormat != telemetry.AlertTemplate {
+		list = append(list, "HOOKSWITCH_ALERT_TEMPLATE is not used, because HOOKSWITCH_ALERT_FORMAT is "+c.AlertFormat)
 	}
 	for _, t := range c.targets() {
 		if own, found := ownListener(context.Background(), t.url, listeners); found {

@@ -24,6 +24,7 @@ const (
 	AlertPlugin      = "plugin_crash_loop"
 	AlertBacklog     = "backlog_age"
 	AlertDisk        = "disk_low"
+	AlertTest        = "test" // sent on request
 )
 
 const (
@@ -51,11 +52,18 @@ type AlertConfig struct {
 	Key       ed25519.PrivateKey
 	UserAgent string
 
+	// Form is one of AlertForms, or "" for json, and Template that of
+	// AlertTemplate, which CheckAlertTemplate has found nothing wrong with.
+	Form, Template string
+
 	// Answers says that the text of an app's answer may be in a summary.
 	Answers bool
 
 	// Record returns the delivery record of a dead letter.
 	Record func(ctx context.Context, deliveryID string) (json.RawMessage, error)
+
+	// Link returns the URL of the record of a delivery; nil: there is none.
+	Link func(deliveryID string) string
 
 	Levels     func(context.Context) (Levels, bool)
 	BacklogAge time.Duration
@@ -203,12 +211,38 @@ func (a *Alerts) sendDead(ctx context.Context, all bool) (next time.Time) {
 		if err != nil {
 			record = nil // the rest is worth sending anyway
 		}
-		a.send(ctx, alert{
+		what := alert{
 			Alert: AlertDeadLetters, State: "firing", Target: target, Count: said.count, Delivery: record,
-			Summary: fmt.Sprintf("%d dead letters at %s; the latest: %s", said.count, target, said.failure),
-		})
+			Summary: fmt.Sprintf("%s at %s; the latest: %s", deadLetters(said.count), target, said.failure),
+			Reason:  said.failure, DeliveryID: said.latest,
+		}
+		what.identify()
+		if a.cfg.Link != nil {
+			what.URL = a.cfg.Link(said.latest)
+		}
+		a.send(ctx, what)
 	}
 	return next
+}
+
+func deadLetters(n int) string {
+	if n == 1 {
+		return "1 dead letter"
+	}
+	return fmt.Sprintf("%d dead letters", n)
+}
+
+// identify adds what the record says of the event.
+func (a *alert) identify() {
+	var record struct {
+		Webhook struct {
+			ID        string `json:"id"`
+			EventType string `json:"event_type"`
+		} `json:"webhook"`
+	}
+	if json.Unmarshal(a.Delivery, &record) == nil {
+		a.EventID, a.EventType = record.Webhook.ID, record.Webhook.EventType
+	}
 }
 
 // look checks for lasting problems.
