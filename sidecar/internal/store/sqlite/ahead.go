@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
@@ -43,6 +44,18 @@ type ahead struct {
 	jobs     *fresh.Queue
 	horizons map[string]horizon // by target
 	heads    map[lane]head      // of the jobs in memory
+
+	// Jobs that are neither in memory nor claimed may be in the journal only, where
+	// no query finds them: those hidden, by target, and any at all, up to a row.
+	hidden             map[string]hidden
+	hiddenAll          int64
+	journaled, indexed *atomic.Int64
+}
+
+// hidden is said of jobs that the tables may not have.
+type hidden struct {
+	row int64 // of the journal, the last that may have one
+	due int64 // the earliest time that one may be due
 }
 
 // horizon is how far ahead the jobs of a target are known.
@@ -57,12 +70,47 @@ type head struct {
 	job, order, seq int64
 }
 
-func newAhead() ahead {
-	return ahead{jobs: fresh.New(maxAhead, maxAheadBytes), horizons: make(map[string]horizon), heads: make(map[lane]head)}
+func newAhead(journaled, indexed *atomic.Int64) ahead {
+	return ahead{
+		jobs: fresh.New(maxAhead, maxAheadBytes), horizons: make(map[string]horizon), heads: make(map[lane]head),
+		hidden: make(map[string]hidden), journaled: journaled, indexed: indexed,
+	}
 }
 
 // forget drops everything.
-func (a *ahead) forget() { *a = newAhead() }
+func (a *ahead) forget() {
+	*a = newAhead(a.journaled, a.indexed)
+	a.hiddenAll = a.journaled.Load()
+}
+
+// hide says that a job of the target may be found by no query.
+func (a *ahead) hide(target string, due int64) {
+	row := a.journaled.Load()
+	if due == never || row <= a.indexed.Load() {
+		return
+	}
+	if h, ok := a.hidden[target]; ok {
+		due = min(due, h.due)
+	}
+	a.hidden[target] = hidden{row, due}
+}
+
+// hides returns when a job of the target that no query finds may be due, or never.
+func (a *ahead) hides(target string) int64 {
+	indexed := a.indexed.Load()
+	if a.hiddenAll > indexed {
+		return unknown
+	}
+	h, ok := a.hidden[target]
+	switch {
+	case !ok:
+		return never
+	case h.row <= indexed:
+		delete(a.hidden, target)
+		return never
+	}
+	return h.due
+}
 
 // next returns the horizon of a target.
 func (a *ahead) next(target string) int64 {
@@ -77,6 +125,7 @@ func (a *ahead) lose(target string) { delete(a.horizons, target) }
 
 // lower says that a job of the target that is not in memory may be due at a time.
 func (a *ahead) lower(target string, due int64) {
+	a.hide(target, due)
 	if h, ok := a.horizons[target]; ok && due < h.next {
 		h.next, h.exact = due, false
 		a.horizons[target] = h
@@ -190,6 +239,20 @@ func (db *DB) handOver(e *delivery.Event, jobs []newJob, size int) {
 	}
 }
 
+// receivedAgain counts a duplicate of the event of some jobs.
+func (db *DB) receivedAgain(jobs []int64, count int) {
+	if len(jobs) == 0 {
+		return
+	}
+	db.claimMu.Lock()
+	defer db.claimMu.Unlock()
+	for _, id := range jobs {
+		if e := db.ahead.jobs.Event(id); e != nil {
+			e.Duplicates = count
+		}
+	}
+}
+
 // leave drops a job that has changed in the database.
 func (db *DB) leave(job int64) {
 	db.claimMu.Lock()
@@ -277,6 +340,9 @@ func (db *DB) readAhead(ctx context.Context, target string, now time.Time, want 
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
+	}
+	if hidden := db.ahead.hides(target); hidden < h.next {
+		h.next, h.exact = hidden, false
 	}
 	db.ahead.horizons[target] = h
 	if err := db.loadAhead(ctx, jobs); err != nil {

@@ -85,7 +85,11 @@ func Inspect(ctx context.Context, file string) (s Summary, err error) {
 	if s.Schema < 1 || s.Schema > len(migrations) {
 		return s, fmt.Errorf("sqlite: inspect: %s has schema %d, and this program knows 1 to %d: use the version that wrote it", file, s.Schema, len(migrations))
 	}
-	if err := conn.QueryRowContext(ctx, `SELECT count(*) FROM events`).Scan(&s.Events); err != nil {
+	events := `SELECT count(*) FROM events`
+	if s.Schema >= journalSchema {
+		events = `SELECT (SELECT count(*) FROM events) + (SELECT ifnull(sum(events), 0) FROM journal)`
+	}
+	if err := conn.QueryRowContext(ctx, events).Scan(&s.Events); err != nil {
 		return s, db.explain("inspect", err)
 	}
 	return s, nil

@@ -60,25 +60,33 @@ func (db *DB) Claim(ctx context.Context, target string, now time.Time, limit int
 	if limit <= 0 {
 		return nil, nil
 	}
-	for {
-		tasks, blocked, err := db.claimAhead(ctx, target, now, limit)
+	var all []delivery.Task
+	for revealed := false; ; {
+		tasks, blocked, err := db.claimAhead(ctx, target, now, limit-len(all), revealed)
+		all = append(all, tasks...)
+		if revealed = err == errHidden; revealed {
+			if err = db.catchUp(ctx, "claim"); err != nil && len(all) > 0 {
+				return all, nil // the rest can wait
+			}
+		}
 		if err == nil && len(blocked) > 0 {
 			err = db.putOff(ctx, target, blocked)
 		}
-		if err != nil {
-			db.giveBack(tasks)
+		switch {
+		case err != nil:
+			db.giveBack(all)
 			return nil, err
+		case revealed, len(all) == 0 && len(blocked) > 0:
+			continue // there may be more
 		}
-		if len(tasks) == 0 && len(blocked) > 0 {
-			continue // there may be more behind them
-		}
-		return tasks, nil
+		return all, nil
 	}
 }
 
 // claimAhead claims jobs from memory, and reads ahead when more are due than are
-// there. It returns the blocked jobs that it has met on the way.
-func (db *DB) claimAhead(ctx context.Context, target string, now time.Time, limit int) (tasks []delivery.Task, blocked []int64, err error) {
+// there. It returns the blocked jobs that it has met on the way; or errHidden if a
+// query might not find all that is due, unless the tables have just caught up.
+func (db *DB) claimAhead(ctx context.Context, target string, now time.Time, limit int, revealed bool) (tasks []delivery.Task, blocked []int64, err error) {
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
 	for {
@@ -96,11 +104,17 @@ func (db *DB) claimAhead(ctx context.Context, target string, now time.Time, limi
 		if len(tasks) == limit || next > now.UnixMicro() || len(blocked) > 0 {
 			return tasks, blocked, nil
 		}
+		if db.ahead.hides(target) <= now.UnixMicro() && !revealed {
+			return tasks, nil, errHidden
+		}
+		revealed = false // something may have come since
 		if blocked, err = db.readAhead(ctx, target, now, limit-len(tasks)); err != nil {
 			return tasks, nil, db.readError("claim", err)
 		}
 	}
 }
+
+var errHidden = errors.New("a job that is due may be in the journal only")
 
 // busy reports whether a job of the lane is claimed. The caller holds claimMu.
 func (db *DB) busy(l lane) bool {
@@ -144,7 +158,19 @@ func (db *DB) NextDue(ctx context.Context, target string) (time.Time, bool, erro
 	db.claimMu.Lock()
 	defer db.claimMu.Unlock()
 	first, some := db.ahead.jobs.First(target)
-	if (!some || first.UnixMicro() > db.ahead.next(target)) && db.ahead.vague(target) {
+	unsure := func() bool {
+		return (!some || first.UnixMicro() > db.ahead.next(target)) && db.ahead.vague(target)
+	}
+	if unsure() && db.ahead.hides(target) <= time.Now().UnixMicro() {
+		db.claimMu.Unlock()
+		err := db.catchUp(ctx, "next due")
+		db.claimMu.Lock()
+		if err != nil {
+			return time.Time{}, false, err
+		}
+		first, some = db.ahead.jobs.First(target)
+	}
+	if unsure() {
 		if !some {
 			db.ahead.lose(target) // a doubt is about all of it
 		}

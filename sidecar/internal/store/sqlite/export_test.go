@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/hookswitch/hookswitch/sidecar/internal/store/internal/batch"
 )
 
 // OpenWithCommit is Open with another way to commit, which usually calls
@@ -66,6 +69,18 @@ func (cfg Config) WithDisk(disk func(dir string) (free, total uint64, err error)
 	return cfg
 }
 
+// WithIndexAfter returns cfg for a store whose tables may be so long behind.
+func (cfg Config) WithIndexAfter(d time.Duration) Config {
+	cfg.indexAfter = d
+	return cfg
+}
+
+// WithPatience returns cfg for a store whose readers wait so long for the tables.
+func (cfg Config) WithPatience(d time.Duration) Config {
+	cfg.patience = d
+	return cfg
+}
+
 // WaitingJob is a row of a job that waits, as the database has it.
 type WaitingJob struct {
 	ID, Seq, Due int64
@@ -75,6 +90,9 @@ type WaitingJob struct {
 
 // WaitingIn reads the jobs of a target that wait, in the order in which they are due.
 func (db *DB) WaitingIn(ctx context.Context, target string) ([]WaitingJob, error) {
+	if err := db.catchUp(ctx, "test"); err != nil {
+		return nil, err
+	}
 	rows, err := db.readers.QueryContext(ctx, `
 		SELECT id, event_seq, next_at, entity, entity = '' OR event_seq = (
 			SELECT b.event_seq FROM jobs AS b WHERE b.target = jobs.target AND b.entity = jobs.entity AND b.state = 'pending'
@@ -99,3 +117,23 @@ func (db *DB) InMemory() int {
 
 // MaxAhead is how many jobs are kept in memory.
 const MaxAhead = maxAhead
+
+// Behind returns how many events the journal has and the tables have not.
+func (db *DB) Behind() (n int) {
+	_ = db.submit(context.Background(), "test", &op{Op: batch.NewOp(0), behind: true, run: func(w *writer) error {
+		n = len(w.behind.events)
+		return nil
+	}})
+	return n
+}
+
+// KeepUp has the tables follow as if they were too far behind.
+func (db *DB) KeepUp() {
+	_ = db.submit(context.Background(), "test", &op{Op: batch.NewOp(0), behind: true, run: func(w *writer) error {
+		for _, r := range w.behind.rows {
+			r.at = time.Time{}
+		}
+		return nil
+	}})
+	db.Behind() // in a later group
+}

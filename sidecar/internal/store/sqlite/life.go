@@ -34,7 +34,11 @@ func (w *writer) look() error {
 	if err := w.dataVersion.QueryRow().Scan(&version); err != nil {
 		return err
 	}
+	b := &w.behind
 	if version == w.version {
+		if b.doubt {
+			return w.recover()
+		}
 		return nil
 	}
 	other, err := w.restored()
@@ -44,9 +48,15 @@ func (w *writer) look() error {
 	w.version = version
 	w.db.forgetAhead()
 	if !other {
+		if b.doubt {
+			return w.recover()
+		}
 		return nil
 	}
 	w.latest = latest{}
+	if err := w.recover(); err != nil {
+		return err
+	}
 	w.db.lives.Add(1)
 	lost, err := w.db.dropClaims(w.conn)
 	w.db.log.Warn("the database was restored while it was in use: what was accepted since the backup is lost, and results of events that it does not know are dropped",
@@ -61,6 +71,9 @@ func (w *writer) look() error {
 // restored reports whether the latest event stored is missing, or is another one.
 // Its number is remembered even when retention has removed it.
 func (w *writer) restored() (bool, error) {
+	if other, err := w.journalChanged(); other || err != nil {
+		return other, err
+	}
 	if w.latest.seq == 0 {
 		return false, nil
 	}
@@ -115,3 +128,17 @@ func (db *DB) sameLife(life int64) error {
 
 // Renewed implements [store.Store].
 func (db *DB) Renewed() <-chan struct{} { return db.renewed }
+
+// journalChanged reports whether the journal is not what this process has written.
+func (w *writer) journalChanged() (bool, error) {
+	b := &w.behind
+	if b.doubt {
+		return false, nil // it is read again in any case
+	}
+	var rows, first, last int64
+	err := w.conn.QueryRowContext(context.Background(), `SELECT count(*), ifnull(min(n), 0), ifnull(max(n), 0) FROM journal`).Scan(&rows, &first, &last)
+	if err != nil || rows != int64(len(b.rows)) {
+		return true, err
+	}
+	return rows > 0 && (first != b.rows[0].n || last != b.rows[len(b.rows)-1].n), nil
+}

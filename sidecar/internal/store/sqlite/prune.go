@@ -43,6 +43,9 @@ func (db *DB) Prune(ctx context.Context, r store.Retention, limit int) (_ store.
 			db.pruneFrom = 0 // the next one does not begin in the middle
 		}
 	}()
+	if err := db.catchUpPatiently(ctx, "prune"); err != nil {
+		return store.Pruned{}, err
+	}
 	life := db.lives.Load()
 	before, err := db.size(ctx)
 	if err != nil {
@@ -92,6 +95,7 @@ func (db *DB) remove(ctx context.Context, life int64, seqs []int64, pages int) e
 				return w.prune(seqs, pages, false)
 			},
 			Op: batch.NewOp(4096 * (len(seqs) + 1)), purpose: forRemoval,
+			behind: true, // it only removes what is in the tables
 		})
 	}
 	for {
@@ -129,7 +133,7 @@ func (db *DB) excess(r store.Retention, size size) int64 {
 // whether all have been. over is how many bytes are too many.
 func (db *DB) victims(ctx context.Context, r store.Retention, over int64, limit int) (seqs []int64, last int64, end bool, err error) {
 	last = db.pruneFrom
-	err = db.read(ctx, "prune", func(tx *sql.Tx) error {
+	err = db.peek(ctx, "prune", func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, victims, last, pruneLook)
 		if err != nil {
 			return err
@@ -211,7 +215,7 @@ type size struct {
 func (s size) used() int64 { return (s.pages - s.free) * s.pageBytes }
 
 func (db *DB) size(ctx context.Context) (s size, err error) {
-	err = db.read(ctx, "size", func(tx *sql.Tx) (err error) {
+	err = db.peek(ctx, "size", func(tx *sql.Tx) (err error) {
 		s, err = readSize(ctx, tx)
 		return err
 	})

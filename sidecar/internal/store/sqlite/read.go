@@ -101,8 +101,17 @@ func (db *DB) Deliveries(ctx context.Context, f store.Filter) (page []store.Deli
 	return page, total, nil
 }
 
-// read runs fn in a transaction, so that all its queries see one state.
+// read runs fn in a transaction, so that all its queries see one state, with all that
+// was committed before.
 func (db *DB) read(ctx context.Context, operation string, fn func(*sql.Tx) error) error {
+	if err := db.catchUpPatiently(ctx, operation); err != nil {
+		return err
+	}
+	return db.peek(ctx, operation, fn)
+}
+
+// peek is read for what is in the tables already.
+func (db *DB) peek(ctx context.Context, operation string, fn func(*sql.Tx) error) error {
 	if db.closed() {
 		return store.ErrClosed
 	}

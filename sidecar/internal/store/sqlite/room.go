@@ -176,7 +176,7 @@ func (w *writer) results(more int) int64 {
 		var n int64
 		err := w.conn.QueryRowContext(context.Background(), `SELECT count(*) FROM jobs INDEXED BY jobs_due WHERE state = 'pending'`).Scan(&n)
 		if err == nil {
-			r.pending.Store(n)
+			r.pending.Store(n + int64(len(w.behind.jobs)))
 		}
 		r.countedAt, r.countTook = time.Now(), time.Since(began)
 	}

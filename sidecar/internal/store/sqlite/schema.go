@@ -26,6 +26,8 @@ import (
 //   - events_id has the ids that cannot be looked up as keys: those of nearly all
 //     events are UUIDs, and their keys are made of them. An index in random order
 //     is what a commit writes most pages of.
+//   - journal has what is not in the other tables yet, see behind.go; events is how
+//     many a row adds.
 //   - jobs_entity finds the first pending job of an entity, see claim.go.
 //   - times are microseconds since 1970 UTC, NULL when there is none.
 var migrations = []string{`
@@ -155,7 +157,16 @@ ALTER TABLE events ADD COLUMN traceparent TEXT NOT NULL DEFAULT '';
 `, `
 DROP INDEX events_id;
 CREATE INDEX events_id ON events (lower(id)) WHERE id <> '' AND key <> 'id:' || lower(id);
+`, `
+CREATE TABLE journal (
+	n      INTEGER PRIMARY KEY,
+	events INTEGER NOT NULL,
+	data   BLOB    NOT NULL
+) STRICT;
 `}
+
+// journalSchema is the first that has a journal.
+const journalSchema = 5
 
 // migrate runs the migrations that the database has not seen, each in a
 // transaction with its number.

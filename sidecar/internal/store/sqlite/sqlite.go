@@ -3,8 +3,9 @@
 //
 // Start with [Open]. One process owns a directory at a time; a second one is
 // refused. One goroutine, the writer, makes every change, and changes that
-// arrive together share one transaction and one sync (see writer.go). Reads
-// run beside it on connections of their own.
+// arrive together share one transaction and one sync (see writer.go). What comes
+// most is first written to a journal, and the tables follow (see behind.go). Reads
+// run beside the writer on connections of their own.
 //
 // Files in the directory: events.db is the database; events.db-wal and
 // events.db-shm belong to it while it is open and, after a crash, hold changes
@@ -13,6 +14,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -62,6 +64,9 @@ type Config struct {
 	// disk returns the room on the disk of a directory; it is a seam for
 	// tests. nil: the system's answer.
 	disk func(dir string) (free, total uint64, err error)
+
+	// Seams for tests; 0: the constants.
+	indexAfter, patience time.Duration
 }
 
 // DB is an open store. It implements [store.Store]; its opener calls Close.
@@ -82,10 +87,12 @@ type DB struct {
 	queue    *batch.Queue[*op]          // to the writer
 	onCommit func(time.Duration, error) // may be nil
 
-	renewed chan struct{} // of capacity 1: see Renewed
-	lives   atomic.Int64  // how many times the database was restored while it was open
-	closing chan struct{} // closed by Close: no more operations start
-	close   func() error  // runs once
+	renewed            chan struct{} // of capacity 1: see Renewed
+	lives              atomic.Int64  // how many times the database was restored while it was open
+	journaled, indexed atomic.Int64  // the latest rows of the journal that were committed, and that are in the tables
+	patience           time.Duration // see there
+	closing            chan struct{} // closed by Close: no more operations start
+	close              func() error  // runs once
 
 	claimMu sync.Mutex
 	claims  map[int64]claim   // guarded by claimMu: by job
@@ -122,10 +129,11 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		onCommit: cfg.OnCommit,
 		renewed:  make(chan struct{}, 1),
 		closing:  make(chan struct{}),
+		patience: cmp.Or(cfg.patience, patience),
 		claims:   make(map[int64]claim),
 		lanes:    make(map[lane]struct{}),
-		ahead:    newAhead(),
 	}
+	db.ahead = newAhead(&db.journaled, &db.indexed)
 	db.queue = batch.New[*op](maxGroupOps, maxGroupBytes, db.closing)
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
@@ -153,7 +161,7 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 		db.log.Warn("the data directory does not outlive this machine or container: acknowledged events are lost with it; mount a disk or a volume there", "code", telemetry.CodeDataVolatile, "dir", dir, "file_system", kind)
 	}
 	db.room = openRoom(db.path, cfg.disk)
-	if err := db.openWriter(ctx, commit); err != nil {
+	if err := db.openWriter(ctx, commit, cfg.indexAfter); err != nil {
 		return nil, db.explain("open", err)
 	}
 	if err := db.openReaders(ctx); err != nil {
@@ -162,13 +170,14 @@ func open(ctx context.Context, cfg Config, commit commitFunc) (_ *DB, err error)
 	if err := db.rememberFiles(); err != nil {
 		return nil, db.explain("open", err)
 	}
+	db.writer.nudgeAfter(0)
 	go db.queue.Serve(1, db.writer.write)
 	return db, nil
 }
 
 // openWriter opens the writer's connection and brings the schema up to date
 // through it.
-func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
+func (db *DB) openWriter(ctx context.Context, commit commitFunc, after time.Duration) (err error) {
 	if db.writerDB, err = sql.Open("sqlite", writerDSN(db.path, db.vfs)); err != nil {
 		return err
 	}
@@ -177,7 +186,10 @@ func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
 	if err != nil {
 		return err
 	}
-	db.writer = &writer{db: db, conn: conn, commit: commit}
+	db.writer = &writer{db: db, conn: conn, commit: commit, behind: newBehind(), indexAfter: cmp.Or(after, indexAfter), maxBytes: maxBehindBytes}
+	if r := db.room.reserve; r > 0 {
+		db.writer.maxBytes = int(min(r/4, maxBehindBytes))
+	}
 	if err := db.room.limitLog(ctx, conn); err != nil {
 		return err
 	}
@@ -187,7 +199,14 @@ func (db *DB) openWriter(ctx context.Context, commit commitFunc) (err error) {
 	if err := db.migrate(ctx, conn); err != nil {
 		return err
 	}
-	return db.writer.prepare(ctx)
+	if err := db.writer.prepare(ctx); err != nil {
+		return err
+	}
+	if err := db.writer.recover(); err != nil {
+		return err
+	}
+	db.writer.landed()
+	return nil
 }
 
 func (db *DB) openReaders(ctx context.Context) error {
@@ -263,6 +282,7 @@ func (db *DB) Close() error { return db.close() }
 func (db *DB) shut() error {
 	close(db.closing)
 	db.queue.Wait()
+	db.writer.settle()
 	return db.release()
 }
 

@@ -76,14 +76,25 @@ ON CONFLICT (target) DO UPDATE SET patterns = excluded.patterns`
 
 // newEvent is an event about to be stored.
 type newEvent struct {
-	args     []any          // of insertEvent
+	args     []any          // of insertEvent, eventArgs many
+	behind   bool           // it may be behind, see there
 	e        delivery.Event // a copy, as reading it from the database would return it
 	jobs     []newJob       // made by insert
+	again    []int64        // the jobs of an event of which this is a duplicate
+	count    int            // of the duplicates of that event
 	due      int64
 	received sql.NullInt64
 	order    int64
 	size     int
+
+	deliveryID string
 }
+
+// So many arguments insertEvent and insertAttempt have.
+const (
+	eventArgs   = 18
+	attemptArgs = 13
+)
 
 func encodeEvent(e *delivery.Event) (*newEvent, error) {
 	deliveryID := e.DeliveryID
@@ -102,7 +113,7 @@ func encodeEvent(e *delivery.Event) (*newEvent, error) {
 	if body == nil {
 		body = []byte{}
 	}
-	n := &newEvent{e: *e, due: row.DueAtOnce(e.ReceivedAt).UnixMicro(), received: micros(e.ReceivedAt), size: len(body) + len(header) + 512}
+	n := &newEvent{e: *e, deliveryID: deliveryID, behind: e.Entity == "" && e.OrderAt.IsZero() && e.DeliveryID == "", due: row.DueAtOnce(e.ReceivedAt).UnixMicro(), received: micros(e.ReceivedAt), size: len(body) + len(header) + 512}
 	n.order = n.received.Int64
 	if !e.OrderAt.IsZero() {
 		n.order = e.OrderAt.UnixMicro()
@@ -121,6 +132,9 @@ func encodeEvent(e *delivery.Event) (*newEvent, error) {
 func (n *newEvent) insert(w *writer, targets []string) (got store.Accepted, err error) {
 	n.jobs = nil
 	err = w.insertEvent.QueryRow(n.args...).Scan(&got.Seq, &got.DeliveryID, &got.Duplicate)
+	if err == nil && got.Duplicate {
+		err = n.receivedAgain(w, got.Seq)
+	}
 	if err != nil || got.Duplicate {
 		return got, err
 	}
@@ -168,8 +182,26 @@ func (n *newEvent) insertJob(w *writer, target string) error {
 	return nil
 }
 
+// receivedAgain reads what handOver needs of an event in the tables that was received
+// again.
+func (n *newEvent) receivedAgain(w *writer, seq int64) error {
+	rows, err := w.conn.QueryContext(context.Background(), `
+		SELECT jobs.id, duplicates FROM events JOIN jobs ON event_seq = seq WHERE seq = ?`, seq)
+	if err != nil {
+		return err
+	}
+	n.again, err = collect(rows, func(rows *sql.Rows) (id int64, err error) {
+		err = rows.Scan(&id, &n.count)
+		return id, err
+	})
+	return err
+}
+
 // handOver is for the writer, after the commit.
-func (n *newEvent) handOver(db *DB) { db.handOver(&n.e, n.jobs, n.size) }
+func (n *newEvent) handOver(db *DB) {
+	db.handOver(&n.e, n.jobs, n.size)
+	db.receivedAgain(n.again, n.count)
+}
 
 // Accept implements [store.Store]. A repetition after a commit that landed but was
 // reported as failed counts as a duplicate.
@@ -179,10 +211,18 @@ func (db *DB) Accept(ctx context.Context, e *delivery.Event, targets []string) (
 		return store.Accepted{}, fmt.Errorf("sqlite: accept: %w", err)
 	}
 	var got store.Accepted
-	err = db.add(ctx, "accept", n.size, len(targets), func(w *writer) (err error) {
-		got, err = n.insert(w, targets)
-		return err
-	}, func() { n.handOver(db) })
+	err = db.submit(ctx, "accept", &op{
+		Op: batch.NewOp(n.size), purpose: forEvent, jobs: len(targets), behind: n.behind,
+		run: func(w *writer) (err error) {
+			if n.behind {
+				got, err = n.insertBehind(w, targets)
+			} else {
+				got, err = n.insert(w, targets)
+			}
+			return err
+		},
+		committed: func() { n.handOver(db) },
+	})
 	if err != nil {
 		return store.Accepted{}, err
 	}
@@ -276,12 +316,23 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 	if state == delivery.Pending {
 		due = sql.NullInt64{Int64: nextAt.UnixMicro(), Valid: true}
 	}
+	r := result{
+		jobID: a.JobID, n: a.N, target: a.Target, delivery: a.DeliveryID, state: state, due: due,
+		started: micros(a.StartedAt), finished: micros(a.FinishedAt), args: args,
+	}
+	if a.Outcome == delivery.OutcomeLost {
+		r.lost = 1 // it is outside the schedule
+	}
 	size := len(a.ResponseBody) + 2*delivery.RecordLimit
 	next := int64(unknown)
 	err = db.submit(ctx, "finish", &op{
-		Op: batch.NewOp(size),
+		Op: batch.NewOp(size), behind: true,
 		run: func(w *writer) (err error) {
-			next, err = w.finish(a, args, state, due)
+			if j := w.behind.job(a.JobID); j != nil && j.target == a.Target && j.event.deliveryID == a.DeliveryID {
+				next, err = w.finishBehind(j, r)
+			} else {
+				next, err = w.finish(r)
+			}
 			return err
 		},
 		committed: func() { db.unclaim(a.JobID, jobName{a.DeliveryID, a.Target}, a.N-1, next) },
@@ -295,42 +346,38 @@ func (db *DB) Finish(ctx context.Context, a delivery.Attempt, state delivery.Sta
 // finish moves a job by one attempt. The row of an attempt shows whether it was
 // recorded before: then a repetition changes nothing. It returns when the job, or the
 // next one of its entity, is due.
-func (w *writer) finish(a delivery.Attempt, args []any, state delivery.State, due sql.NullInt64) (next int64, err error) {
+func (w *writer) finish(r result) (next int64, err error) {
 	var (
 		seq          int64
 		entity, have string
 		attempts     int
 		recorded     bool
 	)
-	err = w.job.QueryRow(a.JobID, a.N, a.Target, a.DeliveryID).Scan(&seq, &entity, &have, &attempts, &recorded)
+	err = w.job.QueryRow(r.jobID, r.n, r.target, r.delivery).Scan(&seq, &entity, &have, &attempts, &recorded)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return unknown, fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, a.JobID, a.DeliveryID, a.Target)
+		return unknown, fmt.Errorf("%w: job %d of delivery %q at %q", store.ErrNotFound, r.jobID, r.delivery, r.target)
 	case err != nil || recorded:
 		return unknown, err
-	case have != string(delivery.Pending) || a.N <= attempts:
-		return unknown, fmt.Errorf("%w: job %d is %s after %d attempts, this is attempt %d", store.ErrStale, a.JobID, have, attempts, a.N)
+	case have != string(delivery.Pending) || r.n <= attempts:
+		return unknown, stale(r, have, attempts)
 	}
-	if _, err := w.insertAttempt.Exec(args...); err != nil {
+	if _, err := w.insertAttempt.Exec(r.args...); err != nil {
 		return unknown, err
 	}
-	lost := 0 // delivery.OutcomeLost is outside the schedule
-	if a.Outcome == delivery.OutcomeLost {
-		lost = 1
-	}
-	if _, err := w.updateJob.Exec(a.JobID, string(state), a.N, due, lost); err != nil {
+	if _, err := w.updateJob.Exec(r.jobID, string(r.state), r.n, r.due, r.lost); err != nil {
 		return unknown, err
 	}
 	next = never
-	if due.Valid {
-		next = due.Int64
+	if r.due.Valid {
+		next = r.due.Int64
 	}
 	if entity != "" {
-		if next, err = w.nextOf(a.Target, entity, state); err != nil {
+		if next, err = w.nextOf(r.target, entity, r.state); err != nil {
 			return unknown, err
 		}
 	}
-	_, err = w.updateRecord.Exec(seq, micros(a.StartedAt), micros(a.FinishedAt))
+	_, err = w.updateRecord.Exec(seq, r.started, r.finished)
 	return next, err
 }
 
@@ -356,8 +403,8 @@ func (db *DB) SaveRoute(ctx context.Context, r store.Route) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: save route: %w", err)
 	}
-	return db.write(ctx, "save route", len(patterns), func(w *writer) error {
+	return db.submit(ctx, "save route", &op{Op: batch.NewOp(len(patterns)), behind: true, run: func(w *writer) error {
 		_, err := w.saveRoute.Exec(r.Target, string(patterns))
 		return err
-	})
+	}})
 }

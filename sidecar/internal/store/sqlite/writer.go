@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/store"
@@ -36,6 +38,13 @@ type op struct {
 	// event will have, whose results need room too.
 	purpose purpose
 	jobs    int
+
+	// behind is set if run also knows what is not in the tables yet. Before any
+	// other operation they catch up.
+	behind bool
+
+	// nudge is set for an operation that does nothing: see writer.keepUp.
+	nudge bool
 }
 
 // add is write for a change that adds an event with jobs: it fails if the disk has no
@@ -83,7 +92,17 @@ type writer struct {
 	job, pullNext, laneDue, putOff         *sql.Stmt
 	saveRoute, ping                        *sql.Stmt
 
+	countDuplicate, lastNumbers          *sql.Stmt
+	insertRow, deleteRows                *sql.Stmt
+	indexEvents, indexRecords, indexJobs *sql.Stmt
+
 	stmts []*sql.Stmt // all of them
+
+	behind     behind
+	indexAfter time.Duration // see there
+	maxBytes   int           // as maxBehindBytes
+	stuck      bool          // the tables could not be brought up to date
+	nudge      *time.Timer   // of keepUp; nil before the first
 
 	dataVersion *sql.Stmt
 	version     int64  // the last dataVersion: it changes when another process has written
@@ -106,6 +125,13 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.putOff, putOff},
 		{&w.job, selectJob},
 		{&w.saveRoute, upsertRoute},
+		{&w.countDuplicate, countDuplicate},
+		{&w.lastNumbers, lastNumbers},
+		{&w.insertRow, insertRow},
+		{&w.deleteRows, deleteRows},
+		{&w.indexEvents, indexEvent},
+		{&w.indexRecords, indexRecord},
+		{&w.indexJobs, indexJob},
 		{&w.dataVersion, `PRAGMA data_version`},
 		{&w.ping, `INSERT INTO ping VALUES (1, 1) ON CONFLICT DO UPDATE SET n = n + 1`},
 	} {
@@ -142,11 +168,32 @@ func (w *writer) close() error {
 // back and run again with a savepoint around each. That is rare, so the usual
 // path does not pay for savepoints.
 func (w *writer) write(group []*op) {
+	defer w.keepUp()
+	group = slices.DeleteFunc(group, func(o *op) bool {
+		if o.nudge {
+			o.Answer(nil)
+		}
+		return o.nudge
+	})
 	group, events := w.intact(group)
 	group = w.admit(group)
 	if len(group) == 0 {
 		return
 	}
+	// What the others change they find in the tables, and what is added after them
+	// is behind.
+	slices.SortStableFunc(group, func(a, b *op) int { return cmp.Compare(rank(a), rank(b)) })
+	n := slices.IndexFunc(group, func(o *op) bool { return o.behind })
+	if w.stuck && n > 0 {
+		w.commitGroup(group[:n], events) // results do not wait for the tables
+		group = group[n:]
+	}
+	w.commitGroup(group, events)
+}
+
+// commitGroup is write for operations that there is room for. events is set if some
+// of the group add events.
+func (w *writer) commitGroup(group []*op, events bool) {
 	errs := make([]error, len(group))
 	err := w.transact(group, errs, false)
 	if err == errOperation && len(group) > 1 {
@@ -159,7 +206,7 @@ func (w *writer) write(group []*op) {
 	if events {
 		lost = w.db.Intact()
 	}
-	if err != nil && err != errOperation || lost != nil {
+	if w.behind.doubt || lost != nil {
 		w.db.forgetAhead() // what has landed all the same is only in the database
 	}
 	for i, o := range group {
@@ -176,20 +223,31 @@ func (w *writer) write(group []*op) {
 	}
 }
 
+func rank(o *op) int {
+	if o.behind {
+		return 1
+	}
+	return 0
+}
+
 // errOperation means that an operation failed, which has its own error.
 var errOperation = errors.New("an operation of the same group failed")
 
 // transact runs a group in one transaction. Guarded, it keeps the operations that
 // succeed and puts the errors of the others into errs; unguarded, the first failure
-// undoes everything and it returns errOperation.
+// undoes everything and it returns errOperation. An empty group brings the tables up
+// to date by a step.
 func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	if err := w.begin(); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	before := w.latest
+	b := &w.behind
+	before, at := w.latest, b.mark()
+	b.begin()
 	defer func() {
 		if err != nil {
 			w.latest = before
+			b.rolledBack(at)
 			// If the commit landed although it reported failure there is
 			// nothing to roll back, and that error does not matter.
 			w.exec(`ROLLBACK`)
@@ -197,6 +255,9 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 	}()
 	if err := w.look(); err != nil {
 		return fmt.Errorf("look for changes by others: %w", err)
+	}
+	if err := w.prepareTables(group); err != nil {
+		return fmt.Errorf("bring the tables up to date: %w", err)
 	}
 	for i, o := range group {
 		if !guarded {
@@ -209,15 +270,73 @@ func (w *writer) transact(group []*op, errs []error, guarded bool) (err error) {
 			return err
 		}
 	}
+	if b.open != nil {
+		if _, err := w.insertRow.Exec(b.open.n, len(b.open.events), sealRow(b.data)); err != nil {
+			return fmt.Errorf("write the journal: %w", err)
+		}
+	}
 	began := time.Now()
 	err = w.commit(w.conn)
 	if w.db.onCommit != nil {
 		w.db.onCommit(time.Since(began), err)
 	}
 	if err != nil {
+		w.mayHaveLanded()
 		return fmt.Errorf("commit: %w", err)
 	}
+	w.landed()
 	return nil
+}
+
+// prepareTables brings the tables as far up to date as a group needs.
+func (w *writer) prepareTables(group []*op) error {
+	b := &w.behind
+	switch {
+	case len(group) == 0:
+		return w.index(indexGroup)
+	case !group[0].behind:
+		b.nextSeq, b.nextJob = 0, 0 // it may add some
+		return w.index(maxBehind)
+	case !slices.ContainsFunc(group, func(o *op) bool { return o.purpose == forEvent }):
+		return nil
+	case w.stuck:
+		return w.index(maxBehind) // no event is accepted into a store that cannot be read
+	case b.full(w.maxBytes):
+		return w.index(indexGroup)
+	}
+	return nil
+}
+
+// landed is for after a commit.
+func (w *writer) landed() {
+	b := &w.behind
+	if b.open != nil {
+		b.last = b.open.n
+	}
+	reloaded := b.reloaded
+	b.committed()
+	b.doubt, b.reloaded = false, false
+	indexed := b.last
+	if len(b.rows) > 0 {
+		indexed = b.rows[0].n - 1
+	}
+	w.db.journaled.Store(b.last)
+	w.db.indexed.Store(indexed)
+	if reloaded {
+		w.db.forgetAhead()
+	}
+}
+
+// mayHaveLanded is for after a commit that failed: what has landed all the same is
+// only on the disk, and read from there in the next transaction.
+func (w *writer) mayHaveLanded() {
+	b := &w.behind
+	if b.open != nil {
+		b.last = b.open.n
+	}
+	b.last++ // whatever comes is later
+	b.doubt = true
+	w.db.journaled.Store(b.last)
 }
 
 // begin starts a transaction, even when an earlier one could not be ended.
@@ -235,9 +354,10 @@ func (w *writer) guard(o *op) (opErr, err error) {
 	if err := w.exec(`SAVEPOINT op`); err != nil {
 		return nil, err
 	}
-	before := w.latest
+	before, at := w.latest, w.behind.mark()
 	if opErr = o.run(w); opErr != nil {
 		w.latest = before
+		w.behind.back(at)
 		if err := w.exec(`ROLLBACK TO op`); err != nil {
 			return opErr, err
 		}

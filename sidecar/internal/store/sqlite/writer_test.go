@@ -22,6 +22,7 @@ type gate struct {
 	commits atomic.Int32
 	entered chan struct{} // receives when a commit is about to happen
 	open    chan struct{} // is received from before each commit; closed lets all pass
+	once    sync.Once     // for letGo
 
 	mu     sync.Mutex
 	fail   fault // guarded by mu
@@ -91,12 +92,32 @@ func (g *gate) Disarm() int {
 
 func openGate(t *testing.T, dir string, g *gate) *sqlite.DB {
 	t.Helper()
-	db, err := sqlite.OpenWithCommit(t.Context(), sqlite.Config{Dir: dir}, g.commit)
+	cfg := sqlite.Config{Dir: dir}
+	if g.entered != nil {
+		cfg = cfg.WithIndexAfter(time.Hour) // no commit of which the test does not know
+	}
+	db, err := sqlite.OpenWithCommit(t.Context(), cfg, g.commit)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { db.Close() })
+	t.Cleanup(func() {
+		g.letGo()
+		db.Close()
+	})
 	return db
+}
+
+// letGo opens the gate for good.
+func (g *gate) letGo() {
+	if g.entered != nil {
+		g.once.Do(func() {
+			close(g.open)
+			go func() {
+				for range g.entered {
+				}
+			}()
+		})
+	}
 }
 
 // held returns a store whose writer stands before the commit of one event, so
@@ -110,11 +131,7 @@ func held(t *testing.T) (db *sqlite.DB, g *gate, letGo func()) {
 	wg.Go(func() { accept(t, db, "first") })
 	<-g.entered
 	return db, g, func() {
-		close(g.open)
-		go func() {
-			for range g.entered {
-			}
-		}()
+		g.letGo()
 		wg.Wait()
 	}
 }
@@ -195,7 +212,9 @@ func TestHalfAFailedOperationIsUndone(t *testing.T) {
 		wg.Wait()
 	}
 	pass(func() { accept(t, db, "old", "plugin:a") })
-	tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 1)
+	var tasks []delivery.Task
+	var err error
+	pass(func() { tasks, err = db.Claim(t.Context(), "plugin:a", time.Now(), 1) }) // the tables catch up
 	if err != nil || len(tasks) != 1 {
 		t.Fatal(tasks, err)
 	}
@@ -213,7 +232,7 @@ func TestHalfAFailedOperationIsUndone(t *testing.T) {
 	waitFor(db, 2)
 	g.open <- struct{}{}
 	<-g.entered
-	g.open <- struct{}{}
+	g.letGo()
 	wg.Wait()
 
 	d, err := db.Delivery(t.Context(), "old")
@@ -259,11 +278,7 @@ func TestEndedContext(t *testing.T) {
 		if err := <-got; !errors.Is(err, context.Canceled) { // the disk has not answered yet
 			t.Errorf("accept: %v", err)
 		}
-		close(g.open)
-		go func() {
-			for range g.entered {
-			}
-		}()
+		g.letGo()
 		accept(t, db, "next") // the group after that of "taken"
 		if _, err := db.Delivery(t.Context(), "taken"); err != nil {
 			t.Errorf("delivery: %v", err)
@@ -318,44 +333,51 @@ func TestFailedCommits(t *testing.T) {
 	}
 	for _, w := range writes {
 		for f, name := range map[fault]string{lost: "lost", landed: "landed but reported lost"} {
-			t.Run(w.name+" "+name, func(t *testing.T) {
-				t.Parallel()
-				dir := t.TempDir()
-				g := new(gate)
-				e := env{db: openGate(t, dir, g)}
-				accept(t, e.db, "old", "plugin:a")
-				tasks, err := e.db.Claim(t.Context(), "plugin:a", time.Now(), 1)
-				if err != nil || len(tasks) != 1 {
-					t.Fatal(tasks, err)
-				}
-				e.task = tasks[0]
+			for _, behind := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s %s, the tables behind %v", w.name, name, behind), func(t *testing.T) {
+					t.Parallel()
+					dir := t.TempDir()
+					g := new(gate)
+					e := env{db: openGate(t, dir, g)}
+					if behind { // the event is claimed from memory
+						if _, _, err := e.db.NextDue(t.Context(), "plugin:a"); err != nil {
+							t.Fatal(err)
+						}
+					}
+					accept(t, e.db, "old", "plugin:a")
+					tasks, err := e.db.Claim(t.Context(), "plugin:a", time.Now(), 1)
+					if err != nil || len(tasks) != 1 {
+						t.Fatal(tasks, err)
+					}
+					e.task = tasks[0]
 
-				g.next(f)
-				if err := w.write(t, e); !errors.Is(err, errDisk) {
-					t.Errorf("the failed commit returned %v", err)
-				}
-				if got, want := w.check(t, e), f == landed; got != want {
-					t.Errorf("after the failure: change made %v, want %v", got, want)
-				}
-				if again, err := e.db.Claim(t.Context(), "plugin:a", time.Now(), 9); err != nil || len(again) > 0 && again[0].Event.ID == "old" {
-					t.Errorf("the claim was lost with the commit: %v, %v", again, err)
-				}
-				for range 2 {
-					if err := w.write(t, e); err != nil {
-						t.Errorf("repeating: %v", err)
+					g.next(f)
+					if err := w.write(t, e); !errors.Is(err, errDisk) {
+						t.Errorf("the failed commit returned %v", err)
 					}
+					if got, want := w.check(t, e), f == landed; got != want {
+						t.Errorf("after the failure: change made %v, want %v", got, want)
+					}
+					if again, err := e.db.Claim(t.Context(), "plugin:a", time.Now(), 9); err != nil || len(again) > 0 && again[0].Event.ID == "old" {
+						t.Errorf("the claim was lost with the commit: %v, %v", again, err)
+					}
+					for range 2 {
+						if err := w.write(t, e); err != nil {
+							t.Errorf("repeating: %v", err)
+						}
+						if !w.check(t, e) {
+							t.Error("repeating did not make the change")
+						}
+					}
+					if err := e.db.Close(); err != nil {
+						t.Fatal(err)
+					}
+					e.db = mustOpen(t, dir)
 					if !w.check(t, e) {
-						t.Error("repeating did not make the change")
+						t.Error("reopening lost the change")
 					}
-				}
-				if err := e.db.Close(); err != nil {
-					t.Fatal(err)
-				}
-				e.db = mustOpen(t, dir)
-				if !w.check(t, e) {
-					t.Error("reopening lost the change")
-				}
-			})
+				})
+			}
 		}
 	}
 }

@@ -135,6 +135,14 @@ func (q *Queue) first(target string) *entry {
 	return nil
 }
 
+// Event returns the event of a job that is here, or nil. The caller may change it.
+func (q *Queue) Event(id int64) *delivery.Event {
+	if e := q.byID[id]; e != nil {
+		return e.task.Event
+	}
+	return nil
+}
+
 // Has reports whether a job is here.
 func (q *Queue) Has(id int64) bool { return q.byID[id] != nil }
 
