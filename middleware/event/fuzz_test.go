@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/repeat"
 	"github.com/hookswitch/hookswitch/middleware/event"
 )
 
@@ -24,8 +25,10 @@ func newPayloads() []any {
 }
 
 // TestSurprisingTypes puts JSON of every type into every field of every
-// sample: decoding may only warn, and must not lose any other field.
+// sample: decoding may only warn, and must not lose any other field. With -short it
+// does so for a tenth of them, which the order of the map chooses: others every time.
 func TestSurprisingTypes(t *testing.T) {
+	every, count := 10/repeat.Times(10), 0
 	surprises := []string{`{}`, `[]`, `[{"a":[]}]`, `"text"`, `1.5`, `true`, `null`}
 	seen := make(map[reflect.Type]bool)
 	for _, name := range event.Samples() {
@@ -41,6 +44,9 @@ func TestSurprisingTypes(t *testing.T) {
 		}
 		for field, was := range fields {
 			for _, surprise := range surprises {
+				if count++; count%every != 0 {
+					continue
+				}
 				fields[field] = json.RawMessage(surprise)
 				payload, err := json.Marshal(fields)
 				if err != nil {

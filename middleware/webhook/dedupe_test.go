@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/repeat"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/middleware/webhook/webhooktest"
 )
@@ -93,7 +94,7 @@ func TestMemoryDedupeAgainstAModel(t *testing.T) {
 	d := new(webhook.MemoryDedupe)
 	model := map[string]webhook.Claim{}
 	rnd := uint32(1)
-	for range 200_000 {
+	for range repeat.Times(200_000) {
 		rnd = rnd*1664525 + 1013904223
 		key := fmt.Sprint(rnd >> 16 & 0xfff)
 		switch rnd >> 8 & 3 {
