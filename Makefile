@@ -127,6 +127,7 @@ PORTS := windows/amd64 darwin/arm64 linux/arm64 linux/386 linux/s390x
 NOT386 ?= /(pluginhost|plugincheck|cmd/hookswitch)$$
 
 # Compiled code that is not run needs no optimising, which takes a third of the time.
+# With -short for the reason that "race" has.
 .PHONY: ports
 ports: ## vet and build for other systems, and run the tests for 386
 	@set -e; for port in $(PORTS); do \
@@ -139,10 +140,15 @@ ports: ## vet and build for other systems, and run the tests for 386
 	@if [ "$$($(GO) env GOHOSTOS)/$$($(GO) env GOHOSTARCH)" = linux/amd64 ]; then set -x; \
 		GOARCH=386 $(GO) test -vet=off -short -p 4 $$($(GO) list ./... | grep -vE '$(NOT386)'); fi
 
-# SQLite is C in the form of Go: the detector has nothing to find there, and would
-# take two thirds of the time. One package of three waits most of the time.
-RACE := -race -gcflags='modernc.org/...=-race=false'
+# Without the race detector: SQLite, which is C in the form of Go, and the standard
+# library's arithmetic of signatures, which computes with numbers of its own. There is
+# nothing to find there, and with it they would take two thirds of the time. What
+# calls them is looked at, and so is fastverify with the library that it computes with:
+# its tables are shared.
+RACE := -race -gcflags='modernc.org/...=-race=false' -gcflags='crypto/internal/fips140/edwards25519/...=-race=false'
 
+# One package of three waits most of the time. With -short, what tests compute in bulk
+# is repeated a tenth as often (internal/testkit/repeat): "make test" has all of it.
 .PHONY: race
 race: ## run the tests with the race detector, but for those that kill
 	CGO_ENABLED=1 $(GO) test $(RACE) -vet=off -short -p 3 ./...
