@@ -40,7 +40,7 @@ func (s *Sidecar) openAdmin(context.Context) (err error) {
 		Verify: func(at time.Time, h http.Header, body []byte) webhook.Explanation {
 			return s.accept.Verifier().ExplainAt(at, h, body)
 		},
-		Settings: s.settings, Reload: s.reloadForAPI, TestAlert: s.testAlert,
+		Settings: s.settings, Reload: s.reloadForAPI, TestAlert: s.testAlert, Warnings: s.recentWarnings,
 	})
 	if err != nil {
 		return fmt.Errorf("sidecar: %w", err)

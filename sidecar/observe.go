@@ -25,6 +25,7 @@ import (
 // elsewhere, at their own pace.
 type observer struct {
 	started  time.Time
+	recent   *telemetry.Recent // lines of the log
 	metrics  *telemetry.Metrics
 	gauges   *telemetry.Gauges // measured when read
 	health   *telemetry.Health

@@ -14,6 +14,14 @@ import (
 	"github.com/hookswitch/hookswitch/sidecar/internal/telemetry"
 )
 
+// recentWarnings returns the latest warnings and errors of the log.
+func (s *Sidecar) recentWarnings() (list []adminapi.Warning) {
+	for _, line := range s.observe.recent.Lines() {
+		list = append(list, adminapi.Warning(line))
+	}
+	return list
+}
+
 // report returns the state of the sidecar, for people.
 func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 	asking, cancel := context.WithTimeout(ctx, statsWait)

@@ -96,10 +96,11 @@ type Sidecar struct {
 // returns a Sidecar that is ready to Run. When it fails nothing is left open.
 func New(ctx context.Context, cfg Config, opts Options) (_ *Sidecar, err error) {
 	cfg.PublicKey.Ring = cmp.Or(cfg.PublicKey.Ring, new(webhook.KeyRing)) // in dev the only key may be our own
-	opts.Plugins = cmp.Or(opts.Plugins, opts.Log)
+	recent := new(telemetry.Recent)
+	opts.Plugins, opts.Log = recent.Watch(cmp.Or(opts.Plugins, opts.Log)), recent.Watch(opts.Log)
 	s := &Sidecar{cfg: cfg, opts: opts, log: opts.Log}
 	s.observe = observer{
-		started: time.Now(), metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing),
+		recent: recent, started: time.Now(), metrics: telemetry.NewMetrics(opts.Version), feed: live.NewFeed(live.DefaultRing),
 		attempts: telemetry.NewAttempts(s.log, telemetry.OverdueGrace), passer: s.passer, silence: newSilence(s.log),
 	}
 	defer func() {

@@ -73,6 +73,10 @@ type Config struct {
 	// TestAlert sends a test alert.
 	TestAlert func(context.Context) (AlertTest, error)
 
+	// Warnings returns the latest warnings and errors of the log, the oldest
+	// first. nil: there are none.
+	Warnings func() []Warning
+
 	Log *slog.Logger // nil discards
 }
 
@@ -159,6 +163,7 @@ func (a *API) routes() []route {
 		{"GET", "/api/v1/rejected/{id}", plain(a.getRejected)},
 		{"POST", "/api/v1/verify", plain(a.verify)},
 		{"GET", "/api/v1/status", plain(a.status)},
+		{"GET", "/api/v1/warnings", plain(a.warnings)},
 		{"GET", "/api/v1/replays", plain(a.listReplays)},
 		{"POST", "/api/v1/replays", plain(a.createReplay)},
 		{"GET", "/api/v1/replays/{id}", plain(a.replayBy(a.cfg.Store.Replay))},

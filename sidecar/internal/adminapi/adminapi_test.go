@@ -76,6 +76,9 @@ func newFixture(t *testing.T) *fixture {
 		TestAlert: func(context.Context) (adminapi.AlertTest, error) {
 			return adminapi.AlertTest{OK: true, Format: "slack", Status: 200, Answer: "ok", TookSeconds: 0.1}, nil
 		},
+		Warnings: func() []adminapi.Warning {
+			return []adminapi.Warning{{Time: time.Now(), Level: "WARN", Message: "the disk is nearly full", Attrs: map[string]string{"code": "disk-low"}}}
+		},
 	}
 	f.api, err = adminapi.New(f.cfg)
 	if err != nil {
@@ -184,6 +187,9 @@ func TestEveryOperation(t *testing.T) {
 	f.event(t, 4, "fax.received", "")
 
 	f.call(t, "GET", "/api/v1/openapi.json", "", 200)
+	if list := decode[struct{ Data []adminapi.Warning }](t, f.call(t, "GET", "/api/v1/warnings", "", 200)).Data; len(list) != 1 || list[0].Attrs["code"] != "disk-low" {
+		t.Errorf("warnings %+v", list)
+	}
 	if s := decode[adminapi.Status](t, f.call(t, "GET", "/api/v1/status", "", 200)); !s.Ready {
 		t.Errorf("status %+v", s)
 	}

@@ -72,6 +72,22 @@ type StoreStatus struct {
 	DiskFree uint64 `json:"disk_free_bytes"` // of the data directory; 0 if it is not known
 }
 
+// Warning is a line of the sidecar's log.
+type Warning struct {
+	Time    time.Time         `json:"time"`
+	Level   string            `json:"level"` // WARN or ERROR
+	Message string            `json:"message"`
+	Attrs   map[string]string `json:"attrs"`
+}
+
+func (a *API) warnings(w http.ResponseWriter, _ *http.Request) error {
+	list := []Warning{} // never null
+	if a.cfg.Warnings != nil {
+		list = append(list, a.cfg.Warnings()...)
+	}
+	return reply(w, http.StatusOK, map[string]any{"data": list})
+}
+
 func (a *API) status(w http.ResponseWriter, r *http.Request) error {
 	s, err := a.cfg.Status(r.Context())
 	if err != nil {
