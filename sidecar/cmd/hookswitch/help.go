@@ -50,6 +50,7 @@ var examples = map[string][]string{
 	"alert test":      {"hookswitch alert test"},
 	"backup":          {"hookswitch backup /var/backups/hookswitch-2026-11-27"},
 	"restore":         {"hookswitch restore /var/backups/hookswitch-2026-11-27"},
+	"diag":            {"hookswitch diag", "hookswitch diag --log /var/log/hookswitch.log --file -"},
 	"version":         {"hookswitch version -o json"},
 	"man":             {"hookswitch man | man -l -"},
 	"completion":      {"source <(hookswitch completion bash)"},

@@ -159,7 +159,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 			runCommand(), devCommand(), triggerCommand(), tailCommand(),
 			eventsCommand(), replayCommand(), deadCommand(),
 			pluginsCommand(), verifyCommand(os.Stdin), lintCommand(), doctorCommand(), keysCommand(), configCommand(),
-			statusCommand(), healthCommand(), alertCommand(), backupCommand(), restoreCommand(), versionCommand(), manCommand(),
+			statusCommand(), healthCommand(), alertCommand(), backupCommand(), restoreCommand(), diagCommand(), versionCommand(), manCommand(),
 			helpCommand(),
 		},
 		HideVersion:           true,
