@@ -65,6 +65,7 @@ func TestWrongForms(t *testing.T) {
 		{"node express-json.mjs", "Express", []string{"parser"}, "express.raw(", true},
 		{"node express-raw.mjs", "Express", []string{"limit", "form"}, "limit: '2mb'", true},
 		{"node express4-throw.mjs", "Express", []string{"crash"}, "next(err)", false},
+		{"node express4-verify.mjs", "Express", []string{"crash"}, "next(err)", false},
 		{"node fetch-headers.mjs", "", []string{"headers-object"}, "Object.fromEntries(request.headers)", true},
 		{"node fastify-default.mjs", "Fastify", []string{"parser", "form"}, "addContentTypeParser('*'", false},
 		{"php -d display_errors=1 -S 127.0.0.1:$PORT display_errors.php", "PHP", []string{"done-on-failure"}, "http_response_code(500)", true},

@@ -274,6 +274,9 @@ func (s *stage) startRecipe(r recipe, folder, port, key string) *exec.Cmd {
 func recipeFolder(t *testing.T) string {
 	t.Helper()
 	installed := os.Getenv("HOOKSWITCH_NODE_APPS") // where make apps ran npm ci
+	if installed == "" {
+		t.Fatal("HOOKSWITCH_NODE_APPS is not set: run it with make apps or make recipes")
+	}
 	folder, err := os.MkdirTemp(installed, "recipes-")
 	if err != nil {
 		t.Fatal(err)

@@ -129,6 +129,8 @@ type checker struct {
 	probes  probes
 	report  *Report
 	answers map[string]*answer // by the name of the probe; nil: not sent
+
+	lastWords []string // the probes after which nothing listened any more
 }
 
 // answer is what an app has said.
@@ -143,6 +145,9 @@ type answer struct {
 
 // accepted reports whether a sidecar would take the event for handled.
 func (a *answer) accepted() bool { return a != nil && a.status >= 200 && a.status <= 299 }
+
+// closed reports whether the connection was closed without an answer.
+func (a *answer) closed() bool { return a != nil && a.err != nil && !a.timedOut() }
 
 // says reports whether the body of an answer has one of some texts, in lower case.
 func (a *answer) says(texts ...string) bool {
@@ -160,52 +165,79 @@ func (a *answer) says(texts ...string) bool {
 
 // run sends the probes, in the order in which one decides about the next.
 func (c *checker) run(ctx context.Context) error {
-	probes := c.probes
-	first, err := c.send(ctx, probes.small)
+	first, err := c.send(ctx, c.probes.small)
 	if err != nil {
 		return err
 	}
-	var connect *connectError
-	switch {
-	case errors.As(first.err, &connect):
+	if connect, ok := errors.AsType[*connectError](first.err); ok {
 		return &Unreachable{c.report.URL, connect.error}
-	case wrongPlace(first) != "":
-		c.skip(slices.Concat(probes.genuine, probes.forged, probes.last)...)
+	}
+	rest := slices.Concat(c.probes.genuine, c.probes.forged, c.probes.last)
+	if wrongPlace(first) != "" || first.timedOut() {
+		c.skip(rest...)
 		return nil
-	case !first.accepted(): // in another form it may be: that says what was done to it
-		for i := range probes.rewritten {
-			if a, err := c.send(ctx, probes.rewritten[i]); err != nil || a.accepted() {
-				if err != nil {
-					return err
-				}
+	}
+	if !first.accepted() { // in another form it may be: that says what was done to it
+		for _, p := range c.probes.rewritten {
+			if a, err := c.send(ctx, p); err != nil {
+				return err
+			} else if a.accepted() {
 				break
 			}
 		}
 	}
-	for _, p := range probes.genuine {
-		if _, err := c.send(ctx, p); err != nil {
+	for i, p := range rest {
+		if c.pointless(i) {
+			c.skip(rest[i:]...)
+			return nil
+		}
+		a, err := c.send(ctx, p)
+		if err != nil {
 			return err
 		}
-	}
-	if !c.anyAccepted() { // so that a refusal says nothing
-		c.skip(slices.Concat(probes.forged, probes.last)...)
-		return nil
-	}
-	for _, p := range slices.Concat(probes.forged, probes.last) {
-		if _, err := c.send(ctx, p); err != nil {
-			return err
+		if _, gone := errors.AsType[*connectError](a.err); gone {
+			c.ended(rest[:i])
+			c.skip(rest[i:]...)
+			return nil
 		}
 	}
 	return nil
 }
 
-func (c *checker) anyAccepted() bool {
+// maxTimeouts is how many answers are waited for in vain.
+const maxTimeouts = 3
+
+// pointless reports whether the i-th of the probes after the first, and those after
+// it, would say nothing: where all is refused a refusal says nothing, and an app that
+// does not answer is known by then.
+func (c *checker) pointless(i int) bool {
+	timeouts, accepted := 0, false
 	for _, a := range c.answers {
-		if a.accepted() {
-			return true
+		accepted = accepted || a.accepted()
+		if a.timedOut() {
+			timeouts++
 		}
 	}
-	return false
+	return timeouts >= maxTimeouts || i == len(c.probes.genuine) && !accepted
+}
+
+// ended notes that the app is gone since the last of some probes, or since those
+// before it that were not answered either: a process that ends still takes
+// connections for a moment. The probe that has found out is as if it had not been sent.
+func (c *checker) ended(sent []*probe) {
+	last := len(c.report.Checks) - 1
+	delete(c.answers, c.report.Checks[last].Name)
+	c.report.Checks = c.report.Checks[:last]
+	i := len(sent)
+	for i > 0 && c.answers[sent[i-1].name].closed() {
+		i--
+	}
+	for _, p := range sent[min(i, max(0, len(sent)-1)):] {
+		c.lastWords = append(c.lastWords, p.name)
+	}
+	if len(sent) == 0 {
+		c.lastWords = []string{c.probes.small.name}
+	}
 }
 
 func (c *checker) skip(list ...*probe) {

@@ -281,6 +281,10 @@ func TestFindings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			all, err := newProbes("message.finalized")
+			if n := len(report.Checks); err != nil || n < 1+len(all.genuine)+len(all.forged)+len(all.last) {
+				t.Errorf("%v, %d checks: some are not mentioned", err, n)
+			}
 			var got []string
 			for _, f := range report.Findings {
 				got = append(got, f.Code)
@@ -397,6 +401,59 @@ func TestTime(t *testing.T) {
 					t.Errorf("found %q, want %q", got, tt.want)
 				}
 			})
+		})
+	}
+}
+
+// TestPatience: an app that does not answer is not waited for again and again.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := right()
+		a.refuse = func(http.ResponseWriter, error) { time.Sleep(time.Hour) }
+		start := time.Now()
+		report, err := Run(t.Context(), Config{URL: "http://app.example/webhooks", Key: key, EventType: "call.hangup", Sender: direct{a}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 100*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if f := report.Findings; len(f) != 1 || f[0].Code != codeNoAnswer || len(f[0].Checks) != maxTimeouts {
+			t.Errorf("found %+v", f)
+		}
+		time.Sleep(time.Hour) // until the handlers have ended
+	})
+}
+
+// TestEnds: an app that ends takes nothing after that, which is no mistake of its own.
+func TestEnds(t *testing.T) {
+	for at, lingers := range map[string]int{"20 kB": 0, "form": 0, "changed": 0, "another key": 1, "broken": 0} {
+		t.Run(at, func(t *testing.T) {
+			all, err := newProbes("message.finalized")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var server *httptest.Server
+			a, n := right(), 0
+			a.before = func(http.ResponseWriter, *http.Request) bool {
+				if slices.Concat([]*probe{all.small}, all.genuine, all.forged, all.last)[n].name == at {
+					if lingers--; lingers < 0 {
+						server.Listener.Close()
+					}
+					panic(http.ErrAbortHandler)
+				}
+				n++
+				return false
+			}
+			server = httptest.NewServer(a)
+			defer server.Close()
+			report, err := Run(t.Context(), Config{URL: server.URL, Key: key, EventType: "message.finalized"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f := report.Findings; len(f) != 1 || f[0].Code != codeCrash || f[0].Checks[0] != at {
+				t.Errorf("found %+v", f)
+			}
 		})
 	}
 }

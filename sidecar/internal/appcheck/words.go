@@ -126,7 +126,7 @@ var words = map[string]wording{
 	codeDone: {problem: "the app says 200 though it has failed", why: "the event counts as handled, and is lost",
 		fix: "answer 500 when the handler throws",
 		by:  map[string]string{"PHP": "http_response_code(500); as the first line, and 200 as the last: with display_errors on, an exception is answered 200"}},
-	codeCrash: {problem: "an event that the app cannot read ends it", why: "an exception is caught nowhere, and the process ends or its worker does",
+	codeCrash: {problem: "a request ends the app", why: "an exception is caught nowhere, and the process ends or its worker does",
 		fix: "answer 500 when the handler throws",
 		by:  map[string]string{"Express": "try { … } catch (err) { next(err) } in the async handler: Express 4 does not catch its exceptions"}},
 	codeSlow: {problem: "the app is slow", why: "the answer took longer than $BUDGET. Telnyx would have given up; the sidecar waits, and each attempt holds up others",
