@@ -11,7 +11,6 @@ package machine
 
 import (
 	"fmt"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/port"
 	"github.com/hookswitch/hookswitch/internal/testkit/telnyx"
 )
 
@@ -64,9 +64,9 @@ func (s *service) install() {
 	t := s.t
 	app := httptest.NewServer(&s.app)
 	t.Cleanup(app.Close)
-	port := freePort(t)
+	listen := port.Free(t)
 	var err error
-	if s.telnyx, err = telnyx.New("http://127.0.0.1:" + port); err != nil {
+	if s.telnyx, err = telnyx.New("http://127.0.0.1:" + listen); err != nil {
 		t.Fatal(err)
 	}
 	if out := s.must("dpkg", "--force-unsafe-io", "--no-triggers", "--install", "/root/hookswitch.deb"); !strings.Contains(out, "set TELNYX_PUBLIC_KEY in "+settings) {
@@ -76,7 +76,7 @@ func (s *service) install() {
 		t.Errorf("the settings belong to %s", owner)
 	}
 	s.base = fmt.Sprintf("TELNYX_PUBLIC_KEY=%s\nHOOKSWITCH_LISTEN=127.0.0.1:%s\nHOOKSWITCH_ADMIN_LISTEN=127.0.0.1:%s\nHOOKSWITCH_FORWARD_TO=%s\n",
-		s.telnyx.PublicKey(), port, freePort(t), app.URL)
+		s.telnyx.PublicKey(), listen, port.Free(t), app.URL)
 	s.write(settings, s.base)
 	s.must("systemctl", "enable", "--now", "hookswitch")
 	if state := s.property("ActiveState"); state != "active" {
@@ -196,18 +196,4 @@ func (s *service) badSettings() {
 	if state, status := s.property("ActiveState"), s.property("ExecMainStatus"); state != "failed" || status != "78" {
 		s.t.Errorf("with wrong settings the service is %s, exit code %s\n%s", state, status, s.journal())
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that stays the same when the service is restarted
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -29,7 +29,10 @@ func (s *stage) sizes(p *proxy) {
 	if p == nil {
 		return // a client need not read the answer to a body that nobody reads
 	}
-	if status, err := s.send("/webhooks", telnyx.Event("too-large", 1, mebibyte+100)); status != http.StatusRequestEntityTooLarge && err == nil {
+	// Caddy finds out while it passes the body on, and answers 502 if the sidecar
+	// was quicker to close the connection.
+	status, err := s.send("/webhooks", telnyx.Event("too-large", 1, mebibyte+100))
+	if status != http.StatusRequestEntityTooLarge && err == nil && (p.name != "caddy" || status != http.StatusBadGateway) {
 		s.t.Errorf("a body over the limit is answered %d", status)
 	}
 }

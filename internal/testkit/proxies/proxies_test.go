@@ -104,7 +104,11 @@ func TestProxies(t *testing.T) {
 		t.Skip("sends from " + sender + ", which only Linux has without being told")
 	}
 	hookswitch := build(t)
-	t.Run("none", func(t *testing.T) { story(t, hookswitch, nil) })
+	t.Parallel() // they wait more than they compute
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		story(t, hookswitch, nil)
+	})
 	for _, p := range all {
 		t.Run(p.name, func(t *testing.T) {
 			if _, err := lookPath(p.name); err != nil {
@@ -113,6 +117,7 @@ func TestProxies(t *testing.T) {
 				}
 				t.Skipf("%v: install it, on Debian with \"apt-get install nginx-light caddy haproxy\"", err)
 			}
+			t.Parallel()
 			story(t, hookswitch, &p)
 		})
 	}

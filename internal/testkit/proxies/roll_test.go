@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/pgtest"
+	"github.com/hookswitch/hookswitch/internal/testkit/port"
 )
 
 // TestRoll replaces two sidecars on one PostgreSQL, one after the other, under load:
@@ -21,6 +22,7 @@ func TestRoll(t *testing.T) {
 	if _, err := lookPath("haproxy"); err != nil || runtime.GOOS != "linux" {
 		t.Skipf("not Linux, or no HAProxy: %v", err) // TestProxies says what is required
 	}
+	t.Parallel()
 	one := newStage(t, build(t))
 	seed := make([]byte, 32)
 	if _, err := rand.Read(seed); err != nil {
@@ -29,7 +31,7 @@ func TestRoll(t *testing.T) {
 	one.env = append(one.env, "HOOKSWITCH_STORE="+pgtest.Start(t).Database(t), "HOOKSWITCH_FORWARD_KEY="+base64.StdEncoding.EncodeToString(seed), "HOOKSWITCH_DRAIN_DELAY=2s")
 	other := *one
 	two := &other
-	two.dir, two.backend = t.TempDir(), freePort(t)
+	two.dir, two.backend = t.TempDir(), port.Free(t)
 	for _, s := range []*stage{one, two} {
 		s.env = append(s.env[:len(s.env):len(s.env)], "HOOKSWITCH_DATA_DIR="+s.dir+"/data")
 		s.startSidecar(false)
@@ -48,7 +50,7 @@ func TestRoll(t *testing.T) {
 	one.startProxy(p)
 	one.until("an answer", one.reachable)
 
-	one.telnyx.Client.Timeout = patience // a busy machine is not what is tested
+	one.telnyx.Wait = patience // a busy machine is not what is tested
 	load := one.telnyx.Load(t.Context(), "roll", 4)
 	for _, s := range []*stage{one, two} {
 		one.until("load", load.More(60))

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/internal/testkit/port"
 	"github.com/hookswitch/hookswitch/internal/testkit/telnyx"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
@@ -46,7 +47,7 @@ type stage struct {
 
 func newStage(t *testing.T, hookswitch string) *stage {
 	t.Helper()
-	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: freePort(t), backend: freePort(t), app: new(telnyx.App)}
+	s := &stage{t: t, hookswitch: hookswitch, dir: t.TempDir(), port: port.Free(t), backend: port.Free(t), app: new(telnyx.App)}
 	var err error
 	if s.telnyx, err = telnyx.New("https://127.0.0.1:" + s.port); err != nil {
 		t.Fatal(err)
@@ -203,18 +204,4 @@ func (s *stage) reachable() error {
 		err = fmt.Errorf("a wrong signature is answered %d", status)
 	}
 	return err
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that stays the same when the sidecar is restarted
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

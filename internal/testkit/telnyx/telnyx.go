@@ -5,6 +5,7 @@ package telnyx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -26,12 +27,13 @@ type Telnyx struct {
 	URL    string // of the sidecar or a proxy, without a path
 	Key    ed25519.PrivateKey
 	Client *http.Client
+	Wait   time.Duration // for each answer to Persist; 0 means Timeout
 }
 
 // New returns a Telnyx with a new key.
 func New(url string) (*Telnyx, error) {
 	_, key, err := ed25519.GenerateKey(nil)
-	return &Telnyx{URL: url, Key: key, Client: &http.Client{Timeout: Timeout, Transport: new(http.Transport)}}, err
+	return &Telnyx{URL: url, Key: key, Client: &http.Client{Transport: new(http.Transport)}}, err
 }
 
 // PublicKey returns the key for TELNYX_PUBLIC_KEY.
@@ -86,7 +88,9 @@ func (t *Telnyx) Persist(ctx context.Context, id string, size int) (tries int, e
 		}
 		tries++
 		var status int
-		status, err = t.Send(ctx, "/webhooks", Event(id, tries, size))
+		answer, stop := context.WithTimeout(ctx, cmp.Or(t.Wait, Timeout))
+		status, err = t.Send(answer, "/webhooks", Event(id, tries, size))
+		stop()
 		switch {
 		case status == http.StatusOK:
 			return tries, nil
