@@ -18,7 +18,7 @@ type Alerting struct {
 
 	// AlertFormat and AlertTemplate decide what is POSTed.
 	AlertFormat   string `env:"HOOKSWITCH_ALERT_FORMAT" envDefault:"json" desc:"json, slack (an incoming webhook of Slack), or template: HOOKSWITCH_ALERT_TEMPLATE" example:"slack"`
-	AlertTemplate Secret `env:"HOOKSWITCH_ALERT_TEMPLATE" desc:"JSON that an alert is, in one line, with words such as {summary}" secret:"true"`
+	AlertTemplate Secret `env:"HOOKSWITCH_ALERT_TEMPLATE" desc:"the JSON of an alert, in one line, with words such as {summary}" secret:"true"`
 
 	// AlertPayload puts the payload and the app's answers into alerts, too.
 	AlertPayload bool `env:"HOOKSWITCH_ALERT_PAYLOAD" envDefault:"false" desc:"whether alerts have the payload, headers and bodies of the latest dead letter"`
