@@ -50,7 +50,7 @@ func (s *Sidecar) report(ctx context.Context) (adminapi.Status, error) {
 		s.log.Error("the store could not be asked what waits, for its status", "code", telemetry.CodeAdminFailed, "error", err)
 	}
 	for _, p := range s.plugins.Status() {
-		r.Plugins = append(r.Plugins, adminapi.PluginStatus{Name: p.Name, State: string(p.State), Version: p.Version, LastError: p.LastError})
+		r.Plugins = append(r.Plugins, adminapi.PluginStatus{Name: p.Name, State: string(p.State), Version: p.Version, LastError: p.LastError, LastErrorAt: adminapi.Instant(p.LastErrorAt)})
 	}
 	return r, nil
 }

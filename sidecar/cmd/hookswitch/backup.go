@@ -15,7 +15,7 @@ import (
 func backupCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "backup",
-		Usage:     "copy the events and keys to a new directory, beside a running sidecar",
+		Usage:     "copy events and keys to a new directory; the sidecar may run",
 		ArgsUsage: "DIR",
 		Description: "DIR must not exist; when it does, the backup in it is complete. It holds every\n" +
 			"event that was acknowledged before the command began, and the keys of the data\n" +

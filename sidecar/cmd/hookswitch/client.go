@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,12 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "addr", Usage: "`ADDRESS` of the sidecar: unix:///path or http://host:port", DefaultText: "the one running on HOOKSWITCH_STORE, or the latest \"hookswitch dev\""},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with the admin token, for http addresses", DefaultText: "HOOKSWITCH_ADMIN_TOKEN"},
 		&cli.StringSliceFlag{Name: "env-file", TakesFile: true, Usage: "read unset variables from `FILE`: lines of NAME=VALUE"},
+		&cli.BoolFlag{Name: "utc", Usage: "show times in UTC, not in the zone of this machine", Action: func(_ context.Context, _ *cli.Command, on bool) error {
+			if on {
+				time.Local = time.UTC // of this process, before it shows any
+			}
+			return nil
+		}},
 		&cli.BoolFlag{Name: "no-color", Usage: "no colours; also honours NO_COLOR and FORCE_COLOR"},
 	}
 }
@@ -63,7 +70,7 @@ func connect(c *cli.Command) (*client, error) {
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		default:
-			if addr = serviceAddr(&cfg); addr == "" {
+			if addr = cmp.Or(serviceAddr(&cfg), adminAddr(c, &cfg)); addr == "" {
 				return nil, &exitError{exitUnreachable, notFound(dir)}
 			}
 		}

@@ -147,11 +147,14 @@ func showConfig(c *cli.Command, settings []adminapi.Setting) error {
 	return show(c, map[string]any{"data": settings}, func(w io.Writer) {
 		fmt.Fprintln(w, "VARIABLE\tVALUE\tSOURCE")
 		for _, s := range settings {
-			source := s.Source
+			source, value := s.Source, s.Value
+			if widthOf(w) < noLimit {
+				value = cut(value, 28)
+			}
 			if s.From != "" {
 				source += " " + s.From
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, cmp.Or(cut(s.Value, 28), "–"), source)
+			fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, cmp.Or(value, "–"), source)
 		}
 	})
 }

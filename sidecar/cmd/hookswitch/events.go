@@ -210,7 +210,6 @@ func lastResult(j adminapi.Job) string {
 	default:
 		text = last.Outcome
 	}
-	text = cut(text, 200)
 	if j.NextAt != nil && j.Attempts > 0 {
 		text += " (next " + clock(j.NextAt) + ")"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -64,6 +65,36 @@ func answers(here instance.Info) bool {
 	}
 	_ = res.Body.Close()
 	return true
+}
+
+// adminAddr returns the address of the admin listener of this configuration if a
+// sidecar answers there, and says so: it is the last resort, for one that is neither
+// on this data directory nor a service. A data directory that is set is meant, and no
+// other.
+func adminAddr(c *cli.Command, cfg *config.Config) string {
+	host, port, err := net.SplitHostPort(cfg.AdminListen)
+	if err != nil || port == "0" || !cfg.DirIsDefault() {
+		return ""
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	addr := "http://" + net.JoinHostPort(host, port)
+	client := &http.Client{Timeout: time.Second}
+	defer client.CloseIdleConnections()
+	res, err := client.Get(addr + "/api/v1/status")
+	if err != nil {
+		return ""
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK && res.Header.Get("Content-Type") != "application/problem+json" {
+		return "" // something else is there
+	}
+	if root := c.Root(); root.Metadata["admin"] != addr { // once, however often tail connects
+		fmt.Fprintf(root.ErrWriter, "of the sidecar that answers on %s\n", addr)
+		root.Metadata["admin"] = addr
+	}
+	return addr
 }
 
 // loadKey returns a key of a data directory. If load makes it, that is said: a key

@@ -43,7 +43,7 @@ func keysCommand() *cli.Command {
 	}
 	return &cli.Command{
 		Name:  "keys",
-		Usage: "print public keys of the data directory, creating them if needed",
+		Usage: "print public keys of the data directory, made if needed",
 		Commands: []*cli.Command{
 			show("forward", keyfile.Forward, "the key that the app behind the sidecar verifies with", (*config.Config).LoadForwardKey),
 			show("dev", keyfile.Dev, "the key of \"hookswitch trigger\", for a receiver of your own",

@@ -174,6 +174,14 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 				}
 			}
 			finish(c, func(err error) { *unknown = err })
+			c.Description = "Source what it prints, or put it where the shell looks for such scripts; packages\n" +
+				"do that. It completes commands and flags, event types, and the ids, targets and\n" +
+				"plugins of the sidecar that runs; in PowerShell only commands and flags.\n\n" +
+				"Examples:\n" +
+				"  source <(hookswitch completion bash)      # in .bashrc\n" +
+				"  source <(hookswitch completion zsh)       # in .zshrc, after compinit\n" +
+				"  hookswitch completion fish > ~/.config/fish/completions/hookswitch.fish\n" +
+				"  hookswitch completion pwsh > hookswitch.ps1"
 			c.Hidden, c.Usage = false, "print a shell script that completes commands"
 			c.Action = func(_ context.Context, c *cli.Command) error {
 				var shells []string

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ import (
 type outlet struct {
 	seal string // begins with an escape character
 	tty  bool   // it is a terminal
+	wide int    // its columns; 0 if it is not a terminal, or they are not known
 
 	mu   sync.Mutex
 	to   io.Writer            // guarded by mu
@@ -38,7 +40,11 @@ func newOutlet(w io.Writer) *outlet {
 	if o, ok := w.(*outlet); ok {
 		return o
 	}
-	return &outlet{seal: "\x1b" + rand.Text(), tty: isTerminal(w), to: w}
+	o := &outlet{seal: "\x1b" + rand.Text(), tty: isTerminal(w), to: w}
+	if f, ok := w.(*os.File); ok && o.tty {
+		o.wide = columnsOf(f)
+	}
+	return o
 }
 
 // The ends of sealed sequences, and their effects. A colour ends with sealReset.

@@ -41,7 +41,7 @@ func probeConfig(c *cli.Command) (plugincheck.Config, error) {
 
 func checkPluginCommand() *cli.Command {
 	return &cli.Command{
-		Name: "check", Usage: "check whether a file can be loaded as a plugin, and if not, why", ArgsUsage: "FILE...",
+		Name: "check", Usage: "check that a file loads as a plugin, or say why not", ArgsUsage: "FILE...",
 		Description: "Looks at the file, starts it as the sidecar would, asks it what it is, gives it\n" +
 			"its settings and stops it. It gets no event. Exits 1 if it cannot be loaded.",
 		Flags: probeFlags(),

@@ -23,7 +23,7 @@ func logsOfPlugin() *cli.Command {
 		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "then print new lines as they come"},
 		outputFlag(),
 	}
-	return command("logs", "print a plugin's output, and the sidecar's log about it", "NAME", flags,
+	return command("logs", "print a plugin's output and the sidecar's log of it", "NAME", flags,
 		func(ctx context.Context, c *cli.Command, api *client) error {
 			name, err := onePlugin(c)
 			if err != nil {

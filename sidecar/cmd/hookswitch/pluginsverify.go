@@ -16,7 +16,7 @@ import (
 
 func verifyPluginCommand() *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "test a plugin, in any language, against the rules of the protocol", ArgsUsage: "FILE",
+		Name: "verify", Usage: "test a plugin in any language against the protocol", ArgsUsage: "FILE",
 		Description: "FILE is a program that speaks gRPC, or a NAME.plugin.json, which declares a\n" +
 			"command that reads JSON lines or a remote server. The server is not stopped.\n" +
 			"\n" +

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v3"
 
@@ -26,85 +27,141 @@ func statusCommand() *cli.Command {
 	return c
 }
 
+// statusPage prints facts, each with a name, in lines that fit the screen.
+type statusPage struct {
+	w     io.Writer
+	p     palette
+	width int
+}
+
+const factIndent = 13
+
+// fact prints a fact. What the texts say is never broken within a word.
+func (s statusPage) fact(name string, paint paint, texts ...string) {
+	pieces := []piece{{"  " + pad(name, factIndent-2), paint, true}}
+	for i, text := range texts {
+		if i > 0 {
+			text = "   " + text
+		}
+		pieces = append(pieces, piece{text: text})
+	}
+	fmt.Fprintln(s.w, fold(s.width, strings.Repeat(" ", factIndent), pieces...))
+}
+
 func printStatus(w io.Writer, p palette, s adminapi.Status) {
-	ready := p.green("ready")
+	page := statusPage{w, p, min(screenWidth, widthOf(w))}
+	state := []piece{{p.green("ready"), nil, false}}
 	if !s.Ready {
-		ready = p.red("not ready") + ": " + s.Unready
+		state = []piece{{p.red("not ready") + ": ", nil, true}, {text: s.Unready}}
 	}
-	mode := ""
+	title := "hookswitch " + s.Version
 	if s.Dev {
-		mode = " dev"
+		title += " dev"
 	}
-	fmt.Fprintf(w, "hookswitch %s%s  %s  up %s\n\n", s.Version, mode, ready, age(time.Duration(s.Uptime*float64(time.Second))))
+	pieces := append([]piece{{title + "  ", nil, false}}, state...)
+	fmt.Fprintln(w, fold(page.width, "  ", append(pieces, piece{text: "  up " + age(time.Duration(s.Uptime*float64(time.Second)))})...))
+	fmt.Fprintln(w)
 	for _, warning := range s.Warnings {
-		fmt.Fprintln(w, fold(screenWidth, "             ", piece{"  warning    ", p.yellow, true}, piece{text: warning}))
+		page.fact("warning", p.yellow, warning)
 	}
 	if len(s.Warnings) > 0 {
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "  receives   %s   keys %s\n", s.Webhooks, strings.Join(s.Keys, ", "))
-	fmt.Fprintf(w, "  accepted   %.1f/s   ack p50 %s  p99 %s   (last minute; Telnyx waits 2 s)\n", s.Ack.Rate, millis(s.Ack.P50), millis(s.Ack.P99))
-	refused := fmt.Sprintf("%.1f/s", s.Ack.RejectedRate)
-	fmt.Fprintf(w, "  rejected   %s   %d kept: hookswitch tail --status rejected --since 1h\n", refused, s.RejectedKept)
-	if n := s.Strays.Count; n > 0 && s.Strays.At != nil {
-		fmt.Fprintf(w, "  %s %s to other paths, the latest %s ago to %q: webhooks are received on %s\n",
-			p.yellow("astray    "), count(n, "request"), age(time.Since(*s.Strays.At)), cut(s.Strays.Path, 60), strings.Join(s.Paths, ", "))
-	}
+	page.traffic(s)
 	disk := ""
 	if s.Store.DiskFree > 0 {
-		disk = "   disk " + byteSize(s.Store.DiskFree) + " free"
+		disk = "disk " + byteSize(s.Store.DiskFree) + " free"
 	}
 	if s.Store.Error != "" {
-		fmt.Fprintf(w, "  store      %s%s\n\n", p.red(s.Store.Error), disk)
-		fmt.Fprintln(w, "  until it does, waiting and dead events are unknown")
-		printPlugins(w, p, s.Plugins)
+		page.fact("store", p.red, s.Store.Error, disk)
+		fmt.Fprintln(w, "\n  until it does, waiting and dead events are unknown")
+		page.plugins(s.Plugins)
 		return
 	}
-	fmt.Fprintf(w, "  store      %s%s\n", byteSize(uint64(max(0, s.Store.Bytes))), disk)
+	page.fact("store", nil, byteSize(uint64(max(0, s.Store.Bytes))), disk)
 	if s.Unhandled > 0 {
-		fmt.Fprintf(w, "  %s  %s that no target wanted, kept: hookswitch events list --status unhandled\n", p.yellow("unhandled"), count(s.Unhandled, "event"))
+		page.fact("unhandled", p.yellow, count(s.Unhandled, "event")+" that no target wanted, kept: hookswitch events list --status unhandled")
 	}
-	fmt.Fprintln(w)
+	page.targets(s.Targets)
+	page.plugins(s.Plugins)
+}
 
-	width, handled := len("TARGET"), false
-	for _, t := range s.Targets {
-		width = max(width, min(len(t.Target), 32))
+// traffic shows what comes in.
+func (s statusPage) traffic(st adminapi.Status) {
+	s.fact("receives", nil, st.Webhooks, "keys "+strings.Join(st.Keys, ", "))
+	s.fact("accepted", nil, fmt.Sprintf("%.1f/s", st.Ack.Rate), fmt.Sprintf("ack p50 %s  p99 %s", millis(st.Ack.P50), millis(st.Ack.P99)), "(last minute; Telnyx waits 2 s)")
+	s.fact("rejected", nil, fmt.Sprintf("%.1f/s", st.Ack.RejectedRate), fmt.Sprintf("%d kept: hookswitch tail --status rejected --since 1h", st.RejectedKept))
+	if n := st.Strays.Count; n > 0 && st.Strays.At != nil {
+		s.fact("astray", s.p.yellow, fmt.Sprintf("%s to other paths, the latest %s ago to %q: webhooks are received on %s",
+			count(n, "request"), age(time.Since(*st.Strays.At)), cut(st.Strays.Path, 60), strings.Join(st.Paths, ", ")))
 	}
-	fmt.Fprintf(w, "  %s  PENDING  RETRYING  DEAD  OLDEST\n", pad("TARGET", width))
-	for _, t := range s.Targets {
-		oldest := "–"
+}
+
+// targets shows a line for each target, and says of those that are gone what to do
+// with what they left.
+func (s statusPage) targets(list []adminapi.TargetStatus) {
+	const missing = "not configured"
+	numbers := "  PENDING  RETRYING  DEAD  OLDEST"
+	narrow := s.width < 2+12+len(numbers+missing)
+	if narrow { // what is gone is said below
+		numbers = strings.TrimSuffix(numbers, "  OLDEST")
+	}
+	width, handled, gone := len("TARGET"), false, []string(nil)
+	for _, t := range list {
+		width = max(width, utf8.RuneCountInString(t.Target))
+	}
+	width = min(width, max(12, s.width-2-len(numbers)-len("  "+missing)))
+	fmt.Fprintf(s.w, "\n  %s%s\n", pad("TARGET", width), numbers)
+	for _, t := range list {
+		oldest, end := "–", ""
 		if t.Oldest != nil {
 			oldest = age(time.Since(*t.Oldest))
 		}
 		dead := pad(fmt.Sprint(t.Dead), 4)
 		if t.Dead > 0 {
-			dead = p.red(dead)
+			dead = s.p.red(dead)
 		}
-		fmt.Fprintf(w, "  %s  %s  %s  %s  %s", pad(cut(t.Target, width), width), pad(fmt.Sprint(t.Pending), 7), pad(fmt.Sprint(t.Retrying), 8), dead, oldest)
 		if t.Configured {
 			handled = true
 		} else {
-			fmt.Fprint(w, "  "+p.yellow("not configured"))
+			end = "  " + s.p.yellow(missing)
+			gone = append(gone, t.Target)
 		}
-		fmt.Fprintln(w)
+		if end = "  " + oldest + end; narrow {
+			end = ""
+		}
+		name := t.Target
+		if widthOf(s.w) < noLimit {
+			name = cut(name, width)
+		}
+		fmt.Fprintf(s.w, "  %s  %s  %s  %s%s\n", pad(name, width), pad(fmt.Sprint(t.Pending), 7), pad(fmt.Sprint(t.Retrying), 8), dead, end)
+	}
+	if len(gone) > 0 {
+		fmt.Fprintln(s.w, fold(s.width, "  ", piece{"  ", nil, true}, piece{text: fmt.Sprintf("%s gone: not configured any more. What waits is kept for when it is back; "+
+			"\"hookswitch replay --target %s --to TARGET\" delivers it to another", gone[0]+" is", gone[0])}))
 	}
 	if !handled {
-		fmt.Fprintln(w, p.yellow("  nothing handles events yet"))
+		fmt.Fprintln(s.w, s.p.yellow("  nothing handles events yet"))
 	}
-	printPlugins(w, p, s.Plugins)
 }
 
-func printPlugins(w io.Writer, p palette, plugins []adminapi.PluginStatus) {
-	if len(plugins) == 0 {
-		return
+func (s statusPage) plugins(plugins []adminapi.PluginStatus) {
+	if len(plugins) > 0 {
+		fmt.Fprintln(s.w)
 	}
-	fmt.Fprintln(w)
 	for _, pl := range plugins {
-		state := p.green(pl.State)
+		state, trouble := s.p.green(pl.State), ""
 		if pl.State != "ready" {
-			state = p.yellow(pl.State)
+			state = s.p.yellow(pl.State)
 		}
-		fmt.Fprintln(w, fold(screenWidth, "             ", piece{"  plugin     " + pl.Name + " " + pl.Version + "  ", nil, true}, piece{state, nil, true}, piece{text: "  " + pl.LastError}))
+		if pl.LastError != "" {
+			trouble = "  " + pl.LastError
+			if pl.LastErrorAt != nil {
+				trouble = fmt.Sprintf("  %s ago: %s", age(time.Since(*pl.LastErrorAt)), pl.LastError)
+			}
+		}
+		fmt.Fprintln(s.w, fold(s.width, strings.Repeat(" ", factIndent),
+			piece{"  plugin     " + strings.TrimSpace(pl.Name+" "+pl.Version) + "  ", nil, true}, piece{state, nil, true}, piece{text: trouble}))
 	}
 }
 

@@ -37,11 +37,39 @@ func show(c *cli.Command, v any, table func(io.Writer)) error {
 		}
 		return nil
 	case "table":
-		w := tabwriter.NewWriter(c.Writer, 0, 0, 2, ' ', 0) // aligns columns separated by tabs
-		table(w)
-		return w.Flush()
+		tabs := tabwriter.NewWriter(c.Writer, 0, 0, 2, ' ', 0) // aligns columns separated by tabs
+		table(&sheet{tabs, widthOf(c.Writer)})
+		return tabs.Flush()
 	}
 	return checkOutput(c)
+}
+
+// sheet is what a table is printed on.
+type sheet struct {
+	io.Writer
+	width int
+}
+
+const (
+	noLimit   = 1 << 20 // the width of what is not a screen: nothing is cut for it
+	narrowest = 40
+)
+
+// widthOf returns how many columns an output has: those of a terminal, or noLimit for
+// a file or another program.
+func widthOf(w io.Writer) int {
+	switch w := w.(type) {
+	case *sheet:
+		return w.width
+	case *outlet:
+		switch {
+		case !w.tty:
+			return noLimit
+		case w.wide > 0:
+			return max(narrowest, w.wide)
+		}
+	}
+	return screenWidth
 }
 
 // checkOutput refuses an unknown --output.
@@ -59,9 +87,9 @@ func outputForm(c *cli.Command, forms ...string) (string, error) {
 	return form, nil
 }
 
-// rows is a table of 80 columns. The last column is text: where it does not fit
-// it goes on a line of its own. Wide columns before it are cut; the JSON forms are
-// complete.
+// rows is a table. The last column is text: where it does not fit into 80 columns, or
+// those of the screen, it goes on lines of its own. On a screen, wide columns before it
+// are cut; elsewhere nothing is.
 type rows [][]string
 
 // print prints the rows, the first of which is the header.
@@ -82,21 +110,26 @@ func (r rows) print(w io.Writer) {
 		}
 		return n
 	}
-	for sum() > screenWidth {
+	screen := widthOf(w)
+	line := screen
+	if screen == noLimit {
+		line = screenWidth
+	}
+	for sum() > screen {
 		widths[slices.Index(widths, slices.Max(widths))]--
 	}
 	for _, row := range r {
-		var line strings.Builder
+		var cells strings.Builder
 		for i, width := range widths {
-			line.WriteString(pad(cut(row[i], width), width+2))
+			cells.WriteString(pad(cut(row[i], width), width+2))
 		}
 		text := row[last]
-		if sum()+utf8.RuneCountInString(text) > screenWidth {
-			fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
-			line.Reset()
-			text = fold(screenWidth, "    ", piece{"  └ ", nil, true}, piece{text: text})
+		if text != "" && sum()+utf8.RuneCountInString(text) > line {
+			fmt.Fprintln(w, strings.TrimRight(cells.String(), " "))
+			cells.Reset()
+			text = fold(line, "    ", piece{"  └ ", nil, true}, piece{text: text})
 		}
-		fmt.Fprintln(w, strings.TrimRight(line.String()+text, " "))
+		fmt.Fprintln(w, strings.TrimRight(cells.String()+text, " "))
 	}
 }
 

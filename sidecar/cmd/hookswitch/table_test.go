@@ -31,6 +31,24 @@ func TestRowsFit(t *testing.T) {
 	}
 }
 
+// TestRowsInPipes: a program that reads a table gets all of it.
+func TestRowsInPipes(t *testing.T) {
+	wide := strings.Repeat("x", 90)
+	var out bytes.Buffer
+	o := newOutlet(&out)
+	rows{{"A", "B", "TEXT"}, {wide, "z", "well"}}.print(o)
+	if err := o.end(); err != nil || !strings.Contains(out.String(), wide+"  z") {
+		t.Errorf("%v:\n%s", err, &out)
+	}
+	out.Reset()
+	rows{{"A", "B", "TEXT"}, {wide, "z", "well"}}.print(&sheet{&out, 60})
+	for line := range strings.Lines(out.String()) {
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > 60 {
+			t.Errorf("%d columns of 60: %s", n, line)
+		}
+	}
+}
+
 // TestRowsOfStrangers: control characters, as an outlet shows them, fit the columns.
 func TestRowsOfStrangers(t *testing.T) {
 	var out bytes.Buffer

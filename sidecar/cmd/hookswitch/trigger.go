@@ -31,8 +31,8 @@ func triggerCommand() *cli.Command {
 		ArgsUsage: "EVENT",
 		Description: "Sends it to the sidecar running on this data directory (\"hookswitch dev\"), or to\n" +
 			"that of --addr, or to the receiver --to.\n" +
-			"Each event has a new id and the current time, unless they are set.\n" +
-			"A path is relative to \"data\": --set payload.text=hi --set id=…",
+			"Each event has a new id and the current time, unless --set says otherwise. The path\n" +
+			"of a field is relative to \"data\".",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "list", Usage: "list the events that have samples"},
 			&cli.StringSliceFlag{Name: "set", Usage: "change one field: `PATH=VALUE`, repeatable"},

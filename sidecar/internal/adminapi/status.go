@@ -59,10 +59,11 @@ type TargetStatus struct {
 
 // PluginStatus sums up a plugin; /api/v1/plugins has more.
 type PluginStatus struct {
-	Name      string `json:"name"`
-	State     string `json:"state"`
-	Version   string `json:"version"`
-	LastError string `json:"last_error"`
+	Name        string     `json:"name"`
+	State       string     `json:"state"`
+	Version     string     `json:"version"`
+	LastError   string     `json:"last_error"`
+	LastErrorAt *time.Time `json:"last_error_at"`
 }
 
 // StoreStatus is the size of the store.

@@ -103,7 +103,9 @@ type DeadGroup struct {
 	Newest         *time.Time `json:"newest"`
 }
 
-// instant returns nil for the zero time.
+// Instant returns nil for the zero time.
+func Instant(t time.Time) *time.Time { return instant(t) }
+
 func instant(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
