@@ -21,6 +21,7 @@ type console struct {
 	palette palette
 	form    string // pretty, compact or json
 	retries int    // waits in the retry schedule; 0 if unknown
+	view    view   // guarded by mu
 }
 
 // print prints one message.
@@ -43,8 +44,10 @@ func (c *console) print(m live.Message) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err := io.WriteString(c.out, line+"\n")
-	return err
+	if !c.view.noted(m, line) {
+		return nil
+	}
+	return c.write(line + "\n")
 }
 
 // follow prints the messages of v until the end of its feed, or of the output.

@@ -30,7 +30,8 @@ func devCommand() *cli.Command {
 		Usage: "run a sidecar for development; needs no configuration",
 		Description: "Accepts events signed with a development key, which it creates and keeps, so\n" +
 			"that \"hookswitch trigger\" works at once. Real Telnyx events are accepted too if\n" +
-			"TELNYX_PUBLIC_KEY is set. The variables of \"hookswitch run\" apply.",
+			"TELNYX_PUBLIC_KEY is set. The variables of \"hookswitch run\" apply.\n\n" +
+			"On a terminal, keys retry, open, copy and filter events; ? lists them.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "forward-to", Usage: "POST every event to this `URL`, or to a port of this machine", DefaultText: "HOOKSWITCH_FORWARD_TO"},
 			&cli.StringFlag{Name: "plugins", Usage: "start the plugins in `DIR`", DefaultText: "HOOKSWITCH_PLUGIN_DIR or plugins"},
@@ -153,7 +154,13 @@ func dev(ctx context.Context, c *cli.Command) error {
 		defer close(shown)
 		screen.follow(s.Live().Watch())
 	}()
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	keys := &liveKeys{screen: screen, connect: func() (*client, error) { return connect(c) }, quit: quit}
+	release := keys.watch(ctx)
+	defer release()
 	err = s.Run(ctx)
+	release()
 	select {
 	case <-shown:
 	case <-time.After(time.Second): // a stopped terminal holds up nothing
@@ -222,7 +229,7 @@ func attach(ctx context.Context, c *cli.Command, here instance.Info) error {
 			fmt.Fprintf(c.Writer, "  --%s has no effect on it: stop it first, or use another directory (HOOKSWITCH_STORE=file:DIR)\n", flag)
 		}
 	}
-	return newTail(c, url.Values{}, "pretty").run(ctx)
+	return newTail(c, url.Values{}, "pretty").watch(ctx)
 }
 
 // offScreen passes on the log lines that the screen of "hookswitch dev" does not

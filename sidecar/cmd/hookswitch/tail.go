@@ -34,6 +34,7 @@ func tailCommand() *cli.Command {
 		Description: "Shows every event, rejected request and attempt of a running sidecar until\n" +
 			"Ctrl-C. It never slows the sidecar down: when it cannot keep up it shows how\n" +
 			"much it has lost. If the connection breaks it reconnects.\n\n" +
+			"On a terminal, keys retry, open, copy and filter; ? lists them.\n\n" +
 			"Examples:\n" +
 			"  hookswitch tail --type 'call.*' --status failed\n" +
 			"  hookswitch tail -o json | jq .type\n" +
@@ -56,7 +57,7 @@ func tailCommand() *cli.Command {
 					fmt.Fprintf(c.ErrWriter, "hookswitch: waiting for %s\n", hint)
 				}
 			}
-			return inFlags(c, newTail(c, values(f), form).run(ctx))
+			return inFlags(c, newTail(c, values(f), form).watch(ctx))
 		},
 	}
 }
@@ -75,6 +76,15 @@ func newTail(c *cli.Command, query url.Values, form string) *tail {
 		connect: func() (*client, error) { return connect(c) }, query: query, notes: c.ErrWriter,
 		screen: &console{out: c.Writer, palette: newPalette(c), form: form},
 	}
+}
+
+// watch is run with keys, if there is somebody who can press them.
+func (t *tail) watch(ctx context.Context) error {
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	keys := &liveKeys{screen: t.screen, connect: t.connect, quit: quit}
+	defer keys.watch(ctx)()
+	return t.run(ctx)
 }
 
 // retryTail is how long it waits before it connects again.
