@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
+	"github.com/hookswitch/hookswitch/sidecar/internal/config"
 )
 
 // liveKeys are the keys of a live view, if standard input and output are a terminal.
@@ -28,7 +29,7 @@ const keysHelp = "keys: r retry the latest failure, o open the latest event, c c
 // watch starts to read keys. The returned function ends that and restores the
 // terminal; it may be called more than once.
 func (k *liveKeys) watch(ctx context.Context) (stop func()) {
-	if !isTerminal(k.screen.out) || k.screen.form == "json" || os.Getenv("TERM") == "dumb" {
+	if !isTerminal(k.screen.out) || k.screen.form == "json" || variables(config.Environ())["TERM"] == "dumb" {
 		return func() {}
 	}
 	board := openKeyboard(os.Stdin)
