@@ -23,7 +23,8 @@ import (
 )
 
 // keep runs a Keeper over a store of n events of 1000 bytes, for a time, and
-// returns how many are left and what was logged.
+// returns how many are left and what was logged. With a limit of bytes it looks at the
+// store every second: an hour is 3,600 times.
 func keep(t *testing.T, n int, targets []string, cfg retention.Config, during time.Duration) (left int, log string) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -72,7 +73,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 		{"pending ones are kept", retention.Config{Limits: retention.Limits{Keep: day}}, []string{"plugin:a"}, day + time.Hour, 500},
 		{"another age says nothing about them", retention.Config{Limits: retention.Limits{KeepDead: day}}, nil, day + time.Hour, 500},
 		{"without a limit all are kept", retention.Config{}, nil, 1000 * day, 500},
-		{"a store that is too large is emptied", retention.Config{Limits: retention.Limits{MaxBytes: 1}}, nil, time.Hour, 0},
+		{"a store that is too large is emptied", retention.Config{Limits: retention.Limits{MaxBytes: 1}}, nil, 5 * time.Minute, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			left, log := keep(t, 500, tt.targets, tt.cfg, tt.during)
@@ -87,7 +88,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 }
 
 func TestAStoreThatCannotShrinkIsReported(t *testing.T) {
-	left, log := keep(t, 10, []string{"plugin:a"}, retention.Config{Limits: retention.Limits{MaxBytes: 1000}}, time.Hour)
+	left, log := keep(t, 10, []string{"plugin:a"}, retention.Config{Limits: retention.Limits{MaxBytes: 1000}}, 5*time.Minute)
 	if left != 10 || !strings.Contains(log, "HOOKSWITCH_MAX_DISK") {
 		t.Errorf("%d events are left; log:\n%s", left, log)
 	}
