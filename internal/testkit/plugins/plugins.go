@@ -7,6 +7,7 @@
 package plugins
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,9 +33,30 @@ func Main(more map[string]func()) bool {
 	return ok
 }
 
-// Put puts the test binary somewhere under another name, by which it is
-// one of the programs.
+// Put makes a plugin of the name of path's last element: a script that becomes the
+// test binary under that name. A host reads a program twice when it starts it, and
+// copies it: with the test binary itself, 25 MB with the race detector, that was
+// half of what the tests of package pluginhost took. See [PutBinary] for those for
+// which a script will not do.
 func Put(t testing.TB, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, Script(t, filepath.Base(path)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Script returns the program that [Put] puts somewhere, of a name. What is appended
+// to it makes another program of it, and is not run.
+func Script(t testing.TB, name string) []byte {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), name)
+	PutBinary(t, program)
+	return fmt.Appendf(nil, "#!/bin/sh\nunset PWD OLDPWD SHLVL _\nexec '%s' \"$@\"\n", program)
+}
+
+// PutBinary puts the test binary itself somewhere under another name, by which it is
+// one of the programs.
+func PutBinary(t testing.TB, path string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {

@@ -30,7 +30,8 @@ func TestMisfitFailsAlone(t *testing.T) {
 		c.Watch = true
 		write(t, c.Dir, "notes (1)", 0o755)
 		write(t, c.Dir, "good.bak", 0o755)
-	}, "hookswitch-plugin-good")
+		plugins.PutBinary(t, filepath.Join(c.Dir, "hookswitch-plugin-good")) // the same under both spellings
+	})
 	s.timings.stable, s.timings.lookAgain, s.timings.goneGrace = 50*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond
 	s.start(t)
 	works := func(when string) {
@@ -56,7 +57,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	}
 	pid := s.plugin(t, "good").Status().PID
 	write(t, s.dir, "good~", 0o755)
-	plugins.Put(t, filepath.Join(s.dir, "good")) // the second spelling, with another time
+	plugins.PutBinary(t, filepath.Join(s.dir, "good")) // the second spelling, with another time
 	check(t, os.Chtimes(filepath.Join(s.dir, "good~"), time.Now(), time.Now()))
 	s.log.wait(t, 1, "ERROR a file of the plugin directory cannot be a plugin", "good~", "code=plugin-directory")
 	s.log.wait(t, 1, "ERROR a file of the plugin directory cannot be a plugin", s.dir+"/good ", "second plugin good")
@@ -76,7 +77,7 @@ func TestMisfitFailsAlone(t *testing.T) {
 	works("renamed")
 	s.Stop()
 	// It is the one that runs after the next start.
-	plugins.Put(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
+	plugins.PutBinary(t, filepath.Join(s.dir, "hookswitch-plugin-good"))
 	again, err := New(s.cfg)
 	check(t, err)
 	if st := again.Status(); len(again.Plugins()) != 1 || len(st) != 4 || again.Plugins()[0].file.Path != filepath.Join(s.dir, "good") {
@@ -101,7 +102,7 @@ func TestCopyOfAPluginIsRefused(t *testing.T) {
 			t.Parallel()
 			put := func(dir, name string) {
 				if kind == "exec" {
-					plugins.Put(t, filepath.Join(dir, name))
+					plugins.PutBinary(t, filepath.Join(dir, name)) // the same under each name
 					return
 				}
 				check(t, os.WriteFile(filepath.Join(dir, name+catalog.ManifestSuffix), []byte(`{"protocol":"jsonl","command":["sh","-c","cat >/dev/null"],"events":["*"]}`), 0o644))

@@ -70,7 +70,7 @@ func newSetup(t testing.TB, edit func(*Config), names ...string) *setup {
 	for _, name := range names {
 		plugins.Put(t, filepath.Join(s.dir, name))
 	}
-	cfg := Config{Dir: s.dir, RunDir: shortDir(t), StateDir: stateDir(t),
+	cfg := Config{Dir: s.dir, RunDir: shortDir(t), StateDir: t.TempDir(),
 		Log: slog.New(s.log), Env: []string{"GORACE"}, Environ: os.Environ()}
 	if edit != nil {
 		edit(&cfg)
@@ -100,35 +100,10 @@ func (s *setup) start(t testing.TB) {
 	}
 }
 
-var ownDigest = sync.OnceValues(func() (string, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	return fileDigest(exe)
-})
-
 func fileDigest(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:]), err
-}
-
-// stateDir returns a directory for private copies. That of the test binary is
-// there already, as it would be after a restart: writing it takes longer than
-// most tests.
-func stateDir(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	digest, err := ownDigest()
-	if err == nil {
-		err = os.Mkdir(filepath.Join(dir, digest), 0o700)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	plugins.Put(t, filepath.Join(dir, digest, "program"))
-	return dir
 }
 
 // shortDir returns a directory whose path is short enough for sockets, which

@@ -13,24 +13,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/plugins"
 	"github.com/hookswitch/hookswitch/sidecar/internal/delivery"
 )
 
-// version puts a program of its own digest somewhere: the test binary with
-// something appended, which loaders ignore.
+// version puts a program of its own digest somewhere: that of plugins.Put, with
+// something appended.
 func version(t testing.TB, path, tag string) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	name := "good" // unless the file has the name of another
+	if filepath.Base(path) == "unary" {
+		name = "unary"
 	}
-	text, err := os.ReadFile(exe)
-	if err == nil {
-		err = os.WriteFile(path, append(text, "version "+tag...), 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, os.WriteFile(path, append(plugins.Script(t, name), "version "+tag...), 0o755))
 }
 
 // reloadSetup is a host that watches its directory and is quick about it, with
