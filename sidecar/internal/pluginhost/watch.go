@@ -24,6 +24,7 @@ type watcher struct {
 	asked   []string             // directories that notices were asked of, as far as they can be had
 	told    string               // the last problem of the directory that was logged
 	sums    string               // stamp of the list of trusted programs
+	lonely  map[string]time.Time // scripts without a manifest that are not reported yet, by path: since when
 }
 
 // sighting is the watcher's knowledge of one plugin's files.
@@ -140,9 +141,12 @@ func (w *watcher) look(now time.Time) time.Duration {
 		return l.rescan
 	}
 	w.told = ""
+	again := l.rescan + rand.N(l.rescan/2)
+	if wait := w.await(&list, now); wait > 0 {
+		again = min(again, wait)
+	}
 	w.h.note(list)
 	files := list.Plugins
-	again := l.rescan + rand.N(l.rescan/2)
 	sums := w.h.catalog.TrustStamp()
 	for _, f := range files {
 		if wait := w.found(f, now); wait > 0 {
@@ -172,6 +176,32 @@ func (w *watcher) look(now time.Time) time.Duration {
 		}
 	}
 	return max(again, time.Millisecond)
+}
+
+// await takes scripts that have not lacked a manifest for long from the misfits, and
+// returns when to look again, or 0.
+func (w *watcher) await(list *catalog.Listing, now time.Time) (wait time.Duration) {
+	lonely := make(map[string]time.Time)
+	w.h.mu.Lock()
+	noted := w.h.misfits
+	w.h.mu.Unlock()
+	list.Misfits = slices.DeleteFunc(list.Misfits, func(m catalog.Misfit) bool {
+		if !m.Lonely || slices.Contains(noted, m) {
+			return false
+		}
+		since, seen := w.lonely[m.Path]
+		if !seen {
+			since = now
+		}
+		lonely[m.Path] = since
+		left := w.h.timings.goneGrace - now.Sub(since)
+		if left > 0 && (wait == 0 || left < wait) {
+			wait = left
+		}
+		return left > 0
+	})
+	w.lonely = lonely
+	return wait
 }
 
 // paths returns the files of the plugins that there are, by their names.

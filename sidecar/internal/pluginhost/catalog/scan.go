@@ -32,6 +32,10 @@ var (
 type Misfit struct {
 	Path   string
 	Reason string // ends with what to do
+
+	// Lonely is true for a script that lacks its manifest, which may be on its
+	// way: the script has to be copied first.
+	Lonely bool
 }
 
 func (m Misfit) String() string { return m.Path + ": " + m.Reason }
@@ -80,14 +84,14 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 		}
 		f.Name, f.Path = NameOf(path), path
 		if why := leftBehind(path); !ok && why != "" {
-			l.Left = append(l.Left, Misfit{path, why})
+			l.Left = append(l.Left, Misfit{Path: path, Reason: why})
 			continue
 		}
 		if why := badName(f.Name, ok); why != "" {
 			if manifest := needsManifest(path); manifest != "" && !ok {
 				why += "; or, if it reads lines of JSON, " + manifest
 			}
-			l.Misfits = append(l.Misfits, Misfit{path, why})
+			l.Misfits = append(l.Misfits, Misfit{Path: path, Reason: why})
 			continue
 		}
 		if i, twice := byName[f.Name]; twice {
@@ -95,14 +99,14 @@ func scan(dir string, prefer map[string]string, log *slog.Logger) (l Listing, er
 			if prefer[f.Name] == path || prefer[f.Name] != other.Path && strings.HasPrefix(entry.Name(), filePrefix) {
 				l.Plugins[i], path, other = f, other.Path, f
 			}
-			l.Misfits = append(l.Misfits, Misfit{path, fmt.Sprintf("it is a second plugin %s, which is there as %s: rename or remove one", f.Name, other.Path)})
+			l.Misfits = append(l.Misfits, Misfit{Path: path, Reason: fmt.Sprintf("it is a second plugin %s, which is there as %s: rename or remove one", f.Name, other.Path)})
 			continue
 		}
 		byName[f.Name] = len(l.Plugins)
 		l.Plugins = append(l.Plugins, f)
 	}
 	if len(local) > 0 {
-		l.Misfits = append(l.Misfits, Misfit{dir, strings.Join(local, ", ") + ": " + NotLocal + ": " + goRemote})
+		l.Misfits = append(l.Misfits, Misfit{Path: dir, Reason: strings.Join(local, ", ") + ": " + NotLocal + ": " + goRemote})
 	}
 	slices.SortStableFunc(l.Misfits, func(a, b Misfit) int { return strings.Compare(a.Path, b.Path) })
 	return l, nil
@@ -194,7 +198,7 @@ func lonelyScripts(dir string, entries []os.DirEntry, parts []string) (lonely []
 			continue
 		}
 		if !slices.ContainsFunc(parts, func(part string) bool { return filepath.Ext(part) == filepath.Ext(path) }) {
-			lonely = append(lonely, Misfit{path, "it is a script without a manifest, so nothing runs it: " + manifest})
+			lonely = append(lonely, Misfit{path, "it is a script without a manifest, so nothing runs it: " + manifest, true})
 		}
 	}
 	return lonely
