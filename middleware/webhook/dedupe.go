@@ -3,8 +3,10 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -45,7 +47,12 @@ var errInFlight = RetryAfter(errors.New("webhook: another delivery of this event
 // event is handled anyway: twice is better than never.
 func (m *Mux) deduped(ctx context.Context, e *Event, h HandlerFunc) error {
 	d, key := m.Dedupe, e.Key()
-	switch claim, err := d.Claim(ctx, key); {
+	var claim Claim
+	err := asked(func() (err error) {
+		claim, err = d.Claim(ctx, key)
+		return err
+	})
+	switch {
 	case err != nil:
 		m.logDedupe(ctx, e, "an event is handled without looking for duplicates", err)
 		return h(ctx, e)
@@ -58,7 +65,7 @@ func (m *Mux) deduped(ctx context.Context, e *Event, h HandlerFunc) error {
 	settle := func(f func(context.Context, string) error) {
 		settled = true
 		// The request may be over by now; the memory is not.
-		if err := f(context.WithoutCancel(ctx), key); err != nil {
+		if err := asked(func() error { return f(context.WithoutCancel(ctx), key) }); err != nil {
 			m.logDedupe(ctx, e, "what became of an event could not be remembered, for its duplicates", err)
 		}
 	}
@@ -67,13 +74,32 @@ func (m *Mux) deduped(ctx context.Context, e *Event, h HandlerFunc) error {
 			settle(d.Release)
 		}
 	}()
-	err := h(ctx, e)
+	err = h(ctx, e)
 	if outcome, _ := OutcomeOf(err); outcome == Retry {
 		settle(d.Release)
 	} else {
 		settle(d.Done)
 	}
 	return err
+}
+
+// dedupePanic is the error that a panic of a Dedupe becomes: the handler did not panic,
+// and what it did stands.
+type dedupePanic struct {
+	value any
+	stack []byte
+}
+
+func (e *dedupePanic) Error() string { return fmt.Sprintf("the Dedupe panicked: %v", e.value) }
+
+// asked calls a method of the Dedupe.
+func asked(call func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &dedupePanic{v, debug.Stack()}
+		}
+	}()
+	return call()
 }
 
 // Defaults of a [MemoryDedupe].

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -84,7 +85,7 @@ func (v *Verifier) logRejected(r *http.Request, err *Error) {
 func (m *Mux) logError(ctx context.Context, e *Event, err error, status int) {
 	kind, text, level := "retry", "a handler failed: the status makes the event come again", slog.LevelWarn
 	attrs := []slog.Attr{slog.String("event_type", e.Type), slog.String("event_id", cmp.Or(e.ID, e.Key())), slog.Int("attempt", e.Meta.Attempt), slog.String("error", err.Error())}
-	if status != 0 {
+	if status != 0 && ctx.Err() == nil {
 		attrs = append(attrs, slog.Int("status", status))
 	}
 	outcome, _ := OutcomeOf(err)
@@ -98,11 +99,19 @@ func (m *Mux) logError(ctx context.Context, e *Event, err error, status int) {
 	case err == errInFlight:
 		kind, text, level = "in_flight", "a copy came while the event is being handled: the status makes it come again", slog.LevelInfo
 	}
+	if ctx.Err() != nil { // whatever was answered, nobody read it
+		text, _, _ = strings.Cut(text, ": ")
+		text += "; the client had left before the answer"
+	}
 	m.lines.log(ctx, m.Log, level, kind, text, attrs...)
 }
 
 func (m *Mux) logDedupe(ctx context.Context, e *Event, text string, err error) {
-	m.lines.log(ctx, m.Log, slog.LevelError, "dedupe", text, slog.String("event_type", e.Type), slog.String("event_id", e.ID), slog.String("error", err.Error()))
+	attrs := []slog.Attr{slog.String("event_type", e.Type), slog.String("event_id", e.ID), slog.String("error", err.Error())}
+	if p, ok := errors.AsType[*dedupePanic](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	m.lines.log(ctx, m.Log, slog.LevelError, "dedupe", text, attrs...)
 }
 
 // logMisfit logs that a payload was not what its type expects. Its handler runs with

@@ -92,6 +92,55 @@ func TestNothingIsSilent(t *testing.T) {
 	}
 }
 
+// mad is a Dedupe that panics when it is asked, or told.
+type mad struct{ asked bool }
+
+func (d mad) Claim(context.Context, string) (webhook.Claim, error) {
+	if d.asked {
+		panic("nil map")
+	}
+	return webhook.Claimed, nil
+}
+func (mad) Done(context.Context, string) error    { panic("nil map") }
+func (mad) Release(context.Context, string) error { panic("nil map") }
+
+// TestDedupePanics: a panic of a Dedupe is not one of the handler, which runs once, and
+// whose result stands.
+func TestDedupePanics(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	for _, asked := range []bool{true, false} {
+		logger, out := text()
+		ran := 0
+		mux := &webhook.Mux{Log: logger, Dedupe: mad{asked}}
+		mux.Handle("*", func(context.Context, *webhook.Event) error { ran++; return nil })
+		verifier := &webhook.Verifier{Keys: signer.Keys(), Log: logger}
+		w := httptest.NewRecorder()
+		verifier.Handler(mux).ServeHTTP(w, signer.NewRequest("/webhooks", webhooktest.Sample("message.received")))
+		log := out.String()
+		if ran != 1 || w.Code != 200 || strings.Count(log, "level=") != 1 || !strings.Contains(log, "the Dedupe panicked: nil map") || !strings.Contains(log, "log_test.go") || strings.Contains(log, "handler panicked") {
+			t.Errorf("asked %v: ran %d times, answered %d:\n%s", asked, ran, w.Code, log)
+		}
+	}
+}
+
+// TestNobodyIsAnswered: a status is not said of an answer that nobody read.
+func TestNobodyIsAnswered(t *testing.T) {
+	signer := webhooktest.NewSigner()
+	logger, out := text()
+	ctx, leave := context.WithCancel(t.Context())
+	mux := &webhook.Mux{Log: logger}
+	mux.Handle("*", func(ctx context.Context, _ *webhook.Event) error {
+		leave()
+		return ctx.Err()
+	})
+	verifier := &webhook.Verifier{Keys: signer.Keys(), Log: logger}
+	r := signer.NewRequest("/webhooks", webhooktest.Sample("message.received")).WithContext(ctx)
+	verifier.Handler(mux).ServeHTTP(httptest.NewRecorder(), r)
+	if log := out.String(); !strings.Contains(log, "the client had left") || strings.Contains(log, "status") {
+		t.Error(log)
+	}
+}
+
 // TestAnswerPanicIsLogged: also the panic of a handler that answers itself.
 func TestAnswerPanicIsLogged(t *testing.T) {
 	signer := webhooktest.NewSigner()
