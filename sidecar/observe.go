@@ -89,11 +89,24 @@ func (s *silence) note(eventType string) {
 	}
 }
 
+// passed is note for an event of a sync route, which the app itself has answered.
+func (s *silence) passed(eventType string, a delivery.Attempt) {
+	answer := s.wanted[eventType]
+	if answer == "" || a.ResponseStatus/100 != 2 || len(a.ResponseBody) > 0 {
+		return
+	}
+	if _, said := s.said.LoadOrStore(eventType+" "+a.Target, true); !said {
+		s.log.Warn("Telnyx wants an answer to an event, and the app gave an empty one",
+			"code", telemetry.CodeAnswerMissing, "event_type", eventType, "answer", answer, "target", a.Target, "status", a.ResponseStatus)
+	}
+}
+
 // passed hears of every event that an app answered itself. Its sender has the
 // answer: there is no second try.
 func (o *observer) passed(e *delivery.Event, a delivery.Attempt) {
 	state := a.Outcome.End()
 	o.count(e, a, state, e.ReceivedAt)
+	o.silence.passed(e.Type, a)
 	a.N = max(a.N, 1)
 	o.publish(e, a, state, time.Time{})
 }
