@@ -60,7 +60,7 @@ func (t *typing) forms(command string) []string {
 	switch {
 	case command == "tail":
 		return []string{"pretty", "compact", "json"}
-	case command == "version", command == "trigger", strings.HasPrefix(command, "keys "):
+	case command == "version", command == "trigger", command == "wait", strings.HasPrefix(command, "keys "):
 		return []string{"text", "json"}
 	}
 	return []string{"table", "json", "jsonl"}
@@ -73,7 +73,7 @@ func (t *typing) arguments(ctx context.Context) []candidate {
 		if len(t.args) == 0 {
 			return plain(event.Samples()...)
 		}
-	case "events types", "events count":
+	case "events types", "events count", "wait":
 		return typeWords(true)
 	case "events get", "events payload":
 		if len(t.args) == 0 {

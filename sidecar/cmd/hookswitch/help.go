@@ -17,7 +17,7 @@ import (
 // exitCodes is the part of "hookswitch help" about exit codes, for scripts and
 // service managers.
 const exitCodes = `  0    success
-  1    failure
+  1    failure; wait: the event did not come
   2    the command line is wrong
   3    nothing matches, or nothing has this id
   4    the signature is invalid (verify)
@@ -39,6 +39,8 @@ var examples = map[string][]string{
 	"trigger": {"hookswitch trigger message.received --set payload.text='hi there'",
 		"hookswitch trigger call.hangup --count 1000 --rate 50/s",
 		"hookswitch trigger message.received --tamper body"},
+	"wait": {"hookswitch wait --type call.hangup --match call_control_id=v3:abc",
+		"hookswitch wait --type 'message.*' --since 10s --timeout 2m -o json | jq .body"},
 	"verify":          {"hookswitch verify --event r_k3v9w2hc7q"},
 	"lint":            {"hookswitch lint src", "hookswitch lint -o json | jq '.findings[].file'"},
 	"doctor":          {"hookswitch doctor app 5000/webhooks"},

@@ -160,6 +160,7 @@ func TestExitCodes(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	t.Setenv("HOOKSWITCH_STORE", "file:"+filepath.Join(t.TempDir(), "data"))
 	for args, says := range map[string]string{
+		"wait --addr":                             "hookswitch: interrupted\n",
 		"status --addr":                           "hookswitch: interrupted\n",
 		"trigger message.received --to":           "hookswitch: interrupted\n",
 		"trigger message.received --count 2 --to": "interrupted before the first answer",

@@ -156,7 +156,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Metadata:  make(map[string]any),
 		Flags:     append(globalFlags(), &cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Local: true, Usage: "print the version"}),
 		Commands: []*cli.Command{
-			runCommand(), devCommand(), triggerCommand(), tailCommand(),
+			runCommand(), devCommand(), triggerCommand(), waitCommand(), tailCommand(),
 			eventsCommand(), replayCommand(), deadCommand(),
 			pluginsCommand(), verifyCommand(os.Stdin), lintCommand(), doctorCommand(), keysCommand(), configCommand(),
 			statusCommand(), healthCommand(), alertCommand(), backupCommand(), restoreCommand(), diagCommand(), versionCommand(), manCommand(),

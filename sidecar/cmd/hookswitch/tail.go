@@ -67,14 +67,16 @@ type tail struct {
 	connect  func() (*client, error)
 	query    url.Values
 	screen   *console
+	show     func(live.Message) error // by which a message is shown: on screen, if there is one
 	notes    io.Writer
 	position string // of the latest message; empty before the first
 }
 
 func newTail(c *cli.Command, query url.Values, form string) *tail {
+	screen := &console{out: c.Writer, palette: newPalette(c), form: form}
 	return &tail{
 		connect: func() (*client, error) { return connect(c) }, query: query, notes: c.ErrWriter,
-		screen: &console{out: c.Writer, palette: newPalette(c), form: form},
+		screen: screen, show: screen.print,
 	}
 }
 
@@ -172,7 +174,7 @@ func (t *tail) follow(ctx context.Context, connected func(string)) error {
 
 const silent = 45 * time.Second
 
-// read prints the messages of a stream of server-sent events.
+// read shows the messages of a stream of server-sent events.
 func (t *tail) read(body io.Reader, alive func()) error {
 	lines := bufio.NewReader(body)
 	stopping := false
@@ -197,7 +199,7 @@ func (t *tail) read(body io.Reader, alive func()) error {
 			if stopping = m.Kind == live.Stopping; stopping {
 				continue
 			}
-			if err := t.screen.print(m); err != nil {
+			if err := t.show(m); err != nil {
 				return &brokenOff{err: err, output: true}
 			}
 		}
