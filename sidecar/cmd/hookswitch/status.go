@@ -49,7 +49,10 @@ func (s statusPage) fact(name string, paint paint, texts ...string) {
 }
 
 func printStatus(w io.Writer, p palette, s adminapi.Status) {
-	page := statusPage{w, p, min(screenWidth, widthOf(w))}
+	page := statusPage{w, p, widthOf(w)}
+	if page.width < noLimit { // in a pipe a fact is a line
+		page.width = min(screenWidth, page.width)
+	}
 	state := []piece{{p.green("ready"), nil, false}}
 	if !s.Ready {
 		state = []piece{{p.red("not ready") + ": ", nil, true}, {text: s.Unready}}
