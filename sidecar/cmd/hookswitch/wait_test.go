@@ -229,6 +229,18 @@ func TestWaitInVain(t *testing.T) {
 		f.down = true
 		fails(t, w, exitUnreachable, "hookswitch: the sidecar does not answer")
 	})
+	waiting(t, "too many", func(t *testing.T, f *fakeSidecar, w *waiter) {
+		for i := range 50 {
+			f.store(strconv.Itoa(i), "{}")
+		}
+		w.since, w.matches = "1m", []match{{"id", "this"}}
+		f.before = func(_ int, path string) {
+			if strings.HasSuffix(path, "/payload") {
+				time.Sleep(time.Second)
+			}
+		}
+		fails(t, w, exitFailed, "no call.hangup with id=this came in 30s, but there are ", " events that were not looked at in time: give a longer --timeout, or a later --since")
+	})
 	waiting(t, "silent", func(t *testing.T, f *fakeSidecar, w *waiter) {
 		f.before = func(int, string) { time.Sleep(time.Minute) }
 		fails(t, w, exitUnreachable, "no call.hangup came in 30s: its first answer took longer")

@@ -91,7 +91,7 @@ func (w *waiter) last(parent context.Context) (*arrival, error) {
 	case hit != nil:
 		return hit, nil
 	case err != nil && len(w.todo) > 0 && w.trouble == nil:
-		return nil, fmt.Errorf("%s: %d events that came were not looked at in time: give a longer --timeout", text, len(w.todo))
+		return nil, fmt.Errorf("%s, but there are %d events that were not looked at in time: give a longer --timeout, or a later --since", text, len(w.todo))
 	case err != nil && !retryable(err):
 		return nil, err
 	case err != nil:
