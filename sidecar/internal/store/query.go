@@ -26,6 +26,18 @@ type Query struct {
 	Until  time.Time // received before
 	Text   string    // contained in the body, compared as bytes
 	Error  string    // Error of the job's latest attempt, compared exactly
+
+	// MissedSince selects the jobs whose latest attempt ended at or after a
+	// time, without a wish of the target for when to try again.
+	MissedSince time.Time
+}
+
+// Waiting returns q for jobs that wait, as [Operator] says of Hurry.
+func (q Query) Waiting() Query {
+	if q.Status != StatusRetrying {
+		q.Status = StatusPending
+	}
+	return q
 }
 
 // Page is a part of the events that a [Query] selects, newest first.

@@ -188,6 +188,15 @@ type Operator interface {
 	// the end of ctx stopped it. q.Status is ignored.
 	Discard(ctx context.Context, q Query) (int, error)
 
+	// Hurry makes the waiting jobs that q selects due at now, which the caller
+	// read before, in several commits, and returns how many it moved and the
+	// targets that have work, even when an error or the end of ctx stopped it.
+	// It leaves alone what is due, what is claimed, and what waits for another
+	// job of its entity. q.Status is StatusRetrying, or is taken as
+	// StatusPending. With a limit it stops after the jobs of so many events; 0
+	// means all.
+	Hurry(ctx context.Context, q Query, now time.Time, limit int) (moved int, targets []string, err error)
+
 	// PreviewReplay counts what q selects.
 	PreviewReplay(ctx context.Context, q Query) (Preview, error)
 

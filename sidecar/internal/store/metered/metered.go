@@ -59,6 +59,11 @@ func (m *Store) NextDue(ctx context.Context, target string) (time.Time, bool, er
 	return at, ok, m.failed("next_due", err)
 }
 
+func (m *Store) Hurry(ctx context.Context, q store.Query, now time.Time, limit int) (int, []string, error) {
+	n, targets, err := m.Store.Hurry(ctx, q, now, limit)
+	return n, targets, m.failed("hurry", err)
+}
+
 func (m *Store) Reschedule(ctx context.Context, target string, now time.Time, s delivery.Schedule) (int, error) {
 	n, err := m.Store.Reschedule(ctx, target, now, s)
 	return n, m.failed("reschedule", err)

@@ -99,6 +99,9 @@ func jobCondition(q store.Query, p *parameters) string {
 	if q.Error != "" {
 		conds = append(conds, `EXISTS (SELECT 1 FROM hookswitch_attempts AS a WHERE a.job_id = j.id AND a.n = j.attempts AND a.error = `+p.add(wrap(q.Error))+`)`)
 	}
+	if !q.MissedSince.IsZero() {
+		conds = append(conds, `EXISTS (SELECT 1 FROM hookswitch_attempts AS a WHERE a.job_id = j.id AND a.n = j.attempts AND a.finished_at >= `+p.add(at(q.MissedSince))+` AND a.retry_after = 0)`)
+	}
 	if len(conds) == 0 {
 		return `true`
 	}

@@ -105,6 +105,10 @@ func jobCondition(q store.Query) (cond string, args []any) {
 		conds = append(conds, `EXISTS (SELECT 1 FROM attempts AS a WHERE a.job_id = j.id AND a.n = j.attempts AND a.error = ?)`)
 		args = append(args, q.Error)
 	}
+	if !q.MissedSince.IsZero() {
+		conds = append(conds, `EXISTS (SELECT 1 FROM attempts AS a WHERE a.job_id = j.id AND a.n = j.attempts AND a.finished_at >= ? AND a.retry_after = 0)`)
+		args = append(args, q.MissedSince.UnixMicro())
+	}
 	if len(conds) > 1 {
 		conds = conds[1:]
 	}

@@ -91,6 +91,13 @@ func writes() []write {
 			_, err := s.Discard(ctx, store.Query{})
 			return err
 		}, describeEvents, "[discarded 1+1]"},
+		{"hurry", false, func(t *testing.T, s store.Store) { waits(t, s, 1, target, 0) }, func(ctx context.Context, s store.Store) error {
+			_, _, err := s.Hurry(ctx, store.Query{}, t0.Add(time.Minute), 0)
+			return err
+		}, func(t *testing.T, s store.Store) string {
+			due, _, err := s.NextDue(t.Context(), target)
+			return fmt.Sprint(due.Sub(t0), err)
+		}, "1m0s <nil>"},
 		{"create replay", false, dead, func(ctx context.Context, s store.Store) error {
 			return s.CreateReplay(ctx, &store.Replay{ID: "r"})
 		}, describeReplays, "running seen 0 queued 0 of 1"},
