@@ -35,7 +35,7 @@ func (s *Sidecar) openAdmin(context.Context) (err error) {
 		return config.NewError("HOOKSWITCH_USER_ID", err.Error())
 	}
 	a.api, err = adminapi.New(adminapi.Config{
-		Store: s.store, Targets: s.targetNames, Replays: s.replays, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
+		Store: s.store, Targets: s.targetNames, Replays: s.replays, Wake: s.dispatch.Wake, Plugins: s.plugins, Token: string(s.cfg.AdminToken), Log: s.log,
 		Feed: s.observe.feed, Rejects: &s.observe.rejects, Status: s.report,
 		Verify: func(at time.Time, h http.Header, body []byte) webhook.Explanation {
 			return s.accept.Verifier().ExplainAt(at, h, body)

@@ -83,6 +83,7 @@ var examples = map[string][]string{
 	"replay status": {"hookswitch replay status 01a2132d"},
 	"replay cancel": {"hookswitch replay cancel 01a2132d"},
 
+	"retry":        {"hookswitch retry --status retrying", "hookswitch retry --target forward:default --dry-run"},
 	"dead":         {"hookswitch dead groups"},
 	"dead list":    {"hookswitch dead list --target forward:default"},
 	"dead groups":  {"hookswitch dead groups --since 24h"},

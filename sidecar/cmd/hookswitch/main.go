@@ -157,7 +157,7 @@ func newCommand(stdout, stderr io.Writer) (root *cli.Command, unknown *error) {
 		Flags:     append(globalFlags(), &cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Local: true, Usage: "print the version"}),
 		Commands: []*cli.Command{
 			runCommand(), devCommand(), triggerCommand(), waitCommand(), tailCommand(),
-			eventsCommand(), replayCommand(), deadCommand(),
+			eventsCommand(), retryCommand(), replayCommand(), deadCommand(),
 			pluginsCommand(), verifyCommand(os.Stdin), lintCommand(), doctorCommand(), keysCommand(), configCommand(),
 			statusCommand(), healthCommand(), alertCommand(), backupCommand(), restoreCommand(), diagCommand(), versionCommand(), manCommand(),
 			helpCommand(),

@@ -34,6 +34,7 @@ type Store interface {
 	Events(ctx context.Context, q store.Query, before int64, limit int) (store.Page, error)
 	DeadGroups(ctx context.Context, q store.Query) ([]store.DeadGroup, error)
 	Discard(ctx context.Context, q store.Query) (int, error)
+	Hurry(ctx context.Context, q store.Query, now time.Time, limit int) (moved int, targets []string, err error)
 	PreviewReplay(ctx context.Context, q store.Query) (store.Preview, error)
 	CreateReplay(ctx context.Context, r *store.Replay) error
 	CancelReplay(ctx context.Context, id string) (store.Replay, error)
@@ -49,6 +50,9 @@ type Config struct {
 
 	// Replays is notified of new replays. nil: they are found after a while.
 	Replays interface{ Poke() }
+
+	// Wake is told of targets that have work. nil: they find it after a while.
+	Wake func(targets []string)
 
 	// Plugins are shown and managed.
 	Plugins Plugins
@@ -178,6 +182,7 @@ func (a *API) routes() []route {
 		{"GET", "/api/v1/config", plain(a.getConfig)},
 		{"POST", "/api/v1/reload", plain(a.reloadConfig)},
 		{"POST", "/api/v1/alerts/test", plain(a.testAlert)},
+		{"POST", "/api/v1/retry", plain(a.retry)},
 		{"GET", "/api/v1/dead-letters", a.list(store.StatusDead)},
 		{"GET", "/api/v1/dead-letters/groups", a.deadGroups},
 		{"POST", "/api/v1/dead-letters/requeue", plain(a.requeueDead)},

@@ -239,6 +239,10 @@ func TestEveryOperation(t *testing.T) {
 	if body := f.call(t, "GET", "/api/v1/stream?type=call.*&status=failed&since=1h", "", 200); !bytes.Contains(body, []byte("event: stopping\n")) {
 		t.Errorf("stream %q", body)
 	}
+	f.call(t, "POST", "/api/v1/retry", `{"all":true,"dry_run":true}`, 200)
+	if got := decode[adminapi.Retried](t, f.call(t, "POST", "/api/v1/retry", `{"target":"plugin:none"}`, 200)); got.Retried != 0 || got.Targets == nil {
+		t.Errorf("retried %+v, want none, and a list of targets", got)
+	}
 	f.call(t, "POST", "/api/v1/dead-letters/discard", `{"all":true,"dry_run":true}`, 200)
 	if n := decode[map[string]int](t, f.call(t, "POST", "/api/v1/dead-letters/discard", `{"ids":["`+dead+`"]}`, 200))["discarded"]; n != 1 {
 		t.Errorf("discarded %d, want 1", n)
@@ -314,6 +318,8 @@ func TestProblems(t *testing.T) {
 		{"POST", "/api/v1/dead-letters/requeue", "{}", 400, "all"},
 		{"POST", "/api/v1/dead-letters/requeue", `{"all":true,"to":["plugin:new"]}`, 400, "/api/v1/replays"},
 		{"POST", "/api/v1/dead-letters/discard", "{}", 400, "all"},
+		{"POST", "/api/v1/retry", "{}", 400, "all"},
+		{"POST", "/api/v1/retry", `{"status":"done"}`, 400, "pending or retrying"},
 	} {
 		if answer := f.call(t, tt.method, tt.path, tt.body, tt.status); !strings.Contains(string(answer), tt.says) {
 			t.Errorf("%s %s %s: %s does not say %q", tt.method, tt.path, tt.body, answer, tt.says)
@@ -440,6 +446,8 @@ func TestReadOnly(t *testing.T) {
 		{"POST", "/api/v1/dead-letters/requeue", `{"all":true}`, false},
 		{"POST", "/api/v1/dead-letters/discard", `{"all":true,"dry_run":true}`, true},
 		{"POST", "/api/v1/dead-letters/discard", `{"all":true}`, false},
+		{"POST", "/api/v1/retry", `{"all":true,"dry_run":true}`, true},
+		{"POST", "/api/v1/retry", `{"all":true}`, false},
 		{"POST", "/api/v1/reload", "", false},
 		{"POST", "/api/v1/plugins/x/disable", "", false},
 		{"POST", "/api/v1/verify", `{"event":"nobody"}`, true},

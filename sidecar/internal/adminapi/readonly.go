@@ -18,6 +18,7 @@ func ReadOnly(r *http.Request) *http.Request {
 var lookers = []string{
 	"POST /api/v1/verify",
 	"POST /api/v1/replays",
+	"POST /api/v1/retry",
 	"POST /api/v1/dead-letters/requeue",
 	"POST /api/v1/dead-letters/discard",
 }
