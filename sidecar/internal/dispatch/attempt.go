@@ -60,9 +60,27 @@ func (l *loop) attempt(attempts, results context.Context, task delivery.Task) {
 		l.d.log.Error("the result of an attempt is not recorded", "code", telemetry.CodeResultUnrecorded, "target", l.name, "delivery_id", task.Event.DeliveryID, "event_id", task.Event.ID, "attempt", a.N, "outcome", a.Outcome, "error", err)
 		return
 	}
+	if since, ok := l.breaker.over(); ok {
+		l.hurry(results, since, 0, "the target answers again: what was tried meanwhile is tried now")
+	}
 	l.report(attempts, task, a, state, nextAt)
 	if l.d.onAttempt != nil {
 		l.d.onAttempt(task, a, state, nextAt)
+	}
+}
+
+// hurry makes due what was tried in vain while the target was unavailable, since
+// then the next try is now and not when the schedule says. The target's own wishes
+// stay, and the breaker sees to it that not all of it comes at once.
+func (l *loop) hurry(ctx context.Context, since time.Time, limit int, why string) {
+	q := store.Query{Target: l.name, Status: store.StatusRetrying, MissedSince: since}
+	n, _, err := l.d.store.Hurry(ctx, q, l.d.clock.Now(), limit)
+	if err != nil && !errors.Is(err, store.ErrClosed) {
+		l.d.log.Warn("what was tried while the target was unavailable waits for its schedule, although the target is back: the store did not bring it forward", "code", telemetry.CodeHurryFailed, "target", l.name, "error", err)
+	}
+	if n > 0 {
+		l.d.log.Info(why, "target", l.name, "events", n)
+		l.poke()
 	}
 }
 

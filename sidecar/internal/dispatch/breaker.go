@@ -19,6 +19,10 @@ const (
 	// maxWish bounds a pause that the target asks for.
 	maxWish = 5 * time.Minute
 
+	// reachEvery is how often an unavailable target is asked whether it takes
+	// connections.
+	reachEvery = 2 * time.Second
+
 	// stageTime is the shortest time of a stage of the recovery.
 	stageTime = 250 * time.Millisecond
 )
@@ -33,17 +37,22 @@ const (
 //	                                   ▲                        │ a failure
 //	                                   └────────────────────────┘
 type breaker struct {
-	mu        sync.Mutex
-	slots     int       // attempts that may be in flight when closed
-	failures  int       // in a row
-	since     time.Time // not zero: open or recovering
-	pause     time.Duration
-	until     time.Time // open: no attempt before
-	limit     int       // recovering: attempts of this stage; 0: open or closed
-	begun     int       // recovering: of this stage
-	successes int       // recovering: of this stage
-	stageAt   time.Time // recovering: when this stage began
-	closedAt  time.Time
+	mu       sync.Mutex
+	slots    int       // attempts that may be in flight when closed
+	failures int       // in a row
+	failing  time.Time // when the first of them ended
+	outage   time.Time // not zero: when the outage began that has just ended; see over
+	since    time.Time // not zero: open or recovering
+
+	missedFrom time.Time // open: since when attempts have failed
+	reachAt    time.Time // open: when to ask whether it takes connections; zero: that says nothing
+	pause      time.Duration
+	until      time.Time // open: no attempt before
+	limit      int       // recovering: attempts of this stage; 0: open or closed
+	begun      int       // recovering: of this stage
+	successes  int       // recovering: of this stage
+	stageAt    time.Time // recovering: when this stage began
+	closedAt   time.Time
 }
 
 // setSlots changes how many attempts may be in flight.
@@ -57,7 +66,7 @@ func (b *breaker) setSlots(n int) {
 func (b *breaker) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.failures, b.since, b.pause, b.until, b.limit = 0, time.Time{}, 0, time.Time{}, 0
+	b.failures, b.since, b.pause, b.until, b.limit, b.reachAt = 0, time.Time{}, 0, time.Time{}, 0, time.Time{}
 }
 
 // free returns how many attempts may begin, and, if none may because the target
@@ -127,12 +136,17 @@ func (b *breaker) result(a delivery.Attempt, jitter float64, away bool) change {
 	if !a.Unavailable {
 		return b.success()
 	}
-	b.failures++
+	if b.failures++; b.failures == 1 {
+		b.failing = a.FinishedAt
+	}
 	switch {
 	case b.since.IsZero() && b.failures < breakAfter && !away:
 		return same
 	case b.since.IsZero():
-		b.since = a.FinishedAt
+		b.since, b.missedFrom = a.FinishedAt, b.failing
+		if a.ResponseStatus == 0 {
+			b.reachAt = a.FinishedAt.Add(reachEvery)
+		}
 		b.wait(a, jitter)
 		return opened
 	case b.limit > 0: // recovering
@@ -150,6 +164,7 @@ func (b *breaker) success() change {
 	case b.since.IsZero():
 		return same
 	case b.limit == 0: // the attempt made while it was unavailable
+		b.outage = b.missedFrom
 		b.limit, b.begun, b.successes, b.stageAt = 1, 1, 1, time.Now()
 	default:
 		b.successes++
@@ -157,8 +172,42 @@ func (b *breaker) success() change {
 	if b.successes < b.limit || 2*b.limit < b.slots {
 		return same
 	}
-	b.since, b.limit, b.pause, b.closedAt = time.Time{}, 0, 0, time.Now()
+	b.since, b.limit, b.pause, b.closedAt, b.reachAt = time.Time{}, 0, 0, time.Now(), time.Time{}
 	return closed
+}
+
+// mayReach returns 0 if it is time to ask the target whether it takes connections, and
+// else in how long it may be.
+func (b *breaker) mayReach(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.since.IsZero() || b.limit > 0 || b.reachAt.IsZero() {
+		return maxSleep
+	}
+	if wait := b.reachAt.Sub(now); wait > 0 {
+		return wait
+	}
+	b.reachAt = now.Add(reachEvery)
+	return 0
+}
+
+// reached is told that it does, and returns since when attempts have failed. The next
+// attempt may be now. It happens once in an outage: should that attempt fail, taking
+// connections says nothing.
+func (b *breaker) reached(now time.Time) (since time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until, b.reachAt = now, time.Time{}
+	return b.missedFrom
+}
+
+// over returns, once after an attempt got through to a target that was unavailable,
+// since when others had failed.
+func (b *breaker) over() (since time.Time, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	since, b.outage = b.outage, time.Time{}
+	return since, !since.IsZero()
 }
 
 // wait sets when the next attempt may be.

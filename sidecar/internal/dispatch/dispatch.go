@@ -73,11 +73,23 @@ type Intermittent interface {
 	Ready() (ok bool, changed <-chan struct{})
 }
 
+// Reachable is a Target that can be asked whether it is there without giving it an
+// event. Few events that wait for long would find that out late, and each that tries
+// uses up its schedule.
+type Reachable interface {
+	Target
+
+	// Reach returns nil if the target takes connections. It returns soon after
+	// ctx ends.
+	Reach(ctx context.Context) error
+}
+
 // Store is the part of a [store.Store] through which jobs pass.
 type Store interface {
 	Claim(ctx context.Context, target string, now time.Time, limit int) ([]delivery.Task, error)
 	NextDue(ctx context.Context, target string) (time.Time, bool, error)
 	Reschedule(ctx context.Context, target string, now time.Time, s delivery.Schedule) (int, error)
+	Hurry(ctx context.Context, q store.Query, now time.Time, limit int) (moved int, targets []string, err error)
 	Finish(ctx context.Context, a delivery.Attempt, state delivery.State, nextAt time.Time) error
 	Release(ctx context.Context, t delivery.Task) error
 	SaveRoute(ctx context.Context, r store.Route) error

@@ -64,6 +64,7 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 	defer l.beat.Store(0)
 	for ctx.Err() == nil {
 		l.beat.Store(max(1, int64(time.Since(l.d.began))))
+		again := l.reach(ctx)
 		ready, changed := l.ready()
 		var tasks []delivery.Task
 		sleep, err := maxSleep, error(nil)
@@ -89,8 +90,28 @@ func (l *loop) run(ctx, attempts, results context.Context) {
 			l.d.log.Error("cannot claim work", "code", telemetry.CodeClaimFailed, "target", l.name, "retry_in", backoff, "error", err)
 			sleep, backoff = backoff, min(2*backoff, maxBackoff)
 		}
-		l.sleep(ctx, sleep, changed)
+		l.sleep(ctx, min(sleep, again), changed)
 	}
+}
+
+// reach asks an unavailable target that could not be connected to whether it is back,
+// when it is time for that, and returns in how long it may be time again. A target
+// that is back gets an event, and what it has missed after that.
+func (l *loop) reach(ctx context.Context) (again time.Duration) {
+	target, ok := l.to().(Reachable)
+	if !ok {
+		return maxSleep
+	}
+	if wait := l.breaker.mayReach(time.Now()); wait > 0 {
+		return wait
+	}
+	short, cancel := context.WithTimeout(ctx, reachEvery)
+	defer cancel()
+	if target.Reach(short) == nil {
+		l.hurry(ctx, l.breaker.reached(time.Now()), 1, "the target takes connections again: an event is tried now")
+		return maxSleep
+	}
+	return reachEvery
 }
 
 // ready asks the target whether it can take something. The answer may have

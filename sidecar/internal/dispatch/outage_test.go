@@ -296,3 +296,130 @@ func TestAWishDoesNotCloseATarget(t *testing.T) {
 		}
 	})
 }
+
+// doorbell is an outage of an app that can be asked whether it takes connections.
+type doorbell struct {
+	dispatch.Target
+	app *outage
+
+	asked int
+}
+
+func (d *doorbell) Reach(context.Context) error {
+	d.app.mu.Lock()
+	defer d.app.mu.Unlock()
+	d.asked++
+	if time.Now().Before(d.app.until) {
+		return errors.New("connection refused")
+	}
+	return nil
+}
+
+// TestBackAfterThreeMinutes: whatever was tried in vain meanwhile arrives within ten
+// seconds, however few or many events that are, and however long they would wait, but
+// not all at once; what the target has asked to wait waits.
+func TestBackAfterThreeMinutes(t *testing.T) {
+	for _, events := range []int{3, 3000} {
+		t.Run(fmt.Sprint(events), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *sqlite.DB) {
+				app := &outage{until: time.Now().Add(3 * time.Minute), got: make(map[string][]int)}
+				wished := 0
+				bell := &doorbell{app: app, Target: newTarget("forward:app", func(ctx context.Context, task delivery.Task) (delivery.Attempt, error) {
+					a, err := app.deliver(ctx, task)
+					if task.Event.Entity == "wish" && a.Outcome == delivery.OutcomeRetry {
+						wished++
+						a.RetryAfter = time.Hour
+					}
+					return a, err
+				})}
+				d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{bell},
+					Schedule: delivery.Schedule{5 * time.Second, 30 * time.Second, 10 * time.Minute, time.Hour}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error)
+				go func() { ended <- d.Run(ctx) }()
+				add := func(key, entity string) {
+					e := &delivery.Event{Key: key, Type: "call.hangup", PayloadLen: -1, ReceivedAt: time.Now(), Entity: entity}
+					if _, err := s.Accept(t.Context(), e, []string{"forward:app"}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				add("0", "wish")
+				for i := range events {
+					add(fmt.Sprint(i+1), "")
+				}
+				d.Wake([]string{"forward:app"})
+				time.Sleep(time.Until(app.until))
+				synctest.Wait()
+				if wished == 0 {
+					t.Error("the event with a wish was not tried")
+				}
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				app.mu.Lock()
+				if got := len(app.got[""]); got != events {
+					t.Errorf("%d of %d events arrived within ten seconds", got, events)
+				}
+				if got := len(app.got["wish"]); got != 0 {
+					t.Error("the event arrived that the target has asked to wait")
+				}
+				if bell.asked < 60 || bell.asked > 95 {
+					t.Errorf("asked %d times in three minutes, want every two seconds", bell.asked)
+				}
+				app.mu.Unlock()
+				time.Sleep(2 * time.Hour)
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				if got := len(app.got["wish"]); got != 1 {
+					t.Errorf("the event with a wish arrived %d times", got)
+				}
+			})
+		})
+	}
+}
+
+// TestConnectionsThatLeadNowhere: an app that takes connections and does nothing with
+// them is not asked again, and one event has paid for it with an attempt.
+func TestConnectionsThatLeadNowhere(t *testing.T) {
+	bubble(t, func(t *testing.T, s *sqlite.DB) {
+		app := &outage{until: time.Now().Add(time.Hour), got: make(map[string][]int)}
+		open := &outage{until: time.Now().Add(time.Minute)}
+		bell := &doorbell{app: open, Target: newTarget("forward:app", app.deliver)}
+		d, err := dispatch.New(dispatch.Config{Store: s, Targets: []dispatch.Target{bell}, Schedule: delivery.Schedule{5 * time.Second, 2 * time.Hour, 2 * time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		for i := range 20 {
+			e := &delivery.Event{Key: fmt.Sprint(i), Type: "call.hangup", PayloadLen: -1, ReceivedAt: time.Now()}
+			if _, err := s.Accept(t.Context(), e, []string{"forward:app"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Wake([]string{"forward:app"})
+		time.Sleep(2 * time.Minute)
+		time.Sleep(50 * time.Minute)
+		app.mu.Lock()
+		if all := app.tries; all > 2*20+1 {
+			t.Errorf("%d attempts, want two for each event and one", all)
+		}
+		app.mu.Unlock()
+		if bell.asked > 35 {
+			t.Errorf("asked %d times", bell.asked)
+		}
+		time.Sleep(6 * time.Hour)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if len(app.got[""]) != 20 {
+			t.Errorf("%d of 20 events arrived", len(app.got[""]))
+		}
+	})
+}

@@ -97,6 +97,7 @@ type Forward struct {
 	cfg       Config        // with the defaults in it
 	name      string        // of the target
 	url       string        // without user and password
+	addr      string        // its host and port
 	shown     string        // url as records have it
 	user      *url.Userinfo // nil if there is none
 	transport *http.Transport
@@ -118,6 +119,7 @@ func New(cfg Config) (*Forward, error) {
 	}
 	f.user, u.User = u.User, nil
 	f.url, f.shown = u.String(), shown(u)
+	f.addr = net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]))
 
 	if f.cfg.Sign == Resign && len(f.cfg.Key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("%s: the signing key has %d bytes, not %d: pass an Ed25519 private key, such as one from ed25519.NewKeyFromSeed and a 32-byte seed", f.name, len(f.cfg.Key), ed25519.PrivateKeySize)
@@ -233,4 +235,13 @@ func (f *Forward) Deliver(ctx context.Context, t delivery.Task) (delivery.Attemp
 	a.FinishedAt = time.Now()
 	f.cfg.Log.DebugContext(ctx, "forwarded", "target", f.name, "delivery_id", t.Event.DeliveryID, "event_id", t.Event.ID, "attempt", t.Job.Attempts+1, "status", a.ResponseStatus, "outcome", a.Outcome, "took", a.FinishedAt.Sub(a.StartedAt))
 	return a, nil
+}
+
+// Reach connects to the application, and disconnects.
+func (f *Forward) Reach(ctx context.Context) error {
+	conn, err := f.transport.DialContext(ctx, "tcp", f.addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

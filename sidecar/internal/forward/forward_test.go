@@ -333,3 +333,21 @@ func TestEndedContext(t *testing.T) {
 		}
 	})
 }
+
+// TestReach: what takes connections can be reached, whatever it would answer.
+func TestReach(t *testing.T) {
+	gone := httptest.NewServer(answer(http.StatusOK))
+	gone.Close()
+	there := httptest.NewTLSServer(answer(http.StatusInternalServerError))
+	defer there.Close()
+	for url, ok := range map[string]bool{gone.URL: false, there.URL + "/hook?x=y": true, "http://[::1]:1/": false} {
+		if err := newForward(t, forward.Config{URL: url}).Reach(t.Context()); (err == nil) != ok {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := newForward(t, forward.Config{URL: there.URL}).Reach(ended); err == nil {
+		t.Error("reached after the end of the context")
+	}
+}

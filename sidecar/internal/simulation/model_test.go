@@ -27,6 +27,7 @@ type model struct {
 	answers map[string]answer // of targets, by URL
 	steps   int               // of the clock
 	removed store.Retention   // the most that was asked for
+	hurried map[string]int    // how often a Hurry has begun or ended, by target
 }
 
 // event is what is sent under one key, once or often.
@@ -67,6 +68,8 @@ type job struct {
 	round    int
 	due      time.Time // of a retry, if known
 	dueStep  int       // of the clock
+	wish     bool      // due was the target's wish
+	hurried  int       // that of the model when its latest result was handed in
 	results  map[int]string
 
 	holder    int // the life of the process that has claimed it; 0: nobody
@@ -87,7 +90,7 @@ type answer struct {
 }
 
 func newModel(w *world) *model {
-	return &model{w: w, events: make(map[string]*event), offers: make(map[string]*offer), lanes: make(map[string][]*offer), answers: make(map[string]answer)}
+	return &model{w: w, events: make(map[string]*event), offers: make(map[string]*offer), lanes: make(map[string][]*offer), answers: make(map[string]answer), hurried: make(map[string]int)}
 }
 
 // breach records that a promise was broken. The caller holds mu.
@@ -131,6 +134,9 @@ func (m *model) stepped() {
 func (m *model) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for target, n := range m.hurried {
+		m.hurried[target] = n + n%2 // it has ended with its process
+	}
 	for _, o := range m.offers {
 		for _, j := range o.jobs {
 			if j.finishing > 0 || j.holder != 0 {
@@ -284,6 +290,7 @@ func (m *model) finishing(a delivery.Attempt) time.Duration {
 		return 0
 	}
 	j.finishing++
+	j.hurried = m.hurried[a.Target]
 	was, ok := m.answers[a.RequestURL]
 	if lost := was.outcome == delivery.OutcomeRetry && a.Outcome == delivery.OutcomeLost; !ok || a.N != was.n || a.Outcome != was.outcome && !lost {
 		m.breach("%s is about to be recorded as %s, attempt %d; it was %+v", a.RequestURL, a.Outcome, a.N, was)
@@ -318,9 +325,23 @@ func (m *model) finished(a delivery.Attempt, state delivery.State, nextAt time.T
 		return // it has been claimed again since
 	}
 	j.sure, j.state, j.attempts, j.holder = true, state, a.N, 0
-	j.due, j.dueStep = time.Time{}, m.answers[a.RequestURL].step
-	if state == delivery.Pending && a.Outcome == delivery.OutcomeRetry {
+	j.due, j.dueStep, j.wish = time.Time{}, m.answers[a.RequestURL].step, a.RetryAfter > 0
+	unhurried := j.wish || j.hurried == m.hurried[a.Target] && j.hurried%2 == 0
+	if state == delivery.Pending && a.Outcome == delivery.OutcomeRetry && unhurried {
 		j.due = nextAt.Truncate(time.Microsecond)
+	}
+}
+
+// hurrying is told that what a target has missed is brought forward, before and after
+// that: it may be due at any time then, but for what the target has wished.
+func (m *model) hurrying(target string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hurried[target]++
+	for _, o := range m.offers {
+		if j := o.jobs[target]; j != nil && !j.wish {
+			j.due = time.Time{}
+		}
 	}
 }
 

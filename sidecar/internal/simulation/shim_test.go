@@ -143,6 +143,18 @@ func (s *shim) Reschedule(ctx context.Context, name string, now time.Time, sched
 	return n, err
 }
 
+func (s *shim) Hurry(ctx context.Context, q store.Query, now time.Time, limit int) (int, []string, error) {
+	s.p.w.delay("hurry " + q.Target)
+	s.p.w.model.hurrying(q.Target)
+	n, targets, err := s.DB.Hurry(ctx, q, now, limit)
+	s.p.w.model.hurrying(q.Target)
+	s.p.w.delay("hurried " + q.Target)
+	if n > 0 {
+		s.say("hurried %d of %s", n, q.Target)
+	}
+	return n, targets, err
+}
+
 func (s *shim) StepReplay(ctx context.Context, id string, limit int) (store.Replay, []string, error) {
 	s.p.w.delay("step " + id)
 	r, targets, err := s.DB.StepReplay(ctx, id, limit)

@@ -28,6 +28,7 @@ const (
 	CodeAnswerMissing     Code = "answer-missing"
 	CodeClaimFailed       Code = "claim-failed"
 	CodeReleaseFailed     Code = "release-failed"
+	CodeHurryFailed       Code = "hurry-failed"
 	CodeResultUnrecorded  Code = "result-unrecorded"
 	CodeResultStale       Code = "result-stale"
 	CodeRouteUnsaved      Code = "route-unsaved"
