@@ -352,7 +352,7 @@ func TestReadersDoNotWaitForever(t *testing.T) {
 func TestTablesCannotFollow(t *testing.T) {
 	dir := t.TempDir()
 	db := openBehind(t, dir)
-	file := filepath.Join(dir, sqlite.FileName)
+	file := "file:" + filepath.Join(dir, sqlite.FileName) + "?_busy_timeout=10000"
 	execSQL(t, file, `CREATE TRIGGER bad BEFORE INSERT ON events WHEN NEW.id = 'b' BEGIN SELECT RAISE(FAIL, 'no insert'); END`)
 	accept(t, db, "first") // and the change by another is noticed
 	for _, key := range []string{"a", "b"} {
