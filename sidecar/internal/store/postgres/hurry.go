@@ -21,7 +21,7 @@ func (db *DB) Hurry(ctx context.Context, q store.Query, now time.Time, limit int
 		if limit > 0 {
 			group = min(group, limit-total)
 		}
-		var targets []string
+		var targets, touched []string // touched: also by a commit that has landed unreported
 		var last int64
 		var end bool
 		err := db.change(ctx, "hurry", func(tx pgx.Tx) error {
@@ -31,8 +31,11 @@ func (db *DB) Hurry(ctx context.Context, q store.Query, now time.Time, limit int
 				return err
 			}
 			targets, err = hurry(ctx, tx, q, now, seqs(of))
+			touched = append(touched, targets...)
 			return err
 		})
+		db.held.changed(touched...)
+		db.notices.add(touched)
 		if err != nil {
 			return total, all, err
 		}
@@ -40,12 +43,6 @@ func (db *DB) Hurry(ctx context.Context, q store.Query, now time.Time, limit int
 		all = append(all, targets...)
 		slices.Sort(all)
 		all = slices.Compact(all)
-		if len(targets) > 0 {
-			for _, target := range all {
-				db.held.changed(target)
-			}
-			db.notices.add(all)
-		}
 		if end || limit > 0 && total >= limit {
 			return total, all, nil
 		}

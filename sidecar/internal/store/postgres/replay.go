@@ -81,6 +81,7 @@ WHERE id = $1 AND state = 'running' AND (owner IS NULL OR owner = $2
 // StepReplay implements [store.Store]. A replay belongs to the sidecar that
 // took its latest step, as long as that one is alive.
 func (db *DB) StepReplay(ctx context.Context, id string, limit int) (after store.Replay, targets []string, err error) {
+	var touched []string // also by a commit that has landed unreported
 	err = db.change(ctx, "step replay", func(tx pgx.Tx) error {
 		targets = nil
 		tag, err := tx.Exec(ctx, takeReplay, id, db.owner)
@@ -101,13 +102,14 @@ func (db *DB) StepReplay(ctx context.Context, id string, limit int) (after store
 			return store.ErrElsewhere
 		}
 		targets, err = step(ctx, tx, &after, max(limit, 1))
+		touched = append(touched, targets...)
 		return err
 	})
+	db.held.changed(touched...)
+	db.notices.add(touched)
 	if err != nil {
 		return after, nil, err
 	}
-	db.held.changed(targets...)
-	db.notices.add(targets)
 	return after, targets, nil
 }
 

@@ -44,11 +44,17 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 	}
 	for {
 		var n int
+		var touched bool // also by a commit that has landed unreported
 		err := db.change(ctx, "reschedule", func(tx pgx.Tx) error {
 			tag, err := tx.Exec(ctx, reschedule, target, at(now), waits, rescheduleGroup)
 			n = int(tag.RowsAffected())
+			touched = touched || n > 0
 			return err
 		})
+		if touched {
+			db.held.changed(target)
+			db.notices.add([]string{target})
+		}
 		if err != nil {
 			return moved, err
 		}
@@ -56,10 +62,6 @@ func (db *DB) Reschedule(ctx context.Context, target string, now time.Time, sche
 		if n < rescheduleGroup {
 			break
 		}
-	}
-	if moved > 0 {
-		db.held.changed(target)
-		db.notices.add([]string{target})
 	}
 	return moved, nil
 }
