@@ -174,3 +174,50 @@ func TestAnotherWriterIsNoRestore(t *testing.T) {
 		t.Errorf("claimed twice: %d, %v", len(tasks), err)
 	}
 }
+
+// TestRestoredWhileTheTablesAreBehind: what only the journal had since the backup is
+// lost with it, and what the backup's journal has is there.
+func TestRestoredWhileTheTablesAreBehind(t *testing.T) {
+	dir := t.TempDir()
+	db := openBehind(t, dir)
+	add := func(key string) {
+		t.Helper()
+		if _, err := (handed{db}).Accept(t.Context(), newEvent(key), []string{"plugin:a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("kept")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	summary, err := sqlite.Backup(t.Context(), dir, backup)
+	if err != nil || summary.Events != 1 || db.Behind() != 1 {
+		t.Fatalf("backup %+v, %v; %d behind", summary, err, db.Behind())
+	}
+	add("lost 1")
+	add("lost 2")
+	tasks, err := db.Claim(t.Context(), "plugin:a", time.Now(), 3)
+	if err != nil || len(tasks) != 3 || db.Behind() != 3 {
+		t.Fatalf("claimed %d, %v; %d behind", len(tasks), err, db.Behind())
+	}
+	restore(t, filepath.Join(dir, "events.db"), backup)
+	add("new")
+	select {
+	case <-db.Renewed():
+	default:
+		t.Error("nobody is told to write the routes again")
+	}
+	for i, task := range tasks {
+		a := delivery.Attempt{JobID: task.Job.ID, DeliveryID: task.Event.DeliveryID, Target: "plugin:a", N: 1, Outcome: delivery.OutcomeDone}
+		err := db.Finish(t.Context(), a, delivery.Done, time.Time{})
+		if i == 0 && err != nil || i > 0 && !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the result of %s: %v", task.Event.ID, err)
+		}
+	}
+	page, err := db.Events(t.Context(), store.Query{}, 0, 10)
+	var names []string
+	for _, d := range page.Deliveries {
+		names = append(names, d.Event.ID+" "+string(d.Jobs[0].State))
+	}
+	if got := strings.Join(names, ", "); err != nil || got != "new pending, kept done" {
+		t.Errorf("events %s, %v", got, err)
+	}
+}
