@@ -181,13 +181,14 @@ func TestWaitRemembersLittle(t *testing.T) {
 	waiting(t, "", func(t *testing.T, f *fakeSidecar, w *waiter) {
 		w.timeout, w.matches = 0, []match{{"id", "this"}}
 		go func() {
-			for i := range 500 {
-				f.store(strconv.Itoa(i), `{"data":{"id":"other"}}`)
+			for i := range 500 { // the first after it has begun
 				time.Sleep(time.Second)
+				f.store(strconv.Itoa(i), `{"data":{"id":"other"}}`)
 			}
+			time.Sleep(time.Second)
 			f.store("this", `{"data":{"id":"this"}}`)
 		}()
-		finds(t, w, "this", 502*time.Second)
+		finds(t, w, "this", 503*time.Second)
 		if n := len(w.seen); n > 100 || w.missed.count != 500 {
 			t.Errorf("it remembers %d events, and has looked at %d of 500", n, w.missed.count)
 		}
