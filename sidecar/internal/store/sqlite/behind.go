@@ -140,8 +140,9 @@ func (b *behind) back(m mark) {
 	}
 }
 
-// begin and end are called for each transaction.
+// begin forgets a transaction that has ended.
 func (b *behind) begin() {
+	clear(b.undo) // it would keep events in memory
 	if cap(b.data) > 1<<20 {
 		b.data = nil // it was for unusually large events
 	}
@@ -172,7 +173,7 @@ func (b *behind) committed() {
 			}
 		}
 	}
-	b.rows = append(b.rows[:0], b.rows[b.applied:]...)
+	b.rows = slices.Delete(b.rows, 0, b.applied)
 	if b.open != nil {
 		b.rows = append(b.rows, b.open)
 		b.bytes += b.open.bytes
