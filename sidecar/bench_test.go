@@ -189,6 +189,7 @@ func startAccept(b *testing.B, db store.Store, mode string, d *dispatch.Dispatch
 		Route: func(string) []string { return []string{"plugin:noop"} }, Wake: func([]string) {},
 		Health: telemetry.NewHealth(nil), Log: slog.New(slog.DiscardHandler),
 	}
+	cfg.Health.SetReady(true) // else each answer would close its connection
 	if d != nil {
 		cfg.Wake = d.Wake
 	}
