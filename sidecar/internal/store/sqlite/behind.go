@@ -23,9 +23,11 @@ import (
 // DB.catchUp. So do all operations but these: Accept of an event that has no
 // entity, Finish, Prune and SaveRoute.
 const (
-	// The tables are brought up to date when so many events are behind, or the
-	// first has been for so long.
+	// The tables are brought up to date when so many events are behind, or so many
+	// bytes of them, or the first has been for so long. The bytes are twice in the
+	// file meanwhile.
 	indexEvents = 2048
+	indexBytes  = 2 << 20
 	indexAfter  = 500 * time.Millisecond
 
 	// So many events are brought into the tables in one commit: accepts wait
@@ -34,7 +36,7 @@ const (
 
 	// More events, or bytes of them, are not behind; on a small disk fewer bytes.
 	maxBehind      = 8192
-	maxBehindBytes = 32 << 20
+	maxBehindBytes = 16 << 20
 )
 
 // behind is what the journal has and the tables have not. The writer owns it.

@@ -213,7 +213,7 @@ func (w *writer) keepUp() {
 	b := &w.behind
 	for len(b.rows) > 0 || b.doubt {
 		wait := w.indexAfter - time.Since(b.firstAt())
-		if len(b.events) < indexEvents && b.bytes < w.maxBytes/2 && wait > 0 && !b.doubt {
+		if len(b.events) < indexEvents && b.bytes < min(indexBytes, w.maxBytes/2) && wait > 0 && !b.doubt {
 			w.nudgeAfter(wait)
 			return
 		}
