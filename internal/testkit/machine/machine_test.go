@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package machine installs the package on a machine with a real systemd, as an
 // operator does, and lives with it: reload, watchdog, stop and restart under load,
 // upgrade.
