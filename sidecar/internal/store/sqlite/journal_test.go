@@ -12,13 +12,13 @@ import (
 func TestRecordsAreReadAsWritten(t *testing.T) {
 	data := []byte{journalVersion}
 	data = appendRecord(data, recordEvent, []any{
-		"", "text \x00\xff", []byte{}, []byte("blob"), []byte(nil), nil, int64(-1), 1 << 40, int64(-1 << 63),
+		"", "text \x00\xff", []byte{}, []byte("blob"), []byte(nil), nil, int64(-1), 1 << 30, int64(-1 << 63),
 	}, []any{sql.NullInt64{}, valid(7), sql.NullString{}, sql.NullString{Valid: true, String: "x"}})
 	data = appendRecord(data, recordDuplicate)
 	got, err := readRow(sealRow(data))
 	want := []record{
 		{recordEvent, []any{
-			"", "text \x00\xff", []byte{}, []byte("blob"), nil, nil, int64(-1), int64(1 << 40), int64(-1 << 63),
+			"", "text \x00\xff", []byte{}, []byte("blob"), nil, nil, int64(-1), int64(1 << 30), int64(-1 << 63),
 			nil, int64(7), nil, "x",
 		}},
 		{recordDuplicate, nil},
