@@ -83,7 +83,7 @@ func TestPackagesSort(t *testing.T) {
 
 // TestChangelog: a release has a section, and what is not released yet has the first.
 func TestChangelog(t *testing.T) {
-	sections := regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(string(read(t, "CHANGELOG.md")), -1)
+	sections := regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(string(read(t, "sidecar/CHANGELOG.md")), -1)
 	if len(sections) == 0 {
 		t.Fatal("CHANGELOG.md has no sections")
 	}
