@@ -28,7 +28,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/internal/testkit/program"
+	"github.com/hookswitch/hookswitch/internal/testkit/until"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
@@ -292,27 +293,7 @@ func (s *stage) run(args ...string) string {
 // start starts a program, whose output is shown if the test fails.
 func (s *stage) start(name string, env []string, command ...string) *exec.Cmd {
 	s.t.Helper()
-	return s.startIn(s.dir, name, env, command...)
-}
-
-func (s *stage) startIn(dir, name string, env []string, command ...string) *exec.Cmd {
-	s.t.Helper()
-	log := new(output.Buffer)
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, log, log
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		if cmd.ProcessState == nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-		if s.t.Failed() {
-			s.t.Logf("%s:\n%s", name, log)
-		}
-	})
-	return cmd
+	return program.Start(s.t, name, s.dir, env, command...)
 }
 
 func stop(t *testing.T, cmd *exec.Cmd) {
@@ -325,21 +306,7 @@ func stop(t *testing.T, cmd *exec.Cmd) {
 
 func (s *stage) until(what string, done func() error) {
 	s.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline.C:
-			s.t.Fatalf("waiting for %s: %v", what, err)
-		case <-tick.C:
-		}
-	}
+	until.Nil(s.t, patience, what, done)
 }
 
 func (s *stage) sidecarReady() error { return get(s.admin()+"/readyz", nil) }

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/program"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
@@ -266,7 +267,7 @@ func (s *stage) startRecipe(r recipe, folder, port, key string) *exec.Cmd {
 	if r.args != nil {
 		command = append(slices.Clone(command), r.args(port)...)
 	}
-	return s.startIn(folder, r.name, append(os.Environ(), "PORT="+port, "TELNYX_PUBLIC_KEY="+key, "PYTHONDONTWRITEBYTECODE=1"), command...)
+	return program.Start(s.t, r.name, folder, append(os.Environ(), "PORT="+port, "TELNYX_PUBLIC_KEY="+key, "PYTHONDONTWRITEBYTECODE=1"), command...)
 }
 
 // recipeFolder returns a folder with the recipes, from where Node finds their

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hookswitch/hookswitch/internal/testkit/output"
+	"github.com/hookswitch/hookswitch/internal/testkit/until"
 )
 
 // machine is a systemd that runs on a copy of this machine's files, or of another
@@ -143,19 +143,5 @@ func (m *machine) journal() string {
 
 func (m *machine) until(what string, done func() error) {
 	m.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline.C:
-			m.t.Fatalf("waiting for %s: %v", what, err)
-		case <-tick.C:
-		}
-	}
+	until.Nil(m.t, patience, what, done)
 }

@@ -25,9 +25,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hookswitch/hookswitch/internal/testkit/output"
 	"github.com/hookswitch/hookswitch/internal/testkit/port"
+	"github.com/hookswitch/hookswitch/internal/testkit/program"
 	"github.com/hookswitch/hookswitch/internal/testkit/telnyx"
+	"github.com/hookswitch/hookswitch/internal/testkit/until"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 )
 
@@ -155,42 +156,12 @@ func (s *stage) admin(path string, into any) error {
 // start starts a program, whose output is shown if the test fails.
 func (s *stage) start(name string, env []string, command ...string) *exec.Cmd {
 	s.t.Helper()
-	log := new(output.Buffer)
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, env, log, log
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		if cmd.ProcessState == nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-		if s.t.Failed() {
-			text := log.String()
-			s.t.Logf("%s:\n…%s", name, text[max(0, len(text)-8000):])
-		}
-	})
-	return cmd
+	return program.Start(s.t, name, s.dir, env, command...)
 }
 
 func (s *stage) until(what string, done func() error) {
 	s.t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline.C:
-			s.t.Fatalf("waiting for %s: %v", what, err)
-		case <-tick.C:
-		}
-	}
+	until.Nil(s.t, patience, what, done)
 }
 
 // send sends a signed body to a path, with more headers in pairs.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/until"
 	"github.com/hookswitch/hookswitch/middleware/event"
 	"github.com/hookswitch/hookswitch/middleware/webhook"
 	"github.com/hookswitch/hookswitch/sidecar/internal/instance"
@@ -59,24 +60,10 @@ var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"servicemanager": cmdServiceManager,
 }
 
-// until calls done every few milliseconds until it returns nil, and fails the
-// script with its last error when patience ends.
-func until(ts *testscript.TestScript, done func() error) {
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := done()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline.C:
-			ts.Fatalf("after %v: %v", patience, err)
-		case <-tick.C:
-		}
-	}
+// soon calls done until it returns nil, and fails the script with its last error when
+// patience ends.
+func soon(ts *testscript.TestScript, done func() error) {
+	until.Nil(ts, patience, "it", done)
 }
 
 // goplugin NAME: builds a bundled plugin into the plugin folder.
@@ -110,7 +97,7 @@ func cmdPlugin(ts *testscript.TestScript, _ bool, args []string) {
 
 // pluginready NAME: waits until a plugin that was dropped in takes events.
 func cmdPluginReady(ts *testscript.TestScript, _ bool, args []string) {
-	until(ts, func() error {
+	soon(ts, func() error {
 		if err := ts.Exec("hookswitch", "plugins", "info", "-o", "json", args[0]); err != nil {
 			return err
 		}
@@ -124,7 +111,7 @@ func cmdPluginReady(ts *testscript.TestScript, _ bool, args []string) {
 // eventually PATTERN COMMAND...: runs a command until its output matches.
 func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
 	pattern := regexp.MustCompile("(?m)" + args[0])
-	until(ts, func() error {
+	soon(ts, func() error {
 		if err := ts.Exec(args[1], args[2:]...); err != nil {
 			return err
 		}
@@ -138,7 +125,7 @@ func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
 // ready: waits for the sidecar and sets $WEBHOOKS and $ADMIN.
 func cmdReady(ts *testscript.TestScript, _ bool, _ []string) {
 	dir := ts.Getenv("HOOKSWITCH_DATA_DIR")
-	until(ts, func() error {
+	soon(ts, func() error {
 		here, err := instance.Find(dir)
 		if err != nil {
 			return err
@@ -281,7 +268,7 @@ func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
 	want := flags.String("want", "", "")
 	host := flags.String("host", "", "")
 	ts.Check(flags.Parse(args))
-	until(ts, func() error {
+	soon(ts, func() error {
 		req, err := http.NewRequest(http.MethodGet, ts.Getenv("ADMIN")+flags.Arg(0), nil)
 		ts.Check(err)
 		req.Host = *host // empty: that of the URL
@@ -308,7 +295,7 @@ func cmdGet(ts *testscript.TestScript, _ bool, args []string) {
 func cmdLines(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	until(ts, func() error {
+	soon(ts, func() error {
 		text, err := os.ReadFile(ts.MkAbs(args[0]))
 		if err != nil && want > 0 {
 			return err
@@ -382,7 +369,7 @@ func cmdKillPID(ts *testscript.TestScript, _ bool, args []string) {
 
 // appears PATTERN: waits for a file whose name matches.
 func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
-	until(ts, func() error {
+	soon(ts, func() error {
 		if found, err := filepath.Glob(ts.MkAbs(args[0])); err != nil || len(found) > 0 {
 			return err
 		}
@@ -393,7 +380,7 @@ func cmdAppears(ts *testscript.TestScript, _ bool, args []string) {
 // gone FILE LINE: waits until the process that wrote the line has ended.
 func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
 	pid := pidOf(ts, args[0], args[1])
-	until(ts, func() error {
+	soon(ts, func() error {
 		if kill(pid, 0) != nil {
 			return nil
 		}
@@ -411,7 +398,7 @@ func cmdGone(ts *testscript.TestScript, _ bool, args []string) {
 func cmdWaitGrep(ts *testscript.TestScript, _ bool, args []string) {
 	re, err := regexp.Compile(args[0])
 	ts.Check(err)
-	until(ts, func() error {
+	soon(ts, func() error {
 		text, err := os.ReadFile(ts.MkAbs(args[1]))
 		if err != nil {
 			return err

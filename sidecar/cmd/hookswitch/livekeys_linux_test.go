@@ -14,10 +14,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hookswitch/hookswitch/internal/testkit/until"
 	"github.com/hookswitch/hookswitch/sidecar/internal/adminapi"
 )
 
@@ -79,17 +79,15 @@ func (p *pty) start(t *testing.T, cmd *exec.Cmd) {
 // eventually waits until something holds.
 func (p *pty) eventually(t *testing.T, what string, holds func(screen string) bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) { // of another process
+	until.Nil(t, patience, what, func() error {
 		p.mu.Lock()
 		screen := p.out.String()
 		p.mu.Unlock()
-		if holds(screen) {
-			return
+		if !holds(screen) {
+			return fmt.Errorf("not in:\n%q", screen)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("no %s in:\n%q", what, screen)
-		}
-	}
+		return nil
+	})
 }
 
 func (p *pty) shows(t *testing.T, text string) {

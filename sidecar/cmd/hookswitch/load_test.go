@@ -86,7 +86,7 @@ func cmdAllCalled(ts *testscript.TestScript, _ bool, args []string) {
 	case <-time.After(patience):
 		ts.Fatalf("the load has not ended: is the sidecar still there?")
 	}
-	until(ts, func() error {
+	soon(ts, func() error {
 		calls := map[string]bool{}
 		f, err := os.Open(ts.MkAbs(args[1]))
 		if err != nil {

@@ -18,7 +18,7 @@ func cmdStops(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	start := time.Now()
 	ts.Check(kill(here.PID, syscall.SIGTERM))
-	until(ts, func() error {
+	soon(ts, func() error {
 		if kill(here.PID, 0) == nil {
 			return fmt.Errorf("process %d is still there", here.PID)
 		}
@@ -35,7 +35,7 @@ func cmdStops(ts *testscript.TestScript, _ bool, args []string) {
 func cmdInsist(ts *testscript.TestScript, _ bool, _ []string) {
 	here, err := instance.Find(ts.Getenv("HOOKSWITCH_DATA_DIR"))
 	ts.Check(err)
-	until(ts, func() error {
+	soon(ts, func() error {
 		if kill(here.PID, syscall.SIGTERM) == nil {
 			return fmt.Errorf("process %d is still there", here.PID)
 		}
